@@ -1,0 +1,269 @@
+"""Every setting, its default and its range: the only place of defaults.
+
+Settings are frozen pydantic models. `load_settings` starts from a preset and applies dotted overrides
+(``search.num_simulations=64``); `dump_settings` writes what `settings_from_json` reads back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hexpipe.errors import SettingsError
+
+MIN_HEX_SIZE, MAX_HEX_SIZE = 3, 27
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What nets, inference and replay know of a game: array sizes, no rules.
+
+    ``code_length`` int8 codes describe one state as its mover sees it: ``num_cells`` cell codes (0 empty, 1 mine,
+    2 theirs) and then one flag for each action that is not a cell (1: legal). ``num_actions`` counts both.
+    """
+
+    board_size: int
+    num_actions: int
+    num_seats: int
+    code_length: int
+
+    @property
+    def num_cells(self) -> int:
+        """Cells of the board, n * n."""
+        return self.board_size * self.board_size
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GameSettings(_Section):
+    """The rules that are played."""
+
+    name: Literal["hex"] = Field("hex", description="the game")
+    board_size: int = Field(11, ge=MIN_HEX_SIZE, le=MAX_HEX_SIZE, description="cells along a side")
+    swap: bool = Field(False, description="the second player may take over the first stone's colour")
+
+
+class NetSettings(_Section):
+    """The residual net. One set of weights serves every board size."""
+
+    blocks: int = Field(6, ge=1, le=80, description="residual blocks")
+    channels: int = Field(64, ge=8, le=1024, description="channels of the trunk")
+    value_hidden: int = Field(64, ge=8, le=1024, description="hidden units of the value head")
+
+
+class SearchSettings(_Section):
+    """Monte Carlo tree search. Symbols follow the AlphaZero, MuZero and Gumbel MuZero papers."""
+
+    root: Literal["puct", "gumbel"] = Field("puct", description="how the root chooses: PUCT with noise, or Gumbel")
+    num_simulations: int = Field(100, ge=2, le=1_000_000, description="simulations a move")
+    leaves_per_game: int = Field(4, ge=1, le=256, description="leaves of one game evaluated together")
+    c_puct_init: float = Field(1.25, gt=0, description="c1 of the MuZero paper's PUCT")
+    c_puct_base: float = Field(19652.0, gt=0, description="c2 of the MuZero paper's PUCT")
+    fpu_reduction: float = Field(0.25, ge=0, description="an unvisited child's value below its parent's")
+    virtual_loss: float = Field(1.0, ge=0, le=10, description="losses a pending visit counts as")
+    dirichlet_alpha: float = Field(0.0, ge=0, description="root noise alpha; 0 means 10.83 / legal moves")
+    dirichlet_fraction: float = Field(0.25, ge=0, le=1, description="share of root noise in the root's priors")
+    gumbel_considered: int = Field(16, ge=2, le=1024, description="root actions that sequential halving starts from")
+    gumbel_scale: float = Field(1.0, ge=0, description="0 makes a Gumbel root deterministic")
+    gumbel_c_visit: float = Field(50.0, ge=0, description="c_visit of the Gumbel MuZero paper's sigma")
+    gumbel_c_scale: float = Field(1.0, gt=0, description="c_scale of the Gumbel MuZero paper's sigma")
+    reuse_tree: bool = Field(True, description="keep the chosen move's subtree for the next search")
+    early_stop: bool = Field(True, description="stop when no other move can catch up with the most visited")
+
+
+class SelfplaySettings(_Section):
+    """Generators and how they choose moves."""
+
+    workers: int = Field(0, ge=0, le=1024, description="generator processes; 0 means min(8, cores / 4), at least 1")
+    games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
+    temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
+    temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature; 0.1 after them")
+    opening_random_plies: int = Field(0, ge=0, description="most plies played at random (from the priors) at the start")
+    max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
+    cache_entries: int = Field(16384, ge=0, le=16_777_216, description="positions in a generator's evaluation cache")
+    game_queue: int = Field(8, ge=2, le=1024, description="finished games a generator may have under way (backpressure)")
+
+
+class InferenceSettings(_Section):
+    """The batching inference server."""
+
+    servers: int = Field(0, ge=0, le=64, description="server processes; 0: one a GPU, else as many as cores to give")
+    backend: Literal["auto", "eager", "frozen", "openvino", "cuda_graphs"] = Field(
+        "auto", description="how the net is run; auto times what is there and takes the fastest"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="arithmetic of the forward pass")
+    max_batch: int = Field(256, ge=1, le=65536, description="most positions in one forward pass")
+
+
+class ReplaySettings(_Section):
+    """The replay buffer and its archive."""
+
+    max_games: int = Field(200_000, ge=1, le=2_000_000, description="games kept in shared memory at most")
+    max_memory_gb: float = Field(1.0, ge=0.1, le=500, description="hard budget of the buffer's shared memory, 10**9 bytes")
+    min_games: int = Field(100, ge=1, le=2_000_000, description="games that eviction never goes under; training waits for them")
+    snapshot_interval: int = Field(16, ge=1, le=256, description="plies between board snapshots")
+    td_steps: int = Field(0, ge=0, description="plies of n-step bootstrapping; 0 means the game's outcome")
+
+
+class LearnerSettings(_Section):
+    """Training."""
+
+    batch_size: int = Field(256, ge=1, le=10_000, description="positions in a training step")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak learning rate of AdamW")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
+    warmup_steps: int = Field(200, ge=0, description="steps of linear learning-rate warm-up")
+    value_weight: float = Field(1.0, ge=0, description="weight of the value loss beside the policy loss")
+    gradient_clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    replay_ratio: float = Field(4.0, gt=0, le=1000, description="samples trained for each new position")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that play, for each step")
+    augment: bool = Field(True, description="apply a random board symmetry to each sample")
+    prefetch_threads: int = Field(2, ge=1, le=64, description="threads that sample batches ahead")
+    publish_seconds: float = Field(10.0, gt=0, description="least time between two weight versions sent to play")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
+    keep_checkpoints: int = Field(5, ge=1, description="checkpoints kept; older ones are deleted")
+
+
+class LimitSettings(_Section):
+    """When a run ends; 0 means no such limit."""
+
+    minutes: float = Field(0.0, ge=0, description="wall-clock minutes")
+    steps: int = Field(0, ge=0, description="training steps in all")
+    games: int = Field(0, ge=0, description="finished games in all")
+
+
+class Settings(_Section):
+    """Everything a run needs to know."""
+
+    preset: str = Field("quick", description="the preset these settings started from")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of every random generator")
+    devices: int = Field(0, ge=0, le=64, description="GPUs to use; 0 means all there are")
+    game: GameSettings = GameSettings()
+    net: NetSettings = NetSettings()
+    search: SearchSettings = SearchSettings()
+    selfplay: SelfplaySettings = SelfplaySettings()
+    inference: InferenceSettings = InferenceSettings()
+    replay: ReplaySettings = ReplaySettings()
+    learner: LearnerSettings = LearnerSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.replay.min_games > self.replay.max_games:
+            raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "game": {"board_size": 5},
+        "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
+        "search": {"num_simulations": 64},
+        "limits": {"minutes": 10.0},
+    },
+    "small": {
+        "game": {"board_size": 7},
+        "net": {"blocks": 5, "channels": 48, "value_hidden": 48},
+        "search": {"num_simulations": 100},
+        "selfplay": {"temperature_plies": 12},
+    },
+    "standard": {
+        "game": {"board_size": 11},
+        "net": {"blocks": 6, "channels": 64},
+        "search": {"num_simulations": 200},
+        "selfplay": {"temperature_plies": 16},
+        "replay": {"max_memory_gb": 4.0},
+    },
+    "large": {
+        "game": {"board_size": 13},
+        "net": {"blocks": 12, "channels": 128, "value_hidden": 128},
+        "search": {"num_simulations": 400, "leaves_per_game": 8},
+        "selfplay": {"games_per_worker": 128, "temperature_plies": 20},
+        "inference": {"max_batch": 1024},
+        "replay": {"max_memory_gb": 16.0, "max_games": 1_000_000},
+        "learner": {"batch_size": 1024},
+    },
+}
+
+
+def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of ``preset`` with dotted ``overrides`` applied.
+
+    Raises SettingsError, in one line that names the setting and its range.
+    """
+    if preset not in PRESETS:
+        raise SettingsError(f"there is no preset {preset!r}; take one of: {', '.join(PRESETS)}")
+    tree: dict[str, Any] = {"preset": preset}
+    for section, values in PRESETS[preset].items():
+        tree[section] = dict(values)
+    for name, value in (overrides or {}).items():
+        _set_dotted(tree, name, value)
+    return _validated(tree)
+
+
+def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    """A copy of ``settings`` with dotted ``overrides`` applied and everything validated again."""
+    tree = settings.model_dump()
+    for name, value in overrides.items():
+        _set_dotted(tree, name, value)
+    return _validated(tree)
+
+
+def dump_settings(settings: Settings) -> str:
+    """``settings`` as JSON text."""
+    return json.dumps(settings.model_dump(), indent=2) + "\n"
+
+
+def settings_from_json(text: str) -> Settings:
+    """The settings that `dump_settings` wrote; SettingsError if the text is no such thing."""
+    try:
+        tree = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"the settings are no JSON ({error}); restore the file or start a new run") from error
+    if not isinstance(tree, dict):
+        raise SettingsError("the settings are no JSON object; restore the file or start a new run")
+    return _validated(tree)
+
+
+def changed_settings(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
+    """Dotted names whose values differ, with (old, new)."""
+    before, after = flatten(old), flatten(new)
+    return {name: (before[name], after[name]) for name in after if before[name] != after[name]}
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Settings as one flat dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.model_dump().items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
+    *sections, key = name.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"there is no setting {name!r}; `hexpipe run --help` lists them")
+    tree[key] = value
+
+
+def _validated(tree: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(f"there is no setting {name!r}; `hexpipe run --help` lists them") from error
+        message = first["msg"].removeprefix("Value error, ")
+        given = f" (got {first['input']!r})" if name else ""
+        raise SettingsError(f"{name}: {message}{given}" if name else message) from error

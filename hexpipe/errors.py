@@ -1,0 +1,68 @@
+"""Every error that hexpipe raises on purpose; each message says what to do.
+
+    HexpipeError
+    ├── UsageError            bad input from outside; a command ends with exit code 2
+    │   ├── SettingsError     a setting is unknown, out of range, or contradicts another
+    │   ├── NotationError     a coordinate, move list or position that cannot be read
+    │   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
+    │   ├── ArchiveError      a replay archive is damaged or belongs to other rules
+    │   └── RunFolderError    a run folder is in use, unwritable, or holds another run
+    ├── IllegalMoveError      a move that the rules forbid
+    ├── SharedMemoryError     shared memory is too small or cannot be had
+    ├── InferenceError        the inference side failed or does not answer
+    └── ProcessDiedError      a child process ended; carries its name and traceback
+"""
+
+from __future__ import annotations
+
+
+class HexpipeError(Exception):
+    """Base of every error that hexpipe raises on purpose."""
+
+
+class UsageError(HexpipeError):
+    """Bad input from outside: the command ends with one line and exit code 2."""
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class NotationError(UsageError):
+    """A coordinate, move list or position cannot be read."""
+
+
+class CheckpointError(UsageError):
+    """A checkpoint is missing, damaged, foreign, or does not fit these settings."""
+
+
+class ArchiveError(UsageError):
+    """A replay archive is damaged or belongs to other rules."""
+
+
+class RunFolderError(UsageError):
+    """A run folder is in use by another run, cannot be written, or holds another run."""
+
+
+class IllegalMoveError(HexpipeError):
+    """A move that the rules forbid."""
+
+
+class SharedMemoryError(HexpipeError):
+    """Shared memory is too small or cannot be had."""
+
+
+class InferenceError(HexpipeError):
+    """The inference side failed or does not answer; never answered by a random move."""
+
+
+class ProcessDiedError(HexpipeError):
+    """A child process ended on its own.
+
+    ``process`` is its role and number ("learner-0"), ``details`` its traceback or the signal that ended it.
+    """
+
+    def __init__(self, process: str, details: str) -> None:
+        super().__init__(f"{process} died:\n{details}")
+        self.process = process
+        self.details = details
