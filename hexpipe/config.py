@@ -80,7 +80,7 @@ class SearchSettings(_Section):
 class SelfplaySettings(_Section):
     """Generators and how they choose moves."""
 
-    workers: int = Field(0, ge=0, le=1024, description="generator processes; 0 means min(8, cores / 4), at least 1")
+    workers: int | None = Field(None, ge=1, le=1024, description="generator processes; unset: min(8, cores / 4), at least 1")
     games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
     temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
     temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature; 0.1 after them")
@@ -93,7 +93,7 @@ class SelfplaySettings(_Section):
 class InferenceSettings(_Section):
     """The batching inference server."""
 
-    servers: int = Field(0, ge=0, le=64, description="server processes; 0: one a GPU, else as many as cores to give")
+    servers: int | None = Field(None, ge=1, le=64, description="server processes; unset: one a GPU, else one a core")
     backend: Literal["auto", "eager", "frozen", "openvino", "cuda_graphs"] = Field(
         "auto", description="how the net is run; auto times what is there and takes the fastest"
     )
@@ -142,7 +142,7 @@ class Settings(_Section):
 
     preset: str = Field("quick", description="the preset these settings started from")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of every random generator")
-    devices: int = Field(0, ge=0, le=64, description="GPUs to use; 0 means all there are")
+    devices: int | None = Field(None, ge=0, le=64, description="GPUs to use; unset: all there are")
     game: GameSettings = GameSettings()
     net: NetSettings = NetSettings()
     search: SearchSettings = SearchSettings()
