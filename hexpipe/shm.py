@@ -1,0 +1,252 @@
+"""Shared memory: the only place that creates and destroys it.
+
+A `SharedSegment` is one anonymous file (memfd, or a file that is unlinked once open) cut into named numpy arrays. It
+has no name in any file system, so the kernel frees it when its last user ends, however that happens. Children get it
+as an argument of the process that is being spawned and map the same memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing import context, reduction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from hexpipe.errors import SharedMemoryError
+
+ALIGNMENT = 64  # a cache line: no two fields share one
+_PR_SET_PDEATHSIG = 1
+
+
+class Field(NamedTuple):
+    """One array of a segment."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class SharedSegment:
+    """Named arrays in one piece of shared memory, zeroed at creation.
+
+    ``arrays`` maps a field's name to its numpy view; ``private`` says that it is plain memory of this process, which
+    no other can map. Picklable only as an argument of a process being spawned.
+    """
+
+    def __init__(self, name: str, fields: Sequence[Field], fd: int | None, buffer: mmap.mmap | None) -> None:
+        self.name = name
+        self.fields = tuple(Field(f.name, np.dtype(f.dtype).str, tuple(int(n) for n in f.shape)) for f in fields)
+        self._offsets, self.nbytes = _lay_out(self.fields)
+        self.private = buffer is None
+        self._fd = fd
+        self._map = buffer
+        memory: Any = bytearray(self.nbytes) if buffer is None else buffer
+        self.arrays: dict[str, NDArray[Any]] = _views(memory, self.fields, self._offsets)
+
+    @classmethod
+    def create(
+        cls, name: str, fields: Sequence[Field], *, private: bool = False, reserve: bool = True
+    ) -> SharedSegment:
+        """A new segment. ``private`` gives plain memory of this process with the same shape (one-process use).
+
+        ``reserve`` has the kernel set all its pages aside now, so that memory cannot run out in mid-write; without it
+        pages come when first written. Raises SharedMemoryError when there is not enough memory.
+        """
+        names = [field.name for field in fields]
+        if len(set(names)) != len(names):
+            raise SharedMemoryError(f"segment {name!r} has a field twice: {names}")
+        nbytes = _lay_out(fields)[1]
+        _check_memory(name, nbytes)
+        if private:
+            return cls(name, fields, None, None)
+        fd = _open_anonymous(name, nbytes)
+        try:
+            _allocate(name, fd, nbytes, reserve)
+            buffer = mmap.mmap(fd, nbytes)
+        except (OSError, ValueError) as error:
+            os.close(fd)
+            raise _too_small(name, nbytes, str(error)) from error
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(name, fields, fd, buffer)
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor; -1 for private memory or once closed."""
+        return -1 if self._fd is None else self._fd
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The layout, JSON-able: for each field ``field``, ``dtype``, ``shape``, ``offset`` and ``bytes``."""
+        return [
+            {"field": f.name, "dtype": f.dtype, "shape": list(f.shape), "offset": offset, "bytes": _field_bytes(f)}
+            for f, offset in zip(self.fields, self._offsets, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Lets go of this process's mapping. Views kept elsewhere stay valid: it is unmapped with the last of them."""
+        self.arrays = {}
+        self._map = None  # never mmap.close(): numpy's views do not count as exports, so it would unmap under them
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
+        if self._fd is None:
+            raise SharedMemoryError(f"segment {self.name!r} is private or closed: no other process can have it")
+        return _attach, (self.name, self.fields, reduction.DupFd(self._fd))
+
+
+def _attach(name: str, fields: Sequence[Field], dup_fd: Any) -> SharedSegment:
+    """The child's side of a pickled segment: the same memory under the inherited descriptor."""
+    fd: int = dup_fd.detach()
+    return SharedSegment(name, fields, fd, mmap.mmap(fd, _lay_out(fields)[1]))
+
+
+def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """Maps a live process's segment for reading; ``layout`` is its `SharedSegment.describe`.
+
+    It cannot harm the owner. Raises SharedMemoryError when the process is gone, may not be looked into, or holds
+    something else under that descriptor. Linux only (/proc).
+    """
+    path = f"/proc/{pid}/fd/{fd}"
+    fields = [Field(str(entry["field"]), str(entry["dtype"]), tuple(entry["shape"])) for entry in layout]
+    offsets, nbytes = _lay_out(fields)
+    try:
+        own = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SharedMemoryError(f"cannot look into process {pid} ({error.strerror}): has the run ended?") from error
+    try:
+        if os.fstat(own).st_size != nbytes or "hexpipe" not in str(Path(path).readlink()):
+            raise SharedMemoryError(f"descriptor {fd} of process {pid} is no such segment: has the run ended?")
+        buffer = mmap.mmap(own, nbytes, prot=mmap.PROT_READ)
+    except OSError as error:
+        raise SharedMemoryError(f"cannot map memory of process {pid} ({error}): has the run ended?") from error
+    finally:
+        os.close(own)
+    return _views(buffer, fields, offsets)
+
+
+def spawn_context() -> context.SpawnContext:
+    """The one way in which hexpipe starts processes: spawn, never fork (threads and CUDA forbid it)."""
+    return multiprocessing.get_context("spawn")
+
+
+def set_parent_death_signal() -> None:
+    """Has this process killed when its parent dies; call it first thing in a child.
+
+    On Linux the kernel does it (prctl PR_SET_PDEATHSIG); it counts the *thread* that spawned the child as the parent,
+    so spawn from a thread that lives as long as the child should. Elsewhere a thread looks once a second.
+    """
+    expected = multiprocessing.parent_process()
+    parent = expected.pid if expected is not None and expected.pid is not None else os.getppid()
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
+    if os.getppid() != parent:  # it died before the signal was set
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _field_bytes(field: Field) -> int:
+    count = 1
+    for length in field.shape:
+        count *= int(length)
+    return count * np.dtype(field.dtype).itemsize
+
+
+def _lay_out(fields: Sequence[Field]) -> tuple[list[int], int]:
+    """Offset of every field, and the bytes of all of them (whole pages)."""
+    offsets, end = [], 0
+    for field in fields:
+        offsets.append(end)
+        end += -(-_field_bytes(field) // ALIGNMENT) * ALIGNMENT
+    page = mmap.PAGESIZE
+    return offsets, max(page, -(-end // page) * page)
+
+
+def _views(memory: Any, fields: Sequence[Field], offsets: Sequence[int]) -> dict[str, NDArray[Any]]:
+    return {
+        field.name: np.ndarray(field.shape, np.dtype(field.dtype), memory, offset)
+        for field, offset in zip(fields, offsets, strict=True)
+    }
+
+
+def _open_anonymous(name: str, nbytes: int) -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(f"hexpipe-{name}", os.MFD_CLOEXEC)
+    folder = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if free < nbytes:
+        raise _too_small(name, nbytes, f"{folder} has {_mb(free)} free")
+    fd, path = tempfile.mkstemp(prefix=f"hexpipe-{name}-", dir=folder)
+    Path(path).unlink()
+    return fd
+
+
+def _allocate(name: str, fd: int, nbytes: int, reserve: bool) -> None:
+    os.ftruncate(fd, nbytes)
+    if reserve and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, 0, nbytes)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise _too_small(name, nbytes, str(error)) from error
+
+
+def _check_memory(name: str, nbytes: int) -> None:
+    available = available_memory()
+    if nbytes > available:
+        raise _too_small(name, nbytes, f"{_mb(available)} of memory is available")
+
+
+def available_memory() -> int:
+    """Bytes that this process could still take: the machine's, or its control group's where that is less."""
+    available = int(psutil.virtual_memory().available)
+    limits = (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    )
+    for limit_file, usage_file in limits:
+        try:
+            limit, usage = Path(limit_file).read_text().strip(), Path(usage_file).read_text().strip()
+        except OSError:
+            continue  # no such control group: the machine's figure stands
+        if limit.isdigit():
+            available = min(available, max(0, int(limit) - int(usage)))
+    return available
+
+
+def _mb(nbytes: int) -> str:
+    return f"{nbytes / 1e6:,.0f} MB"
+
+
+def _too_small(name: str, nbytes: int, have: str) -> SharedMemoryError:
+    return SharedMemoryError(
+        f"segment {name!r} needs {_mb(nbytes)} of shared memory, but {have}: lower replay.max_memory_gb "
+        "or the number of workers and games, or give the machine or container more (docker: --memory, --shm-size)"
+    )

@@ -1,0 +1,145 @@
+"""Shared segments: layout, spawning, reading from outside, and memory that ends with its users."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from hexpipe import shm
+from hexpipe.errors import SharedMemoryError
+from hexpipe.shm import Field, SharedSegment, read_only_view, set_parent_death_signal, spawn_context
+
+FIELDS = [Field("codes", "int8", (3, 5)), Field("values", "float32", (7,)), Field("count", "int64", (1,))]
+
+
+def _double(segment: SharedSegment) -> None:
+    segment.arrays["values"] *= 2
+    segment.arrays["count"][0] = os.getpid()
+
+
+def _sleep_for_ever(segment: SharedSegment) -> None:
+    set_parent_death_signal()
+    segment.arrays["count"][0] = os.getpid()
+    time.sleep(60)
+
+
+def _parent_of_sleeper(segment: SharedSegment) -> None:
+    child = spawn_context().Process(target=_sleep_for_ever, args=(segment,))
+    child.start()
+    child.join()
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_fields_are_zeroed_aligned_and_apart(private: bool) -> None:
+    segment = SharedSegment.create("test", FIELDS, private=private)
+    for number, field in enumerate(FIELDS):
+        array = segment.arrays[field.name]
+        assert array.shape == field.shape
+        assert array.dtype == field.dtype
+        assert not array.any()
+        array[...] = number + 1
+    for number, field in enumerate(FIELDS):
+        assert (segment.arrays[field.name] == number + 1).all()
+    assert all(entry["offset"] % shm.ALIGNMENT == 0 for entry in segment.describe())
+    assert sum(entry["bytes"] for entry in segment.describe()) == 15 + 28 + 8
+    assert segment.private is private
+    segment.close()
+    assert segment.fd == -1
+
+
+def test_a_spawned_child_maps_the_same_memory() -> None:
+    segment = SharedSegment.create("test", FIELDS)
+    segment.arrays["values"][:] = 3
+    child = spawn_context().Process(target=_double, args=(segment,))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert (segment.arrays["values"] == 6).all()
+    assert segment.arrays["count"][0] == child.pid
+    segment.close()
+
+
+def test_it_pickles_only_while_spawning() -> None:
+    segment = SharedSegment.create("test", FIELDS)
+    with pytest.raises(RuntimeError):
+        pickle.dumps(segment)
+    segment.close()
+    private = SharedSegment.create("test", FIELDS, private=True)
+    with pytest.raises(SharedMemoryError, match="private"):
+        spawn_context().Process(target=_double, args=(private,)).start()
+
+
+def test_a_stranger_reads_but_cannot_write_and_takes_nothing_along() -> None:
+    segment = SharedSegment.create("test", FIELDS)
+    segment.arrays["values"][:] = np.arange(7)
+    view = read_only_view(os.getpid(), segment.fd, segment.describe())
+    assert (view["values"] == np.arange(7)).all()
+    with pytest.raises(ValueError, match="read-only"):
+        view["values"][0] = 1
+    segment.arrays["values"][0] = 41
+    assert view["values"][0] == 41
+    del view
+    assert segment.arrays["values"][0] == 41
+    segment.close()
+
+
+def test_a_stranger_is_told_when_there_is_nothing_to_see(tmp_path: Path) -> None:
+    segment = SharedSegment.create("test", FIELDS)
+    layout = segment.describe()
+    with (tmp_path / "other").open("w+b") as other:
+        os.ftruncate(other.fileno(), segment.nbytes)
+        with pytest.raises(SharedMemoryError, match="no such segment"):
+            read_only_view(os.getpid(), other.fileno(), layout)
+    with pytest.raises(SharedMemoryError, match="ended"):
+        read_only_view(2**22 + 1, 3, layout)
+    segment.close()
+
+
+def test_too_much_is_refused_with_the_numbers() -> None:
+    for private in (False, True):
+        with pytest.raises(SharedMemoryError, match=r"needs 1,000,000,\d+ MB.*available.*max_memory_gb"):
+            SharedSegment.create("huge", [Field("x", "int8", (10**15,))], private=private)
+    with pytest.raises(SharedMemoryError, match="twice"):
+        SharedSegment.create("double", [FIELDS[0], FIELDS[0]])
+
+
+def test_the_unlinked_file_does_where_there_is_no_memfd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    before = set(Path("/dev/shm").iterdir())
+    segment = SharedSegment.create("test", FIELDS)
+    assert set(Path("/dev/shm").iterdir()) == before
+    child = spawn_context().Process(target=_double, args=(segment,))
+    child.start()
+    child.join(30)
+    assert segment.arrays["count"][0] == child.pid
+    segment.close()
+
+
+def test_views_outlive_close() -> None:
+    segment = SharedSegment.create("test", FIELDS)
+    values = segment.arrays["values"]
+    values[:] = 5
+    segment.close()
+    assert (values == 5).all()
+
+
+def test_children_die_with_their_parent() -> None:
+    segment = SharedSegment.create("test", FIELDS)
+    parent = spawn_context().Process(target=_parent_of_sleeper, args=(segment,))
+    parent.start()
+    deadline = time.monotonic() + 30
+    while not segment.arrays["count"][0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sleeper = psutil.Process(int(segment.arrays["count"][0]))
+    assert parent.pid is not None
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join(10)
+    assert sleeper.wait(10) is None or not sleeper.is_running()
+    segment.close()
