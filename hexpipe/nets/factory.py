@@ -1,0 +1,105 @@
+"""Build a net from settings, fold it for inference, and move weights in and out as numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.errors import CheckpointError
+from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
+from hexpipe.nets.planes import NUM_PLANES, check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.resnet import StandardisedConv2d, Trunk, global_pool
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+class HexNet(nn.Module):
+    """Codes int8 [B, C] -> (policy logits float32 [B, A], value logits float32 [B, S], seats relative to the mover).
+
+    Illegal actions have ILLEGAL_LOGIT. The parameters do not depend on the board size or on swap. ``plain``
+    makes the net of plain convolutions that `fold` fills.
+    """
+
+    edges: Tensor
+
+    def __init__(self, settings: NetSettings, shapes: Shapes, plain: bool = False) -> None:
+        super().__init__()
+        check_shapes(shapes)
+        self.settings, self.shapes = settings, shapes
+        self.trunk = Trunk(NUM_PLANES, settings.blocks, settings.channels, plain)
+        self.policy = PolicyHead(settings.channels, plain)
+        self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
+        self.register_buffer("edges", edge_planes(shapes.board_size), persistent=False)
+
+    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        planes = expand_codes(codes, self.shapes.board_size, self.edges)
+        x = self.trunk(planes)
+        pooled = global_pool(x)
+        logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
+        return logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), self.value(pooled).float()
+
+
+class InferenceNet(nn.Module):
+    """A folded net with its last steps: codes int8 [B, C] -> (priors float32 [B, A], values float32 [B, S])."""
+
+    def __init__(self, net: HexNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        policy_logits, value_logits = self.net(codes)
+        return torch.softmax(policy_logits, dim=1), value_from_logits(value_logits)
+
+
+def build_net(settings: NetSettings, shapes: Shapes) -> HexNet:
+    """A fresh net, initialised from torch's random generator."""
+    return HexNet(settings, shapes)
+
+
+def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
+    """The parameters as float32 arrays on the CPU (copies), by name."""
+    return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in net.state_dict().items()}
+
+
+def load_weights(net: HexNet, weights: Weights) -> None:
+    """Copy ``weights`` into ``net``; CheckpointError if a name or a shape does not fit."""
+    own = net.state_dict()
+    if own.keys() != weights.keys():
+        odd = sorted(own.keys() ^ weights.keys())[0]
+        raise CheckpointError(
+            f"the weights do not fit a net of {net.settings.blocks} blocks ({odd!r} is on one side only); "
+            "use the net settings of the checkpoint's run"
+        )
+    for name, tensor in own.items():
+        if tuple(tensor.shape) != weights[name].shape:
+            raise CheckpointError(
+                f"the weights do not fit: {name!r} is {weights[name].shape}, the net wants {tuple(tensor.shape)}; "
+                "use the net settings of the checkpoint's run"
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(torch.as_tensor(np.ascontiguousarray(weights[name])))
+
+
+def fold(net: HexNet) -> HexNet:
+    """The same function as ``net`` in plain convolutions, without gradients, on the same device."""
+    plain = HexNet(net.settings, net.shapes, plain=True).to(net.edges.device)
+    fold_into(net, plain)
+    return plain.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def fold_into(net: HexNet, plain: HexNet) -> None:
+    """Copy the folded weights of ``net`` into ``plain``, in place (its tensors stay where they are)."""
+    target = plain.state_dict()
+    modules = dict(net.named_modules())
+    for name, tensor in target.items():
+        owner = modules[name.rpartition(".")[0]]
+        standardised = isinstance(owner, StandardisedConv2d) and name.endswith(".weight")
+        source = owner.standardised() if standardised else net.get_parameter(name)
+        tensor.copy_(source)

@@ -1,0 +1,91 @@
+"""The residual trunk: weight-standardised convolutions, no batch statistics, one set of weights for every board size.
+
+Scaled weight standardisation and the gain of the nonlinearity follow Brock, De and Smith 2021, "Characterizing signal
+propagation to close the performance gap in unnormalized ResNets" (NF-ResNets), section 4; a branch whose last gain
+starts at zero is SkipInit (De and Smith 2020, "Batch normalization biases residual blocks towards the identity
+function"). Everything folds into plain convolutions. The global pooling bias is from Wu 2019, "Accelerating self-play
+learning in Go" (KataGo), section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))  # keeps unit variance through a ReLU (NF-ResNet paper, appendix D)
+POOL_EVERY = 3  # each third block adds a pooled bias
+INIT_STD = 0.1  # the scale of a standardised weight only sets how fast AdamW's steps turn it
+
+
+class StandardisedConv2d(nn.Module):
+    """A convolution with zero-mean, unit-norm filters and a learned gain: [B, I, H, W] -> [B, O, H', W']."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, padding: int, gain: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) * INIT_STD)
+        self.gain = nn.Parameter(torch.full((outputs,), gain))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.padding = padding
+
+    def standardised(self) -> Tensor:
+        """The plain weight float32 [O, I, k, k]: what the convolution uses, and what `fold` keeps."""
+        mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
+        centred = self.weight - mean
+        norm = centred.square().sum(dim=(1, 2, 3), keepdim=True).add(1e-8).rsqrt()
+        return centred * (norm * self.gain[:, None, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.standardised(), self.bias, padding=self.padding)
+
+
+
+def make_conv(inputs: int, outputs: int, kernel: int, *, padding: int, gain: float, plain: bool) -> nn.Module:
+    """A standardised convolution, or the plain one that it folds into (uninitialised)."""
+    if plain:
+        return nn.Conv2d(inputs, outputs, kernel, padding=padding)
+    return StandardisedConv2d(inputs, outputs, kernel, padding, gain)
+
+
+def global_pool(x: Tensor) -> Tensor:
+    """Mean and maximum over the board: [B, C, n, n] -> [B, 2C]."""
+    return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """relu(x + conv(relu(conv(x)))), plus a bias from pooled activations if ``pooled``: [B, C, n, n] -> same."""
+
+    def __init__(self, channels: int, pooled: bool, plain: bool) -> None:
+        super().__init__()
+        self.conv1 = make_conv(channels, channels, 3, padding=1, gain=RELU_GAIN, plain=plain)
+        self.conv2 = make_conv(channels, channels, 3, padding=1, gain=0.0, plain=plain)
+        self.pool_bias = nn.Linear(2 * channels, channels) if pooled else None
+        if self.pool_bias is not None:
+            nn.init.zeros_(self.pool_bias.weight)
+            nn.init.zeros_(self.pool_bias.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.relu(self.conv1(x))
+        branch = self.conv2(inner)
+        if self.pool_bias is not None:
+            x = x + self.pool_bias(global_pool(inner))[:, :, None, None]
+        return F.relu(x + branch)
+
+
+class Trunk(nn.Module):
+    """A valid 3x3 convolution over the planes and their ring, then the blocks: [B, P, n+2, n+2] -> [B, C, n, n]."""
+
+    def __init__(self, planes: int, blocks: int, channels: int, plain: bool) -> None:
+        super().__init__()
+        self.stem = make_conv(planes, channels, 3, padding=0, gain=RELU_GAIN, plain=plain)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(channels, index % POOL_EVERY == POOL_EVERY - 1, plain) for index in range(blocks)
+        )
+
+    def forward(self, planes: Tensor) -> Tensor:
+        x = F.relu(self.stem(planes))
+        for block in self.blocks:
+            x = block(x)
+        return x

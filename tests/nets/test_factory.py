@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.errors import CheckpointError
+from hexpipe.nets.factory import InferenceNet, build_net, fold, load_weights, net_weights
+from hexpipe.nets.heads import ILLEGAL_LOGIT, value_from_logits
+from hexpipe.nets.planes import expand_codes
+from hexpipe.nets.resnet import StandardisedConv2d
+
+SMALL = NetSettings(blocks=3, channels=16, value_hidden=16)
+
+
+def shapes(size: int, swap: bool = False) -> Shapes:
+    actions = size * size + swap
+    return Shapes(board_size=size, num_actions=actions, num_seats=2, code_length=actions)
+
+
+def random_codes(batch: int, board: Shapes, seed: int = 0) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 3, (batch, board.code_length)).astype(np.int8)
+    codes[:, board.num_cells :] = rng.integers(0, 2, (batch, board.code_length - board.num_cells))
+    return torch.from_numpy(codes)
+
+
+def shaken_net(board: Shapes, seed: int = 0):
+    """A net with every parameter away from its start, so that no term of a test is zero by chance."""
+    torch.manual_seed(seed)
+    net = build_net(SMALL, board)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return net
+
+
+def reference_planes(codes: np.ndarray, n: int) -> np.ndarray:
+    planes = np.zeros((len(codes), 4, n + 2, n + 2), np.float32)
+    for b, code in enumerate(codes):
+        for row in range(-1, n + 1):
+            for col in range(-1, n + 1):
+                spot = (row + 1, col + 1)
+                if row in (-1, n):
+                    planes[b, 0][spot] = 1
+                if col in (-1, n):
+                    planes[b, 1][spot] = 1
+                if 0 <= row < n and 0 <= col < n:
+                    planes[b, {1: 0, 2: 1, 0: 2}[int(code[row * n + col])]][spot] = 1
+                    if len(code) > n * n and code[n * n] == 1:
+                        planes[b, 3][spot] = 1
+    return planes
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("size", [3, 5, 6])
+def test_planes_equal_the_slow_reference(size: int, swap: bool) -> None:
+    codes = random_codes(7, shapes(size, swap))
+    np.testing.assert_array_equal(expand_codes(codes, size).numpy(), reference_planes(codes.numpy(), size))
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_forward_masks_exactly_the_illegal_actions(swap: bool) -> None:
+    board = shapes(5, swap)
+    codes = random_codes(9, board)
+    policy, value = shaken_net(board)(codes)
+    assert policy.shape == (9, board.num_actions)
+    assert value.shape == (9, 2)
+    legal = codes[:, :25] == 0
+    if swap:
+        legal = torch.cat((legal, codes[:, 25:] == 1), dim=1)
+    assert torch.equal(policy == ILLEGAL_LOGIT, ~legal)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_fold_changes_nothing(swap: bool) -> None:
+    board = shapes(6, swap)
+    net = shaken_net(board)
+    folded = fold(net)
+    assert not any(isinstance(module, StandardisedConv2d) for module in folded.modules())
+    codes = random_codes(16, board)
+    with torch.no_grad():
+        for expected, got in zip(net(codes), folded(codes), strict=True):
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+def test_weights_of_one_size_serve_another() -> None:
+    small, large = shapes(5), shapes(11, swap=True)
+    net = build_net(SMALL, large)
+    trained = shaken_net(small)
+    load_weights(net, net_weights(trained))
+    net.load_state_dict(trained.state_dict())
+    priors, values = InferenceNet(net)(random_codes(4, large))
+    torch.testing.assert_close(priors.sum(dim=1), torch.ones(4))
+    assert values.abs().max() <= 1
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    net = build_net(SMALL, shapes(5))
+    weights = net_weights(net)
+    wide = net_weights(build_net(SMALL.model_copy(update={"channels": 24}), shapes(5)))
+    with pytest.raises(CheckpointError, match="net settings"):
+        load_weights(net, wide)
+    weights.pop("value.logits.bias")
+    with pytest.raises(CheckpointError, match=r"value\.logits\.bias"):
+        load_weights(net, weights)
+
+
+def test_values_are_per_seat() -> None:
+    torch.testing.assert_close(value_from_logits(torch.zeros(2, 2)), torch.zeros(2, 2))
+    two = value_from_logits(torch.tensor([[0.3, -0.4]]))
+    torch.testing.assert_close(two[0, 0], torch.sigmoid(torch.tensor(0.7)) * 2 - 1)
+    torch.testing.assert_close(two.sum(), torch.tensor(0.0))
+    three = value_from_logits(torch.tensor([[50.0, 0.0, 0.0]]))
+    torch.testing.assert_close(three, torch.tensor([[1.0, -0.5, -0.5]]))
+
+
+def test_no_row_depends_on_its_batch() -> None:
+    board = shapes(5)
+    net = shaken_net(board)
+    codes = random_codes(8, board)
+    with torch.no_grad():
+        whole, single = net(codes)[1], torch.cat([net(codes[i : i + 1])[1] for i in range(8)])
+    torch.testing.assert_close(whole, single, rtol=0, atol=1e-5)
+
+
+def test_every_parameter_learns() -> None:
+    board = shapes(5, swap=True)
+    net = shaken_net(board)
+    policy, value = net(random_codes(8, board))
+    (policy.clamp(min=-100).square().sum() + value.square().sum()).backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
