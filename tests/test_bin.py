@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,9 +43,18 @@ def scene(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def run(scene: dict[str, str], *arguments: str, script: Path = BIN / "hexpipe", cwd: str = "/") -> subprocess.CompletedProcess[str]:
+def run(
+    scene: dict[str, str], *arguments: str, script: Path = BIN / "hexpipe", cwd: str = "/"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [script, *arguments], env=scene, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [script, *arguments],
+        env=scene,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -132,7 +142,7 @@ def test_constraints_pin_every_dependency() -> None:
     lines = (BIN / "constraints.txt").read_text().splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     project = (BIN.parent / "pyproject.toml").read_text()
-    for name in ("click", "numba", "numpy", "psutil", "pydantic", "rich", "safetensors", "tensorboard", "openvino", "pytest", "mypy", "ruff"):
-        assert f'"{name}>=' in project
-        assert name in pinned
+    named = set(re.findall(r'^    "([a-z-]+)>=', project, re.MULTILINE)) | {"openvino"}
+    assert len(named) > 10
+    assert named - {"torch"} <= pinned
     assert "torch" not in pinned

@@ -1,0 +1,19 @@
+"""Benchmarks: one module a benchmark, each with ``run(**options) -> dict`` of flat keys.
+
+`hexpipe bench NAME` runs them, pytest-benchmark wraps the same functions. A virtual core may drift between half and
+full speed without showing it, so only ratios of slices that were measured in turn, in one call, mean much.
+"""
+
+from __future__ import annotations
+
+BENCHMARKS: dict[str, str] = {
+    "rules": "random playouts of Hex on one core: moves a second",
+    "search": "tree search with an evaluator that costs nothing, on one core: simulations a second",
+    "forward": "the bare net with the fastest backend and batch: positions a second",
+    "slots": "generators, shared slots and a server whose net answers at once: round trips",
+    "selfplay": "the whole self-play side against the bare net, in interleaved slices: efficiency",
+    "replay": "adding games to the replay buffer and sampling from it: positions a second",
+    "learner": "training with and without prefetch on the same batches: steps a second",
+    "startup": "`hexpipe run` to its first finished game: seconds",
+}
+"""Every benchmark and what it measures, in one line."""

@@ -1,0 +1,107 @@
+"""`hexpipe bench NAME`: one benchmark, its figures as a table or as one line of JSON."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import types
+from collections.abc import Callable
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hexpipe.bench import BENCHMARKS
+from hexpipe.bench.environment import describe
+
+Result = dict[str, Any]
+
+
+class BenchGroup(click.Group):
+    """Knows every benchmark by name; imports one only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All benchmarks, in the order of the table."""
+        return list(BENCHMARKS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The benchmark's command, its options read off the signature of its ``run``."""
+        if cmd_name not in BENCHMARKS:
+            return None
+        module = importlib.import_module(f"hexpipe.bench.{cmd_name}")
+        return _command(cmd_name, module.run, getattr(module, "OPTIONS", {}))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line a benchmark, without importing any."""
+        with formatter.section("Benchmarks"):
+            formatter.write_dl(list(BENCHMARKS.items()))
+
+
+@click.command(cls=BenchGroup, name="bench", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Measure one part of the pipeline; each takes under a minute.
+
+    A virtual core may drift between half and full speed without showing it: only ratios of slices measured in turn,
+    in one call, mean much.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _command(name: str, run: Callable[..., Result], help_texts: dict[str, str]) -> click.Command:
+    """A click command whose options are the parameters of ``run``."""
+    hints = get_type_hints(run)
+    options: list[click.Parameter] = [
+        _option(parameter, hints[parameter.name], help_texts.get(parameter.name, ""))
+        for parameter in inspect.signature(run).parameters.values()
+    ]
+    as_json = click.Option(["--json", "as_json"], is_flag=True, help="end with one JSON object on the last line")
+
+    def invoke(as_json: bool, **options: Any) -> None:
+        machine = describe()  # before the benchmark loads it
+        _report(name, options, run(**options), machine, as_json)
+
+    return click.Command(name, callback=invoke, params=[*options, as_json], help=BENCHMARKS[name])
+
+
+def _option(parameter: inspect.Parameter, hint: Any, text: str) -> click.Option:
+    """The option for one parameter: its type and default come from the signature."""
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(inner for inner in get_args(hint) if inner is not type(None))
+    flag = "--" + parameter.name.replace("_", "-")
+    required = parameter.default is inspect.Parameter.empty
+    default = None if required else parameter.default
+    if hint is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=default, help=text, show_default=True)
+    kind: Any = click.Choice([str(choice) for choice in get_args(hint)]) if get_origin(hint) is Literal else hint
+    return click.Option([flag], type=kind, default=default, required=required, help=text, show_default=True)
+
+
+def _report(name: str, options: Result, figures: Result, machine: Result, as_json: bool) -> None:
+    """Print figures first, then the options, then the machine; never two values under one key."""
+    settings = {key: value for key, value in options.items() if value is not None}
+    if not as_json:
+        Console().print(_table(name, figures, settings, machine))
+        return
+    flat = {"benchmark": name, **machine, **settings, **figures}
+    click.echo(json.dumps(flat))
+
+
+def _table(name: str, figures: Result, settings: Result, machine: Result) -> Table:
+    table = Table(title=f"hexpipe bench {name}", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for part in (figures, {key: value for key, value in settings.items() if key not in figures}, machine):
+        for key, value in part.items():
+            table.add_row(key, _readable(value))
+        table.add_section()
+    return table
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,148 @@
+"""The walls between modules: layers, who may import what, and generators that never see torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter import cli as importlinter_cli
+
+import hexpipe
+
+REPOSITORY = Path(__file__).parent.parent
+PACKAGE = REPOSITORY / "hexpipe"
+
+# Which modules may import what only some may; a name that ends in "." stands for a whole package.
+ALLOWED = {
+    "multiprocessing": ("hexpipe.shm", "hexpipe.inference.slots", "hexpipe.learner.prefetch", "hexpipe.pipeline."),
+    "sqlite3": ("hexpipe.replay.archive",),
+    "openvino": ("hexpipe.nets.",),
+    "tensorboard": ("hexpipe.pipeline.",),
+    "click": ("hexpipe.cli.",),
+}
+# What a self-play generator runs on.
+GENERATOR_MODULES = (
+    "hexpipe.games.hex",
+    "hexpipe.games.factory",
+    "hexpipe.search.mcts",
+    "hexpipe.selfplay.self_play",
+    "hexpipe.inference.slots",
+    "hexpipe.inference.client",
+    "hexpipe.inference.lru_cache",
+    "hexpipe.inference.weights",
+    "hexpipe.records",
+    "hexpipe.shm",
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(REPOSITORY).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names that a module's source imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def allowed(name: str, places: tuple[str, ...]) -> bool:
+    return any(name == place or (place.endswith(".") and (name + ".").startswith(place)) for place in places)
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_library_only_where_the_design_allows_it(library: str) -> None:
+    users = [name for name, path in modules().items() if any(i.split(".")[0] == library for i in imported(path))]
+    assert [name for name in users if not allowed(name, ALLOWED[library])] == []
+
+
+def test_numba_only_in_kernel_modules() -> None:
+    users = [name for name, path in modules().items() if any(i.split(".")[0] == "numba" for i in imported(path))]
+    assert users
+    assert [name for name in users if not name.endswith("kernels")] == []
+
+
+def test_nothing_is_unpickled() -> None:
+    users = [name for name, path in modules().items() if {"pickle", "dill", "joblib", "shelve"} & set(imported(path))]
+    assert users == []
+
+
+def test_every_module_has_a_docstring() -> None:
+    without = [
+        name
+        for name, path in modules().items()
+        if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert without == []
+
+
+def test_every_public_definition_has_a_docstring() -> None:
+    """Functions and classes of the modules; methods that implement a protocol leave its words to the protocol."""
+    without = []
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node):
+                without.append(f"{name}.{node.name}")
+    assert without == []
+
+
+def test_import_contracts_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    code = importlinter_cli.lint_imports(config_filename=str(REPOSITORY / "setup.cfg"), cache_dir=str(tmp_path))
+    assert code == 0, capsys.readouterr().out
+
+
+def test_contracts_name_every_package() -> None:
+    """A package that setup.cfg does not know would stand outside the layers."""
+    layers = (REPOSITORY / "setup.cfg").read_text(encoding="utf-8").split("layers =")[1].split("[importlinter")[0]
+    known = set(layers.replace("|", " ").split())
+    packages = {module.name for module in pkgutil.iter_modules(hexpipe.__path__) if module.ispkg}
+    assert packages - known == set()
+
+
+def in_fresh_process(code: str) -> object:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_generator_modules_import_no_torch() -> None:
+    loads = in_fresh_process(
+        "import json, sys\n"
+        + "".join(f"import {name}\n" for name in GENERATOR_MODULES)
+        + "print(json.dumps([m for m in ('torch', 'openvino', 'sqlite3', 'rich') if m in sys.modules]))"
+    )
+    assert loads == []
+
+
+def test_command_line_imports_no_torch() -> None:
+    """Every spawned child imports the main module before its own."""
+    loads = in_fresh_process(
+        "import json, sys, hexpipe.cli.main\n"
+        "print(json.dumps([m for m in ('torch', 'numba', 'numpy', 'pydantic') if m in sys.modules]))"
+    )
+    assert loads == []
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_every_module_imports(name: str) -> None:
+    if name.endswith("__main__"):
+        return
+    importlib.import_module(name)
