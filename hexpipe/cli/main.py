@@ -1,0 +1,76 @@
+"""The `hexpipe` command: subcommands are found by name and imported only when they are asked for.
+
+A bad input ends with one line and exit code 2, a failure of the program with one message and exit code 1. This module
+is imported by every process of a run (a spawned child imports the main module), so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import click
+
+import hexpipe
+from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
+
+
+class LazyCommands(click.Group):
+    """A group whose commands are the modules beside this one that hold a ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, sorted."""
+        package = importlib.import_module("hexpipe.cli")
+        names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+        return sorted(name.replace("_", "-") for name in names if name != "main" and not name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called ``cmd_name``, imported now; None if there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(f"hexpipe.cli.{cmd_name.replace('-', '_')}").command
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(hexpipe.__version__, prog_name="hexpipe")
+def group() -> None:
+    """AlphaZero training for the game of Hex on one machine: many processes, one loop."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with 0, 1 (a failure), 2 (bad input) or 130 (interrupted)."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        result = group.main(list(arguments) if arguments is not None else None, "hexpipe", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("hexpipe: interrupted", err=True)
+        return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        hint = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
+        click.echo(f"hexpipe: {error.format_message()}{hint}", err=True)
+        return 2
+    except UsageError as error:
+        click.echo(f"hexpipe: {error}", err=True)
+        return 2
+    except ProcessDiedError as error:
+        click.echo(f"hexpipe: {error.process} died and ended the run:\n{error.details}", err=True)
+        return 1
+    except HexpipeError as error:
+        click.echo(f"hexpipe: {error}", err=True)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

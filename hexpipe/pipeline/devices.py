@@ -1,0 +1,100 @@
+"""What the machine has to give: cores, GPUs, and how many processes of each role to run on them."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from hexpipe.config import Settings
+
+_SMI_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Processes of a run: generators, servers (one entry each: its device), the learner's device, cores used."""
+
+    workers: int
+    server_devices: tuple[str, ...]
+    learner_device: str
+    cores: int
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, or the cgroup's CPU quota where that is smaller; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    quota = _cgroup_quota(Path("/sys/fs/cgroup/cpu.max"))
+    return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+def visible_gpus() -> int:
+    """NVIDIA GPUs that CUDA programs started from here will see, asked without importing torch; 0 without a driver."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return len([part for part in hidden.split(",") if part.strip() not in ("", "-1")])
+    return len(_smi("--list-gpus"))
+
+
+def gpu_use() -> list[tuple[int, int, int]]:
+    """(busy percent, memory used in MB, memory in MB) of each GPU; empty where nvidia-smi is missing or fails."""
+    lines = _smi("--query-gpu=utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits")
+    use = []
+    for line in lines:
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) == 3 and all(part.isdigit() for part in parts):
+            use.append((int(parts[0]), int(parts[1]), int(parts[2])))
+    return use
+
+
+def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
+    """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs."""
+    used_gpus = gpus if settings.devices is None else min(gpus, settings.devices)
+    workers = settings.selfplay.workers or max(1, min(8, cores // 4))
+    if used_gpus:
+        servers = settings.inference.servers or used_gpus
+        devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
+        # the learner has a device to itself where there is one that no server uses; else it shares the last
+        return Plan(workers, devices, f"cuda:{used_gpus - 1}", cores)
+    # servers do nearly all the work on a CPU; the learner runs on what replay and pacing leave it
+    servers = settings.inference.servers or max(1, cores - workers)
+    regions = 2 * workers
+    return Plan(workers, ("cpu",) * min(servers, regions), "cpu", cores)
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Environment of a role that may use ``threads`` threads; it must be set before numpy or torch are imported.
+
+    Waiting is passive: OpenMP threads that spin on shared cores cost up to fifty times the speed.
+    """
+    count = str(threads)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return {
+        **dict.fromkeys(names, count),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "KMP_BLOCKTIME": "0",
+    }
+
+
+def _cgroup_quota(path: Path) -> float | None:
+    try:
+        quota, period = path.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _smi(*arguments: str) -> list[str]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        answer = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, timeout=_SMI_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []

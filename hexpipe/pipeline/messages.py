@@ -1,0 +1,94 @@
+"""What the supervisor hands to a child when it spawns it, and how a child says what it died of."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hexpipe.config import Settings
+from hexpipe.errors import InferenceError
+from hexpipe.pipeline.run_folder import write_atomic
+from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
+
+
+@dataclass(frozen=True)
+class ChildContext:
+    """Everything that every child gets: who it is, the settings, the run folder and the stats board."""
+
+    name: str
+    number: int
+    settings: Settings
+    run_dir: Path
+    stats: StatsBoard
+    session: int = 0
+
+    @property
+    def row(self) -> ProcessRow:
+        """The child's own row of the stats board."""
+        return self.stats.row(self.name)
+
+    def stopping(self) -> bool:
+        """Whether the supervisor has asked this process to stop."""
+        return self.row.stop is not Stop.RUN
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a process ended on its own. ``when`` is in monotonic seconds, the same clock for all processes.
+
+    ``follows`` says that it ended because another had: a generator whose inference server failed.
+    """
+
+    process: str
+    pid: int
+    when: float
+    details: str
+    follows: bool = False
+
+
+def write_error(run_dir: Path, process: str, error: BaseException) -> None:
+    """Write RUN/errors/<process>-<pid>.json: the time, the error and its traceback."""
+    folder = run_dir / "errors"
+    folder.mkdir(exist_ok=True)
+    content: dict[str, Any] = {
+        "process": process,
+        "pid": os.getpid(),
+        "monotonic": time.monotonic(),
+        "time": time.time(),
+        "error": f"{type(error).__name__}: {error}",
+        "follows": isinstance(error, InferenceError) and process.startswith("generator"),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    write_atomic(folder / f"{process}-{os.getpid()}.json", json.dumps(content, indent=1) + "\n")
+
+
+def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
+    """What is known of a process that has ended: its error file, else the signal or exit code."""
+    try:
+        content = json.loads((run_dir / "errors" / f"{process}-{pid}.json").read_text(encoding="utf-8"))
+        details = str(content["traceback"]).rstrip()
+        return Death(process, pid, float(content["monotonic"]), details, bool(content["follows"]))
+    except (OSError, ValueError, KeyError):
+        return Death(process, pid, time.monotonic(), describe_exit(exit_code))
+
+
+def describe_exit(exit_code: int) -> str:
+    """An exit code in words."""
+    if exit_code >= 0:
+        return f"it ended with exit code {exit_code} and said nothing"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = str(-exit_code)
+    hint = {
+        "SIGKILL": " (by someone, or by the kernel because memory ran out)",
+        "SIGSEGV": " (a crash in compiled code)",
+        "SIGBUS": " (shared memory or a mapped file could not be provided)",
+    }.get(name, "")
+    return f"it was killed by signal {name}{hint}"

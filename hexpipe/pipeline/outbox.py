@@ -1,0 +1,173 @@
+"""The way of finished games from the generators to the replay process: fixed slots in shared memory.
+
+Game number ``s`` of a worker goes to slot ``s % slots``: its bytes first, then the slot's header (s + 1, length, crc32),
+then one small message that wakes the replay process. Replay takes games in order and acknowledges them by raising the
+worker's ``acked`` once they are committed to the archive and to shared memory; only then may the slot be used again.
+A worker that is killed at any point leaves either a whole game or a slot whose header does not fit, which is no game;
+no lock is held at any time, so nothing is left to repair but the number that its replacement goes on from.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import zlib
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import numpy as np
+
+from hexpipe.config import Shapes
+from hexpipe.errors import HexpipeError
+from hexpipe.records import GameRecord, mask_length
+from hexpipe.shm import Field, SharedSegment
+
+_SEQUENCE, _LENGTH, _CRC = range(3)
+_POLL_SECONDS = 0.005
+
+
+class Arrival(NamedTuple):
+    """One game that lies in an outbox."""
+
+    worker: int
+    sequence: int
+    record: GameRecord
+
+
+def largest_record_bytes(shapes: Shapes, max_plies: int) -> int:
+    """Most bytes that a game's `GameRecord.to_bytes` can take: every ply's policy full."""
+    per_ply = 2 + 1 + 1 + 4 * shapes.num_seats + 4 + mask_length(shapes.num_actions) + shapes.num_actions
+    return 256 + 4 * shapes.num_seats + max_plies * per_ply
+
+
+class Outboxes:
+    """The slots of every worker and the pipe that wakes the replay process; picklable while a child is spawned."""
+
+    def __init__(self, segment: SharedSegment, reader: Connection, writer: Connection) -> None:
+        self.segment = segment
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    def create(cls, workers: int, slots: int, slot_bytes: int, private: bool = False) -> Outboxes:
+        """Empty outboxes. Raises SharedMemoryError if there is no room."""
+        fields = [
+            Field("data", np.dtype(np.uint8), (workers, slots, slot_bytes)),
+            Field("header", np.dtype(np.int64), (workers, slots, 3)),
+            Field("acked", np.dtype(np.int64), (workers,)),
+        ]
+        reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        return cls(SharedSegment.create("outboxes", fields, private=private), reader, writer)
+
+    @property
+    def num_workers(self) -> int:
+        """Workers that have an outbox."""
+        return int(self.segment.arrays["acked"].shape[0])
+
+    def sender(self, worker: int) -> OutboxSender:
+        """The writing end of a worker, going on after what a dead predecessor has left whole."""
+        return OutboxSender(self.segment, self._writer, worker)
+
+    def receiver(self) -> OutboxReceiver:
+        """The replay process's end."""
+        return OutboxReceiver(self.segment, self._reader)
+
+
+class OutboxSender:
+    """A worker's end of its outbox."""
+
+    def __init__(self, segment: SharedSegment, writer: Connection, worker: int) -> None:
+        self._data = segment.arrays["data"][worker]
+        self._header = segment.arrays["header"][worker]
+        self._acked = segment.arrays["acked"]
+        self._writer = writer
+        self._worker = worker
+        self.next_sequence = _first_free(self._data, self._header, int(self._acked[worker]))
+        # wake replay for games that a dead predecessor left without their message
+        self._wake()
+
+    def in_flight(self) -> int:
+        """Games that lie in the outbox."""
+        return self.next_sequence - int(self._acked[self._worker])
+
+    def send(self, record: GameRecord, keep_waiting: Callable[[], bool]) -> bool:
+        """Put a game into the outbox, waiting for a free slot while ``keep_waiting()``; False if it was not put."""
+        data = record.to_bytes()
+        slots, slot_bytes = self._data.shape
+        if len(data) > slot_bytes:
+            raise HexpipeError(f"a game of {len(data)} bytes is over the outbox's {slot_bytes}: report this as a bug")
+        while self.in_flight() >= slots:
+            if not keep_waiting():
+                return False
+            time.sleep(_POLL_SECONDS)
+        slot = self.next_sequence % slots
+        self._data[slot, : len(data)] = np.frombuffer(data, np.uint8)
+        self._header[slot] = (self.next_sequence + 1, len(data), zlib.crc32(data))
+        self.next_sequence += 1
+        self._wake()
+        return True
+
+    def _wake(self) -> None:
+        # under PIPE_BUF, so writes of several workers never mix
+        self._writer.send_bytes(self._worker.to_bytes(4, "little"))
+
+
+class OutboxReceiver:
+    """The replay process's end of every outbox."""
+
+    def __init__(self, segment: SharedSegment, reader: Connection) -> None:
+        self._data = segment.arrays["data"]
+        self._header = segment.arrays["header"]
+        self._acked = segment.arrays["acked"]
+        self._reader = reader
+        self._taken = [int(number) for number in self._acked]
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until some worker has sent a game, ``timeout`` seconds at most."""
+        if not self._reader.poll(timeout):
+            return False
+        while self._reader.poll(0):
+            self._reader.recv_bytes()
+        return True
+
+    def take(self, limit: int = 1000) -> list[Arrival]:
+        """Whole games that wait, oldest first for each worker; they keep their slots until `acknowledge`."""
+        arrivals: list[Arrival] = []
+        for worker in range(len(self._taken)):
+            while len(arrivals) < limit:
+                data = _whole_game(self._data[worker], self._header[worker], self._taken[worker])
+                if data is None:
+                    break
+                arrivals.append(Arrival(worker, self._taken[worker], GameRecord.from_bytes(data)))
+                self._taken[worker] += 1
+        return arrivals
+
+    def acknowledge(self, arrivals: list[Arrival]) -> None:
+        """Free the slots of games that are committed."""
+        for arrival in arrivals:
+            self._acked[arrival.worker] = arrival.sequence + 1
+
+
+def _whole_game(
+    data: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
+    header: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+    sequence: int,
+) -> bytes | None:
+    slot = sequence % len(header)
+    number, length, crc = (int(value) for value in header[slot])
+    if number != sequence + 1 or not 0 < length <= data.shape[1]:
+        return None
+    content = data[slot, :length].tobytes()
+    return content if zlib.crc32(content) == crc else None
+
+
+def _first_free(
+    data: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
+    header: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+    acked: int,
+) -> int:
+    sequence = acked
+    while sequence < acked + len(header) and _whole_game(data, header, sequence) is not None:
+        sequence += 1
+    return sequence

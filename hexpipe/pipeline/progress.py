@@ -1,0 +1,196 @@
+"""Progress: the figures of a run at one moment, from the stats board and psutil, for the view, the log and the metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from hexpipe.config import Settings
+from hexpipe.pipeline.devices import gpu_use
+from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard
+
+_WINDOW_SECONDS = 30.0
+_MEMORY_EVERY = 5.0
+
+
+@dataclass(frozen=True)
+class ProcessFigures:
+    """One process in the view: CPU in percent of a core, own memory in bytes, what it does or waits for."""
+
+    name: str
+    pid: int
+    cpu_percent: float
+    own_bytes: int
+    waiting: str
+    note: str
+    restarts: int
+
+
+@dataclass
+class Figures:
+    """A run at one moment. Rates are over the last half minute; None where there is nothing to say yet."""
+
+    elapsed: float
+    values: dict[str, float | None]
+    processes: list[ProcessFigures]
+    gpus: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def get(self, name: str) -> float | None:
+        """A value by name, None where it is not known."""
+        return self.values.get(name)
+
+
+class ProgressMeter:
+    """Turns the counters of a stats board into `Figures`; call `read` every second or so."""
+
+    def __init__(self, stats: StatsBoard, settings: Settings, gpus: int) -> None:
+        self._stats, self._settings = stats, settings
+        self._start = time.monotonic()
+        self._history: deque[tuple[float, dict[str, float]]] = deque()
+        self._processes: dict[str, psutil.Process] = {}
+        self._memory: dict[str, int] = {}
+        self._memory_time = 0.0
+        self._has_gpus = gpus > 0
+        self._gpus: list[tuple[int, int, int]] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._start
+
+    def read(self) -> Figures:
+        """The figures now."""
+        now = time.monotonic()
+        counters = self._counters()
+        self._history.append((now, counters))
+        while len(self._history) > 2 and now - self._history[0][0] > _WINDOW_SECONDS:
+            self._history.popleft()
+        if now - self._memory_time >= _MEMORY_EVERY:
+            self._memory_time = now
+            self._read_memory()
+            if self._has_gpus:
+                self._gpus = gpu_use()
+        values = {**self._totals(counters), **self._rates(now, counters), **self._learning()}
+        values["seconds_left"] = self._seconds_left(values)
+        return Figures(self.elapsed, values, self._process_figures(), self._gpus)
+
+    def _counters(self) -> dict[str, float]:
+        stats = self._stats
+        counters = {
+            name: stats.total("generator", name)
+            for name in ("games", "positions", "simulations", "leaves", "cache_hits", "restarts")
+        }
+        counters |= {name: stats.total("inference", name) for name in ("evals", "batches")}
+        replay = stats.row("replay-0")
+        counters |= {name: replay[name] for name in ("total_games", "total_positions", "lag_sum", "plies_sum")}
+        counters["steps"] = stats.row("learner-0")["steps"]
+        return counters
+
+    def _totals(self, counters: dict[str, float]) -> dict[str, float | None]:
+        replay = self._stats.row("replay-0")
+        totals: dict[str, float | None] = {
+            "games": counters["total_games"],
+            "positions": counters["total_positions"],
+            "steps": counters["steps"],
+            "restarts": counters["restarts"],
+            "replay_games": replay["replay_games"],
+            "replay_positions": replay["replay_positions"],
+            "replay_bytes": replay["replay_bytes"],
+            "replay_fill": replay["replay_bytes"] / replay["replay_budget"] if replay["replay_budget"] else None,
+        }
+        return totals
+
+    def _rates(self, now: float, counters: dict[str, float]) -> dict[str, float | None]:
+        then, before = self._history[0]
+        seconds = now - then
+        delta = {name: value - before[name] for name, value in counters.items()}
+        if seconds < 0.5:
+            return {}
+        games = delta["total_games"]
+        return {
+            "games_per_s": games / seconds,
+            "positions_per_s": delta["positions"] / seconds,
+            "evals_per_s": delta["evals"] / seconds,
+            "simulations_per_s": delta["simulations"] / seconds,
+            "steps_per_s": delta["steps"] / seconds,
+            "mean_batch": delta["evals"] / delta["batches"] if delta["batches"] else None,
+            "cache_hit_rate": delta["cache_hits"] / delta["leaves"] if delta["leaves"] else None,
+            "policy_lag": delta["lag_sum"] / games if games > 0 else None,
+            "mean_plies": delta["plies_sum"] / games if games > 0 else None,
+        }
+
+    def _learning(self) -> dict[str, float | None]:
+        learner = self._stats.row("learner-0")
+        if not learner["steps"]:
+            return {}
+        names = ("loss", "policy_loss", "value_loss", "gradient_norm", "learning_rate")
+        values: dict[str, float | None] = {name: learner[name] for name in names}
+        for name in ("solver_score", "solver_policy"):
+            if learner[name] > 0:
+                values[name] = learner[name]
+        return values
+
+    def _seconds_left(self, values: dict[str, float | None]) -> float | None:
+        """Seconds until the nearest limit, None if there is none or it cannot be told yet."""
+        limits = self._settings.limits
+        left = [limits.minutes * 60 - self.elapsed] if limits.minutes else []
+        for limit, done, rate in (
+            (limits.games, values["games"], values.get("games_per_s")),
+            (limits.steps, values["steps"], values.get("steps_per_s")),
+        ):
+            if limit and rate:
+                left.append((limit - (done or 0)) / rate)
+        return max(0.0, min(left)) if left else None
+
+    def _read_memory(self) -> None:
+        for name, row in self._stats.rows().items():
+            process = self._process(name, int(row["pid"]))
+            if process is not None:
+                with contextlib.suppress(psutil.Error):
+                    self._memory[name] = int(process.memory_full_info().uss)
+
+    def _process(self, name: str, pid: int) -> psutil.Process | None:
+        known = self._processes.get(name)
+        if known is not None and known.pid == pid:
+            return known
+        if not pid:
+            return None
+        try:
+            self._processes[name] = psutil.Process(pid)
+        except psutil.Error:
+            return None
+        return self._processes[name]
+
+    def _process_figures(self) -> list[ProcessFigures]:
+        found = []
+        for name, row in self._stats.rows().items():
+            process = self._process(name, int(row["pid"]))
+            cpu = 0.0
+            if process is not None:
+                with contextlib.suppress(psutil.Error):
+                    cpu = process.cpu_percent()
+            text = "ended" if row["done"] else WAITING_TEXT[row.waiting]
+            found.append(
+                ProcessFigures(
+                    name, int(row["pid"]), cpu, self._memory.get(name, 0), text, row.note, int(row["restarts"])
+                )
+            )
+        return found
+
+
+def as_metrics(figures: Figures) -> dict[str, Any]:
+    """Figures as one flat JSON-able dict."""
+    line: dict[str, Any] = {"time": time.time(), "elapsed": round(figures.elapsed, 3)}
+    line |= {name: value for name, value in figures.values.items() if value is not None}
+    for process in figures.processes:
+        line[f"cpu_percent/{process.name}"] = process.cpu_percent
+        line[f"own_bytes/{process.name}"] = process.own_bytes
+    for number, (busy, used, _) in enumerate(figures.gpus):
+        line[f"gpu_percent/{number}"] = busy
+        line[f"gpu_mb/{number}"] = used
+    return line

@@ -1,0 +1,241 @@
+"""The folder of a run: its lock, its settings, what is resumed, and what dead runs leave behind.
+
+    RUN/lock            flock held by the live supervisor
+    RUN/run.json        what the live run is: pid, processes, shared segments (for `memory-report`)
+    RUN/settings.json   the settings, as they are now
+    RUN/archive.sqlite  every finished game
+    RUN/checkpoints/    step-* folders
+    RUN/errors/         one file for each process that died of an exception
+    RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from hexpipe.config import Settings, changed_settings, dump_settings, settings_from_json
+from hexpipe.errors import RunFolderError, SettingsError
+
+ARCHIVE_NAME = "archive.sqlite"
+_UNCHANGEABLE = ("game.name", "game.board_size", "game.swap")
+_NET = ("net.blocks", "net.channels", "net.value_hidden")
+
+
+class RunFolder:
+    """A run folder that this process holds the lock of; use as a context manager."""
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, resume: bool) -> RunFolder:
+        """Make (or, to resume, enter) and lock a run folder.
+
+        Raises RunFolderError if another run holds it, it cannot be written, it already holds a run (without
+        ``resume``), or there is nothing to resume.
+        """
+        if resume and not (path / "settings.json").is_file():
+            raise RunFolderError(f"there is no run in {path} to resume; name the folder of an earlier run")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise RunFolderError(
+                f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            lock.close()
+            raise RunFolderError(
+                f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir"
+            ) from error
+        if not resume and (path / "settings.json").exists():
+            lock.close()
+            raise RunFolderError(f"{path} already holds a run; go on with --resume {path} or choose another --run-dir")
+        folder = cls(path, lock)
+        try:
+            folder.check_writable()
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+        except OSError as error:
+            lock.close()
+            raise RunFolderError(f"the run folder {path} cannot be written ({error.strerror})") from error
+        return folder
+
+    def check_writable(self) -> None:
+        """Raises RunFolderError unless files can be made in the folder."""
+        probe = self.path / ".write-test"
+        try:
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise RunFolderError(
+                f"the run folder {self.path} cannot be written ({error.strerror}); choose another with --run-dir"
+            ) from error
+
+    def write_settings(self, settings: Settings) -> None:
+        """Write RUN/settings.json."""
+        write_atomic(self.path / "settings.json", dump_settings(settings))
+
+    def write_run(self, document: Mapping[str, Any]) -> None:
+        """Write RUN/run.json, which names the live supervisor and its shared segments."""
+        own = psutil.Process()
+        content = {"pid": own.pid, "create_time": own.create_time(), **document}
+        write_atomic(self.path / "run.json", json.dumps(content, indent=1) + "\n")
+
+    def close(self) -> None:
+        """Say that the run is over and free the lock."""
+        if self._lock.closed:
+            return
+        with contextlib.suppress(OSError):
+            (self.path / "run.json").unlink(missing_ok=True)
+        self._lock.close()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
+    """``parent``/<date-time>-<preset>, with a number where that is taken."""
+    stem = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{preset}"
+    path, number = parent / stem, 1
+    while path.exists():
+        number += 1
+        path = parent / f"{stem}-{number}"
+    return path
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings of the run in ``path``; RunFolderError if there is none."""
+    try:
+        text = (path / "settings.json").read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"there is no run in {path} ({error.strerror}); name the folder of a run") from error
+    return settings_from_json(text)
+
+
+def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, tuple[Any, Any]]:
+    """What changes when a run of settings ``old`` goes on with ``new``: dotted names with (old, new).
+
+    Raises SettingsError for changes of the rules, and of the net's shape once there are weights.
+    """
+    changed = changed_settings(old, new)
+    for name in changed:
+        if name in _UNCHANGEABLE:
+            raise SettingsError(
+                f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its games would "
+                "be of other rules; start a new run (with --init-from to keep the net)"
+            )
+        if name in _NET and has_weights:
+            raise SettingsError(
+                f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its weights would "
+                "not fit; start a new run"
+            )
+    return changed
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def live_run(path: Path) -> dict[str, Any] | None:
+    """RUN/run.json of a run that is alive, None if there is none."""
+    try:
+        document = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        process = psutil.Process(int(document["pid"]))
+        alive = abs(process.create_time() - float(document["create_time"])) < 1.0
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+    return document if alive and isinstance(document, dict) else None
+
+
+def find_runs(parent: Path) -> list[Path]:
+    """Run folders in ``parent`` (or ``parent`` itself if it is one), newest first."""
+    if (parent / "lock").exists():
+        return [parent]
+    if not parent.is_dir():
+        return []
+    found = [entry for entry in parent.iterdir() if (entry / "lock").exists()]
+    return sorted(found, key=lambda entry: (entry / "lock").stat().st_mtime, reverse=True)
+
+
+class Leftover:
+    """Something that a dead run has left, and how to remove it."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+
+    def remove(self) -> None:
+        """Delete it. Raises RunFolderError if that is not allowed."""
+        try:
+            if self.path.is_dir() and not self.path.is_symlink():
+                shutil.rmtree(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be removed ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def held_if_dead(path: Path) -> Iterator[bool]:
+    """Hold the lock of a run folder while in the block; gives False where a live run holds it."""
+    try:
+        lock = (path / "lock").open("a+", encoding="utf-8")
+    except OSError:
+        yield False
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def leftovers(path: Path) -> list[Leftover]:
+    """What a dead run in ``path`` has left that its next resume has no use for. Call within `held_if_dead`."""
+    found = []
+    if (path / "run.json").exists():
+        found.append(Leftover(path / "run.json", "the mark of a run that is dead"))
+    for name in (".run.json.tmp", ".settings.json.tmp", ".write-test"):
+        if (path / name).exists():
+            found.append(Leftover(path / name, "a half-written file"))
+    if (path / "checkpoints").is_dir():
+        found += [Leftover(p, "a half-written checkpoint") for p in sorted((path / "checkpoints").glob(".tmp-*"))]
+    if (path / "lock").stat().st_size:
+        found.append(Leftover(path / "lock", "a stale lock file"))
+    return found
+
+
+def shared_leftovers(folder: Path, minimum_age: float = 60.0) -> list[Leftover]:
+    """Files in a tmpfs that runs on systems without memfd left before they could unlink them."""
+    found = []
+    if folder.is_dir():
+        for entry in sorted(folder.glob("hexpipe-*")):
+            with contextlib.suppress(OSError):
+                if entry.stat().st_uid == os.getuid() and time.time() - entry.stat().st_mtime > minimum_age:
+                    found.append(Leftover(entry, "shared memory of a dead run"))
+    return found

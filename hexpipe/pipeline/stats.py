@@ -1,0 +1,199 @@
+"""StatsBoard: one shared row of numbers for each process, written by that process and read by everyone.
+
+The board is for people and for the supervisor's stall check, so a reader may see a row between two stores; no data
+depends on it. A row is float64 (exact for counts below 2**53) and aligned, so a single number is never torn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.shm import Field, SharedSegment
+
+COLUMNS = (
+    # every process
+    "pid",
+    "started",  # monotonic seconds
+    "ready",  # monotonic seconds; 0 until the process does its work
+    "beat",  # monotonic seconds of the last sign of life
+    "waiting",  # a Waiting code
+    "stop",  # set by the supervisor, a Stop code
+    "restarts",  # replacements of a dead process so far
+    # generators
+    "games",
+    "positions",
+    "simulations",
+    "leaves",  # positions asked of the evaluator
+    "cache_hits",
+    "wait_seconds",
+    "version",  # weights version last seen
+    "first_game",  # monotonic seconds
+    # servers
+    "evals",
+    "batches",
+    "forward_seconds",
+    # replay
+    "total_games",
+    "total_positions",
+    "replay_games",
+    "replay_positions",
+    "replay_bytes",
+    "replay_budget",
+    "resumed_games",
+    "outcome_sum",  # of seat 0, over the games of this session
+    "plies_sum",
+    "lag_sum",  # policy lag in training steps, over the games of this session
+    # learner
+    "steps",
+    "loss",
+    "policy_loss",
+    "value_loss",
+    "gradient_norm",
+    "learning_rate",
+    "published",
+    "checkpoint_step",
+    "solver_score",
+    "solver_policy",
+    "done",
+)
+INDEX = {name: column for column, name in enumerate(COLUMNS)}
+_NOTE_BYTES = 96
+
+
+class Waiting(IntEnum):
+    """What a process waits for; `WAITING_TEXT` says it in words."""
+
+    STARTING = 0
+    WORKING = 1
+    INFERENCE = 2
+    OUTBOX = 3
+    REQUESTS = 4
+    WEIGHTS = 5
+    GAMES = 6
+    MIN_GAMES = 7
+    POSITIONS = 8
+    BATCH = 9
+    REFILL = 10
+    CHECKPOINT = 11
+    STOPPING = 12
+
+
+WAITING_TEXT = {
+    Waiting.STARTING: "starting",
+    Waiting.WORKING: "working",
+    Waiting.INFERENCE: "waits for the inference server",
+    Waiting.OUTBOX: "waits for replay to take its games",
+    Waiting.REQUESTS: "waits for requests of the generators",
+    Waiting.WEIGHTS: "waits for the learner's weights",
+    Waiting.GAMES: "waits for finished games",
+    Waiting.MIN_GAMES: "waits for the first games",
+    Waiting.POSITIONS: "waits for new positions",
+    Waiting.BATCH: "waits for a sampled batch",
+    Waiting.REFILL: "reads the archive",
+    Waiting.CHECKPOINT: "writes a checkpoint",
+    Waiting.STOPPING: "stopping",
+}
+
+
+class Stop(IntEnum):
+    """What the supervisor asks of a process."""
+
+    RUN = 0
+    ORDERLY = 1
+    QUICK = 2
+
+
+class ProcessRow:
+    """One process's row of a StatsBoard."""
+
+    def __init__(self, values: NDArray[np.float64], note: NDArray[np.uint8]) -> None:
+        self._values = values
+        self._note = note
+
+    def __getitem__(self, name: str) -> float:
+        return float(self._values[INDEX[name]])
+
+    def __setitem__(self, name: str, value: float) -> None:
+        self._values[INDEX[name]] = value
+
+    def add(self, name: str, value: float) -> None:
+        """Add ``value`` to a counter of the process's own row."""
+        self._values[INDEX[name]] += value
+
+    def beat(self, waiting: Waiting = Waiting.WORKING) -> None:
+        """Say that the process lives and what it does or waits for."""
+        self._values[INDEX["waiting"]] = waiting
+        self._values[INDEX["beat"]] = time.monotonic()
+
+    def begin(self, pid: int) -> None:
+        """A process (or its replacement) takes the row; counters of its predecessor go on."""
+        self["pid"] = pid
+        self["started"] = time.monotonic()
+        self["ready"] = 0.0
+        self.beat(Waiting.STARTING)
+
+    def set_ready(self) -> None:
+        """The process has started and does its work from now on."""
+        self["ready"] = time.monotonic()
+        self.beat()
+
+    @property
+    def waiting(self) -> Waiting:
+        """What the process does or waits for."""
+        return Waiting(int(self["waiting"]))
+
+    @property
+    def stop(self) -> Stop:
+        """What the supervisor asks."""
+        return Stop(int(self["stop"]))
+
+    @property
+    def note(self) -> str:
+        """A few words that the process says about itself."""
+        return bytes(self._note).rstrip(b"\0").decode(errors="replace")
+
+    @note.setter
+    def note(self, text: str) -> None:
+        data = text.encode()[:_NOTE_BYTES].ljust(_NOTE_BYTES, b"\0")
+        self._note[:] = np.frombuffer(data, np.uint8)
+
+    def as_dict(self) -> dict[str, float]:
+        """Every column of the row."""
+        return {name: float(value) for name, value in zip(COLUMNS, self._values, strict=True)}
+
+
+class StatsBoard:
+    """Rows by process name; picklable while a child is spawned, like the segment under it."""
+
+    def __init__(self, segment: SharedSegment, names: Sequence[str]) -> None:
+        self.segment = segment
+        self.names = tuple(names)
+
+    @classmethod
+    def create(cls, names: Sequence[str], private: bool = False) -> StatsBoard:
+        """A board with one row of zeros for each name. Raises SharedMemoryError if there is no room."""
+        fields = [
+            Field("values", np.dtype(np.float64), (len(names), len(COLUMNS))),
+            Field("notes", np.dtype(np.uint8), (len(names), _NOTE_BYTES)),
+        ]
+        return cls(SharedSegment.create("stats", fields, private=private), names)
+
+    def row(self, name: str) -> ProcessRow:
+        """The row of a process; KeyError if there is no such name."""
+        if name not in self.names:
+            raise KeyError(name)
+        index = self.names.index(name)
+        return ProcessRow(self.segment.arrays["values"][index], self.segment.arrays["notes"][index])
+
+    def rows(self, role: str = "") -> dict[str, ProcessRow]:
+        """Rows by name, of the processes whose name starts with ``role``."""
+        return {name: self.row(name) for name in self.names if name.startswith(role)}
+
+    def total(self, role: str, column: str) -> float:
+        """The sum of a column over the processes of a role."""
+        return sum(row[column] for row in self.rows(role).values())

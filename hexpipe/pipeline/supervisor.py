@@ -1,0 +1,262 @@
+"""Supervisor: spawns the child processes, watches them, replaces dead generators and ends the rest in order.
+
+It knows processes, not what they compute. Every process is spawned (never forked: threads and CUDA forbid it) from the
+thread that calls `start`, which must live as long as the children: the kernel kills them when that thread is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from hexpipe.config import Settings
+from hexpipe.errors import HexpipeError, ProcessDiedError
+from hexpipe.pipeline.messages import ChildContext, Death, read_death
+from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
+from hexpipe.pipeline.worker import child_main
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 0.3  # after a death: what died of the same cause gets to say so
+CAUSE_SECONDS = 5.0
+BURST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """One child: its name ("generator-0"), body ("module:function"), parts and environment."""
+
+    name: str
+    target: str
+    parts: dict[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    replaceable: bool = False
+
+    @property
+    def role(self) -> str:
+        """The name without its number."""
+        return self.name.rpartition("-")[0]
+
+    @property
+    def number(self) -> int:
+        """The number in the name."""
+        return int(self.name.rpartition("-")[2])
+
+
+class Supervisor:
+    """The children of one run."""
+
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        settings: Settings,
+        run_dir: Path,
+        stats: StatsBoard,
+        repair: Callable[[int], None],
+        session: int = 0,
+    ) -> None:
+        """``repair(worker)`` makes a dead generator's queues usable for its replacement."""
+        self.specs = {spec.name: spec for spec in specs}
+        self.settings, self.run_dir, self.stats = settings, run_dir, stats
+        self.processes: dict[str, SpawnProcess] = {}
+        self.deaths: list[Death] = []
+        self._repair = repair
+        self._session = session
+        self._context = multiprocessing.get_context("spawn")
+        self._leaving: set[str] = set()
+
+    def start(self, names: Sequence[str] | None = None) -> None:
+        """Spawn the children, in the order of the specs. Raises HexpipeError if the system refuses."""
+        for name in names or list(self.specs):
+            self._spawn(self.specs[name])
+
+    def watch(self, timeout: float) -> list[Death]:
+        """Wait up to ``timeout`` seconds for a death; heal dead generators and return their deaths.
+
+        Raises ProcessDiedError, of the first that died, when the run cannot go on.
+        """
+        sentinels = {process.sentinel: name for name, process in self.processes.items() if name not in self._leaving}
+        if not sentinels:
+            time.sleep(timeout)
+            return []
+        if not connection.wait(list(sentinels), timeout):
+            return []
+        time.sleep(GRACE_SECONDS)
+        deaths = self._collect()
+        if deaths and all(death.follows for death in deaths):
+            # their inference server is on its way out: let it say why
+            left = [p.sentinel for name, p in self.processes.items() if not self.specs[name].replaceable]
+            if connection.wait(left, CAUSE_SECONDS):
+                time.sleep(GRACE_SECONDS)
+                deaths = sorted(deaths + self._collect(), key=_cause_first)
+        recent = [death for death in self.deaths if death.when > time.monotonic() - BURST_SECONDS]
+        limit = max(3, sum(spec.replaceable for spec in self.specs.values()))
+        if any(not self.specs[death.process].replaceable for death in deaths):
+            first = deaths[0]
+            raise ProcessDiedError(first.process, first.details)
+        if len(recent) > limit:
+            first = recent[0]
+            raise ProcessDiedError(
+                first.process, f"{first.details}\n({len(recent)} generators died in {BURST_SECONDS:.0f} s: giving up)"
+            )
+        for death in deaths:
+            self._heal(death)
+        return deaths
+
+    def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
+        """Ask the processes of a role to end; their end is expected from now on."""
+        for name in self._of_role(role):
+            self._leaving.add(name)
+            self.stats.row(name)["stop"] = stop
+
+    def join(self, role: str, timeout: float, hurry: Callable[[], bool] = lambda: False) -> list[str]:
+        """Wait for the processes of a role to end, ``timeout`` seconds or until ``hurry()``; names of those left."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = [name for name in self._of_role(role) if self.processes[name].is_alive()]
+            remaining = deadline - time.monotonic()
+            if not left or remaining <= 0 or hurry():
+                return left
+            connection.wait([self.processes[name].sentinel for name in left], min(remaining, 0.2))
+
+    def kill(self, role: str) -> None:
+        """End the processes of a role at once."""
+        for name in self._of_role(role):
+            self._leaving.add(name)
+            if self.processes[name].is_alive():
+                self.processes[name].kill()
+        for name in self._of_role(role):
+            self.processes[name].join(5.0)
+
+    def alive(self, role: str) -> list[str]:
+        """Names of the living processes of a role."""
+        return [name for name in self._of_role(role) if self.processes[name].is_alive()]
+
+    def failed(self, role: str) -> list[Death]:
+        """Deaths among processes of a role that were asked to end and did so with an error."""
+        found = []
+        for name in self._of_role(role):
+            process = self.processes[name]
+            if process.exitcode not in (None, 0) and process.pid is not None:
+                found.append(read_death(self.run_dir, name, process.pid, int(process.exitcode or 0)))
+        return sorted(found, key=lambda death: death.when)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the living children by name."""
+        return {name: int(p.pid) for name, p in self.processes.items() if p.pid is not None and p.is_alive()}
+
+    def _of_role(self, role: str) -> list[str]:
+        return [name for name in self.processes if self.specs[name].role == role]
+
+    def _spawn(self, spec: ChildSpec) -> None:
+        context = ChildContext(spec.name, spec.number, self.settings, self.run_dir, self.stats, self._session)
+        process = self._context.Process(
+            target=child_main, args=(context, spec.target, spec.parts), name=spec.name, daemon=True
+        )
+        row = self.stats.row(spec.name)
+        row["started"] = row["beat"] = time.monotonic()
+        try:
+            with _environment(spec.environment):
+                process.start()
+        except OSError as error:
+            raise HexpipeError(
+                f"{spec.name} cannot be started ({error}): lower --workers or raise the limits on processes and files"
+            ) from error
+        self.processes[spec.name] = process
+        log.info("started %s (process %d)", spec.name, process.pid)
+
+    def _collect(self) -> list[Death]:
+        """Record the new deaths, first one first."""
+        deaths = []
+        for name, process in list(self.processes.items()):
+            if name in self._leaving or process.is_alive():
+                continue
+            process.join()
+            deaths.append(read_death(self.run_dir, name, int(process.pid or 0), int(process.exitcode or 0)))
+            del self.processes[name]
+        deaths.sort(key=_cause_first)
+        for death in deaths:
+            log.error("%s (process %d) died: %s", death.process, death.pid, death.details)
+        self.deaths += deaths
+        return deaths
+
+    def _heal(self, death: Death) -> None:
+        spec = self.specs[death.process]
+        self._repair(spec.number)
+        row = self.stats.row(spec.name)
+        row.add("restarts", 1)
+        self._spawn(spec)
+        log.warning("%s was replaced", spec.name)
+
+
+def _cause_first(death: Death) -> tuple[bool, float]:
+    return death.follows, death.when
+
+
+class StallWatch:
+    """Notices that nothing goes on, and says who waits for whom."""
+
+    def __init__(self, stats: StatsBoard, seconds: float) -> None:
+        self._stats = stats
+        self._seconds = seconds
+        self._last: tuple[float, ...] = ()
+        self._since = time.monotonic()
+        self._warned = 0.0
+
+    def check(self) -> str:
+        """An explanation to warn with, once in each ``seconds / 4`` without progress; empty while all is well.
+
+        Raises HexpipeError after ``seconds`` without progress, or without a sign of life of some process.
+        """
+        now = time.monotonic()
+        progress = tuple(
+            row[column]
+            for row in self._stats.rows().values()
+            for column in ("positions", "evals", "total_games", "steps", "resumed_games", "ready")
+        )
+        if progress != self._last:
+            self._last, self._since, self._warned = progress, now, 0.0
+        silent = max((now - row["beat"], name) for name, row in self._stats.rows().items() if not row["done"])
+        stalled = max(now - self._since, silent[0])
+        if stalled >= self._seconds:
+            raise HexpipeError(
+                f"nothing has gone on for {stalled:.0f} s. {self.explain()}. The run ends; start it again with --resume"
+            )
+        if stalled >= self._seconds / 4 and now - self._warned >= self._seconds / 4:
+            self._warned = now
+            return f"slow: {stalled:.0f} s without progress. {self.explain()}"
+        return ""
+
+    def explain(self) -> str:
+        """Who waits for what, and since when each has given no sign of life."""
+        now = time.monotonic()
+        parts = []
+        for name, row in self._stats.rows().items():
+            silence = now - row["beat"]
+            quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
+            parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
+        return "; ".join(parts)
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a child that is spawned within the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,59 @@
+"""The frame around every child process: signals, logging, the parent's death, and the last words of an error.
+
+The bodies of the roles are in generator_main, server_main, replay_main and learner_main. This module and whatever it
+imports must stay free of torch: a spawned child imports it before it knows its role.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from hexpipe.pipeline.messages import ChildContext, write_error
+from hexpipe.shm import set_parent_death_signal
+
+LOG_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(message)s"
+
+
+def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> None:
+    """The main function of every child: run ``target`` ("package.module:function") with its ``parts``.
+
+    An exception is written to RUN/errors and ends the process with exit code 1.
+    """
+    set_parent_death_signal()
+    # Ctrl-C reaches the whole group of processes, and an init system may signal every one: the supervisor alone decides
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    setup_logging(context.run_dir)
+    context.row.begin(os.getpid())
+    try:
+        module, _, function = target.partition(":")
+        getattr(importlib.import_module(module), function)(context, **parts)
+    except Exception as error:
+        write_error(context.run_dir, context.name, error)
+        logging.getLogger(__name__).exception("%s died", context.name)
+        logging.shutdown()
+        # threads of libraries that still run must not keep a broken process alive
+        os._exit(1)
+    context.row["done"] = 1
+    logging.shutdown()
+    gc.collect()
+    sys.stdout.flush()
+
+
+def setup_logging(run_dir: Path, level: int = logging.INFO) -> None:
+    """Send this process's log to RUN/hexpipe.log, which all processes append to line by line."""
+    handler = logging.FileHandler(run_dir / "hexpipe.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(True)

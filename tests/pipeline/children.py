@@ -1,0 +1,48 @@
+"""Bodies of toy child processes for the supervisor's tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from hexpipe.errors import InferenceError
+from hexpipe.pipeline.messages import ChildContext
+from hexpipe.pipeline.outbox import Outboxes
+from hexpipe.records import GameRecord
+
+
+def idle(context: ChildContext) -> None:
+    context.row.set_ready()
+    while not context.stopping():
+        context.row.beat()
+        time.sleep(0.01)
+
+
+def fail(context: ChildContext, after: float = 0.0) -> None:
+    time.sleep(after)
+    raise ValueError(f"broken in {context.name}")
+
+
+def fail_because_of_server(context: ChildContext) -> None:
+    raise InferenceError("inference-0 failed")
+
+
+def fail_once(context: ChildContext) -> None:
+    if not context.row["restarts"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    idle(context)
+
+
+def report_environment(context: ChildContext) -> None:
+    context.row.note = os.environ["OMP_NUM_THREADS"] + os.environ["OMP_WAIT_POLICY"]
+    idle(context)
+
+
+def send_until_killed(context: ChildContext, outboxes: Outboxes, game: bytes) -> None:
+    sender = outboxes.sender(context.number)
+    record = GameRecord.from_bytes(game)
+    context.row.set_ready()
+    while not context.stopping():
+        if sender.send(record, lambda: not context.stopping()):
+            context.row.add("games", 1)

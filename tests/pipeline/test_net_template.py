@@ -1,0 +1,14 @@
+import pytest
+
+from hexpipe.config import PRESETS, NetSettings, Shapes, load_settings
+from hexpipe.nets.factory import build_net, net_weights
+from hexpipe.pipeline.net_template import net_template, num_parameters
+
+
+@pytest.mark.parametrize("settings", [*(load_settings(p).net for p in PRESETS), NetSettings(blocks=1, channels=8)])
+def test_template_is_that_of_the_real_net(settings: NetSettings) -> None:
+    shapes = Shapes(5, 25, 2, 25)
+    weights = net_weights(build_net(settings, shapes))
+    template = net_template(settings, shapes.num_seats)
+    assert dict(template) == {name: array.shape for name, array in weights.items()}
+    assert num_parameters(template) == sum(array.size for array in weights.values())

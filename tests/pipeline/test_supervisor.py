@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.pipeline.games import make_record
+
+from hexpipe.config import Shapes, load_settings
+from hexpipe.errors import HexpipeError, ProcessDiedError
+from hexpipe.pipeline.devices import thread_environment
+from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
+from hexpipe.pipeline.stats import StatsBoard, Waiting
+from hexpipe.pipeline.supervisor import ChildSpec, StallWatch, Supervisor
+
+BODIES = "tests.pipeline.children"
+
+
+class Run:
+    """A supervisor over toy children."""
+
+    def __init__(self, run_dir: Path, specs: list[ChildSpec]) -> None:
+        self.repaired: list[int] = []
+        self.stats = StatsBoard.create([spec.name for spec in specs])
+        self.supervisor = Supervisor(specs, load_settings(), run_dir, self.stats, self.repaired.append)
+        self.supervisor.start()
+
+    def until(self, condition: object, timeout: float = 20.0) -> None:
+        assert callable(condition)
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came true"
+            self.supervisor.watch(0.05)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2]), *sys.path])
+    made: list[Run] = []
+
+    def make(*specs: ChildSpec) -> Run:
+        made.append(Run(tmp_path, list(specs)))
+        return made[-1]
+
+    yield make
+    for run in made:
+        for role in {spec.role for spec in run.supervisor.specs.values()}:
+            run.supervisor.kill(role)
+
+
+def child(name: str, body: str, **parts: object) -> ChildSpec:
+    replaceable = name.startswith("generator")
+    return ChildSpec(name, f"{BODIES}:{body}", parts, thread_environment(1), replaceable)
+
+
+def test_orderly_stop(runs) -> None:
+    run = runs(child("generator-0", "idle"), child("learner-0", "report_environment"))
+    run.until(lambda: all(row["ready"] for row in run.stats.rows().values()))
+    assert run.stats.row("learner-0").note == "1PASSIVE"
+    assert "OMP_WAIT_POLICY" not in os.environ or os.environ["OMP_WAIT_POLICY"] != "PASSIVE"
+    run.supervisor.ask("generator")
+    assert run.supervisor.join("generator", 10.0) == []
+    assert run.supervisor.watch(0.0) == []
+    assert run.supervisor.alive("learner") == ["learner-0"]
+
+
+def test_children_ignore_interrupts(runs) -> None:
+    run = runs(child("generator-0", "idle"))
+    run.until(lambda: run.stats.row("generator-0")["ready"])
+    pid = run.supervisor.pids()["generator-0"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(pid, number)
+    assert run.supervisor.watch(0.3) == []
+    assert run.supervisor.pids() == {"generator-0": pid}
+
+
+def test_a_killed_generator_is_replaced_and_counted(runs) -> None:
+    run = runs(child("generator-0", "fail_once"), child("learner-0", "idle"))
+    run.until(lambda: run.stats.row("generator-0")["ready"])
+    assert run.repaired == [0]
+    assert run.stats.row("generator-0")["restarts"] == 1
+    assert [death.process for death in run.supervisor.deaths] == ["generator-0"]
+    assert "SIGKILL" in run.supervisor.deaths[0].details
+
+
+def test_a_generator_that_dies_again_and_again_ends_the_run(runs) -> None:
+    run = runs(child("generator-0", "fail"))
+    with pytest.raises(ProcessDiedError, match="broken in generator-0") as caught:
+        run.until(lambda: False)
+    assert caught.value.process == "generator-0"
+    assert "giving up" in caught.value.details
+
+
+def test_the_first_exception_is_the_one_shown(runs) -> None:
+    run = runs(child("learner-0", "fail", after=0.15), child("replay-0", "fail", after=0.0))
+    with pytest.raises(ProcessDiedError) as caught:
+        run.until(lambda: False)
+    deaths = run.supervisor.deaths
+    assert caught.value.process == min(deaths, key=lambda death: death.when).process
+    assert f"ValueError: broken in {caught.value.process}" in caught.value.details
+    assert "Traceback" in caught.value.details
+
+
+def test_the_cause_is_shown_before_what_follows_from_it(runs) -> None:
+    run = runs(child("inference-0", "fail", after=1.0), child("generator-0", "fail_because_of_server"))
+    with pytest.raises(ProcessDiedError) as caught:
+        run.until(lambda: False)
+    assert caught.value.process == "inference-0"
+    assert run.repaired == []
+
+
+def test_a_killed_process_is_named_with_its_signal(runs) -> None:
+    run = runs(child("learner-0", "idle"))
+    run.until(lambda: run.stats.row("learner-0")["ready"])
+    os.kill(run.supervisor.pids()["learner-0"], signal.SIGKILL)
+    with pytest.raises(ProcessDiedError, match="killed by signal SIGKILL"):
+        run.until(lambda: False)
+
+
+def test_a_generator_killed_in_mid_write_again_and_again_loses_no_whole_game(runs) -> None:
+    outboxes = Outboxes.create(1, 4, largest_record_bytes(Shapes(11, 121, 2, 121), 121))
+    record = make_record(3, 11)
+    run = runs(child("generator-0", "send_until_killed", outboxes=outboxes, game=record.to_bytes()))
+    receiver = outboxes.receiver()
+    taken = 0
+    for _ in range(3):
+        run.until(lambda: run.supervisor.pids() and run.stats.row("generator-0")["ready"])
+        deadline = time.monotonic() + 0.2
+        while time.monotonic() < deadline:
+            receiver.wait(0.01)
+            arrivals = receiver.take()
+            assert all(arrival.record.to_bytes() == record.to_bytes() for arrival in arrivals)
+            receiver.acknowledge(arrivals)
+            taken += len(arrivals)
+        os.kill(run.supervisor.pids()["generator-0"], signal.SIGKILL)
+        before = run.stats.row("generator-0")["restarts"]
+        run.until(lambda before=before: run.stats.row("generator-0")["restarts"] > before)
+    assert taken >= run.stats.row("generator-0")["games"] - 4 > 0
+
+
+def test_children_die_with_their_supervisor(tmp_path: Path) -> None:
+    code = (
+        "import time, pathlib, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from tests.pipeline.test_supervisor import Run, child\n"
+        f"run = Run(pathlib.Path({str(tmp_path)!r}), [child('generator-0', 'idle'), child('learner-0', 'idle')])\n"
+        "run.until(lambda: all(row['ready'] for row in run.stats.rows().values()))\n"
+        "print(*run.supervisor.pids().values(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(f"if __name__ == '__main__':\n    exec({code!r})\n")
+    parent = psutil.Popen([sys.executable, str(script)], stdout=-1, text=True)
+    assert parent.stdout is not None
+    children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    parent.kill()
+    parent.communicate()
+    assert len(children) == 2
+    _, alive = psutil.wait_procs(children, timeout=5.0)
+    assert alive == []
+
+
+def test_a_stall_says_who_waits_for_what() -> None:
+    stats = StatsBoard.create(["generator-0", "inference-0"], private=True)
+    stats.row("generator-0").beat(Waiting.INFERENCE)
+    stats.row("inference-0").beat(Waiting.WEIGHTS)
+    watch = StallWatch(stats, 0.4)
+    assert watch.check() == ""
+    time.sleep(0.15)
+    warning = watch.check()
+    assert "generator-0 waits for the inference server; inference-0 waits for the learner's weights" in warning
+    assert watch.check() == "", "one warning is enough for a while"
+    stats.row("inference-0")["evals"] = 5
+    for name in ("generator-0", "inference-0"):
+        stats.row(name).beat()
+    assert watch.check() == ""
+    time.sleep(0.45)
+    with pytest.raises(HexpipeError, match="nothing has gone on"):
+        watch.check()
