@@ -83,7 +83,7 @@ class SelfplaySettings(_Section):
     workers: int | None = Field(None, ge=1, le=1024, description="generator processes; unset: min(8, cores / 4), at least 1")
     games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
     temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
-    temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature; 0.1 after them")
+    temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature; the best move after them")
     opening_random_plies: int = Field(0, ge=0, description="most plies played at random (from the priors) at the start")
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
     cache_entries: int = Field(16384, ge=0, le=16_777_216, description="positions in a generator's evaluation cache")
@@ -130,11 +130,12 @@ class LearnerSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """When a run ends; 0 means no such limit."""
+    """When a run ends; 0 means no such limit (a stall always ends it)."""
 
     minutes: float = Field(0.0, ge=0, description="wall-clock minutes")
     steps: int = Field(0, ge=0, description="training steps in all")
     games: int = Field(0, ge=0, description="finished games in all")
+    stall_seconds: float = Field(300.0, ge=10, description="seconds without any progress after which a run ends, and says why")
 
 
 class Settings(_Section):
