@@ -1,0 +1,71 @@
+"""Training on several GPUs of one machine: one learner process a GPU, gradients averaged by DDP.
+
+Each rank samples its own batches (`rank_seed`, `rank_batch_size`), all ranks step together and hold the same weights,
+average and optimiser state; rank 0 alone publishes and saves. Whoever starts the processes gives them a rendezvous
+address. On CPUs (and in tests) the same code runs over gloo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hexpipe.errors import SettingsError
+
+
+@contextmanager
+def process_group(rank: int, ranks: int, address: str, device: torch.device, timeout: float = 120.0) -> Iterator[None]:
+    """Join the group of ``ranks`` learners for the length of the block.
+
+    ``address`` is torch's rendezvous: "file:///path" (a new file that all ranks see) or "tcp://127.0.0.1:port". A rank
+    that does not come, or dies, is an error in the others after ``timeout`` seconds.
+    """
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        backend, init_method=address, rank=rank, world_size=ranks, timeout=timedelta(seconds=timeout)
+    )
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def ddp_wrap(device: torch.device) -> Callable[[nn.Module], nn.Module]:
+    """What `Learner` calls on its net: broadcasts rank 0's weights, then averages gradients in every backward pass."""
+
+    def wrap(net: nn.Module) -> nn.Module:
+        # channels_last gradients would be copied into the buckets' layout and back; views avoid that
+        return DistributedDataParallel(
+            net, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
+        )
+
+    return wrap
+
+
+def rank_batch_size(batch_size: int, ranks: int) -> int:
+    """One rank's share of ``learner.batch_size``; SettingsError unless it divides evenly (the mean would be skewed)."""
+    if batch_size % ranks:
+        raise SettingsError(
+            f"learner.batch_size is {batch_size}: it must be a multiple of the {ranks} devices that train together"
+        )
+    return batch_size // ranks
+
+
+def rank_seed(seed: int, rank: int) -> int:
+    """The sampling seed of a rank; rank 0's is ``seed`` itself."""
+    return seed + rank * 2**32
+
+
+def agree(steps: int, device: torch.device) -> int:
+    """The least of what the ranks say: how many steps all of them may do before they ask again."""
+    least = torch.tensor([steps], dtype=torch.int64, device=device)
+    dist.all_reduce(least, op=dist.ReduceOp.MIN)
+    return int(least.item())

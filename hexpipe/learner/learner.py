@@ -1,0 +1,135 @@
+"""The learner: a net in training, its optimiser, its averaged weights, and their checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hexpipe.config import Settings, Shapes
+from hexpipe.errors import CheckpointError
+from hexpipe.learner.train_step import StepLosses, train_step
+from hexpipe.nets.checkpoints import Checkpoint, checkpoint_meta, prune, save_checkpoint
+from hexpipe.nets.factory import HexNet, build_net, load_weights
+from hexpipe.nets.optimizer_state import optimizer_tensors, restore_optimizer
+
+FINAL_RATE = 0.05
+"""The learning rate at the end of a run with a limit, as a share of its peak."""
+
+
+def learning_rate(peak: float, warmup_steps: int, step: int, progress: float) -> float:
+    """The rate of the step after ``step`` steps: linear warm-up, times a cosine from 1 to `FINAL_RATE`.
+
+    ``progress`` in [0, 1] is the share of the run that is over; a run without a limit stays at 0, a constant rate. The
+    cosine is that of SGDR (Loshchilov and Hutter 2017, equation 5) without restarts.
+    """
+    warmup = min(1.0, (step + 1) / max(1, warmup_steps))
+    cosine = FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+    return peak * warmup * cosine
+
+
+class Learner:
+    """Trains a net on batches. ``steps`` counts over all resumes.
+
+    The average of weights that plays is an exponential one whose decay grows to ``learner.ema_decay`` with the steps,
+    so that the first weights are soon forgotten. A fresh net depends on ``settings.seed`` only. ``wrap`` may put
+    the net into DistributedDataParallel (see `distributed`).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        shapes: Shapes,
+        device: torch.device | str = "cpu",
+        wrap: Callable[[nn.Module], nn.Module] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.shapes = shapes
+        self.device = torch.device(device)
+        self.steps = 0
+        self.learning_rate = 0.0  # of the last step
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            net = build_net(settings.net, shapes)
+        # convolutions are faster in this layout, on a CPU (a tenth of a step at 5x5, 32 channels) as on a GPU
+        self.net: HexNet = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.net, settings.learner.learning_rate, settings.learner.weight_decay)
+        self._model: nn.Module = wrap(self.net) if wrap is not None else self.net
+        self._names = list(self.net.state_dict())
+        self._weights: list[Tensor] = [self.net.get_parameter(name).detach() for name in self._names]
+        self._ema: list[Tensor] = [weight.clone() for weight in self._weights]
+
+    def step(self, batch: Mapping[str, Any], progress: float | None = None) -> StepLosses:
+        """Train on one batch. ``progress``: the share of the run that is over, by steps if not given."""
+        learner = self.settings.learner
+        if progress is None:
+            progress = self.steps / self.settings.limits.steps if self.settings.limits.steps else 0.0
+        self.learning_rate = learning_rate(learner.learning_rate, learner.warmup_steps, self.steps, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        losses = train_step(self._model, self.optimizer, batch, self.device, learner)
+        self.steps += 1
+        decay = min(learner.ema_decay, self.steps / (self.steps + 9.0))
+        torch._foreach_lerp_(self._ema, self._weights, 1.0 - decay)
+        return losses
+
+    def ema_weights(self) -> dict[str, NDArray[np.float32]]:
+        """Copies of the averaged weights that play, by name, for `WeightsBoard.publish` and `Backend.load`."""
+        return {name: np.array(ema.cpu().numpy(), order="C") for name, ema in zip(self._names, self._ema, strict=True)}
+
+    def save(self, run_dir: Path, extra: Mapping[str, Any] | None = None) -> Path:
+        """Write a checkpoint, delete those beyond ``keep_checkpoints``, and return the new folder.
+
+        ``extra`` (JSON values, such as `Pacer.state`) is kept in its meta. RunFolderError if it cannot be written.
+        """
+        groups: dict[str, dict[str, Any]] = {
+            "model": dict(zip(self._names, self._weights, strict=True)),
+            "ema": dict(zip(self._names, self._ema, strict=True)),
+            "optimizer": optimizer_tensors(self.optimizer),
+        }
+        meta = {**checkpoint_meta(self.settings, self.shapes, self.steps), **(extra or {})}
+        path = save_checkpoint(run_dir, groups, meta)
+        prune(run_dir, self.settings.learner.keep_checkpoints)
+        return path
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from ``checkpoint``: weights, average, optimiser and step count. CheckpointError if it does not fit."""
+        missing = {"model", "ema", "optimizer"} - checkpoint.groups.keys()
+        if missing:
+            raise CheckpointError(
+                f"{checkpoint.path} has no {', '.join(sorted(missing))}: it can start a run, not resume one"
+            )
+        self.init_from(checkpoint)
+        load_weights(self.net, checkpoint.groups["model"])
+        restore_optimizer(self.optimizer, checkpoint.groups["optimizer"])
+        self._match_layout()
+        self.steps = checkpoint.step
+
+    def init_from(self, checkpoint: Checkpoint) -> None:
+        """Take the playing weights of ``checkpoint``, from any board size, and start training at step 0."""
+        load_weights(self.net, checkpoint.play_weights)
+        for ema, weight in zip(self._ema, self._weights, strict=True):
+            ema.copy_(weight)
+
+    def _match_layout(self) -> None:
+        """Give the optimiser's state its parameters' memory layout: the fused step reads both as flat memory."""
+        for parameter, state in self.optimizer.state.items():
+            for name, tensor in state.items():
+                if tensor.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter).copy_(tensor).detach()
+
+
+def make_optimizer(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """Fused AdamW (Loshchilov and Hutter 2019); gains and biases are not decayed."""
+    parameters = list(net.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, fused=True)

@@ -1,0 +1,72 @@
+"""Losses of the net against search targets: cross-entropies over actions and over seats.
+
+Every array has any leading axes ``...`` (a batch, or a batch and its unrolled steps); ``mask`` float32 [...] is 1 where
+the step is a real position and 0 past a game's end. Means are over real positions only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Losses(NamedTuple):
+    """Scalar tensors; only ``total`` carries a gradient."""
+
+    total: Tensor
+    policy_loss: Tensor
+    policy_kl: Tensor
+    value_loss: Tensor
+    value_sign_accuracy: Tensor
+
+
+def compute_losses(
+    policy_logits: Tensor, value_logits: Tensor, policy: Tensor, values: Tensor, mask: Tensor, *, value_weight: float
+) -> Losses:
+    """Losses of logits float32 [..., A] and [..., S] against policies [..., A] (rows sum to 1) and values [..., S].
+
+    Values are relative to the mover and in [-1, 1]. ``total`` = policy loss + ``value_weight`` * value loss, the
+    AlphaZero loss with both terms cross-entropies (MuZero, Appendix G, does so for values too); weight decay is the
+    optimiser's. ``policy_kl`` = policy loss - entropy of the target: 0 for a net that matches its targets.
+    """
+    weights = mask / mask.sum().clamp_min(1.0)
+    policy_loss = (policy_cross_entropy(policy_logits, policy) * weights).sum()
+    value_loss = (value_cross_entropy(value_logits, values) * weights).sum()
+    with torch.no_grad():
+        policy_kl = policy_loss - (torch.special.entr(policy).sum(-1) * weights).sum()
+        accuracy = (_sign_right(value_logits, values) * weights).sum()
+    total = policy_loss + value_weight * value_loss
+    return Losses(total, policy_loss.detach(), policy_kl, value_loss.detach(), accuracy)
+
+
+def policy_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """-sum_a target[a] * log softmax(logits)[a], float32 [...].
+
+    Masked actions have logits of about -1e9 (finite, so that a target of 0 gives 0 and not nan) or -inf, which is
+    brought to the same: an action of zero target adds nothing either way.
+    """
+    log_probabilities = F.log_softmax(logits.float(), dim=-1).clamp_min(-1e9)
+    return -(targets * log_probabilities).sum(-1)
+
+
+def win_probabilities(values: Tensor) -> Tensor:
+    """Values in [-1, 1] for each of S seats -> probabilities (v * (S - 1) + 1) / S: the inverse of the nets' values.
+
+    They sum to 1 because the values of all seats sum to 0.
+    """
+    seats = values.shape[-1]
+    return (values * (seats - 1) + 1.0) / seats
+
+
+def value_cross_entropy(logits: Tensor, values: Tensor) -> Tensor:
+    """-sum_k p[k] * log softmax(logits)[k] with p the win probabilities of ``values``, float32 [...]."""
+    return -(win_probabilities(values) * F.log_softmax(logits.float(), dim=-1)).sum(-1)
+
+
+def _sign_right(value_logits: Tensor, values: Tensor) -> Tensor:
+    """1 where the net's value for the mover has its target's sign: softmax > 1/S is a value above 0."""
+    predicted = F.softmax(value_logits.float(), dim=-1)[..., 0] > 1.0 / value_logits.shape[-1]
+    return (predicted == (values[..., 0] > 0)).float()

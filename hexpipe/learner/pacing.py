@@ -1,0 +1,60 @@
+"""How many training steps the positions so far allow: the replay ratio holds training and play together.
+
+    budget = anchor_steps + (total_positions - anchor_positions) * replay_ratio / batch_size
+
+Each new position pays for ``replay_ratio`` samples, a step costs ``batch_size`` of them. Nothing is allowed until
+``min_games`` games are there; then the positions of those games count too, so the ratio is exact over a whole run. The
+anchor is (0, 0) in a new run. A checkpoint keeps it, so a resumed run goes on where it was even when the ratio or the
+batch size was changed; positions played after the checkpoint still count: the steps lost with a crash are done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hexpipe.config import Settings
+
+
+class Pacer:
+    """Counts positions and steps since the run began, over all its resumes."""
+
+    def __init__(
+        self,
+        replay_ratio: float,
+        batch_size: int,
+        min_games: int,
+        *,
+        anchor_positions: int = 0,
+        anchor_steps: float = 0.0,
+    ) -> None:
+        self.steps_per_position = replay_ratio / batch_size
+        self.min_games = min_games
+        self.anchor_positions = anchor_positions
+        self.anchor_steps = anchor_steps
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Pacer:
+        """The pacer of a new run."""
+        return cls(settings.learner.replay_ratio, settings.learner.batch_size, settings.replay.min_games)
+
+    def budget(self, total_positions: int) -> float:
+        """Steps that ``total_positions`` (ever added in this run) pay for, from the run's start."""
+        return self.anchor_steps + max(0, total_positions - self.anchor_positions) * self.steps_per_position
+
+    def steps_allowed(self, num_games: int, total_positions: int, steps_done: int) -> int:
+        """Steps that may be done now, after ``steps_done`` in all, with ``num_games`` games in the buffer."""
+        if num_games < self.min_games:
+            return 0
+        return max(0, int(self.budget(total_positions) - steps_done))
+
+    def state(self, total_positions: int) -> dict[str, float]:
+        """What a checkpoint keeps: a new anchor at ``total_positions``."""
+        return {"positions": total_positions, "steps": self.budget(total_positions)}
+
+    def restore(self, state: Mapping[str, float], total_positions: int) -> None:
+        """Go on from a checkpoint's `state`. ``total_positions``: what the counter stands at now.
+
+        A counter below the checkpoint's (the archive was thinned or is gone) is where counting starts anew.
+        """
+        self.anchor_steps = float(state["steps"])
+        self.anchor_positions = min(int(state["positions"]), total_positions)

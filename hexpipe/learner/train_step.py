@@ -1,0 +1,92 @@
+"""One training step: batch to device, forward, losses, backward, clip, optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hexpipe.config import LearnerSettings
+from hexpipe.learner.losses import compute_losses
+
+METRICS = ("loss", "policy_loss", "policy_kl", "value_loss", "value_sign_accuracy", "gradient_norm")
+
+
+class StepLosses(Mapping[str, float]):
+    """The losses of one step as a read-only mapping of floats (`METRICS`).
+
+    They stay on the device until one is read: reading waits for the device, so a training loop that reads every
+    hundredth step keeps the device busy in between.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self._tensor = values
+        self._floats: dict[str, float] | None = None
+
+    @property
+    def tensor(self) -> Tensor:
+        """float32 [len(METRICS)] on the device, in the order of `METRICS`."""
+        return self._tensor
+
+    def _read(self) -> dict[str, float]:
+        if self._floats is None:
+            self._floats = dict(zip(METRICS, self._tensor.tolist(), strict=True))
+        return self._floats
+
+    def __getitem__(self, name: str) -> float:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(METRICS)
+
+    def __len__(self) -> int:
+        return len(METRICS)
+
+    def __repr__(self) -> str:
+        return f"StepLosses({self._read()})"
+
+
+def as_tensors(batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The batch with numpy arrays seen as tensors (no copy); tensors stay as they are."""
+    return {name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part for name, part in batch.items()}
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device, names: tuple[str, ...]) -> list[Tensor]:
+    """The named parts of ``batch`` on ``device``. Pinned parts travel while the device computes (non_blocking)."""
+    tensors = as_tensors({name: batch[name] for name in names})
+    return [part.to(device, non_blocking=True) for part in tensors.values()]
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Mapping[str, Any],
+    device: torch.device,
+    settings: LearnerSettings,
+) -> StepLosses:
+    """Train ``model`` on one batch of `ReplayBuffer.sample_batch` (its first steps; the true rules unroll nothing).
+
+    ``batch`` holds numpy arrays or tensors (pinned or not) alike: codes int8 [B, C], policy float32 [B, U+1, A], values
+    float32 [B, U+1, S], mask float32 [B, U+1]. On an accelerator the forward pass runs in bfloat16 under autocast,
+    losses and weights stay float32.
+    """
+    codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
+    with _autocast(device):
+        policy_logits, value_logits = model(codes)
+    losses = compute_losses(
+        policy_logits, value_logits, policy[:, 0], values[:, 0], mask[:, 0], value_weight=settings.value_weight
+    )
+    optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
+    optimizer.step()
+    return StepLosses(torch.stack([losses.total.detach(), *losses[1:], norm.detach()]))
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[Any]:
+    return nullcontext() if device.type == "cpu" else torch.autocast(device.type, dtype=torch.bfloat16)

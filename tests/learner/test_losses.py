@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexpipe.learner.losses import compute_losses, policy_cross_entropy, value_cross_entropy, win_probabilities
+from hexpipe.nets.heads import ILLEGAL_LOGIT, value_from_logits
+
+
+def _softmax(row: list[float]) -> list[float]:
+    top = max(row)
+    powers = [math.exp(x - top) for x in row]
+    return [p / sum(powers) for p in powers]
+
+
+@given(st.integers(2, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_losses_match_plain_python(actions: int, batch: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits, value_logits = rng.normal(size=(batch, actions)), rng.normal(size=(batch, 2))
+    policy = rng.dirichlet(np.ones(actions), batch)
+    value = rng.uniform(-1, 1, batch)
+    mask = rng.integers(0, 2, batch)
+    ce = kl = ve = right = 0.0
+    for i in range(batch):
+        if not mask[i]:
+            continue
+        p, w = _softmax(logits[i].tolist()), _softmax(value_logits[i].tolist())
+        ce -= sum(policy[i, a] * math.log(p[a]) for a in range(actions))
+        kl += sum(policy[i, a] * math.log(policy[i, a] / p[a]) for a in range(actions))
+        target = (value[i] + 1) / 2
+        ve -= target * math.log(w[0]) + (1 - target) * math.log(w[1])
+        right += (w[0] > w[1]) == (value[i] > 0)
+    count = max(1, int(mask.sum()))
+    losses = compute_losses(
+        torch.tensor(logits, dtype=torch.float32),
+        torch.tensor(value_logits, dtype=torch.float32),
+        torch.tensor(policy, dtype=torch.float32),
+        torch.tensor(np.stack([value, -value], 1), dtype=torch.float32),
+        torch.tensor(mask, dtype=torch.float32),
+        value_weight=0.5,
+    )
+    expected = [(ce + 0.5 * ve) / count, ce / count, kl / count, ve / count, right / count]
+    assert [float(x) for x in losses] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("illegal", [ILLEGAL_LOGIT, -math.inf])
+def test_masked_actions_add_nothing_and_keep_gradients_finite(illegal: float) -> None:
+    logits = torch.tensor([[0.5, illegal, 1.0]], requires_grad=True)
+    targets = torch.tensor([[0.25, 0.0, 0.75]])
+    loss = policy_cross_entropy(logits, targets)
+    assert loss.item() == pytest.approx(policy_cross_entropy(logits[:, [0, 2]], targets[:, [0, 2]]).item())
+    loss.sum().backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0, 1] == 0
+
+
+def test_steps_past_the_end_have_no_gradient() -> None:
+    logits = torch.zeros(2, 3, requires_grad=True)
+    values = torch.zeros(2, 2, requires_grad=True)
+    policy = torch.tensor([[1.0, 0, 0], [0.0, 0, 0]])
+    losses = compute_losses(
+        logits, values, policy, torch.tensor([[1.0, -1], [0, 0]]), torch.tensor([1.0, 0]), value_weight=1.0
+    )
+    losses.total.backward()
+    assert logits.grad[0].abs().sum() > 0
+    assert logits.grad[1].abs().sum() == values.grad[1].abs().sum() == 0
+    assert losses.policy_loss.item() == pytest.approx(math.log(3))
+
+
+def test_all_masked_is_zero_not_nan() -> None:
+    zero = torch.zeros(2, 2)
+    assert compute_losses(zero, zero, zero, zero, torch.zeros(2), value_weight=1.0).total.item() == 0
+
+
+def test_perfect_net_has_no_kl_and_three_seats_work() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    policy = torch.softmax(logits, -1)
+    losses = compute_losses(logits, logits, policy, value_from_logits(logits), torch.ones(1), value_weight=1.0)
+    assert losses.policy_kl.item() == pytest.approx(0, abs=1e-6)
+    assert losses.value_loss.item() == pytest.approx(losses.policy_loss.item(), rel=1e-5)
+    torch.testing.assert_close(win_probabilities(value_from_logits(logits)), policy)
+    assert value_cross_entropy(logits, torch.tensor([[1.0, -0.5, -0.5]])).item() == pytest.approx(
+        -math.log(policy[0, 0].item()), rel=1e-5
+    )

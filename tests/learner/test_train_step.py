@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hexpipe.config import Shapes, load_settings
+from hexpipe.learner.learner import make_optimizer
+from hexpipe.learner.train_step import METRICS, StepLosses, as_tensors, train_step
+from hexpipe.nets.factory import build_net
+
+SHAPES = Shapes(board_size=3, num_actions=9, num_seats=2, code_length=9)
+SETTINGS = load_settings("quick", {"net.blocks": 1, "net.channels": 8, "net.value_hidden": 8})
+CPU = torch.device("cpu")
+
+
+def make_batch(size: int = 16, seed: int = 0, unroll: int = 0) -> dict[str, np.ndarray]:
+    """Positions whose best move and value follow from the first cell."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 3, (size, 9)).astype(np.int8)
+    codes[:, 8] = 0
+    policy = np.zeros((size, unroll + 1, 9), np.float32)
+    policy[:, 0, 8] = 1
+    sign = np.where(codes[:, 0] == 1, 1.0, -1.0).astype(np.float32)
+    values = np.zeros((size, unroll + 1, 2), np.float32)
+    values[:, 0] = np.stack([sign, -sign], 1)
+    mask = np.ones((size, unroll + 1), np.float32)
+    mask[:, 1:] = 0
+    return {"codes": codes, "policy": policy, "values": values, "mask": mask}
+
+
+def _fresh() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    net = build_net(SETTINGS.net, SHAPES)
+    return net, make_optimizer(net, 0.01, 1e-4)
+
+
+def test_training_learns_a_simple_rule() -> None:
+    net, optimizer = _fresh()
+    batch = make_batch(64)
+    first = train_step(net, optimizer, batch, CPU, SETTINGS.learner)
+    for _ in range(60):
+        last = train_step(net, optimizer, batch, CPU, SETTINGS.learner)
+    assert set(first) == set(METRICS)
+    assert last["loss"] < 0.3 * first["loss"]
+    assert last["value_sign_accuracy"] > 0.95
+    assert last["policy_kl"] == pytest.approx(last["policy_loss"], abs=1e-5)  # one-hot targets have no entropy
+
+
+def test_numpy_tensor_and_unrolled_batches_are_alike() -> None:
+    results = []
+    for batch in (make_batch(), as_tensors(make_batch()), make_batch(unroll=3)):
+        net, optimizer = _fresh()
+        train_step(net, optimizer, batch, CPU, SETTINGS.learner)
+        results.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+    torch.testing.assert_close(results[0], results[2], rtol=0, atol=0)
+
+
+def test_gradients_are_clipped() -> None:
+    net, optimizer = _fresh()
+    settings = SETTINGS.learner.model_copy(update={"gradient_clip": 1e-3})
+    losses = train_step(net, optimizer, make_batch(), CPU, settings)
+    norm = torch.sqrt(sum(p.grad.square().sum() for p in net.parameters()))
+    assert losses["gradient_norm"] > 1e-2
+    assert norm.item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_losses_are_read_once_and_late() -> None:
+    losses = StepLosses(torch.arange(6.0))
+    assert losses["policy_loss"] == 1.0
+    losses.tensor.zero_()
+    assert losses["gradient_norm"] == 5.0
+    assert len(losses) == 6
