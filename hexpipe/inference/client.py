@@ -1,0 +1,155 @@
+"""The generator's side of inference: evaluators that a search talks to. No torch here."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Shapes
+from hexpipe.errors import InferenceError
+from hexpipe.inference import lru_kernels
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.inference.slots import STARTING, InferenceSlots, Request
+from hexpipe.search.evaluator import Evaluation, Evaluator
+
+LIVENESS_SECONDS = 0.5  # how often a waiting client looks whether its server lives
+
+
+class InferenceClient:
+    """Evaluator of one worker over the inference slots.
+
+    ``answer_timeout``: seconds without a sign of life from a serving server, ``start_timeout``: seconds until a server
+    must be serving (a backend may compile for long); both raise InferenceError naming the server, as does, within
+    a second, a server that ended. ``requests``, ``evals`` and ``wait_seconds`` count since the client was made.
+    """
+
+    def __init__(
+        self, slots: InferenceSlots, worker: int, *, answer_timeout: float = 60.0, start_timeout: float = 600.0
+    ) -> None:
+        self._slots = slots
+        self._answer_timeout, self._start_timeout = answer_timeout, start_timeout
+        self._regions = [slots.region(worker, group) for group in range(slots.groups)]
+        # a predecessor that died may have requests under way: ids go on from its last
+        self._ids = [int(slots.arrays["request_id"][region]) for region in self._regions]
+        self._rows = [0] * slots.groups
+        self._priors = np.zeros((slots.groups, slots.max_leaves, slots.shapes.num_actions), np.float32)
+        self._codes = [slots.arrays["codes"][region] for region in self._regions]
+        self._answers = [slots.arrays["priors"][region].view(np.uint16) for region in self._regions]
+        self._values = [slots.arrays["values"][region] for region in self._regions]
+        self.requests = 0
+        self.evals = 0
+        self.wait_seconds = 0.0
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        """Sends codes int8 [L, C], 1 <= L <= max_leaves, for evaluation."""
+        rows = len(codes)
+        if not 1 <= rows <= self._slots.max_leaves:
+            raise InferenceError(f"a request has 1 to {self._slots.max_leaves} leaves, not {rows}")
+        if self._rows[group]:
+            raise InferenceError(f"group {group} has a request under way: collect it first")
+        self._codes[group][:rows] = codes
+        self._ids[group] += 1
+        self._rows[group] = rows
+        self._slots.send(Request(self._regions[group], self._ids[group], rows))
+        self.requests += 1
+        self.evals += rows
+
+    def collect(self, group: int) -> Evaluation:
+        """Waits for the group's answer; arrays are valid until its next submit."""
+        rows = self._rows[group]
+        if not rows:
+            raise InferenceError(f"group {group} has no request under way: submit first")
+        self._wait(group)
+        self._rows[group] = 0
+        priors = self._priors[group, :rows]
+        lru_kernels.half_to_float(self._answers[group][:rows], priors)
+        version = int(self._slots.arrays["version"][self._regions[group]])
+        return Evaluation(priors, self._values[group][:rows], version)
+
+    def _wait(self, group: int) -> None:
+        slots, region, request_id = self._slots, self._regions[group], self._ids[group]
+        responses, states = slots.arrays["response_id"], slots.arrays["server_state"]
+        began = time.perf_counter()
+        while True:
+            # news may be of a dead predecessor's request, so the id decides; no news for a while: is anybody there?
+            news = slots.wait_answer(region, LIVENESS_SECONDS)
+            if responses[region] == request_id:
+                break
+            slots.check_server(region, self._answer_timeout)
+            server = slots.server_of(region)
+            waited = time.perf_counter() - began
+            if not news and states[server] == STARTING and waited > self._start_timeout:
+                raise InferenceError(f"inference-{server} has not started serving within {waited:.0f} s")
+        self.wait_seconds += time.perf_counter() - began
+
+
+class _Pending(NamedTuple):
+    rows: int
+    misses: int
+
+
+class _Buffers:
+    """What one group keeps between submit and collect, for up to ``rows`` leaves."""
+
+    def __init__(self, rows: int, shapes: Shapes) -> None:
+        self.rows = rows
+        self.priors = np.zeros((rows, shapes.num_actions), np.float32)
+        self.values = np.zeros((rows, shapes.num_seats), np.float32)
+        self.misses = np.zeros((rows, shapes.code_length), np.int8)
+        self.source = np.zeros(rows, np.int32)
+        self.table = np.zeros(1 << (2 * rows - 1).bit_length(), np.int32)
+
+
+class CachedEvaluator:
+    """Answers from an LRUCache what it knows, asks the evaluator behind it for the rest, and remembers.
+
+    Equal positions of one batch are asked for once. When an answer comes from newer weights than the cache holds, the
+    cache is emptied first, so it never mixes versions; an answer of older weights (a second server that lags) is used
+    but not kept. A search that is under way while weights change sees old and new evaluations, as it does without
+    a cache. ``hits`` counts rows answered from the cache, ``repeats`` rows that equalled another of their batch.
+    """
+
+    def __init__(self, evaluator: Evaluator, cache: LRUCache, shapes: Shapes) -> None:
+        self._evaluator = evaluator
+        self._cache = cache
+        self._shapes = shapes
+        self._buffers: dict[int, _Buffers] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._version = -1
+        self.evals = 0
+        self.hits = 0
+        self.repeats = 0
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        """Looks codes int8 [L, C] up and sends the distinct missing ones on."""
+        rows = len(codes)
+        buffers = self._buffers.get(group)
+        if buffers is None or buffers.rows < rows:
+            buffers = self._buffers[group] = _Buffers(rows, self._shapes)
+        hit = self._cache.lookup(codes, buffers.priors[:rows], buffers.values[:rows])
+        misses = lru_kernels.gather_misses(codes, hit, buffers.table, buffers.source[:rows], buffers.misses)
+        hits = int(np.count_nonzero(hit))
+        self.evals += rows
+        self.hits += hits
+        self.repeats += rows - hits - misses
+        if misses:
+            self._evaluator.submit(group, buffers.misses[:misses])
+        self._pending[group] = _Pending(rows, misses)
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer to the group's last submit; ``version`` is that of the newest weights met."""
+        rows, misses = self._pending.pop(group)
+        buffers = self._buffers[group]
+        priors, values = buffers.priors[:rows], buffers.values[:rows]
+        if misses:
+            answer = self._evaluator.collect(group)
+            if answer.version > self._version:
+                self._cache.clear()
+                self._version = answer.version
+            if answer.version == self._version:
+                self._cache.insert(buffers.misses[:misses], answer.priors, answer.values)
+            lru_kernels.scatter_misses(buffers.source[:rows], answer.priors, answer.values, priors, values)
+        return Evaluation(priors, values, self._version)

@@ -1,0 +1,237 @@
+"""The inference server: natural batching over the slots, and the same evaluator for one process.
+
+When the backend is free the server takes whatever requests have arrived, up to ``max_batch`` rows, and runs them in
+one forward pass; nothing ever waits for a batch to fill. Between batches it takes newer weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Shapes
+from hexpipe.errors import InferenceError
+from hexpipe.inference.slots import FAILED, SERVING, STOPPED, InferenceSlots, Request, RequestReader
+from hexpipe.inference.weights import WeightsBoard
+from hexpipe.search.evaluator import Evaluation
+
+if TYPE_CHECKING:
+    from hexpipe.nets.backends import Backend  # the benchmark's server has a backend without torch
+
+_log = logging.getLogger(__name__)
+
+IDLE_SECONDS = (
+    0.25  # longest wait for requests before looking at the stop flag and the weights, and giving a sign of life
+)
+PROGRESS_SECONDS = 0.25
+
+
+class InferenceServer:
+    """One server over ``slots.for_server(server)``; `run` serves until told to stop.
+
+    Counters, from which ``on_progress(self)`` exports, called a few times a second from `run`: ``batches`` forward
+    passes, ``requests``, ``evals`` rows, ``forward_seconds`` wall-clock and ``forward_cpu_seconds`` CPU seconds of this
+    process (all threads) inside the backend, ``busy_seconds`` wall-clock not spent waiting for requests,
+    ``stale`` requests dropped because their worker died, ``weights_version``.
+    """
+
+    def __init__(
+        self,
+        slots: InferenceSlots,
+        server: int,
+        backend: Backend,
+        weights: WeightsBoard | None = None,
+        *,
+        max_batch: int = 256,
+        on_progress: Callable[[InferenceServer], None] | None = None,
+    ) -> None:
+        self._slots, self._server = slots, server
+        self._backend, self._weights = backend, weights
+        self._max_batch = max_batch
+        self._on_progress = on_progress
+        shapes = slots.shapes
+        self._codes = np.zeros((max_batch, shapes.code_length), np.int8)
+        self._priors = np.zeros((max_batch, shapes.num_actions), np.float16)
+        self._values = np.zeros((max_batch, shapes.num_seats), np.float32)
+        self._waiting: deque[Request] = deque()
+        self._progress_at = 0.0
+        self.batches = 0
+        self.requests = 0
+        self.evals = 0
+        self.forward_seconds = 0.0
+        self.forward_cpu_seconds = 0.0
+        self.busy_seconds = 0.0
+        self.stale = 0
+        self.weights_version = 0
+
+    @property
+    def mean_batch(self) -> float:
+        """Rows of a forward pass, on average."""
+        return self.evals / max(1, self.batches)
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Serves until ``slots.request_stop`` or ``should_stop()``.
+
+        Any exception first tells the clients that this server failed, then goes up.
+        """
+        slots, server = self._slots, self._server
+        slots.announce_server(server)
+        reader = RequestReader(slots)
+        try:
+            self._take_first_weights(should_stop)
+            slots.set_server_state(server, SERVING)
+            while not (slots.stop_requested or should_stop()):
+                self._turn(reader)
+            self._report(time.perf_counter(), True)
+        except BaseException:
+            slots.set_server_state(server, FAILED)
+            raise
+        finally:
+            reader.close()
+        slots.set_server_state(server, STOPPED)
+
+    def _turn(self, reader: RequestReader) -> None:
+        """Takes what has arrived, runs one batch of it, and looks after weights and signs of life."""
+        waiting = self._waiting
+        if not waiting:
+            waiting.extend(reader.take(IDLE_SECONDS))
+        began = time.perf_counter()
+        rows = sum(request.rows for request in waiting)
+        while rows < self._max_batch and (more := reader.take(0.0)):
+            waiting.extend(more)
+            rows += sum(request.rows for request in more)
+        self.stale = reader.stale
+        self._take_newer_weights()
+        if waiting:
+            self._serve_batch()
+        self._slots.beat(self._server)
+        now = time.perf_counter()
+        self.busy_seconds += now - began
+        self._report(now, False)
+
+    def _serve_batch(self) -> None:
+        first = self._waiting.popleft()
+        batch, rows = [first], first.rows
+        while self._waiting and rows + self._waiting[0].rows <= self._max_batch:
+            batch.append(self._waiting.popleft())
+            rows += batch[-1].rows
+        if len(batch) == 1:
+            self._serve_alone(first)
+        else:
+            self._serve_together(batch, rows)
+        self.requests += len(batch)
+        for request in batch:
+            self._slots.answer(request, self.weights_version)
+
+    def _serve_alone(self, request: Request) -> None:
+        """Straight from and into the region, without copies; more than max_batch rows take several passes."""
+        arrays, region = self._slots.arrays, request.region
+        for start in range(0, request.rows, self._max_batch):
+            part = slice(start, min(start + self._max_batch, request.rows))
+            self._infer(arrays["codes"][region, part], arrays["priors"][region, part], arrays["values"][region, part])
+
+    def _serve_together(self, batch: list[Request], rows: int) -> None:
+        arrays = self._slots.arrays
+        start = 0
+        for request in batch:
+            end = start + request.rows
+            self._codes[start:end] = arrays["codes"][request.region, : request.rows]
+            start = end
+        self._infer(self._codes[:rows], self._priors[:rows], self._values[:rows])
+        start = 0
+        for request in batch:
+            end = start + request.rows
+            arrays["priors"][request.region, : request.rows] = self._priors[start:end]
+            arrays["values"][request.region, : request.rows] = self._values[start:end]
+            start = end
+
+    def _infer(self, codes: NDArray[np.int8], priors: NDArray[np.float16], values: NDArray[np.float32]) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        self._backend.infer(codes, priors, values)
+        self.forward_seconds += time.perf_counter() - wall
+        self.forward_cpu_seconds += time.process_time() - cpu
+        self.batches += 1
+        self.evals += len(codes)
+
+    def _take_newer_weights(self) -> None:
+        if self._weights is None:
+            return
+        newer = self._weights.read_if_newer(self.weights_version)
+        if newer is not None:
+            version, tensors = newer
+            self._backend.load(tensors)
+            self.weights_version = version
+            _log.debug("inference-%d took weights version %d", self._server, version)
+
+    def _take_first_weights(self, should_stop: Callable[[], bool]) -> None:
+        while self._weights is not None and self.weights_version == 0:
+            self._take_newer_weights()
+            if self._slots.stop_requested or should_stop():
+                return
+            if self.weights_version == 0:
+                self._slots.beat(self._server)
+                time.sleep(0.02)
+
+    def _report(self, now: float, always: bool) -> None:
+        if self._on_progress is not None and (always or now - self._progress_at >= PROGRESS_SECONDS):
+            self._progress_at = now
+            self._on_progress(self)
+
+
+class LocalEvaluator:
+    """Evaluator in the searching process itself: submit runs the forward pass, in parts of at most ``max_batch`` rows.
+
+    ``version`` is reported with each answer; set it through `load`. Counts like the server: ``batches``, ``evals``,
+    ``forward_seconds``.
+    """
+
+    def __init__(self, backend: Backend, shapes: Shapes, *, groups: int = 2, max_batch: int = 256) -> None:
+        self._backend, self._shapes = backend, shapes
+        self._max_batch = max_batch
+        self._buffers = [self._allocate(0) for _ in range(groups)]
+        self._rows = [0] * groups
+        self.version = 0
+        self.batches = 0
+        self.evals = 0
+        self.forward_seconds = 0.0
+
+    def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Takes new weights; answers carry ``version`` from now on."""
+        self._backend.load(dict(weights))
+        self.version = version
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        """Evaluates codes int8 [L, C]."""
+        if self._rows[group]:
+            raise InferenceError(f"group {group} has a request under way: collect it first")
+        rows = len(codes)
+        if len(self._buffers[group][0]) < rows:
+            self._buffers[group] = self._allocate(rows)
+        priors, values = self._buffers[group]
+        began = time.perf_counter()
+        for start in range(0, rows, self._max_batch):
+            part = slice(start, min(start + self._max_batch, rows))
+            self._backend.infer(codes[part], priors[part], values[part])
+            self.batches += 1
+        self.forward_seconds += time.perf_counter() - began
+        self.evals += rows
+        self._rows[group] = rows
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer to the group's last submit; its arrays are valid until the next."""
+        rows = self._rows[group]
+        if not rows:
+            raise InferenceError(f"group {group} has no request under way: submit first")
+        self._rows[group] = 0
+        priors, values = self._buffers[group]
+        return Evaluation(priors[:rows], values[:rows], self.version)
+
+    def _allocate(self, rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        shapes = self._shapes
+        return np.zeros((rows, shapes.num_actions), np.float32), np.zeros((rows, shapes.num_seats), np.float32)

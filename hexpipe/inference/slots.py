@@ -1,0 +1,243 @@
+"""Where generators and inference servers meet: shared arrays for the data, tiny queue messages for the news.
+
+A *region* is one worker's one group: ``max_leaves`` rows of codes, priors and values. A request is the message
+(region, request id, rows) through the queue of its worker and server; its answer is written into the region and told
+by the region's semaphore. No lock has two users that could die apart: each queue has one writer and one reader, and
+messages are far below PIPE_BUF, so a process killed at any instant leaves a whole message or none. Request ids only
+grow, also over a worker's death, and an answer carries its request's id: a stale answer is never taken for a new one.
+
+multiprocessing's queues, locks and semaphores are the ones that torch.multiprocessing re-exports; torch itself is
+not needed here and not imported.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Callable, Iterable
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Semaphore
+from typing import Any, NamedTuple
+
+import psutil
+
+from hexpipe.config import Shapes
+from hexpipe.errors import InferenceError
+from hexpipe.shm import Field, SharedSegment, spawn_context
+
+# server_state; STARTING with pid 0 means that nobody has come yet
+STARTING, SERVING, STOPPED, FAILED = 0, 1, 2, 3
+
+
+class Request(NamedTuple):
+    """One message: ``rows`` leaves wait in ``region``."""
+
+    region: int
+    request_id: int
+    rows: int
+
+
+class InferenceSlots:
+    """The shared arrays and the queues between ``workers`` x ``groups`` regions and ``servers``.
+
+    ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
+    [regions, max_leaves, S]; request_id, response_id, version int64 [regions]; server_state, server_pid int64
+    [servers]; server_beat float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
+    Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        segment: SharedSegment,
+        queues: dict[tuple[int, int], SimpleQueue[tuple[int, ...]]],
+        answers: dict[int, Semaphore],
+        *,
+        groups: int,
+    ) -> None:
+        self.shapes = shapes
+        self.groups = groups
+        self.max_leaves: int = segment.arrays["codes"].shape[1]
+        self.servers: int = segment.arrays["server_state"].shape[0]
+        self.segment = segment
+        self._queues = queues  # by (worker, server)
+        self._answers = answers  # by region
+
+    @classmethod
+    def create(cls, shapes: Shapes, *, workers: int, groups: int, max_leaves: int, servers: int) -> InferenceSlots:
+        """Allocates everything; SharedMemoryError if there is not enough memory."""
+        regions = workers * groups
+        fields = [
+            Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
+            Field("priors", "float16", (regions, max_leaves, shapes.num_actions)),
+            Field("values", "float32", (regions, max_leaves, shapes.num_seats)),
+            *(Field(name, "int64", (regions,)) for name in ("request_id", "response_id", "version")),
+            Field("server_state", "int64", (servers,)),
+            Field("server_pid", "int64", (servers,)),
+            Field("server_beat", "float64", (servers,)),
+            Field("stop", "int64", (1,)),
+        ]
+        context = spawn_context()
+        pairs = {(region // groups, region % servers) for region in range(regions)}
+        return cls(
+            shapes,
+            SharedSegment.create("inference-slots", fields),
+            {pair: context.SimpleQueue() for pair in sorted(pairs)},
+            {region: context.Semaphore(0) for region in range(regions)},
+            groups=groups,
+        )
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The shared arrays by name."""
+        return self.segment.arrays
+
+    def region(self, worker: int, group: int) -> int:
+        """The region of a worker's group."""
+        return worker * self.groups + group
+
+    def server_of(self, region: int) -> int:
+        """The server that answers a region; fixed, so that its queue keeps one reader."""
+        return region % self.servers
+
+    def for_worker(self, worker: int) -> InferenceSlots:
+        """What a generator needs: the arrays, its own queues and its own semaphores."""
+        regions = [self.region(worker, group) for group in range(self.groups)]
+        return self._part(lambda pair: pair[0] == worker, regions)
+
+    def for_server(self, server: int) -> InferenceSlots:
+        """What a server needs: the arrays, the queues it reads and the semaphores it releases."""
+        regions = [region for region in self._answers if self.server_of(region) == server]
+        return self._part(lambda pair: pair[1] == server, regions)
+
+    def _part(self, keep: Callable[[tuple[int, int]], bool], regions: Iterable[int]) -> InferenceSlots:
+        queues = {pair: queue for pair, queue in self._queues.items() if keep(pair)}
+        answers = {region: self._answers[region] for region in regions}
+        return InferenceSlots(self.shapes, self.segment, queues, answers, groups=self.groups)
+
+    # the generator's side
+
+    def send(self, request: Request) -> None:
+        """Tells the region's server that its rows are written."""
+        self.arrays["request_id"][request.region] = request.request_id
+        worker = request.region // self.groups
+        self._queues[worker, self.server_of(request.region)].put(tuple(request))
+
+    def wait_answer(self, region: int, timeout: float) -> bool:
+        """Waits for news of ``region`` (seconds); the news may be of an older request, so look at response_id."""
+        return self._answers[region].acquire(True, timeout)
+
+    def check_server(self, region: int, beat_timeout: float) -> None:
+        """Raises InferenceError if the region's server has ended or gave no sign of life for ``beat_timeout`` seconds."""
+        server = self.server_of(region)
+        state, pid = int(self.arrays["server_state"][server]), int(self.arrays["server_pid"][server])
+        if self.stop_requested:
+            raise InferenceError(f"inference-{server} was told to stop: the run is ending")
+        if state in (STOPPED, FAILED):
+            how = "failed" if state == FAILED else "has stopped"
+            raise InferenceError(f"inference-{server} {how}: its own error says why; start the run again")
+        if pid and not _alive(pid):
+            raise InferenceError(f"inference-{server} (process {pid}) died: start the run again to resume it")
+        silent = time.monotonic() - float(self.arrays["server_beat"][server])
+        if state == SERVING and silent > beat_timeout:
+            raise InferenceError(f"inference-{server} (process {pid}) shows no sign of life for {silent:.0f} s")
+
+    # the server's side
+
+    def announce_server(self, server: int) -> None:
+        """Call first thing in a server's process: from now on clients can tell whether it lives."""
+        self.arrays["server_pid"][server] = os.getpid()
+        self.set_server_state(server, STARTING)
+
+    def set_server_state(self, server: int, state: int) -> None:
+        """Publishes the state; one in which no answer will come wakes all clients of the server."""
+        self.beat(server)
+        self.arrays["server_state"][server] = state
+        if state in (STOPPED, FAILED):
+            for region, answer in self._answers.items():
+                if self.server_of(region) == server:
+                    answer.release()
+
+    def beat(self, server: int) -> None:
+        """The server's sign of life."""
+        self.arrays["server_beat"][server] = time.monotonic()
+
+    def answer(self, request: Request, version: int) -> None:
+        """Tells the worker that the priors and values of ``request`` are written."""
+        self.arrays["version"][request.region] = version
+        self.arrays["response_id"][request.region] = request.request_id
+        self._answers[request.region].release()
+
+    # the supervisor's side
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether `request_stop` was called."""
+        return bool(self.arrays["stop"][0])
+
+    def request_stop(self) -> None:
+        """Ends all servers after the batch they are at; waiting clients then raise InferenceError."""
+        self.arrays["stop"][0] = 1
+
+    def repair_after_death(self, worker: int) -> None:
+        """Makes a dead worker's queues and semaphores fit for its replacement; only call once it is dead.
+
+        Its last requests may still be answered: the replacement counts its request ids on from them.
+        """
+        for (owner, _server), queue in self._queues.items():
+            if owner == worker:
+                lock: Any = queue._wlock  # type: ignore[attr-defined]
+                lock.acquire(False)  # held for ever if its owner died in put(); free otherwise
+                lock.release()
+        for group in range(self.groups):
+            answer = self._answers[self.region(worker, group)]
+            while answer.acquire(False):
+                pass
+
+    def close(self) -> None:
+        """Lets go of the shared memory and the queues of this process."""
+        for queue in self._queues.values():
+            queue.close()
+        self.segment.close()
+
+
+class RequestReader:
+    """A server's ear: waits on all its queues at once, without spinning.
+
+    It is multiprocessing.connection.wait with the selector kept between calls: that one is built anew for each call
+    (20 us and more with many workers), which costs as much as the rest of a small request.
+    """
+
+    def __init__(self, slots: InferenceSlots) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._request_ids = slots.arrays["request_id"]
+        self.stale = 0
+        for queue in slots._queues.values():
+            reader: Any = queue._reader  # type: ignore[attr-defined]
+            self._selector.register(reader.fileno(), selectors.EVENT_READ, queue)
+
+    def take(self, timeout: float) -> list[Request]:
+        """At most one request of each queue that has any, waiting up to ``timeout`` seconds for the first.
+
+        Requests that their region has already superseded (its worker died and was replaced) are dropped and counted.
+        """
+        taken = []
+        for key, _events in self._selector.select(timeout):
+            request = Request(*key.data.get())
+            if self._request_ids[request.region] == request.request_id:
+                taken.append(request)
+            else:
+                self.stale += 1
+        return taken
+
+    def close(self) -> None:
+        """Frees the selector."""
+        self._selector.close()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

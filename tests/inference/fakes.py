@@ -1,0 +1,44 @@
+"""A backend that answers at once with what only the right codes give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hexpipe.config import Shapes
+
+SHAPES = Shapes(board_size=4, num_actions=16, num_seats=2, code_length=16)
+
+
+class FakeBackend:
+    """Priors and values from a weighted sum of the codes; remembers the batch sizes and the loaded weights."""
+
+    name = "fake"
+    dtype = "float32"
+
+    def __init__(self) -> None:
+        self.batch_sizes: list[int] = []
+        self.shift = 0.0
+
+    def load(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.shift = float(weights["shift"][0])
+
+    def infer(self, codes: np.ndarray, priors_out: np.ndarray, values_out: np.ndarray) -> None:
+        self.batch_sizes.append(len(codes))
+        priors, values = expected(codes, self.shift)
+        priors_out[...] = priors
+        values_out[...] = values
+
+
+def expected(codes: np.ndarray, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """What FakeBackend answers: priors float32 [L, A] (exact in float16), values float32 [L, S]."""
+    numbers = codes.astype(np.int64) @ (np.arange(SHAPES.code_length) + 1)
+    priors = ((numbers[:, None] + 7 * np.arange(SHAPES.num_actions)) % 64 / 256).astype(np.float32)
+    values = np.stack([numbers / 1024 + shift, -numbers / 1024 - shift], axis=1).astype(np.float32)
+    return priors, values
+
+
+def random_codes(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """int8 [rows, C] of cell codes."""
+    return rng.integers(0, 3, (rows, SHAPES.code_length), dtype=np.int8)

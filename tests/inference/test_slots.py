@@ -1,0 +1,156 @@
+"""Generators and a server as real processes, killed at any instant."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from hexpipe.errors import InferenceError
+from hexpipe.inference.client import InferenceClient
+from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.slots import SERVING, InferenceSlots, Request
+from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
+from tests.inference.fakes import SHAPES, FakeBackend, expected, random_codes
+
+GROUPS, MAX_LEAVES = 2, 8
+
+
+def _serve(slots: InferenceSlots) -> None:
+    set_parent_death_signal()
+    InferenceServer(slots, 0, FakeBackend(), max_batch=16).run()
+
+
+def _generate(slots: InferenceSlots, worker: int, board: SharedSegment, seed: int) -> None:
+    """Asks and checks for ever; a wrong answer ends the process with code 1."""
+    set_parent_death_signal()
+    client, rng = InferenceClient(slots, worker), np.random.default_rng(seed)
+    sent = [random_codes(rng, 1 + group) for group in range(GROUPS)]
+    for group in range(GROUPS):
+        client.submit(group, sent[group])
+    while True:
+        for group in range(GROUPS):
+            answer = client.collect(group)
+            priors, values = expected(sent[group])
+            assert np.array_equal(answer.priors, priors)
+            assert np.array_equal(answer.values, values)
+            board.arrays["answers"][worker] += 1
+            sent[group] = random_codes(rng, int(rng.integers(1, MAX_LEAVES + 1)))
+            client.submit(group, sent[group])
+
+
+def _kill(process: object) -> None:
+    os.kill(process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    process.join()  # type: ignore[attr-defined]
+
+
+def _wait_for(condition: object, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_generators_killed_in_a_loop_never_disturb_the_others(kills: int) -> None:
+    workers, context = 2, spawn_context()
+    slots = InferenceSlots.create(SHAPES, workers=workers, groups=GROUPS, max_leaves=MAX_LEAVES, servers=1)
+    board = SharedSegment.create("test-board", [Field("answers", "int64", (workers,))])
+    answers = board.arrays["answers"]
+
+    def start(worker: int, seed: int) -> object:
+        process = context.Process(target=_generate, args=(slots.for_worker(worker), worker, board, seed))
+        process.start()
+        return process
+
+    server = context.Process(target=_serve, args=(slots.for_server(0),))
+    server.start()
+    steady, doomed = start(0, 0), start(1, 1)
+    rng = np.random.default_rng(0)
+    for kill in range(kills):
+        before = answers.copy()
+        _wait_for(lambda before=before: (answers > before + 20).all())
+        time.sleep(float(rng.uniform(0, 0.003)))
+        _kill(doomed)
+        slots.repair_after_death(1)
+        doomed = start(1, 2 + kill)
+    before = answers.copy()
+    _wait_for(lambda before=before: (answers > before + 20).all())
+    assert server.is_alive()
+    assert steady.is_alive()  # type: ignore[attr-defined]
+    assert doomed.is_alive()  # type: ignore[attr-defined]
+    _kill(steady)
+    _kill(doomed)
+    slots.request_stop()
+    server.join(10)
+    assert server.exitcode == 0
+    slots.close()
+    board.close()
+
+
+def test_a_worker_that_died_holding_its_queue_is_replaced() -> None:
+    slots = InferenceSlots.create(SHAPES, workers=1, groups=1, max_leaves=4, servers=1)
+    client = InferenceClient(slots.for_worker(0), 0)
+    queue = slots._queues[0, 0]
+    queue._wlock.acquire()  # type: ignore[attr-defined]
+    slots.repair_after_death(0)
+    slots.repair_after_death(0)
+    client.submit(0, random_codes(np.random.default_rng(0), 1))
+    assert queue.get() == (0, 1, 1)
+    assert queue._wlock.acquire(False)  # type: ignore[attr-defined]
+    assert not queue._wlock.acquire(False)  # type: ignore[attr-defined]
+    slots.close()
+
+
+def test_a_killed_server_surfaces_in_the_client_by_name() -> None:
+    slots = InferenceSlots.create(SHAPES, workers=1, groups=1, max_leaves=4, servers=1)
+    server = spawn_context().Process(target=_serve, args=(slots.for_server(0),))
+    server.start()
+    client = InferenceClient(slots.for_worker(0), 0)
+    rng = np.random.default_rng(0)
+    client.submit(0, random_codes(rng, 4))
+    client.collect(0)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)  # and not reaped: a zombie counts as dead
+    client.submit(0, random_codes(rng, 4))
+    began = time.monotonic()
+    with pytest.raises(InferenceError, match=r"inference-0 \(process \d+\) died"):
+        client.collect(0)
+    assert time.monotonic() - began < 3
+    server.join()
+    slots.close()
+
+
+def test_an_idle_server_takes_next_to_no_cpu() -> None:
+    slots = InferenceSlots.create(SHAPES, workers=4, groups=2, max_leaves=4, servers=1)
+    server = spawn_context().Process(target=_serve, args=(slots.for_server(0),))
+    server.start()
+    _wait_for(lambda: slots.arrays["server_state"][0] == SERVING)
+    watched = psutil.Process(server.pid)
+    before = watched.cpu_times()
+    time.sleep(1.0)
+    after = watched.cpu_times()
+    assert after.user + after.system - before.user - before.system < 0.2
+    slots.request_stop()
+    server.join(10)
+    assert server.exitcode == 0
+    slots.close()
+
+
+def test_messages_are_atomic() -> None:
+    largest = Request(region=2**31, request_id=2**62, rows=2**20)
+    assert len(pickle.dumps(tuple(largest))) + 4 < 512  # POSIX's least PIPE_BUF
+
+
+def test_parts_hold_only_their_own_ends() -> None:
+    slots = InferenceSlots.create(SHAPES, workers=3, groups=2, max_leaves=4, servers=2)
+    assert sorted(slots.for_worker(1)._queues) == [(1, 0), (1, 1)]
+    assert sorted(slots.for_worker(1)._answers) == [2, 3]
+    assert sorted(slots.for_server(1)._queues) == [(0, 1), (1, 1), (2, 1)]
+    assert sorted(slots.for_server(1)._answers) == [1, 3, 5]
+    slots.close()
