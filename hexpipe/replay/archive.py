@@ -1,0 +1,191 @@
+"""The archive of every game of a run, a SQLite file: the truth that the replay buffer is a cache of.
+
+Write-ahead log and full synchronisation: a batch of games whose `append` has returned survives any kill and, as far as
+the disk keeps its word, a power cut; a batch that was cut off is not there at all.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from hexpipe.errors import ArchiveError
+from hexpipe.games.game_env import Game
+from hexpipe.records import GameRecord
+from hexpipe.replay.store import check_rules
+
+APPLICATION_ID = 0x48585052  # "HXPR"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+_SCHEMA = """
+CREATE TABLE rules (text TEXT NOT NULL);
+CREATE TABLE games (
+    id INTEGER PRIMARY KEY,             -- 1, 2, ... in the order of arrival
+    plies INTEGER NOT NULL,
+    policy_bytes INTEGER NOT NULL,
+    positions_until INTEGER NOT NULL,   -- positions of this and all earlier games
+    weights_version INTEGER NOT NULL,
+    record BLOB NOT NULL                -- GameRecord.to_bytes
+);
+"""
+
+
+class ReplayArchive:
+    """The archive file ``path`` of games by the rules of ``game``; made where it does not exist.
+
+    One process appends; others may read meanwhile. Raises ArchiveError, in one line, where the file is no archive, is
+    damaged, newer than this version, or holds games of other rules.
+    """
+
+    def __init__(self, path: Path | str, game: Game) -> None:
+        self.path = Path(path)
+        self._game = game
+        with self._explained():
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            with self._explained():
+                self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> ReplayArchive:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def append(self, records: Sequence[GameRecord]) -> None:
+        """Commits ``records``, all or none; once this returns they are kept. ValueError where one is of other rules."""
+        for record in records:
+            check_rules(record, self._game)
+        with self._explained(), self._transaction():
+            positions = self.total_positions
+            rows = []
+            for record in records:
+                positions += record.num_positions
+                sizes = (record.num_positions, len(record.policy_bytes), positions, record.weights_version)
+                rows.append((*sizes, record.to_bytes()))
+            self._db.executemany(
+                "INSERT INTO games (plies, policy_bytes, positions_until, weights_version, record)"
+                " VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    @property
+    def total_games(self) -> int:
+        """Games in the archive."""
+        with self._explained():
+            return int(self._db.execute("SELECT coalesce(max(id), 0) FROM games").fetchone()[0])
+
+    @property
+    def total_positions(self) -> int:
+        """Positions in the archive."""
+        with self._explained():
+            row = self._db.execute("SELECT positions_until FROM games ORDER BY id DESC LIMIT 1").fetchone()
+            return int(row[0]) if row else 0
+
+    def newest(self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int]) -> Iterator[GameRecord]:
+        """The newest games, oldest of them first: as many as ``max_games`` and ``max_bytes`` allow.
+
+        ``size_of(plies, policy_bytes)`` says what a game takes of ``max_bytes``.
+        """
+        with self._explained():
+            first, left = self.total_games + 1, max_bytes
+            cursor = self._db.execute(
+                "SELECT id, plies, policy_bytes FROM games ORDER BY id DESC LIMIT ?", (max_games,)
+            )
+            for number, plies, policy_bytes in cursor:
+                left -= size_of(plies, policy_bytes)
+                if left < 0:
+                    break
+                first = number
+            cursor.close()
+            rows = self._db.execute("SELECT record FROM games WHERE id >= ? ORDER BY id", (first,))
+        while True:
+            with self._explained():
+                row = rows.fetchone()
+            if row is None:
+                return
+            yield self._checked(row[0])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def _open(self) -> None:
+        game = self._game
+        rules = json.dumps(
+            {
+                "game": game.name,
+                "board_size": game.board_size,
+                "swap": game.swap,
+                "num_seats": game.num_seats,
+                "num_actions": game.num_actions,
+            }
+        )
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            identity = self._db.execute("PRAGMA application_id").fetchone()[0]
+            empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            if identity == 0 and empty:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO rules VALUES (?)", (rules,))
+                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif identity != APPLICATION_ID:
+                raise ArchiveError(f"{self.path} is a database of something else: move it away or name another file")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise ArchiveError(
+                f"{self.path} has schema version {version}, this hexpipe reads {SCHEMA_VERSION}: use its writer"
+            )
+        found = self._db.execute("SELECT text FROM rules").fetchone()
+        if found is None or found[0] != rules:
+            raise ArchiveError(
+                f"{self.path} holds games of {found[0] if found else 'no rules'}, these settings play {rules}: "
+                "go on with its settings, or start a new run"
+            )
+        mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise ArchiveError(f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk")
+
+    def _checked(self, blob: bytes) -> GameRecord:
+        try:
+            record = GameRecord.from_bytes(blob)
+            check_rules(record, self._game)
+        except ArchiveError as error:
+            raise ArchiveError(f"{self.path}: {error}") from error
+        except ValueError as error:
+            raise ArchiveError(f"{self.path} holds a foreign game ({error}): restore the file") from error
+        return record
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns SQLite's errors into one line that says which file and what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise ArchiveError(
+                f"cannot use the archive {self.path} ({error}): check that its folder exists and has room"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ArchiveError(
+                f"{self.path} is damaged or no replay archive ({error}): restore it or start a new run"
+            ) from error

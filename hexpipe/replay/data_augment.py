@@ -1,0 +1,29 @@
+"""Board symmetries of a sampled batch, applied in place: no array is copied."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexpipe.games.game_env import Game
+from hexpipe.replay.kernels import permute_samples
+from hexpipe.replay.targets import Batch
+
+
+def apply_board_augment(batch: Batch, game: Game, rng: np.random.Generator) -> None:
+    """Turns each sample of ``batch`` (see `targets`) by a symmetry of ``game`` drawn at random, in place.
+
+    Codes, policies and actions of one sample are turned together; values and mask stay. A symmetry has the same number
+    in every mover's frame, so the steps of an unroll stay one game.
+    """
+    choice = rng.integers(0, len(game.symmetries), len(batch["codes"]))
+    permute_samples(
+        batch["codes"],
+        batch["policy"],
+        batch["actions"],
+        choice,
+        game.symmetries,
+        np.argsort(game.symmetries, axis=1).astype(np.int16),
+        game.code_symmetries,
+        np.empty(game.shapes.code_length, np.int8),
+        np.empty(game.num_actions, np.float32),
+    )

@@ -1,0 +1,181 @@
+"""Every byte of the replay store, said once.
+
+The shared segment has six fields:
+
+    header    int64 [16]     counters (the names below); written under the fence lock only
+    sections  int64 [7, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
+    starts    int64 [G]      game's first position, counted over everything ever added (monotonic)
+    offsets   int64 [G]      where the game's piece begins in data
+    plies     int32 [G]      positions of the game, T
+    sizes     int32 [G]      bytes of its piece
+    data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
+
+Game number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME.
+
+A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-endian and without padding:
+
+    outcome        int16  [S]           value * 32767
+    policy_bases   uint32 [N + 1]       where in `policies` the policy of ply k * snapshot_interval begins
+    actions        uint8 or uint16 [T]  absolute; uint8 where A <= 256
+    flags          uint8  [T]           seat | view << 4
+    policy_counts  uint8 or uint16 [T]  codes of the policy, less one; uint8 where A <= 256
+    root_values    int16  [T, S or 1]   value * 32767; of two seats only seat 0, as seat 1 has the negative
+    snapshots      uint8  [N, ...]      cells before plies snapshot_interval, 2 * snapshot_interval, ...; four cells
+                                        a byte (lowest bits first) where two bits hold a cell, else one
+    policies       uint8  [...]         `records.pack_policies`, as it came
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import ReplaySettings
+from hexpipe.errors import SettingsError
+from hexpipe.games.game_env import Game
+from hexpipe.records import mask_length
+from hexpipe.shm import ALIGNMENT, Field
+
+VALUE_SCALE = 32767
+INDEX_BYTES = 8 + 8 + 4 + 4  # of a game, in starts, offsets, plies and sizes
+_PAGE_SLACK = 65536  # the segment is whole pages; no platform in use has larger ones
+
+
+class Header(IntEnum):
+    """Places in the header."""
+
+    TAIL_GAME = 0  # oldest game held
+    HEAD_GAME = 1  # next game's number
+    TAIL_POSITION = 2  # first position held
+    HEAD_POSITION = 3  # next position's number
+    HEAD_BYTE = 4  # where the last piece ended
+    USED_BYTES = 5  # bytes of the pieces held
+    SNAPSHOTS = 6  # snapshots held
+    TOTAL_GAMES = 7  # games ever added
+    TOTAL_POSITIONS = 8  # positions ever added
+    RING_BYTES = 9  # capacity of the ring
+    BUDGET_BYTES = 10  # replay.max_memory_gb
+
+
+HEADER_LENGTH = 16
+
+
+class Section(IntEnum):
+    """Rows of the section table: the parts of a piece, in order."""
+
+    OUTCOME = 0
+    POLICY_BASES = 1
+    ACTIONS = 2
+    FLAGS = 3
+    POLICY_COUNTS = 4
+    ROOT_VALUES = 5
+    SNAPSHOTS = 6
+
+
+class PieceLayout(NamedTuple):
+    """What the bytes of a piece depend on; plain integers, handed to numba kernels as it is."""
+
+    num_cells: int
+    num_actions: int
+    num_seats: int
+    num_views: int
+    snapshot_interval: int
+    wide_actions: bool  # uint16 actions and policy_counts
+    mask_bytes: int
+    stored_seats: int
+    cells_per_byte: int
+    snapshot_bytes: int
+
+
+def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
+    """The layout of ``game``'s pieces."""
+    num_cells = game.board_size**2
+    cells_per_byte = 4 if game.num_views <= 3 else 1
+    return PieceLayout(
+        num_cells=num_cells,
+        num_actions=game.num_actions,
+        num_seats=game.num_seats,
+        num_views=game.num_views,
+        snapshot_interval=snapshot_interval,
+        wide_actions=game.num_actions > 256,
+        mask_bytes=mask_length(game.num_actions),
+        stored_seats=1 if game.num_seats == 2 else game.num_seats,
+        cells_per_byte=cells_per_byte,
+        snapshot_bytes=-(-num_cells // cells_per_byte),
+    )
+
+
+def section_table(layout: PieceLayout) -> NDArray[np.int64]:
+    """Bytes of each section as int64 [7, 3]: those of a game, of a ply, of a snapshot."""
+    narrow_or_wide = 2 if layout.wide_actions else 1
+    table = np.zeros((len(Section), 3), np.int64)
+    table[Section.OUTCOME] = 2 * layout.num_seats, 0, 0
+    table[Section.POLICY_BASES] = 4, 0, 4
+    table[Section.ACTIONS] = 0, narrow_or_wide, 0
+    table[Section.FLAGS] = 0, 1, 0
+    table[Section.POLICY_COUNTS] = 0, narrow_or_wide, 0
+    table[Section.ROOT_VALUES] = 0, 2 * layout.stored_seats, 0
+    table[Section.SNAPSHOTS] = 0, 0, layout.snapshot_bytes
+    return table
+
+
+def section_starts(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each section begins, and in the last row where `policies` does: int64 [8, 3], same columns."""
+    return np.vstack([np.zeros((1, 3), np.int64), np.cumsum(table, axis=0)])
+
+
+def num_snapshots(plies: int, snapshot_interval: int) -> int:
+    """Snapshots of a game; the empty board before ply 0 needs none."""
+    return (plies - 1) // snapshot_interval
+
+
+def piece_bytes(layout: PieceLayout, plies: int, policy_bytes: int) -> int:
+    """Bytes of the piece of a game with ``plies`` positions whose packed policies take ``policy_bytes``."""
+    per_game, per_ply, per_snapshot = section_table(layout).sum(axis=0).tolist()
+    snapshots = num_snapshots(plies, layout.snapshot_interval)
+    return int(per_game + per_ply * plies + per_snapshot * snapshots + policy_bytes)
+
+
+def largest_piece(layout: PieceLayout, max_plies: int) -> int:
+    """Bytes of the largest piece that a game can become: all plies, every action in every policy."""
+    return piece_bytes(layout, max_plies, max_plies * (layout.mask_bytes + layout.num_actions))
+
+
+def segment_fields(settings: ReplaySettings, game: Game) -> list[Field]:
+    """Fields of the segment, within the budget and no larger than ``max_games`` can use.
+
+    The ring always takes one game more than ``min_games`` of the largest size, and the gap that a piece which does not
+    fit before the ring's end leaves there; so no game has to be refused to keep ``min_games``. Raises SettingsError
+    when the budget is too small for that.
+    """
+    layout = piece_layout(game, settings.snapshot_interval)
+    largest = largest_piece(layout, game.max_plies)
+    slots = settings.max_games + 1  # a new game is written beside the oldest, which leaves as it comes in
+    guard = layout.num_actions + layout.mask_bytes + 8
+    fixed = (HEADER_LENGTH + 3 * len(Section)) * 8 + INDEX_BYTES * slots + guard + 8 * ALIGNMENT + _PAGE_SLACK
+    budget = budget_bytes(settings)
+    needed = fixed + (settings.min_games + 2) * largest
+    if needed > budget:
+        raise SettingsError(
+            f"replay.min_games={settings.min_games} games of up to {game.max_plies} plies need {needed / 1e9:.3f} GB "
+            f"({largest / 1e6:.2f} MB a game, {fixed / 1e6:.1f} MB for replay.max_games={settings.max_games}), but "
+            f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games"
+        )
+    ring = min(budget - fixed, (settings.max_games + 2) * largest)
+    return [
+        Field("header", "int64", (HEADER_LENGTH,)),
+        Field("sections", "int64", (len(Section), 3)),
+        Field("starts", "int64", (slots,)),
+        Field("offsets", "int64", (slots,)),
+        Field("plies", "int32", (slots,)),
+        Field("sizes", "int32", (slots,)),
+        Field("data", "uint8", (ring + guard,)),
+    ]
+
+
+def budget_bytes(settings: ReplaySettings) -> int:
+    """``max_memory_gb`` in bytes."""
+    return int(settings.max_memory_gb * 1e9)

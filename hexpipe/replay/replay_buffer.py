@@ -1,0 +1,113 @@
+"""The replay buffer: add games, sample batches of positions, report memory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hexpipe.config import ReplaySettings
+from hexpipe.games.game_env import Game
+from hexpipe.records import GameRecord
+from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.layout import Header, piece_bytes
+from hexpipe.replay.sampler import Sampler
+from hexpipe.replay.store import FenceLock, Store, describe_store
+from hexpipe.replay.targets import Batch
+from hexpipe.shm import SharedSegment
+
+logger = logging.getLogger(__name__)
+
+
+class ReplayBuffer:
+    """Games in shared memory within a hard budget; picklable as an argument of a process being spawned.
+
+    One process (and one thread of it) calls `add_game` and `refill`; any number of others sample at the same time.
+    Boards are kept as sparse snapshots and rebuilt from the nearest one, policies packed; see `layout`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sampler = Sampler(store)
+
+    @classmethod
+    def create(
+        cls, settings: ReplaySettings, game: Game, private: bool = False, lock: FenceLock | None = None
+    ) -> ReplayBuffer:
+        """An empty buffer. ``private`` keeps it in this process's own memory; else ``lock`` must be a multiprocessing
+        Lock of the context that spawns the processes that will share it.
+
+        Raises SettingsError where the budget cannot hold ``min_games``, SharedMemoryError where there is no memory.
+        """
+        if lock is None:
+            if not private:
+                raise ValueError("a shared replay buffer needs a multiprocessing lock")
+            lock = threading.Lock()
+        return cls(Store.create(settings, game, lock, private=private))
+
+    def __reduce__(self) -> tuple[Callable[..., ReplayBuffer], tuple[Any, ...]]:
+        return ReplayBuffer, (self._store,)
+
+    @property
+    def segment(self) -> SharedSegment:
+        """The shared memory, for reports from outside (`store.describe_store`)."""
+        return self._store.segment
+
+    @property
+    def num_games(self) -> int:
+        """Games held now. O(1), like all counts here."""
+        window = self._store.window()
+        return window.head_game - window.tail_game
+
+    @property
+    def num_positions(self) -> int:
+        """Positions held now."""
+        window = self._store.window()
+        return window.head_position - window.tail_position
+
+    @property
+    def total_games(self) -> int:
+        """Games ever added, those of earlier parts of the run included (`refill`)."""
+        return int(self._store.counters()[Header.TOTAL_GAMES])
+
+    @property
+    def total_positions(self) -> int:
+        """Positions ever added, those of earlier parts of the run included (`refill`)."""
+        return int(self._store.counters()[Header.TOTAL_POSITIONS])
+
+    def add_game(self, record: GameRecord) -> None:
+        """Adds a finished game; the oldest leave to make room. Raises ValueError where it does not belong here."""
+        self._store.add(record)
+
+    def sample_batch(
+        self, batch_size: int, rng: np.random.Generator, unroll_steps: int = 0, out: Batch | None = None
+    ) -> Batch:
+        """``batch_size`` positions drawn uniformly, with their targets: the arrays that `targets` describes.
+
+        ``out``, a batch of the same shapes, is filled and returned where given. Raises ValueError while empty.
+        """
+        return self._sampler.sample_batch(batch_size, rng, unroll_steps, out)
+
+    def refill(self, archive: ReplayArchive) -> int:
+        """Adds the newest games of ``archive`` that fit, oldest first, and takes over its totals. Returns how many."""
+        store = self._store
+        games = 0
+        for record in archive.newest(
+            store.settings.max_games,
+            store.ring_bytes,
+            lambda plies, policy_bytes: piece_bytes(store.layout, plies, policy_bytes),
+        ):
+            store.add(record)
+            games += 1
+        store.set_totals(archive.total_games, archive.total_positions)
+        logger.info("replay buffer: %d games from %s", games, archive.path)
+        return games
+
+    def memory_report(self) -> dict[str, Any]:
+        """Where the memory goes, see `store.describe_store`. O(1)."""
+        arrays = dict(self._store.segment.arrays)
+        arrays["header"] = self._store.counters()
+        return describe_store(arrays)

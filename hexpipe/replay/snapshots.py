@@ -1,0 +1,62 @@
+"""From a GameRecord to the bytes of its piece, board snapshots included (`layout` says what they are)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.records import GameRecord
+from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, num_snapshots
+
+
+def encode_game(record: GameRecord, layout: PieceLayout) -> NDArray[np.uint8]:
+    """The piece of ``record``, uint8 [piece bytes]. Raises ValueError where two seats' values are no negatives."""
+    plies = record.num_positions
+    seats = layout.stored_seats
+    if seats < layout.num_seats and np.abs(record.root_values.sum(axis=1)).max() > 1e-3:
+        raise ValueError("root_values of a two-seat game record must sum to 0 in every row")
+    narrow_or_wide = "<u2" if layout.wide_actions else "<u1"
+    interval = layout.snapshot_interval
+    counts = np.diff(record.policy_offsets.astype(np.int64)) - layout.mask_bytes - 1
+    parts = (
+        (_fixed_point(record.outcome), "<i2"),
+        (record.policy_offsets[: num_snapshots(plies, interval) * interval + 1 : interval], "<u4"),
+        (record.actions, narrow_or_wide),
+        (record.seats | (record.views << 4), "<u1"),
+        (counts, narrow_or_wide),
+        (_fixed_point(record.root_values[:, :seats]), "<i2"),
+        (pack_cells(snapshot_cells(record, layout), layout), "<u1"),
+        (record.policy_bytes, "<u1"),
+    )
+    return np.frombuffer(b"".join(array.astype(dtype).tobytes() for array, dtype in parts), np.uint8)
+
+
+def snapshot_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.int8]:
+    """Absolute cells int8 [N, num_cells] before plies interval, 2 * interval, ..."""
+    interval = layout.snapshot_interval
+    snapshots = np.zeros((num_snapshots(record.num_positions, interval), layout.num_cells), np.int8)
+    cells = np.zeros(layout.num_cells, np.int8)
+    for k in range(len(snapshots)):
+        played = record.actions[k * interval : (k + 1) * interval]
+        stones = record.views[k * interval : (k + 1) * interval] + np.int8(1)
+        on_board = played < layout.num_cells
+        cells[played[on_board]] = stones[on_board]
+        snapshots[k] = cells
+    return snapshots
+
+
+def pack_cells(cells: NDArray[np.int8], layout: PieceLayout) -> NDArray[np.uint8]:
+    """Cells int8 [N, num_cells] as uint8 [N, snapshot_bytes], ``cells_per_byte`` in each, lowest bits first."""
+    if layout.cells_per_byte == 1:
+        return cells.astype(np.uint8)
+    padded = np.zeros((len(cells), layout.snapshot_bytes * 4), np.uint8)
+    padded[:, : layout.num_cells] = cells
+    quads = padded.reshape(len(cells), layout.snapshot_bytes, 4)
+    packed = quads[..., 0].copy()
+    for k in (1, 2, 3):
+        packed |= quads[..., k] << np.uint8(2 * k)
+    return packed
+
+
+def _fixed_point(values: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.rint(values * VALUE_SCALE).astype(np.int16)

@@ -1,0 +1,154 @@
+"""Random games, and the slow obvious way to what a sample of them must be.
+
+Game number g has one fixed content (`random_game`), and each of its policies spells g and the ply in binary, so that a
+test can tell from a sample where it came from and rebuild all of it.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from hexpipe.config import ReplaySettings, Shapes
+from hexpipe.games.hex import Hex
+from hexpipe.records import GameRecord, pack_policies, unpack_policies
+from hexpipe.replay.replay_buffer import ReplayBuffer
+
+GAME_BITS, PLY_BITS = 20, 10
+
+
+def three_seat_game() -> Any:
+    """A made-up game of three seats and views whose cells need a byte and whose frames rotate the actions."""
+    n, extra = 17, 3
+    actions = n * n + extra
+
+    def codes_from_cells(cells: np.ndarray, views: np.ndarray, plies: np.ndarray, out: np.ndarray) -> None:
+        out[:, : n * n] = cells
+        out[:, n * n] = views
+        out[:, n * n + 1] = plies % 128
+
+    return SimpleNamespace(
+        name="made-up",
+        board_size=n,
+        swap=False,
+        num_seats=3,
+        num_actions=actions,
+        num_views=4,
+        max_plies=60,
+        shapes=Shapes(board_size=n, num_actions=actions, num_seats=3, code_length=n * n + 2),
+        action_view=np.stack([np.roll(np.arange(actions, dtype=np.int16), 7 * k) for k in range(4)]),
+        codes_from_cells=codes_from_cells,
+    )
+
+
+def random_game(game: Any, number: int) -> GameRecord:
+    """Game ``number``: random moves, values and views; its policies spell the number and the ply."""
+    rng = np.random.default_rng(number)
+    plies = int(rng.integers(1, game.max_plies + 1))
+    cells = game.board_size**2
+    actions = np.resize(rng.permutation(cells), plies).astype(np.int16)
+    views = (np.arange(plies) % game.num_views).astype(np.int8)
+    if game.swap and plies > 1 and number % 2:
+        actions[1] = cells
+        views[2:] = (np.arange(plies - 2) + 1) % 2
+    weights = np.zeros((plies, game.num_actions), np.float32)
+    weights[:, : GAME_BITS + PLY_BITS] = [spell(number, ply) for ply in range(plies)]
+    weights *= rng.uniform(0.5, 1, weights.shape)
+    offsets, packed = pack_policies(weights)
+    values = rng.uniform(-1, 1, (plies, game.num_seats)).astype(np.float32)
+    outcome = np.full(game.num_seats, -1 / (game.num_seats - 1), np.float32)
+    outcome[rng.integers(game.num_seats)] = 1
+    if game.num_seats == 2:
+        values[:, 1] = -values[:, 0]
+    return GameRecord(
+        game=game.name,
+        board_size=game.board_size,
+        swap=game.swap,
+        num_seats=game.num_seats,
+        num_actions=game.num_actions,
+        actions=actions,
+        seats=(np.arange(plies) % game.num_seats).astype(np.int8),
+        views=views,
+        root_values=values,
+        policy_offsets=offsets,
+        policy_bytes=packed,
+        outcome=outcome,
+        weights_version=number,
+        simulations=100,
+    )
+
+
+def spell(number: int, ply: int) -> list[int]:
+    """A row of policy entries, 1 for each bit that is set; the last one is always, so that none is empty."""
+    number_bits = [number >> bit & 1 for bit in range(GAME_BITS)]
+    return [*number_bits, *(ply >> bit & 1 for bit in range(PLY_BITS - 1)), 1]
+
+
+def where_from(policy: np.ndarray, action_view: np.ndarray) -> tuple[int, int]:
+    """The game and the ply that a net-frame policy [A] spells, of whichever view."""
+    for view in range(len(action_view)):
+        absolute = policy[action_view[view]] > 0
+        if absolute[GAME_BITS + PLY_BITS - 1] and not absolute[GAME_BITS + PLY_BITS :].any():
+            bits = absolute.astype(int).tolist()
+            number = sum(bit << k for k, bit in enumerate(bits[:GAME_BITS]))
+            ply = sum(bit << k for k, bit in enumerate(bits[GAME_BITS : GAME_BITS + PLY_BITS - 1]))
+            if ply % len(action_view) == view or view == (ply - 1) % 2:
+                return number, ply
+    raise AssertionError("a policy that no game has")
+
+
+def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int, td_steps: int) -> dict[str, Any]:
+    """What sample_batch must give for ``ply`` of ``record``, by replaying the whole game from its start."""
+    policies = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
+    cells = np.zeros(game.board_size**2, np.int8)
+    for action, view in zip(record.actions[:ply], record.views[:ply], strict=True):
+        if action < len(cells):
+            cells[action] = 1 + view
+    steps, seats = unroll_steps + 1, game.num_seats
+    sample = {
+        "codes": np.zeros((1, game.shapes.code_length), np.int8),
+        "policy": np.zeros((steps, game.num_actions), np.float32),
+        "values": np.zeros((steps, seats), np.float32),
+        "actions": np.zeros(unroll_steps, np.int16),
+        "mask": np.zeros(steps, np.float32),
+    }
+    game.codes_from_cells(cells[None], record.views[ply : ply + 1], np.array([ply], np.int16), sample["codes"])
+    sample["codes"] = sample["codes"][0]
+    for u in range(steps):
+        q = ply + u
+        if q >= record.num_positions:
+            break
+        frame = game.action_view[record.views[q]]
+        for action in range(game.num_actions):
+            sample["policy"][u, frame[action]] = policies[q, action]
+        later = q + td_steps
+        values = record.outcome if td_steps == 0 or later >= record.num_positions else record.root_values[later]
+        for k in range(seats):
+            sample["values"][u, k] = values[(record.seats[q] + k) % seats]
+        sample["mask"][u] = 1
+        if u < unroll_steps:
+            sample["actions"][u] = frame[record.actions[q]]
+    return sample
+
+
+def check_row(game: Any, batch: dict[str, np.ndarray], row: int, td_steps: int) -> tuple[int, int]:
+    """Checks one sampled row against the reference; says which game and ply it is."""
+    number, ply = where_from(batch["policy"][row, 0], game.action_view)
+    unroll_steps = batch["actions"].shape[1]
+    wanted = reference_sample(game, random_game(game, number), ply, unroll_steps, td_steps)
+    for name, expected in wanted.items():
+        tolerance = 2e-5 if name in ("policy", "values") else 0
+        np.testing.assert_allclose(batch[name][row], expected, atol=tolerance, err_msg=f"{name} of {number}/{ply}")
+    return number, ply
+
+
+def tiny_settings(**changes: Any) -> ReplaySettings:
+    """Settings of a buffer whose ring is as small as the minimum of games allows (see `tiny_buffer`)."""
+    return ReplaySettings.model_validate({"max_games": 20, "min_games": 1, "snapshot_interval": 4, **changes})
+
+
+def tiny_buffer(game: Hex, lock: Any, *, private: bool) -> ReplayBuffer:
+    """Room for about 20 to 40 games, so that every game is evicted within milliseconds."""
+    return ReplayBuffer.create(tiny_settings(max_games=40, td_steps=3), game, private=private, lock=lock)
