@@ -1,0 +1,81 @@
+"""`hexpipe bench search`: the tree alone, with an evaluator that costs almost nothing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.config import SearchSettings
+from hexpipe.games.hex import Hex
+from hexpipe.search.mcts import Mcts
+
+
+def run(
+    seconds: float = 10.0, size: int = 11, games: int = 64, simulations: int = 100, leaves: int = 8, root: str = "puct"
+) -> dict[str, float | int | str]:
+    """Searches of ``games`` Hex games at once, moving on as each ends, on one core.
+
+    Priors and values come from a hash of the position. Every search starts from a bare root, so that a move costs all
+    its simulations. Keys: simulations_per_s, unique_evals_per_move, mean_depth.
+    """
+    game = Hex(size)
+    settings = SearchSettings.model_validate(
+        {"num_simulations": simulations, "leaves_per_game": leaves, "root": root, "reuse_tree": False, "early_stop": False}
+    )
+    mcts = Mcts(game, games, settings, np.random.default_rng(0))
+    priors = np.zeros((mcts.max_leaves, game.num_actions), np.float32)
+    values = np.zeros((mcts.max_leaves, game.num_seats), np.float32)
+    everyone = np.arange(games, dtype=np.int32)
+    mcts.reset(everyone)
+    mcts.begin(everyone)
+    moves, depths = 0, 0.0
+    turn_until = 0.0
+    started = time.perf_counter()
+    before = (0, 0)
+    warm = False
+    while True:
+        finished = mcts.finished()
+        if len(finished):
+            moves += len(finished)
+            depths += _mean_depth(mcts, finished[:1]) * len(finished)
+            mcts.advance(finished, mcts.results(finished).actions)
+            rows = mcts.root_rows(finished)
+            over = (mcts.states.winner[rows] >= 0)
+            mcts.reset(finished[over])
+            mcts.begin(finished)
+        count = mcts.select()
+        hash_evaluate(mcts.codes[:count], priors[:count], values[:count])
+        mcts.update(priors[:count], values[:count])
+        now = time.perf_counter()
+        if not warm and moves >= games:
+            # compiled and warmed up: measure from here
+            warm, moves, depths, started = True, 0, 0.0, now
+            turn_until = now + seconds
+            before = (mcts.simulations, mcts.evaluations)
+        elif warm and now >= turn_until:
+            break
+    elapsed = now - started
+    return {
+        "simulations_per_s": (mcts.simulations - before[0]) / elapsed,
+        "unique_evals_per_move": (mcts.evaluations - before[1]) / max(1, moves),
+        "mean_depth": depths / max(1, moves),
+        "moves_per_s": moves / elapsed,
+        "games": games,
+        "simulations": simulations,
+        "leaves": leaves,
+        "size": size,
+        "root": root,
+    }
+
+
+def _mean_depth(mcts: Mcts, games: np.ndarray) -> float:
+    """Mean depth of the tree nodes of ``games``; the root is 0."""
+    tree, depths = mcts.tree, []
+    for g in games.tolist():
+        depth = np.zeros(tree.num_nodes[g], np.int32)
+        for node in range(1, len(depth)):
+            depth[node] = depth[tree.parent[g, node]] + 1
+        depths.append(depth[1:].mean())
+    return float(np.mean(depths))

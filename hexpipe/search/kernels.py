@@ -1,0 +1,375 @@
+"""The simulation: select leaves, expand them, send values back up. One tree a game, many games a call.
+
+Formulas: PUCT from "Mastering Atari, Go, chess and shogi by planning with a learned model" (Schrittwieser et al. 2020,
+appendix B, eq. 2), with the root and interior rules of "Policy improvement by planning with Gumbel" (Danihelka et al.
+2022) as the other choice. Values are by absolute seat and never negated on the way up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from hexpipe.search.tree import EXPANDED, PENDING, TERMINAL, Tree
+
+_LOWEST = np.float32(-3.0e38)
+_TINY = np.float32(1e-12)
+
+
+class Rules(NamedTuple):
+    """The search settings as the kernels take them."""
+
+    gumbel: bool
+    c_puct_init: float
+    c_puct_base: float
+    fpu_reduction: float
+    virtual_loss: float
+    c_visit: float
+    c_scale: float
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _q(tree, g, node, seat, virtual_loss):
+    """Mean value of a visited or pending node for ``seat``; a pending visit counts as ``virtual_loss`` losses."""
+    completed, pending = tree.visits[g, node], tree.pending[g, node]
+    lost = np.float32(virtual_loss) * np.float32(pending)
+    return (tree.value_sum[g, node, seat] - lost) / np.float32(completed + pending)
+
+
+@njit(cache=True, nogil=True)
+def _select_puct(tree, g, node, rules):
+    """(child, action) of the largest Q + U; child is -1 where the action is unvisited. eq. 2 of MuZero's appendix B."""
+    seat = tree.to_move[g, node]
+    total = tree.visits[g, node] + tree.pending[g, node]
+    scale = (math.log((1.0 + total + rules.c_puct_base) / rules.c_puct_base) + rules.c_puct_init) * math.sqrt(total)
+    scale = np.float32(scale)
+    best_child, best_score, visited_prior = -1, _LOWEST, np.float32(0)
+    child = tree.first_child[g, node]
+    while child >= 0:
+        prior = tree.prior[g, child]
+        visited_prior += prior
+        visits = tree.visits[g, child] + tree.pending[g, child]
+        score = _q(tree, g, child, seat, rules.virtual_loss) + scale * prior / np.float32(1 + visits)
+        if score > best_score:
+            best_child, best_score = child, score
+        child = tree.next_sibling[g, child]
+    action = tree.next_action[g, node]
+    if action >= 0:
+        # first-play urgency: below the node's own value, the more so the more of the policy has been tried
+        own = tree.value_sum[g, node, seat] / max(1, tree.visits[g, node])
+        first_play = own - rules.fpu_reduction * math.sqrt(visited_prior)
+        if first_play + scale * tree.unvisited_prior[g, node, action] > best_score:
+            return -1, action
+    return best_child, tree.action[g, best_child]
+
+
+@njit(cache=True, nogil=True)
+def mixed_value(tree, g, node, virtual_loss):
+    """v_mix of the Gumbel paper's appendix D (eq. 33): what an unvisited action of ``node`` is worth to its mover."""
+    seat = tree.to_move[g, node]
+    weighted, prior_sum, visits_sum = 0.0, 0.0, 0
+    child = tree.first_child[g, node]
+    while child >= 0:
+        prior = tree.prior[g, child] + _TINY
+        weighted += prior * _q(tree, g, child, seat, virtual_loss)
+        prior_sum += prior
+        visits_sum += tree.visits[g, child] + tree.pending[g, child]
+        child = tree.next_sibling[g, child]
+    raw = tree.net_value[g, node, seat]
+    if visits_sum == 0:
+        return raw
+    return (raw + visits_sum * weighted / prior_sum) / (1.0 + visits_sum)
+
+
+@njit(cache=True, nogil=True)
+def sigma_scale(tree, g, node, rules):
+    """The factor of sigma(q) = (c_visit + max_b N(b)) * c_scale * q, for q moved from [-1, 1] to [0, 1]."""
+    most = 0
+    child = tree.first_child[g, node]
+    while child >= 0:
+        most = max(most, tree.visits[g, child] + tree.pending[g, child])
+        child = tree.next_sibling[g, child]
+    return 0.5 * (rules.c_visit + most) * rules.c_scale
+
+
+@njit(cache=True, nogil=True)
+def _select_improved(tree, g, node, rules):
+    """(child, action) by eq. 14 of the Gumbel paper: argmax of pi'(a) - N(a) / (1 + sum N).
+
+    Every unvisited action has the same completed value, so that the softmax over all actions needs an exponential
+    for the visited ones only.
+    """
+    seat = tree.to_move[g, node]
+    mixed = mixed_value(tree, g, node, rules.virtual_loss)
+    scale = sigma_scale(tree, g, node, rules)
+    highest, visited_prior, total = mixed, 0.0, 0
+    child = tree.first_child[g, node]
+    while child >= 0:
+        highest = max(highest, _q(tree, g, child, seat, rules.virtual_loss))
+        visited_prior += tree.prior[g, child]
+        total += tree.visits[g, child] + tree.pending[g, child]
+        child = tree.next_sibling[g, child]
+    mixed_weight = math.exp(scale * (mixed - highest))
+    normaliser = max(0.0, 1.0 - visited_prior) * mixed_weight + _TINY
+    child = tree.first_child[g, node]
+    while child >= 0:
+        q = _q(tree, g, child, seat, rules.virtual_loss)
+        normaliser += tree.prior[g, child] * math.exp(scale * (q - highest))
+        child = tree.next_sibling[g, child]
+    best_child, best_score = -1, -math.inf
+    child = tree.first_child[g, node]
+    while child >= 0:
+        q = _q(tree, g, child, seat, rules.virtual_loss)
+        visits = tree.visits[g, child] + tree.pending[g, child]
+        improved = tree.prior[g, child] * math.exp(scale * (q - highest)) / normaliser
+        score = improved - visits / (1.0 + total)
+        if score > best_score:
+            best_child, best_score = child, score
+        child = tree.next_sibling[g, child]
+    action = tree.next_action[g, node]
+    if action >= 0 and tree.unvisited_prior[g, node, action] * mixed_weight / normaliser > best_score:
+        return -1, action
+    return best_child, tree.action[g, best_child]
+
+
+@njit(cache=True, nogil=True)
+def _select_halving(tree, g, rules, root_score, considered):
+    """(child, action) at a Gumbel root: the best of the actions visited ``considered`` times in this search.
+
+    ``root_score[a]`` is gumbel(a) + log prior(a), -inf where illegal (sequential halving, Gumbel paper's figure 1).
+    """
+    seat = tree.to_move[g, 0]
+    mixed = mixed_value(tree, g, 0, rules.virtual_loss)
+    scale = sigma_scale(tree, g, 0, rules)
+    best_child, best_action, best_score = -1, -1, -math.inf
+    child = tree.first_child[g, 0]
+    while child >= 0:
+        visits = tree.visits[g, child] + tree.pending[g, child] - tree.visits_before[g, child]
+        if visits == considered:
+            action = tree.action[g, child]
+            score = root_score[action] + scale * _q(tree, g, child, seat, rules.virtual_loss)
+            if score > best_score:
+                best_child, best_action, best_score = child, action, score
+        child = tree.next_sibling[g, child]
+    if considered == 0:
+        for action in range(root_score.shape[0]):
+            if tree.unvisited_prior[g, 0, action] >= 0 and root_score[action] + scale * mixed > best_score:
+                best_child, best_action, best_score = -1, action, root_score[action] + scale * mixed
+    return best_child, best_action
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+def find_next_action(tree, g, node):
+    """Remember the unvisited action with the highest prior (the first of equals), or -1."""
+    # two plain reductions: both are vectorised, a loop that keeps (best, index) is not
+    unvisited = tree.unvisited_prior
+    num_actions = unvisited.shape[2]
+    best = np.float32(-0.5)
+    for action in range(num_actions):
+        best = max(best, unvisited[g, node, action])
+    found = np.int32(num_actions)
+    for action in range(num_actions):
+        here = np.int32(action) if unvisited[g, node, action] == best else np.int32(num_actions)
+        found = min(found, here)
+    tree.next_action[g, node] = found if found < num_actions else -1
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sum_positive(unvisited, g, node):
+    total = np.float32(0)
+    for action in range(unvisited.shape[2]):
+        prior = unvisited[g, node, action]
+        total += prior if prior > 0 else np.float32(0)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _add_child(tree, g, node, action):
+    child = tree.num_nodes[g]
+    tree.num_nodes[g] = child + 1
+    tree.parent[g, child] = node
+    tree.action[g, child] = action
+    tree.first_child[g, child] = -1
+    tree.next_sibling[g, child] = tree.first_child[g, node]
+    tree.first_child[g, node] = child
+    tree.next_action[g, child] = -1
+    tree.status[g, child] = PENDING
+    tree.visits[g, child] = 0
+    tree.pending[g, child] = 0
+    tree.visits_before[g, child] = 0
+    tree.prior[g, child] = tree.unvisited_prior[g, node, action]
+    tree.value_sum[g, child, :] = 0
+    tree.unvisited_prior[g, node, action] = -1
+    find_next_action(tree, g, node)
+    return child
+
+
+@njit(cache=True, nogil=True)
+def _release(tree, g, node):
+    """Take one pending visit back along the path from ``node`` to the root."""
+    while node >= 0:
+        tree.pending[g, node] -= 1
+        node = tree.parent[g, node]
+
+
+@njit(cache=True, nogil=True)
+def _backward(tree, g, node, values):
+    """Complete one pending visit of ``node`` and its ancestors with ``values[S]`` by absolute seat."""
+    while node >= 0:
+        tree.visits[g, node] += 1
+        tree.pending[g, node] -= 1
+        for seat in range(values.shape[0]):
+            tree.value_sum[g, node, seat] += values[seat]
+        node = tree.parent[g, node]
+
+
+@njit(cache=True, nogil=True)
+def _descend(tree, g, rules, root_score, considered):
+    """Walk down to a new node, a terminal one, or one that is already being evaluated, marking the path pending."""
+    node = 0
+    tree.pending[g, 0] += 1
+    while tree.status[g, node] == EXPANDED:
+        if not rules.gumbel:
+            child, action = _select_puct(tree, g, node, rules)
+        elif node == 0:
+            child, action = _select_halving(tree, g, rules, root_score, considered)
+        else:
+            child, action = _select_improved(tree, g, node, rules)
+        if child < 0:
+            child = _add_child(tree, g, node, action)
+            tree.pending[g, child] = 1
+            return child, True
+        node = child
+        tree.pending[g, node] += 1
+    return node, False
+
+
+@njit(cache=True, nogil=True)
+def choice_is_decided(tree, g, remaining):
+    """Whether no other child of the root can overtake the most visited one in ``remaining`` simulations."""
+    most, second = 0, 0
+    child = tree.first_child[g, 0]
+    while child >= 0:
+        visits = tree.visits[g, child] + tree.pending[g, child]
+        if visits > most:
+            most, second = visits, most
+        elif visits > second:
+            second = visits
+        child = tree.next_sibling[g, child]
+    return most - second > remaining
+
+
+@njit(cache=True, nogil=True)
+def select_leaves(
+    tree: Tree, rules, searching, target, may_stop, leaves_per_game, root_score, halving, stage, width, start, leaves
+):
+    """Select up to ``leaves_per_game`` leaves of every game that is ``searching`` bool[G].
+
+    ``target`` int32[G]: root visits that end the search (lowered where ``may_stop`` and the choice is decided).
+    A Gumbel root also needs ``root_score`` float32[G, A], ``halving`` and ``stage`` int32[M + 1, simulations] (visit
+    count considered, and number of the halving round, by how many actions take part and simulation), ``width``
+    int32[G] (actions that take part) and ``start`` int32[G] (root visits when the search began).
+    Fills ``leaves`` int32[5, L]: game, node, parent's state row, action, state row; unevaluated roots come first, with
+    parent -1. Visits that end in a known terminal node are completed at once. Returns (roots, leaves, visits completed here).
+    """
+    count = 0
+    for g in range(searching.shape[0]):
+        if searching[g] and tree.status[g, 0] == PENDING and tree.pending[g, 0] == 0:
+            tree.pending[g, 0] = 1
+            leaves[0, count], leaves[1, count], leaves[2, count] = g, 0, -1
+            leaves[3, count], leaves[4, count] = -1, tree.handle[g, 0]
+            count += 1
+    roots, completed = count, 0
+    for g in range(searching.shape[0]):
+        if not searching[g] or tree.status[g, 0] != EXPANDED:
+            continue
+        for _ in range(leaves_per_game):
+            remaining = target[g] - tree.visits[g, 0] - tree.pending[g, 0]
+            if remaining <= 0:
+                break
+            if may_stop[g] and choice_is_decided(tree, g, remaining):
+                target[g] = tree.visits[g, 0] + tree.pending[g, 0]
+                break
+            considered = 0
+            if rules.gumbel:
+                done = tree.visits[g, 0] - start[g]
+                now = done + tree.pending[g, 0]
+                # a halving round ranks by the values of the round before: wait until those are in
+                if stage[width[g], now] != stage[width[g], done] and tree.pending[g, 0] > 0:
+                    break
+                considered = halving[width[g], now]
+            node, is_new = _descend(tree, g, rules, root_score[g], considered)
+            if is_new:
+                parent = tree.parent[g, node]
+                leaves[0, count], leaves[1, count], leaves[2, count] = g, node, tree.handle[g, parent]
+                leaves[3, count], leaves[4, count] = tree.action[g, node], tree.handle[g, node]
+                count += 1
+            elif tree.status[g, node] == TERMINAL:
+                _backward(tree, g, node, tree.net_value[g, node])
+                completed += 1
+            else:
+                # the path ends in a leaf of this very batch: evaluating it twice would teach nothing
+                _release(tree, g, node)
+                break
+    return roots, count, completed
+
+
+@njit(cache=True, nogil=True)
+def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values):
+    """Complete the visits of leaves where the game is over and move the others to the front.
+
+    ``winner`` and ``to_move`` int8[R] are the state rows'; ``terminal_values`` float32[L, S] by absolute seat. Returns
+    how many leaves want an evaluation.
+    """
+    kept = 0
+    for i in range(count):
+        g, node, row = leaves[0, i], leaves[1, i], leaves[4, i]
+        tree.to_move[g, node] = to_move[row]
+        if winner[row] >= 0:
+            tree.status[g, node] = TERMINAL
+            tree.net_value[g, node, :] = terminal_values[i]
+            _backward(tree, g, node, tree.net_value[g, node])
+        else:
+            leaves[:, kept] = leaves[:, i]
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, action_view):
+    """Give ``count`` leaves their priors and values and send the values up.
+
+    ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] relative to the mover, ``legal`` bool[L, A]
+    by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns the index of the first leaf whose
+    evaluation is unusable (not finite, or no mass on a legal action), or -1.
+    """
+    num_actions, num_seats = priors.shape[1], values.shape[1]
+    for i in range(count):
+        g, node = leaves[0, i], leaves[1, i]
+        seen_as = view[leaves[4, i]]
+        unvisited = tree.unvisited_prior
+        for action in range(num_actions):
+            # an unsigned index spares the check for a negative one
+            unvisited[g, node, action] = priors[i, np.uint16(action_view[seen_as, action])]
+        for action in range(num_actions):
+            if not legal[i, action]:
+                unvisited[g, node, action] = np.float32(-1)
+        total = _sum_positive(unvisited, g, node)
+        usable = total > 0 and math.isfinite(total)
+        for seat in range(num_seats):
+            value = values[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
+            usable = usable and math.isfinite(value)
+            tree.net_value[g, node, seat] = value
+        if not usable:
+            return i
+        if abs(total - 1) > 1e-3:
+            for action in range(num_actions):
+                if unvisited[g, node, action] > 0:
+                    unvisited[g, node, action] /= total
+        find_next_action(tree, g, node)
+        tree.status[g, node] = EXPANDED
+        _backward(tree, g, node, tree.net_value[g, node])
+    return -1

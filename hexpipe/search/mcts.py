@@ -1,0 +1,241 @@
+"""Monte Carlo tree search over many games at once, each with its own tree and its own pace.
+
+One turn of the loop is::
+
+    count = mcts.select()                          # leaves of all searching games; states stepped; codes written
+    priors, values = evaluate(mcts.codes[:count])  # anywhere: the search does not wait here
+    mcts.update(priors, values)                    # expand, send the values up
+
+A game whose search has ended stands still until `advance` or `begin` gives it something to do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import SearchSettings
+from hexpipe.errors import InferenceError
+from hexpipe.games.game_env import Game
+from hexpipe.search import kernels, root_kernels
+from hexpipe.search.halving import halving_tables
+from hexpipe.search.tree import EXPANDED, PENDING, Tree, new_tree
+
+DIRICHLET_TOTAL = 10.83
+"""Root noise alpha is this over the number of legal moves (KataGo's rule: 0.03 on an empty 19x19 board)."""
+
+
+class RootResults(NamedTuple):
+    """What a finished search says about k games; actions are absolute."""
+
+    visit_counts: NDArray[np.int32]  # [k, A]
+    q_values: NDArray[np.float32]  # [k, A] the mover's; 0 where unvisited
+    root_values: NDArray[np.float32]  # [k, S] by absolute seat
+    actions: NDArray[np.int32]  # [k] the search's own choice: most visited, or sequential halving's winner
+    policy: NDArray[np.float32]  # [k, A] training target: visit shares, or the Gumbel improved policy
+
+
+class Mcts:
+    """Search trees of ``num_games`` games and the states they stand on.
+
+    ``states`` are the rules' state rows, ``states[tree.handle[g, 0]]`` that of game g's root. After `select`,
+    ``codes[:count]`` int8[count, C] are the positions to evaluate.
+    """
+
+    def __init__(self, game: Game, num_games: int, settings: SearchSettings, rng: np.random.Generator) -> None:
+        self.game = game
+        self.settings = settings
+        self.num_games = num_games
+        self._rng = rng
+        self._gumbel = settings.root == "gumbel"
+        # a kept subtree and a whole new search both fit
+        self.num_nodes = 2 * settings.num_simulations + 2
+        self._keep_at_most = self.num_nodes - settings.num_simulations - 1
+        self.tree: Tree = new_tree(num_games, self.num_nodes, game.num_actions, game.num_seats)
+        self.states = game.new_states(num_games * self.num_nodes)
+        self.rules = kernels.Rules(
+            self._gumbel,
+            settings.c_puct_init,
+            settings.c_puct_base,
+            settings.fpu_reduction,
+            settings.virtual_loss,
+            settings.gumbel_c_visit,
+            settings.gumbel_c_scale,
+        )
+        considered = min(settings.gumbel_considered, game.num_actions)
+        self._halving, self._stage = halving_tables(considered, settings.num_simulations)
+        self._width = np.zeros(num_games, np.int32)
+        self._start = np.ones(num_games, np.int32)
+        self._root_score = np.zeros((num_games, game.num_actions), np.float32)
+        self._target = np.zeros(num_games, np.int32)
+        self._searching = np.zeros(num_games, np.bool_)
+        self._may_stop = np.zeros(num_games, np.bool_)
+        self._noisy = np.zeros(num_games, np.bool_)
+        self._unprepared = np.zeros(num_games, np.bool_)
+        most = num_games * settings.leaves_per_game
+        self.max_leaves = most
+        self._leaves = np.zeros((5, most), np.int32)
+        self._count = 0
+        self._terminal_values = np.zeros((most, game.num_seats), np.float32)
+        self._legal = np.zeros((most, game.num_actions), np.bool_)
+        self.codes = np.zeros((most, game.shapes.code_length), np.int8)
+        self._new_index = np.zeros(self.num_nodes, np.int32)
+        self._steps = np.zeros((3, num_games), np.int32)
+        self.simulations = 0
+        self.evaluations = 0
+
+    def root_rows(self, games: NDArray[np.int32]) -> NDArray[np.int32]:
+        """State rows int32[k] of the roots of ``games``."""
+        return self.tree.handle[games, 0]
+
+    def reset(self, games: NDArray[np.int32]) -> None:
+        """Put ``games`` int32[k] back to the start position."""
+        root_kernels.reset_roots(self.tree, games)
+        self.game.reset(self.states, self.root_rows(games))
+
+    def begin(self, games: NDArray[np.int32], noise: bool = True, may_stop: bool | NDArray[np.bool_] = False) -> None:
+        """Start a search of ``games`` int32[k] from their roots, which must not be terminal.
+
+        ``noise`` adds Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where
+        ``may_stop`` (bool or bool[k]) a search ends early once the most visited move can't be overtaken.
+        """
+        simulations = self.settings.num_simulations
+        visits = self.tree.visits[games, 0]
+        self._start[games] = np.maximum(visits, 1)
+        if self._gumbel:
+            self._target[games] = self._start[games] + simulations
+            root_kernels.mark_visits_before(self.tree, games)
+        else:
+            # kept visits count, but every move gets some thought of its own
+            self._target[games] = np.maximum(simulations + 1, visits + max(1, simulations // 4))
+        self._searching[games] = True
+        self._may_stop[games] = np.logical_and(may_stop, self.settings.early_stop and not self._gumbel)
+        self._noisy[games] = noise
+        self._unprepared[games] = True
+        expanded = games[self.tree.status[games, 0] == EXPANDED]
+        if len(expanded):
+            self._prepare_roots(expanded)
+
+    def _prepare_roots(self, games: NDArray[np.int32]) -> None:
+        """Add what a root needs before its children are selected: noise, or Gumbel scores. Once a search."""
+        self._unprepared[games] = False
+        shape = (len(games), self.game.num_actions)
+        if self._gumbel:
+            priors = self.root_priors(games)
+            scale = np.where(self._noisy[games], self.settings.gumbel_scale, 0.0)[:, None]
+            gumbel = scale * self._rng.gumbel(size=shape)
+            with np.errstate(divide="ignore"):
+                logits = np.log(np.maximum(priors, 1e-30))
+            self._root_score[games] = np.where(priors >= 0, gumbel + logits, -np.inf)
+            self._width[games] = np.minimum((priors >= 0).sum(1), len(self._halving) - 1)
+            return
+        games = games[self._noisy[games]]
+        if len(games) and self.settings.dirichlet_fraction > 0:
+            legal = (self.root_priors(games) >= 0).sum(1)
+            alpha = self.settings.dirichlet_alpha or DIRICHLET_TOTAL / np.maximum(legal, 1)
+            gammas = self._rng.standard_gamma(np.broadcast_to(np.reshape(alpha, (-1, 1)), (len(games), shape[1])))
+            root_kernels.mix_root_noise(self.tree, games, gammas, self.settings.dirichlet_fraction)
+
+    def select(self) -> int:
+        """Select leaves of all searching games, step their states, write ``codes``; returns how many to evaluate.
+
+        0 means that every search has ended. Visits that end in a finished game need no evaluation and are completed
+        here.
+        """
+        while True:
+            roots, count, completed = kernels.select_leaves(
+                self.tree,
+                self.rules,
+                self._searching,
+                self._target,
+                self._may_stop,
+                self.settings.leaves_per_game,
+                self._root_score,
+                self._halving,
+                self._stage,
+                self._width,
+                self._start,
+                self._leaves,
+            )
+            self.simulations += count + completed
+            self._searching &= (self.tree.visits[:, 0] < self._target) | (self.tree.status[:, 0] == PENDING)
+            if count == 0 and not self._searching.any():
+                self._count = 0
+                return 0
+            leaves = self._leaves
+            self.game.step(self.states, leaves[2, roots:count], leaves[3, roots:count], leaves[4, roots:count])
+            self.game.terminal_values(self.states, leaves[4, :count], self._terminal_values[:count])
+            self._count = kernels.settle_terminals(
+                self.tree, leaves, count, self.states.winner, self.states.to_move, self._terminal_values
+            )
+            if self._count:
+                break
+        self.evaluations += self._count
+        rows = leaves[4, : self._count]
+        self.game.codes(self.states, rows, self.codes[: self._count])
+        self.game.legal_mask(self.states, rows, self._legal[: self._count])
+        return self._count
+
+    def update(self, priors: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        """Expand the leaves of the last `select` and send their values up.
+
+        ``priors`` float32[count, A] in the mover's frame, ``values`` float32[count, S] relative to the mover.
+        InferenceError if one is unusable.
+        """
+        count = self._count
+        bad = kernels.expand_and_backward(
+            self.tree,
+            self._leaves,
+            count,
+            priors,
+            values,
+            self._legal,
+            self.states.view,
+            self.game.action_view,
+        )
+        if bad >= 0:
+            raise InferenceError(
+                f"the net's answer to leaf {bad} is not a policy and a value (sum {float(priors[bad].sum())}, values "
+                f"{values[bad].tolist()}): the weights have probably diverged; lower learner.learning_rate"
+            )
+        self._count = 0
+        fresh = np.unique(self._leaves[0, :count][self._leaves[1, :count] == 0])
+        fresh = fresh[self._unprepared[fresh]]
+        if len(fresh):
+            self._prepare_roots(fresh)
+        self._searching &= self.tree.visits[:, 0] < self._target
+
+    def finished(self) -> NDArray[np.int32]:
+        """Games int32[k] that are not searching: those whose search has ended and those never begun."""
+        return np.flatnonzero(~self._searching).astype(np.int32)
+
+    def root_priors(self, games: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Root priors float32[k, A] by absolute action, with noise once added; -1 where illegal."""
+        priors = np.empty((len(games), self.game.num_actions), np.float32)
+        root_kernels.root_priors(self.tree, games, priors)
+        return priors
+
+    def results(self, games: NDArray[np.int32]) -> RootResults:
+        """What the searches of ``games`` int32[k] found."""
+        shape = (len(games), self.game.num_actions)
+        visits, q_values = np.empty(shape, np.int32), np.empty(shape, np.float32)
+        values = np.empty((len(games), self.game.num_seats), np.float32)
+        root_kernels.root_statistics(self.tree, games, visits, q_values, values)
+        if self._gumbel:
+            actions, policy = np.empty(len(games), np.int32), np.empty(shape, np.float32)
+            root_kernels.gumbel_results(
+                self.tree, self.rules, games, self.root_priors(games), self._root_score, actions, policy
+            )
+        else:
+            actions = visits.argmax(1).astype(np.int32)
+            policy = (visits / np.maximum(1, visits.sum(1, keepdims=True))).astype(np.float32)
+        return RootResults(visits, q_values, values, actions, policy)
+
+    def advance(self, games: NDArray[np.int32], actions: NDArray[np.int32]) -> None:
+        """Play ``actions`` int32[k] (legal, absolute) in ``games``; the chosen subtree is kept if `reuse_tree`."""
+        keep = self._keep_at_most if self.settings.reuse_tree else 0
+        count = root_kernels.move_roots(self.tree, games, actions, keep, self._new_index, self._steps)
+        self.game.step(self.states, self._steps[0, :count], self._steps[1, :count], self._steps[2, :count])
+        self._searching[games] = False

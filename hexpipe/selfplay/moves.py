@@ -1,0 +1,35 @@
+"""How self-play turns a search's result into a move."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def sample_rows(weights: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.int32]:
+    """One column index int32[k] for each row of ``weights`` float[k, A], drawn with probability ~ weight.
+
+    Weights are nonnegative and every row has some.
+    """
+    cumulative = np.cumsum(weights, axis=1, dtype=np.float64)
+    points = rng.random((len(weights), 1)) * cumulative[:, -1:]
+    # the first column whose cumulative weight is above the point; rounding may leave none, then the last with weight
+    chosen = (cumulative <= points).sum(axis=1)
+    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
+    return np.minimum(chosen, last).astype(np.int32)
+
+
+def choose_moves(
+    visit_counts: NDArray[np.int32],
+    best: NDArray[np.int32],
+    sampled: NDArray[np.bool_],
+    temperature: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int32]:
+    """A move int32[k] for each game: drawn ~ visits ** (1 / temperature) where ``sampled`` bool[k], else ``best``."""
+    moves = best.copy()
+    if temperature > 0 and sampled.any():
+        counts = visit_counts[sampled]
+        shares = counts / counts.max(axis=1, keepdims=True)
+        moves[sampled] = sample_rows(shares ** (1.0 / temperature), rng)
+    return moves

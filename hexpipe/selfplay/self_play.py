@@ -1,0 +1,196 @@
+"""Self-play of many games at once in one process.
+
+The games stand in groups. While one group's leaves are with the evaluator, the other group's trees are searched, so
+neither the generator's core nor the device waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Settings
+from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.records import GameRecord, pack_policies
+from hexpipe.search.evaluator import Evaluator
+from hexpipe.search.mcts import Mcts, RootResults
+from hexpipe.selfplay.moves import choose_moves, sample_rows
+
+
+@dataclass
+class SelfPlayStats:
+    """Running totals of one generator."""
+
+    games: int = 0
+    moves: int = 0
+    simulations: int = 0
+    evaluations: int = 0
+
+
+@dataclass
+class _Game:
+    """What a game under way has gathered for its record."""
+
+    weights_version: int = -1
+    opening_plies: int = 0
+    actions: list[int] = field(default_factory=list)
+    seats: list[int] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
+    root_values: list[NDArray[np.float32]] = field(default_factory=list)
+    policies: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class _Group:
+    """Games searched together, one evaluation batch at a time."""
+
+    def __init__(self, game: Game, settings: Settings, num_games: int, rng: np.random.Generator) -> None:
+        self.mcts = Mcts(game, num_games, settings.search, rng)
+        self.games = [_Game() for _ in range(num_games)]
+        self.all_games = np.arange(num_games, dtype=np.int32)
+        self.waiting = False
+
+
+class SelfPlay:
+    """Plays games without end; every finished one goes to ``on_game`` as a GameRecord.
+
+    ``evaluator`` must take ``groups`` groups of `max_leaves` positions. Call `step` in a loop: it runs one turn of one
+    group and returns. Errors of the evaluator go through to the caller.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        settings: Settings,
+        evaluator: Evaluator,
+        seed: int | np.random.SeedSequence,
+        on_game: Callable[[GameRecord], None],
+        groups: int = 2,
+    ) -> None:
+        self.game = game
+        self.settings = settings
+        self.evaluator = evaluator
+        self.on_game = on_game
+        self.stats = SelfPlayStats()
+        self._rng = np.random.default_rng(seed)
+        self._weights_version = -1
+        per_group = max(1, settings.selfplay.games_per_worker // groups)
+        self._groups = [_Group(game, settings, per_group, self._rng) for _ in range(groups)]
+        self._turn = 0
+        self.max_leaves = self._groups[0].mcts.max_leaves
+        for group in self._groups:
+            group.mcts.reset(group.all_games)
+            self._start_games(group, group.all_games)
+
+    def step(self) -> None:
+        """One turn of the next group: take its evaluations, play the moves that are decided, ask for the next leaves."""
+        turn = self._turn
+        group = self._groups[turn]
+        self._turn = (turn + 1) % len(self._groups)
+        mcts = group.mcts
+        if group.waiting:
+            answer = self.evaluator.collect(turn)
+            self._weights_version = answer.version
+            mcts.update(answer.priors, answer.values)
+            group.waiting = False
+        while True:
+            finished = mcts.finished()
+            if len(finished):
+                self._play(group, finished)
+            count = mcts.select()
+            if count:
+                break
+        self.evaluator.submit(turn, mcts.codes[:count])
+        group.waiting = True
+        self.stats.simulations = sum(g.mcts.simulations for g in self._groups)
+        self.stats.evaluations = sum(g.mcts.evaluations for g in self._groups)
+
+    def _start_games(self, group: _Group, games: NDArray[np.int32]) -> None:
+        most = self.settings.selfplay.opening_random_plies
+        for g in games.tolist():
+            opening = int(self._rng.integers(0, most + 1)) if most else 0
+            group.games[g] = _Game(weights_version=self._weights_version, opening_plies=opening)
+        group.mcts.begin(games)
+
+    def _play(self, group: _Group, games: NDArray[np.int32]) -> None:
+        """Move in ``games``, whose searches have ended, and begin the next search, in a new game where one is over."""
+        mcts, states = group.mcts, group.mcts.states
+        rows = mcts.root_rows(games)
+        plies = states.ply[rows]
+        results = mcts.results(games)
+        moves = self._choose(group, games, plies, results)
+        self._note(group, games, moves, results, states.to_move[rows], states.view[rows])
+        mcts.advance(games, moves)
+        self.stats.moves += len(games)
+
+        rows = mcts.root_rows(games)
+        winners, plies = states.winner[rows], states.ply[rows]
+        over = (winners != ONGOING) | (plies >= self.settings.selfplay.max_game_plies)
+        if over.any():
+            for g in games[over].tolist():
+                self._finish(group, g)
+            mcts.reset(games[over])
+            self._start_games(group, games[over])
+        going = games[~over]
+        if len(going):
+            mcts.begin(going, may_stop=plies[~over] >= self.settings.selfplay.temperature_plies)
+
+    def _choose(
+        self, group: _Group, games: NDArray[np.int32], plies: NDArray[np.int16], results: RootResults
+    ) -> NDArray[np.int32]:
+        selfplay = self.settings.selfplay
+        sampled = plies < selfplay.temperature_plies
+        if self.settings.search.root == "gumbel":
+            sampled = np.zeros_like(sampled)  # its noise explores already
+        moves = choose_moves(results.visit_counts, results.actions, sampled, selfplay.temperature, self._rng)
+        if selfplay.opening_random_plies:
+            opening = np.array([group.games[g].opening_plies for g in games.tolist()]) > plies
+            if opening.any():
+                priors = group.mcts.root_priors(games[opening])
+                moves[opening] = sample_rows(np.maximum(priors, 0), self._rng)
+        return moves
+
+    def _note(
+        self,
+        group: _Group,
+        games: NDArray[np.int32],
+        moves: NDArray[np.int32],
+        results: RootResults,
+        seats: NDArray[np.int8],
+        views: NDArray[np.int8],
+    ) -> None:
+        for i, g in enumerate(games.tolist()):
+            record = group.games[g]
+            record.actions.append(int(moves[i]))
+            record.seats.append(int(seats[i]))
+            record.views.append(int(views[i]))
+            record.root_values.append(results.root_values[i])
+            record.policies.append(results.policy[i])
+
+    def _finish(self, group: _Group, g: int) -> None:
+        played = group.games[g]
+        row = group.mcts.root_rows(np.array([g], np.int32))
+        outcome = np.zeros((1, self.game.num_seats), np.float32)
+        self.game.terminal_values(group.mcts.states, row, outcome)
+        offsets, packed = pack_policies(np.stack(played.policies))
+        self.stats.games += 1
+        self.on_game(
+            GameRecord(
+                game=self.game.name,
+                board_size=self.game.board_size,
+                swap=self.game.swap,
+                num_seats=self.game.num_seats,
+                num_actions=self.game.num_actions,
+                actions=np.array(played.actions, np.int16),
+                seats=np.array(played.seats, np.int8),
+                views=np.array(played.views, np.int8),
+                root_values=np.stack(played.root_values).astype(np.float32),
+                policy_offsets=offsets,
+                policy_bytes=packed,
+                outcome=outcome[0],
+                weights_version=max(0, played.weights_version),
+                simulations=self.settings.search.num_simulations,
+            )
+        )
