@@ -129,7 +129,7 @@ class InferenceSlots:
         return self._answers[region].acquire(True, timeout)
 
     def check_server(self, region: int, beat_timeout: float) -> None:
-        """Raises InferenceError if the region's server has ended or gave no sign of life for ``beat_timeout`` seconds."""
+        """Raises InferenceError if the server of ``region`` ended or gave no sign of life for ``beat_timeout`` s."""
         server = self.server_of(region)
         state, pid = int(self.arrays["server_state"][server]), int(self.arrays["server_pid"][server])
         if self.stop_requested:

@@ -1,0 +1,179 @@
+"""`hexpipe bench slots`: real generators through the slots to a server whose net answers at once, and back."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Mapping
+from multiprocessing.context import SpawnProcess
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.config import Settings, Shapes, load_settings
+from hexpipe.errors import ProcessDiedError
+from hexpipe.games.factory import make_game
+from hexpipe.inference.client import InferenceClient
+from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.lru_kernels import float_to_half
+from hexpipe.inference.slots import InferenceSlots
+from hexpipe.records import GameRecord
+from hexpipe.selfplay.self_play import SelfPlay
+from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
+
+OPTIONS = {
+    "generators": "generator processes; one more process is the server",
+    "seconds": "length of the measured window, after all generators have warmed up",
+    "size": "board size",
+    "games": "games at once in a generator, in two groups",
+    "simulations": "simulations a move",
+    "leaves": "leaves of one game evaluated together",
+    "algorithm": "the search whose requests are sent",
+}
+WARM_UP_SECONDS = 2.0
+START_SECONDS = 240.0  # kernels may have to be compiled first
+GROUPS = 2
+
+
+class HashBackend:
+    """Answers at once: priors and values from a hash of the position, so that the trees are real ones."""
+
+    name = "hash"
+    dtype = "float32"
+
+    def __init__(self, shapes: Shapes, max_batch: int) -> None:
+        self._priors = np.zeros((max_batch, shapes.num_actions), np.float32)
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """There is nothing to load."""
+
+    def infer(self, codes: NDArray[np.int8], priors_out: NDArray[Any], values_out: NDArray[Any]) -> None:
+        """Fills priors_out float16 [L, A] and values_out float32 [L, S] for codes int8 [L, C]."""
+        priors = self._priors[: len(codes)]
+        hash_evaluate(codes, priors, values_out)
+        float_to_half(priors, priors_out.view(np.uint16))
+
+
+def run(
+    generators: int = 1,
+    seconds: float = 8.0,
+    size: int = 11,
+    games: int = 64,
+    simulations: int = 100,
+    leaves: int = 8,
+    algorithm: Literal["alphazero"] = "alphazero",
+) -> dict[str, float | int | str]:
+    """Self-play generators as `hexpipe run` starts them, without cache and early stop, against one server.
+
+    evals_per_s: rows answered; per_generator_core_evals_per_s: rows over the generators' CPU seconds (user and system);
+    bytes_per_simulation: codes, priors, values, ids and messages, both directions, over simulations;
+    server_cpu_share: the server's part of all CPU time; mean_batch: rows of a forward pass.
+    """
+    settings = load_settings(
+        "standard",
+        {
+            "game.board_size": size,
+            "search.num_simulations": simulations,
+            "search.leaves_per_game": leaves,
+            "search.early_stop": False,
+            "selfplay.games_per_worker": games,
+        },
+    )
+    shapes = make_game(settings.game).shapes
+    max_leaves = -(-games // GROUPS) * leaves
+    slots = InferenceSlots.create(shapes, workers=generators, groups=GROUPS, max_leaves=max_leaves, servers=1)
+    fields = [Field("counts", "int64", (generators, 3)), Field("server", "int64", (2,))]
+    board = SharedSegment.create("bench-slots", fields)
+    context = spawn_context()
+    children = [context.Process(target=_serve, args=(slots.for_server(0), board), name="inference-0")]
+    for worker in range(generators):
+        arguments = (slots.for_worker(worker), board, worker, settings)
+        children.append(context.Process(target=_generate, args=arguments, name=f"generator-{worker}"))
+    try:
+        for child in children:
+            child.start()
+        _wait_until_warm(board, children)
+        before = _snapshot(board, children)
+        _sleep(seconds, children)
+        after = _snapshot(board, children)
+    finally:
+        for child in children:
+            child.kill()
+        for child in children:
+            child.join()
+        slots.close()
+        board.close()
+    return {**_figures(before, after, shapes), "algorithm": algorithm, "max_leaves": max_leaves}
+
+
+def _serve(slots: InferenceSlots, board: SharedSegment) -> None:
+    set_parent_death_signal()
+    max_batch = 4 * slots.max_leaves
+
+    def export(server: InferenceServer) -> None:
+        board.arrays["server"][:] = server.batches, server.evals
+
+    InferenceServer(slots, 0, HashBackend(slots.shapes, max_batch), max_batch=max_batch, on_progress=export).run()
+
+
+def _generate(slots: InferenceSlots, board: SharedSegment, worker: int, settings: Settings) -> None:
+    set_parent_death_signal()
+    client = InferenceClient(slots, worker)
+
+    def drop(record: GameRecord) -> None:
+        """A finished game has no use here."""
+
+    self_play = SelfPlay(make_game(settings.game), settings, client, worker, drop, GROUPS)
+    counts = board.arrays["counts"][worker]
+    while True:
+        self_play.step()
+        counts[0] = client.evals
+        counts[1] = client.requests
+        counts[2] = self_play.stats.simulations
+
+
+def _wait_until_warm(board: SharedSegment, children: list[SpawnProcess]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not (board.arrays["counts"][:, 2] > 0).all():
+        if time.monotonic() > deadline:
+            raise ProcessDiedError("bench", f"the generators did not start within {START_SECONDS:.0f} s")
+        _sleep(0.05, children)
+    _sleep(WARM_UP_SECONDS, children)
+
+
+def _sleep(seconds: float, children: list[SpawnProcess]) -> None:
+    """Sleeps while all children live."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        for child in children:
+            if child.exitcode is not None:
+                raise ProcessDiedError(child.name, f"exit code {child.exitcode}; its traceback is above")
+        time.sleep(min(0.1, left))
+
+
+def _snapshot(board: SharedSegment, children: list[SpawnProcess]) -> NDArray[np.float64]:
+    """Time, CPU seconds of the server and of all generators, then all counters."""
+    cpu = [sum(psutil.Process(child.pid).cpu_times()[:2]) for child in children]
+    counts = board.arrays["counts"].sum(axis=0)
+    return np.array([time.perf_counter(), cpu[0], sum(cpu[1:]), *counts, *board.arrays["server"]], np.float64)
+
+
+def _figures(before: NDArray[np.float64], after: NDArray[np.float64], shapes: Shapes) -> dict[str, float | int | str]:
+    elapsed, server_cpu, generator_cpu, evals, requests, simulations, batches, rows = (after - before).tolist()
+    leaf_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+    # a message with its length, and request id, response id and version
+    request_bytes = 4 + len(pickle.dumps((1, 1_000_000, 200))) + 3 * 8
+    return {
+        "evals_per_s": evals / elapsed,
+        "per_generator_core_evals_per_s": evals / generator_cpu,
+        "simulations_per_s": simulations / elapsed,
+        "bytes_per_simulation": (evals * leaf_bytes + requests * request_bytes) / simulations,
+        "leaves_per_request": evals / requests,
+        "mean_batch": rows / max(1.0, batches),
+        "server_cpu_share": server_cpu / (server_cpu + generator_cpu),
+        "generator_cpu_seconds": generator_cpu,
+        "elapsed_seconds": elapsed,
+    }
