@@ -24,9 +24,12 @@ from hexpipe.learner.train_step import as_tensors
 Sample = Callable[[np.random.Generator], Mapping[str, Any]]
 
 
+_BATCH_STREAM = 2  # apart from the seeds of self-play, which are (seed, worker) or (seed, 1, ...)
+
+
 def batch_rng(seed: int, index: int) -> np.random.Generator:
     """The generator of batch ``index``: the same in the synchronous loop and in every thread."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _BATCH_STREAM, index])))
 
 
 def prepare_batch(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:

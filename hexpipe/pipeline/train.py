@@ -1,0 +1,216 @@
+"""`hexpipe train`: self-play, replay buffer and learner in turn in one process, reproducible bit for bit from the seed.
+
+The parts are those of `hexpipe run`; the loop is synchronous (each step samples its batch, then trains on it), the net
+runs eagerly in float32, torch has one thread and deterministic algorithms. New weights play from the next leaf on.
+Two runs of the same settings on the same machine end in the same checkpoint and archive, provided that they end by
+``limits.steps`` or ``limits.games``: a limit of minutes, or a resume, ends or begins wherever the clock has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hexpipe.config import Settings
+from hexpipe.games.factory import make_game
+from hexpipe.inference.inference_server import LocalEvaluator
+from hexpipe.learner.learner import Learner
+from hexpipe.learner.pacing import Pacer
+from hexpipe.learner.prefetch import batch_rng
+from hexpipe.learner.train_step import METRICS, StepLosses
+from hexpipe.nets.backend_torch import EagerBackend
+from hexpipe.nets.checkpoints import Checkpoint, latest_checkpoint, load_checkpoint
+from hexpipe.pipeline.devices import visible_gpus
+from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
+from hexpipe.records import GameRecord
+from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.data_augment import apply_board_augment
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.selfplay.self_play import SelfPlay
+
+logger = logging.getLogger(__name__)
+
+METRICS_SECONDS = 2.0
+_SELFPLAY_STREAM = 1
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """Where training stands. ``losses`` are means over the steps since the last report, empty before the first step."""
+
+    elapsed: float
+    games: int
+    positions: int
+    steps: int
+    losses: dict[str, float]
+
+
+def train(
+    settings: Settings,
+    folder: RunFolder,
+    init_from: Path | None = None,
+    on_progress: Callable[[TrainProgress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainProgress:
+    """Train in ``folder``, going on with what it holds, until a limit is reached or ``should_stop()``.
+
+    ``init_from`` is a checkpoint, or a run, whose weights a new run starts from. ``on_progress`` is called every two
+    seconds and at the end. A checkpoint is saved at the end, and every ``learner.checkpoint_minutes``. Raises
+    CheckpointError or ArchiveError for a checkpoint or an archive that does not fit.
+    """
+    with deterministic_torch():
+        trainer = _Trainer(settings, folder, init_from)
+        try:
+            return trainer.run(on_progress, should_stop)
+        finally:
+            trainer.close()
+
+
+@contextmanager
+def deterministic_torch() -> Iterator[None]:
+    """One thread and deterministic algorithms for the length of the block."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    # cuBLAS is deterministic only with a workspace of its own
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(threads)
+
+
+class _Trainer:
+    """The parts of a run and the loop over them."""
+
+    def __init__(self, settings: Settings, folder: RunFolder, init_from: Path | None) -> None:
+        self.settings, self.folder = settings, folder
+        self.game = make_game(settings.game)
+        device = "cuda:0" if settings.devices != 0 and visible_gpus() else "cpu"
+        self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, self.game)
+        try:
+            self.buffer = ReplayBuffer.create(settings.replay, self.game, private=True)
+            self.buffer.refill(self.archive)
+            self.learner = Learner(settings, self.game.shapes, device)
+            self.pacer = Pacer.from_settings(settings)
+            self._start_weights(init_from)
+            backend = EagerBackend(settings.net, self.game.shapes, device=device)
+            self.evaluator = LocalEvaluator(backend, self.game.shapes, max_batch=settings.inference.max_batch)
+            self.evaluator.load(self.learner.steps, self.learner.ema_weights())
+            self.finished: list[GameRecord] = []
+            # a resumed run plays other games than its first part did
+            seed = np.random.SeedSequence([settings.seed, _SELFPLAY_STREAM, self.buffer.total_games])
+            self.selfplay = SelfPlay(self.game, settings, self.evaluator, seed, self.finished.append)
+            self.metrics = MetricsWriter(folder.path)
+        except BaseException:
+            self.archive.close()
+            raise
+        self.start = time.monotonic()
+        self.losses: list[StepLosses] = []
+
+    def close(self) -> None:
+        self.metrics.close()
+        self.archive.close()
+
+    def run(self, on_progress: Callable[[TrainProgress], None], should_stop: Callable[[], bool]) -> TrainProgress:
+        saved = reported = self.start
+        while not (self._at_limit() or should_stop()):
+            self.selfplay.step()
+            self._keep_games()
+            self._train_allowed(should_stop)
+            now = time.monotonic()
+            if now - saved >= 60.0 * self.settings.learner.checkpoint_minutes:
+                saved = now
+                self._save()
+            if now - reported >= METRICS_SECONDS:
+                reported = now
+                self._report(on_progress)
+        self._save()
+        return self._report(on_progress)
+
+    def _start_weights(self, init_from: Path | None) -> None:
+        newest = latest_checkpoint(self.folder.path)
+        if newest is not None:
+            checkpoint: Checkpoint = load_checkpoint(newest)
+            self.learner.restore(checkpoint)
+            if "pacing" in checkpoint.meta:
+                self.pacer.restore(checkpoint.meta["pacing"], self.buffer.total_positions)
+        elif init_from is not None:
+            self.learner.init_from(load_checkpoint(init_from, groups=("ema", "model")))
+
+    def _at_limit(self) -> bool:
+        limits = self.settings.limits
+        return bool(
+            (limits.steps and self.learner.steps >= limits.steps)
+            or (limits.games and self.buffer.total_games >= limits.games)
+            or (limits.minutes and time.monotonic() - self.start >= 60.0 * limits.minutes)
+        )
+
+    def _keep_games(self) -> None:
+        if self.finished:
+            self.archive.append(self.finished)
+            for record in self.finished:
+                self.buffer.add_game(record)
+            self.finished.clear()
+
+    def _train_allowed(self, should_stop: Callable[[], bool]) -> None:
+        """Do the steps that the games so far pay for, then let the new weights play."""
+        before = self.learner.steps
+        allowed = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, before)
+        while self.learner.steps < before + allowed and not (self._at_limit() or should_stop()):
+            self.losses.append(self._train_once())
+        if self.learner.steps > before:
+            self.evaluator.load(self.learner.steps, self.learner.ema_weights())
+
+    def _train_once(self) -> StepLosses:
+        learner = self.settings.learner
+        rng = batch_rng(self.settings.seed, self.learner.steps)
+        batch = self.buffer.sample_batch(learner.batch_size, rng)
+        if learner.augment:
+            apply_board_augment(batch, self.game, rng)
+        return self.learner.step(batch, self._progress())
+
+    def _progress(self) -> float:
+        """The share of the run that is over, by limits that do not depend on the clock."""
+        limits = self.settings.limits
+        by_steps = self.learner.steps / limits.steps if limits.steps else 0.0
+        return max(by_steps, self.buffer.total_games / limits.games if limits.games else 0.0)
+
+    def _save(self) -> None:
+        path = self.learner.save(self.folder.path, {"pacing": self.pacer.state(self.buffer.total_positions)})
+        logger.info("checkpoint %s", path)
+
+    def _report(self, on_progress: Callable[[TrainProgress], None]) -> TrainProgress:
+        losses: dict[str, float] = {}
+        if self.losses:
+            mean = torch.stack([step.tensor for step in self.losses]).mean(0)
+            losses = dict(zip(METRICS, mean.tolist(), strict=True))
+            self.losses.clear()
+        buffer = self.buffer
+        elapsed = time.monotonic() - self.start
+        progress = TrainProgress(elapsed, buffer.total_games, buffer.total_positions, self.learner.steps, losses)
+        self.metrics.write(
+            {
+                "time": time.time(),
+                "elapsed": round(elapsed, 3),
+                "games": progress.games,
+                "positions": progress.positions,
+                "steps": progress.steps,
+                "replay_games": buffer.num_games,
+                "replay_positions": buffer.num_positions,
+                "learning_rate": self.learner.learning_rate,
+                **losses,
+            }
+        )
+        on_progress(progress)
+        return progress

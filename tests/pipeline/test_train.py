@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hexpipe.config import Settings, load_settings, override_settings
+from hexpipe.errors import ArchiveError
+from hexpipe.games.factory import make_game
+from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
+from hexpipe.pipeline.train import TrainProgress, train
+from hexpipe.replay.archive import ReplayArchive
+
+TINY: dict[str, Any] = {
+    "game.board_size": 3,
+    "net.blocks": 1,
+    "net.channels": 8,
+    "net.value_hidden": 8,
+    "search.num_simulations": 8,
+    "selfplay.games_per_worker": 4,
+    "selfplay.temperature_plies": 2,
+    "replay.min_games": 4,
+    "learner.batch_size": 16,
+    "learner.warmup_steps": 2,
+    "limits.minutes": 0,
+    "limits.steps": 12,
+    "devices": 0,
+}
+
+
+def _train(path: Path, settings: Settings, resume: bool = False, **options: Any) -> TrainProgress:
+    with RunFolder.open(path, resume=resume) as folder:
+        folder.write_settings(settings)
+        return train(settings, folder, **options)
+
+
+def _records(path: Path, settings: Settings) -> list[bytes]:
+    with ReplayArchive(path / ARCHIVE_NAME, make_game(settings.game)) as archive:
+        return [record.to_bytes() for record in archive.newest(10**6, 10**9, lambda plies, size: 1)]
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of each file of the newest checkpoint."""
+    folder = latest_checkpoint(path)
+    assert folder is not None
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
+
+
+def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path) -> None:
+    settings = load_settings("quick", TINY)
+    ends = [_train(tmp_path / name, settings) for name in ("one", "two")]
+    assert _hashes(tmp_path / "one") == _hashes(tmp_path / "two")
+    assert _records(tmp_path / "one", settings) == _records(tmp_path / "two", settings)
+    assert ends[0].steps == 12
+    assert ends[0].games >= 4
+
+    other = override_settings(settings, {"seed": 1})
+    _train(tmp_path / "three", other)
+    assert _hashes(tmp_path / "three")["ema.safetensors"] != _hashes(tmp_path / "one")["ema.safetensors"]
+    assert _records(tmp_path / "three", other) != _records(tmp_path / "one", settings)
+
+
+def test_the_ratio_of_steps_to_positions_holds(tmp_path: Path) -> None:
+    end = _train(tmp_path, load_settings("quick", {**TINY, "learner.replay_ratio": 2.0}))
+    assert end.steps * 16 <= end.positions * 2.0
+
+
+def test_run_folder_holds_what_is_documented(tmp_path: Path) -> None:
+    reports: list[TrainProgress] = []
+    end = _train(tmp_path, load_settings("quick", TINY), on_progress=reports.append)
+    assert reports[-1] == end
+    assert {"loss", "policy_kl"} <= end.losses.keys()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["steps"] == 12
+    assert lines[-1]["games"] == end.games
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.step == 12
+    assert checkpoint.meta["pacing"]["positions"] == end.positions
+    assert (tmp_path / "settings.json").is_file()
+
+
+def test_resume_goes_on_with_new_games(tmp_path: Path) -> None:
+    settings = load_settings("quick", TINY)
+    first = _train(tmp_path, settings)
+    longer = override_settings(settings, {"limits.steps": 20})
+    second = _train(tmp_path, longer, resume=True)
+    assert second.steps == 20
+    assert second.games > first.games
+    records = _records(tmp_path, settings)
+    assert len(records) == second.games
+    assert not set(records[: first.games]) & set(records[first.games :])
+    assert [folder.name for folder in list_checkpoints(tmp_path)] == ["step-00000012", "step-00000020"]
+
+
+def test_limits_of_games_and_being_told_to_stop(tmp_path: Path) -> None:
+    by_games = load_settings("quick", {**TINY, "limits.steps": 0, "limits.games": 3})
+    end = _train(tmp_path / "games", by_games)
+    assert (end.games >= 3, end.steps) == (True, 0)
+    answers = iter([False] * 30)
+    end = _train(tmp_path / "told", load_settings("quick", TINY), should_stop=lambda: next(answers, True))
+    assert end.steps < 12
+    assert latest_checkpoint(tmp_path / "told") is not None
+
+
+def test_init_from_starts_with_the_weights_of_another_size(tmp_path: Path) -> None:
+    _train(tmp_path / "small", load_settings("quick", TINY))
+    bigger = load_settings("quick", {**TINY, "game.board_size": 4, "limits.steps": 0, "limits.games": 1})
+    _train(tmp_path / "big", bigger, init_from=tmp_path / "small")
+    small, big = (load_checkpoint(tmp_path / name) for name in ("small", "big"))
+    assert big.step == 0
+    for name, weights in small.play_weights.items():
+        assert (big.play_weights[name] == weights).all()
+
+
+def test_global_state_of_torch_is_put_back_even_after_an_error(tmp_path: Path) -> None:
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    settings = load_settings("quick", TINY)
+    _train(tmp_path, settings)
+    other = override_settings(settings, {"game.board_size": 4})
+    with pytest.raises(ArchiveError):
+        _train(tmp_path, other, resume=True)
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
