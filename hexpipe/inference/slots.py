@@ -58,6 +58,7 @@ class InferenceSlots:
     ) -> None:
         self.shapes = shapes
         self.groups = groups
+        self.workers: int = segment.arrays["codes"].shape[0] // groups
         self.max_leaves: int = segment.arrays["codes"].shape[1]
         self.servers: int = segment.arrays["server_state"].shape[0]
         self.segment = segment
