@@ -150,5 +150,5 @@ def tiny_settings(**changes: Any) -> ReplaySettings:
 
 
 def tiny_buffer(game: Hex, lock: Any, *, private: bool) -> ReplayBuffer:
-    """Room for about 20 to 40 games, so that every game is evicted within milliseconds."""
-    return ReplayBuffer.create(tiny_settings(max_games=40, td_steps=3), game, private=private, lock=lock)
+    """Room for three games, so that every game is evicted and overwritten within a millisecond."""
+    return ReplayBuffer.create(tiny_settings(max_games=3, td_steps=3), game, private=private, lock=lock)

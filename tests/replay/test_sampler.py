@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.replay.reference import check_row, random_game, three_seat_game, tiny_buffer, tiny_settings
 
 from hexpipe.games.hex import Hex
 from hexpipe.replay import targets
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.shm import spawn_context
+from tests.replay.reference import check_row, random_game, three_seat_game, tiny_buffer, tiny_settings
 
 GAMES = {"hex6": Hex(6), "hex6-swap": Hex(6, swap=True), "hex17": Hex(17), "three seats": three_seat_game()}
 
@@ -107,8 +107,9 @@ def _read(buffer: ReplayBuffer, batches: int) -> int:
     rng = np.random.default_rng(5)
     before = buffer.total_games
     for _ in range(batches):
-        batch = buffer.sample_batch(64, rng, 5)
-        for row in range(64):
+        # so large a batch takes longer than the writer needs to go around the ring
+        batch = buffer.sample_batch(4096, rng, 5)
+        for row in rng.choice(4096, 100, replace=False):
             check_row(game, batch, row, td_steps=3)
     return buffer.total_games - before
 
@@ -120,7 +121,7 @@ def test_a_thread_that_reads_sees_only_whole_games() -> None:
     writer = threading.Thread(target=_write, args=(buffer, stop))
     writer.start()
     try:
-        assert _read(buffer, 12) > 400
+        assert _read(buffer, 12) > 200
     finally:
         stop.set()
         writer.join()
@@ -137,10 +138,10 @@ def test_a_process_that_reads_sees_only_whole_games() -> None:
         deadline = threading.Event()
         while buffer.total_games < 500 and writer.is_alive():
             deadline.wait(0.01)
-        assert _read(buffer, 12) > 400
+        assert _read(buffer, 12) > 200
     finally:
         stop.set()
         writer.join(20)
     assert writer.exitcode == 0
-    assert buffer.num_games <= 40
+    assert buffer.num_games <= 3
     assert buffer.memory_report()["total_games"] == buffer.total_games

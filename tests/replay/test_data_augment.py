@@ -1,0 +1,50 @@
+"""Augmented samples are samples of the turned game."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hexpipe.games.hex import Hex
+from hexpipe.records import pack_policies, unpack_policies
+from hexpipe.replay.data_augment import apply_board_augment
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from tests.replay.reference import random_game, tiny_settings
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_every_row_is_its_sample_or_that_of_the_game_turned_by_180_degrees(swap: bool) -> None:
+    game = Hex(6, swap=swap)
+    turn = np.array([35 - cell for cell in range(36)] + [36] * swap, np.int16)  # absolute actions
+    straight = ReplayBuffer.create(tiny_settings(), game, private=True)
+    turned = ReplayBuffer.create(tiny_settings(), game, private=True)
+    for number in range(10):
+        record = random_game(game, number)
+        straight.add_game(record)
+        policies = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
+        offsets, packed = pack_policies(policies[:, turn])
+        turned.add_game(replace(record, actions=turn[record.actions], policy_offsets=offsets, policy_bytes=packed))
+    batch = straight.sample_batch(200, np.random.default_rng(0), 5)
+    same = straight.sample_batch(200, np.random.default_rng(0), 5)
+    other = turned.sample_batch(200, np.random.default_rng(0), 5)
+    other["actions"][:] *= other["mask"][:, :-1] > 0  # steps after the end hold 0 in both
+    arrays = dict(batch)
+    apply_board_augment(batch, game, np.random.default_rng(1))
+    assert all(batch[name] is arrays[name] for name in arrays)
+    changed = 0
+    for row in range(200):
+        real = batch["mask"][row, :-1] > 0
+        images = []
+        for source in (same, other):
+            images.append(
+                np.array_equal(batch["codes"][row], source["codes"][row])
+                and np.allclose(batch["policy"][row], source["policy"][row], atol=1e-6)
+                and np.array_equal(batch["actions"][row][real], source["actions"][row][real])
+            )
+        assert any(images)
+        changed += images[1]
+    assert 60 < changed < 140
+    for name in ("values", "mask"):
+        np.testing.assert_array_equal(batch[name], same[name])
