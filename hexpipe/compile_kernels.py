@@ -1,27 +1,112 @@
 """Fill numba's on-disk cache: run every kernel once, on tiny inputs, through the classes that call them.
 
 `bin/hexpipe` runs this once for each state of the kernel sources, so that no command waits for a compiler and no two
-processes compile the same kernel side by side. Imports no torch.
+processes compile the same kernel side by side.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import types
+
+import numpy as np
+from numpy.typing import NDArray
 
 import hexpipe
+from hexpipe.config import ReplaySettings, Settings, Shapes, load_settings
+from hexpipe.games.game_env import Game
+from hexpipe.games.hex import Hex
+from hexpipe.games.hex_solver import HexSolver
+from hexpipe.inference.client import CachedEvaluator
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.records import GameRecord
+from hexpipe.replay.data_augment import apply_board_augment
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.search.evaluator import Evaluation
+from hexpipe.selfplay.self_play import SelfPlay
+
+_SIZE = 4
 
 
-def kernel_modules() -> list[str]:
-    """Dotted names of all modules that hold kernels, sorted."""
+def kernel_modules() -> list[types.ModuleType]:
+    """All modules that hold kernels, imported, in the order of their names."""
     walked = pkgutil.walk_packages(hexpipe.__path__, prefix="hexpipe.")
-    return sorted(module.name for module in walked if module.name.endswith("kernels") and module.name != __name__)
+    names = sorted(module.name for module in walked if module.name.endswith("kernels") and module.name != __name__)
+    return [importlib.import_module(name) for name in names]
 
 
 def compile_all() -> None:
-    """Import every kernel module and run its kernels with the types that the pipeline gives them."""
-    for name in kernel_modules():
-        importlib.import_module(name)
+    """Run every kernel with the types that the pipeline gives it."""
+    game = Hex(_SIZE, swap=True)
+    records = play_games(game, load_settings("quick", {**_TINY, "search.root": "puct"}))
+    play_games(game, load_settings("quick", {**_TINY, "search.root": "gumbel"}))
+    _replay(game, records)
+    _rules(game)
+    _benchmarks()
+
+
+_TINY = {
+    "game.board_size": _SIZE,
+    "game.swap": True,
+    "search.num_simulations": 8,
+    "selfplay.games_per_worker": 4,
+    "selfplay.opening_random_plies": 2,
+}
+
+
+class FlatEvaluator:
+    """Even priors and values of 0 at once: an evaluator without a net, shaped like `inference.client`'s."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+        self._rows: dict[int, int] = {}
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        """Note how many rows of codes int8 [L, C] came."""
+        self._rows[group] = len(codes)
+
+    def collect(self, group: int) -> Evaluation:
+        """Priors 1 / A and values 0."""
+        rows = self._rows.pop(group)
+        priors = np.full((rows, self._shapes.num_actions), 1 / self._shapes.num_actions, np.float32)
+        return Evaluation(priors, np.zeros((rows, self._shapes.num_seats), np.float32), 1)
+
+
+def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecord]:
+    """At least ``count`` finished games of self-play without a net, through the evaluation cache."""
+    records: list[GameRecord] = []
+    evaluator = CachedEvaluator(FlatEvaluator(game.shapes), LRUCache(64, game.shapes), game.shapes)
+    selfplay = SelfPlay(game, settings, evaluator, settings.seed, records.append)
+    while len(records) < count:
+        selfplay.step()
+    return records
+
+
+def _replay(game: Game, records: list[GameRecord]) -> None:
+    for td_steps in (0, 2):
+        settings = ReplaySettings(max_games=16, min_games=1, max_memory_gb=0.1, td_steps=td_steps)
+        buffer = ReplayBuffer.create(settings, game, private=True)
+        for record in records:
+            buffer.add_game(record)
+        batch = buffer.sample_batch(8, np.random.default_rng(0), unroll_steps=2)
+        apply_board_augment(batch, game, np.random.default_rng(0))
+
+
+def _rules(game: Game) -> None:
+    states = game.play([0, 1])
+    game.terminal_values(states, np.zeros(1, np.int32), np.zeros((1, game.num_seats), np.float32))
+    solver = HexSolver(3)
+    empty = np.zeros(9, np.int8)
+    solver.value(empty, 0)
+    solver.winning_moves(empty, 0)
+
+
+def _benchmarks() -> None:
+    from hexpipe.bench import rules, search
+
+    rules.run(seconds=0.0)
+    search.run(seconds=0.0, size=_SIZE, games=2, simulations=4)
 
 
 if __name__ == "__main__":
