@@ -96,10 +96,12 @@ def _play(states: States, row: int, action: int, n: int) -> None:
 @njit(cache=True, nogil=True)
 def _copy(states: States, source: int, target: int) -> None:
     cells, parents, to_move, views, winner, ply = states
-    for k in range(cells.shape[1]):
-        cells[target, k] = cells[source, k]
-    for k in range(parents.shape[1]):
-        parents[target, k] = parents[source, k]
+    from_cells, to_cells = cells[source], cells[target]
+    for k in range(from_cells.shape[0]):
+        to_cells[k] = from_cells[k]
+    from_nodes, to_nodes = parents[source], parents[target]
+    for k in range(from_nodes.shape[0]):
+        to_nodes[k] = from_nodes[k]
     to_move[target] = to_move[source]
     views[target] = views[source]
     winner[target] = winner[source]
