@@ -67,24 +67,23 @@ class Prefetcher:
         self._pending: deque[Future[dict[str, Tensor]]] = deque()
         self._stopped = False
         self.wait_seconds = 0.0
-        """Seconds that `next` has waited for a batch, in all: over wall time, the data wait fraction."""
+        """Seconds spent in `next`, in all: over wall time, the data wait fraction."""
 
     def next(self) -> dict[str, Tensor]:
         """The next batch as tensors; raises what its sampling raised, HexpipeError where none comes in time."""
         if self._stopped:
             raise HexpipeError("the prefetcher was stopped: make a new one to go on")
+        start = time.perf_counter()
         self._fill()
         future = self._pending.popleft()
-        if not future.done():
-            start = time.perf_counter()
-            wait([future], self._timeout)
-            self.wait_seconds += time.perf_counter() - start
-            if not future.done():
-                raise HexpipeError(
-                    f"no batch was sampled in {self._timeout:.0f} s: the replay buffer does not answer; "
-                    "stop the run and resume it"
-                )
+        done, _ = wait([future], self._timeout)
+        if not done:
+            raise HexpipeError(
+                f"no batch was sampled in {self._timeout:.0f} s: the replay buffer does not answer; "
+                "stop the run and resume it"
+            )
         self._fill()
+        self.wait_seconds += time.perf_counter() - start
         return future.result()
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

@@ -42,7 +42,7 @@ def test_sampling_goes_on_while_the_caller_computes() -> None:
         waited = batches.wait_seconds
         time.sleep(0.05)
         batches.next()
-        assert batches.wait_seconds == waited
+        assert batches.wait_seconds - waited < 0.02
 
 
 def test_waiting_is_counted() -> None:

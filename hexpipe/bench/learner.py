@@ -1,0 +1,175 @@
+"""`hexpipe bench learner`: a training loop that samples each batch itself against one that has them prefetched.
+
+Both train the same net on the same batches in turn, slice by slice in one process with one torch thread, so that a
+core that changes its speed changes both. Only the ratio of the two means much.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.config import Settings, load_settings
+from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
+from hexpipe.learner.learner import Learner
+from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, prepare_batch
+from hexpipe.replay.data_augment import apply_board_augment
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.search.evaluator import Evaluation
+from hexpipe.selfplay.self_play import SelfPlay
+
+OPTIONS = {
+    "seconds": "seconds of measuring, half for each loop",
+    "slices": "slices of each loop, in turn",
+    "size": "board size",
+    "blocks": "residual blocks",
+    "channels": "channels of the trunk",
+    "batch_size": "positions in a step",
+    "prefetch_threads": "threads that sample ahead",
+    "games": "games in the replay buffer",
+    "device": "cpu or cuda",
+}
+_WARMUP_STEPS = 3
+_SYNC_EVERY = 8  # steps that may be under way on an accelerator
+
+
+def run(
+    seconds: float = 30.0,
+    slices: int = 6,
+    size: int = 5,
+    blocks: int = 4,
+    channels: int = 32,
+    batch_size: int = 256,
+    prefetch_threads: int = 2,
+    games: int = 500,
+    device: str = "cpu",
+) -> dict[str, float | int | str]:
+    """Steps a second of both loops, and the share of the second one's wall time that it waits for data.
+
+    Keys: sync_steps_per_s, async_steps_per_s, data_wait_fraction, async_over_sync (median over pairs of slices),
+    sync_data_fraction (the share of the first loop's time that goes into sampling).
+    """
+    settings = load_settings(
+        "quick",
+        {
+            "game.board_size": size,
+            "net.blocks": blocks,
+            "net.channels": channels,
+            "search.num_simulations": 16,
+            "replay.min_games": 1,
+            "learner.batch_size": batch_size,
+        },
+    )
+    target = torch.device(device)
+    game = make_game(settings.game)
+    sample = _sampler(settings, game, games)
+    learner = Learner(settings, game.shapes, target)
+    sync: list[tuple[int, float, float]] = []
+    ahead: list[tuple[int, float, float]] = []
+    with _one_thread():
+        for index in range(_WARMUP_STEPS):
+            learner.step(prepare_batch(sample(batch_rng(0, index)), target))
+        each = seconds / slices / 2
+        for pair in range(slices):
+            # each loop is first in every second pair, so that a steady drift of the core favours neither
+            if pair % 2 == 0:
+                sync.append(_sync_slice(learner, sample, each))
+            ahead.append(_async_slice(learner, sample, each, prefetch_threads))
+            if pair % 2 == 1:
+                sync.append(_sync_slice(learner, sample, each))
+    ratios = [(a[0] / a[1]) / (s[0] / s[1]) for s, a in zip(sync, ahead, strict=True)]
+    return {
+        "sync_steps_per_s": sum(s[0] for s in sync) / sum(s[1] for s in sync),
+        "async_steps_per_s": sum(a[0] for a in ahead) / sum(a[1] for a in ahead),
+        "data_wait_fraction": sum(a[2] for a in ahead) / sum(a[1] for a in ahead),
+        "async_over_sync": median(ratios),
+        "sync_data_fraction": sum(s[2] for s in sync) / sum(s[1] for s in sync),
+        "steps": learner.steps - _WARMUP_STEPS,
+    }
+
+
+def _sync_slice(learner: Learner, sample: Sample, seconds: float) -> tuple[int, float, float]:
+    """(steps, seconds, seconds spent on data) of a loop that samples each batch when it needs it."""
+    data = 0.0
+    indices = itertools.count()
+
+    def next_batch() -> Mapping[str, Any]:
+        nonlocal data
+        began = time.perf_counter()
+        batch = prepare_batch(sample(batch_rng(0, next(indices))), learner.device)
+        data += time.perf_counter() - began
+        return batch
+
+    steps, elapsed = _timed_steps(learner, next_batch, seconds)
+    return steps, elapsed, data
+
+
+def _async_slice(learner: Learner, sample: Sample, seconds: float, threads: int) -> tuple[int, float, float]:
+    """The same over a prefetcher that starts with the slice: its first batch is waited for, and counted."""
+    with Prefetcher(sample, threads, learner.device, seed=0) as batches:
+        steps, elapsed = _timed_steps(learner, batches.next, seconds)
+        return steps, elapsed, batches.wait_seconds
+
+
+def _timed_steps(learner: Learner, next_batch: Callable[[], Mapping[str, Any]], seconds: float) -> tuple[int, float]:
+    steps, start = 0, time.perf_counter()
+    while True:
+        losses = learner.step(next_batch())
+        steps += 1
+        if learner.device.type == "cpu" or steps % _SYNC_EVERY == 0:
+            losses.tensor.tolist()  # waits for the device
+            elapsed = time.perf_counter() - start
+            if elapsed >= seconds:
+                return steps, elapsed
+
+
+class _HashEvaluator:
+    """Priors and values from a hash of the position."""
+
+    def __init__(self, game: Game) -> None:
+        self._game = game
+        self._answers: dict[int, Evaluation] = {}
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        priors = np.zeros((len(codes), self._game.num_actions), np.float32)
+        values = np.zeros((len(codes), self._game.num_seats), np.float32)
+        hash_evaluate(codes, priors, values)
+        self._answers[group] = Evaluation(priors, values, 0)
+
+    def collect(self, group: int) -> Evaluation:
+        return self._answers.pop(group)
+
+
+def _sampler(settings: Settings, game: Game, games: int) -> Sample:
+    """Batches from a replay buffer of games that a short search played with an evaluator that costs nothing."""
+    buffer = ReplayBuffer.create(settings.replay, game, private=True)
+    selfplay = SelfPlay(game, settings, _HashEvaluator(game), 0, buffer.add_game)
+    while buffer.num_games < games:
+        selfplay.step()
+
+    def sample(rng: np.random.Generator) -> Mapping[str, Any]:
+        batch = buffer.sample_batch(settings.learner.batch_size, rng)
+        apply_board_augment(batch, game, rng)
+        return batch
+
+    return sample
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

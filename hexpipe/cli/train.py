@@ -1,0 +1,157 @@
+"""`hexpipe train`: train in one process, reproducibly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hexpipe.cli.run import _take_net, overrides_of, settings_help, settings_options
+from hexpipe.config import LimitSettings, load_settings, override_settings
+from hexpipe.errors import SettingsError
+
+if TYPE_CHECKING:
+    from hexpipe.pipeline.train import TrainProgress
+
+_LINE_SECONDS = 5.0
+
+
+@click.command(epilog=settings_help())
+@settings_options
+@click.option("--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Default: runs/<date-time>-<preset>.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with the run in this folder.")
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT",
+    help="Start from this checkpoint's net, of any board size.",
+)
+def command(
+    preset: str | None,
+    assignments: tuple[str, ...],
+    run_dir: Path | None,
+    resume: Path | None,
+    init_from: Path | None,
+    **options: Any,
+) -> int:
+    """Train in one process, without prefetch: the same result, bit for bit, from the same --seed.
+
+    Slower than `hexpipe run`, whose parts it uses in turn; --workers and --servers mean nothing here. Two runs are the
+    same if they end by --steps or --games (--minutes ends wherever the clock has it). Ctrl-C ends with a checkpoint.
+    """
+    from hexpipe.nets.checkpoints import latest_checkpoint
+    from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings
+    from hexpipe.pipeline.train import train
+
+    overrides = overrides_of(options, assignments)
+    if resume is not None:
+        for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
+            if given is not None:
+                raise SettingsError(f"{name} cannot be given with --resume: a run goes on with what it has")
+        before = read_settings(resume)
+        settings = override_settings(before, overrides)
+        check_resume(before, settings, latest_checkpoint(resume) is not None)
+    else:
+        settings = load_settings(preset or "quick", overrides)
+        if init_from is not None:
+            settings = _take_net(settings, init_from, overrides)
+    path = resume or run_dir or default_run_folder(settings.preset)
+    with RunFolder.open(path, resume=resume is not None) as folder:
+        folder.write_settings(settings)
+        click.echo(f"training in {path}")
+        with _progress(settings.limits) as on_progress, _stop_on_signals() as should_stop:
+            end = train(settings, folder, init_from, on_progress, should_stop)
+    click.echo(
+        f"{end.games} games, {end.steps} steps in {end.elapsed:.0f} s; go on with: hexpipe train --resume {path}"
+    )
+    return 0
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM asks for an end in order; after it the next one ends at once."""
+    asked: list[int] = []
+
+    def handle(number: int, _: Any) -> None:
+        asked.append(number)
+        for other, handler in before.items():
+            signal.signal(other, handler)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def describe_progress(progress: TrainProgress) -> str:
+    """Where training stands, in one line."""
+    line = f"{progress.games} games, {progress.positions} positions, {progress.steps} steps"
+    if progress.losses:
+        losses = progress.losses
+        line += (
+            f", policy loss {losses['policy_loss']:.3f} (KL {losses['policy_kl']:.3f}), value loss "
+            f"{losses['value_loss']:.3f}, value sign {losses['value_sign_accuracy']:.0%}"
+        )
+    return line
+
+
+def share_done(limits: LimitSettings, progress: TrainProgress) -> float | None:
+    """How much of the run is over, by its nearest limit; None without one."""
+    shares = [
+        done / limit
+        for done, limit in (
+            (progress.steps, limits.steps),
+            (progress.games, limits.games),
+            (progress.elapsed / 60.0, limits.minutes),
+        )
+        if limit
+    ]
+    return min(1.0, max(shares)) if shares else None
+
+
+@contextmanager
+def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]]:
+    """A progress bar on a terminal, a plain line every few seconds elsewhere."""
+    if not sys.stdout.isatty():
+        yield _plain_lines()
+        return
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console()) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(progress: TrainProgress) -> None:
+            share = share_done(limits, progress)
+            bar.update(
+                task, description=describe_progress(progress), total=None if share is None else 1.0, completed=share
+            )
+
+        yield show
+
+
+def _plain_lines() -> Callable[[TrainProgress], None]:
+    due = 0.0
+
+    def show(progress: TrainProgress) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _LINE_SECONDS
+            click.echo(f"{progress.elapsed:.0f} s: {describe_progress(progress)}")
+
+    return show
