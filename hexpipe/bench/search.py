@@ -22,7 +22,13 @@ def run(
     """
     game = Hex(size)
     settings = SearchSettings.model_validate(
-        {"num_simulations": simulations, "leaves_per_game": leaves, "root": root, "reuse_tree": False, "early_stop": False}
+        {
+            "num_simulations": simulations,
+            "leaves_per_game": leaves,
+            "root": root,
+            "reuse_tree": False,
+            "early_stop": False,
+        }
     )
     mcts = Mcts(game, games, settings, np.random.default_rng(0))
     priors = np.zeros((mcts.max_leaves, game.num_actions), np.float32)
@@ -42,7 +48,7 @@ def run(
             depths += _mean_depth(mcts, finished[:1]) * len(finished)
             mcts.advance(finished, mcts.results(finished).actions)
             rows = mcts.root_rows(finished)
-            over = (mcts.states.winner[rows] >= 0)
+            over = mcts.states.winner[rows] >= 0
             mcts.reset(finished[over])
             mcts.begin(finished)
         count = mcts.select()

@@ -17,6 +17,7 @@ from hexpipe.search.tree import EXPANDED, PENDING, TERMINAL, Tree
 
 _LOWEST = np.float32(-3.0e38)
 _TINY = np.float32(1e-12)
+_LARGEST_VALUE = np.float32(1.01)
 
 
 class Rules(NamedTuple):
@@ -43,7 +44,9 @@ def _q(tree, g, node, seat, virtual_loss):
 def _select_puct(tree, g, node, rules):
     """(child, action) of the largest Q + U; child is -1 where the action is unvisited. eq. 2 of MuZero's appendix B."""
     seat = tree.to_move[g, node]
-    total = tree.visits[g, node] + tree.pending[g, node]
+    # visits of the node before this one, which is pending already; its own evaluation is one of them, as in the paper's
+    # pseudocode, so that the priors decide the first choice
+    total = tree.visits[g, node] + tree.pending[g, node] - 1
     scale = (math.log((1.0 + total + rules.c_puct_base) / rules.c_puct_base) + rules.c_puct_init) * math.sqrt(total)
     scale = np.float32(scale)
     best_child, best_score, visited_prior = -1, _LOWEST, np.float32(0)
@@ -182,7 +185,8 @@ def _sum_positive(unvisited, g, node):
     total = np.float32(0)
     for action in range(unvisited.shape[2]):
         prior = unvisited[g, node, action]
-        total += prior if prior > 0 else np.float32(0)
+        # not "prior > 0": what is no number must spoil the sum
+        total += np.float32(0) if prior < 0 else prior
     return total
 
 
@@ -273,7 +277,7 @@ def select_leaves(
     count considered, and number of the halving round, by how many actions take part and simulation), ``width``
     int32[G] (actions that take part) and ``start`` int32[G] (root visits when the search began).
     Fills ``leaves`` int32[5, L]: game, node, parent's state row, action, state row; unevaluated roots come first, with
-    parent -1. Visits that end in a known terminal node are completed at once. Returns (roots, leaves, visits completed here).
+    parent -1. Visits that end in a known terminal node are completed at once. Returns roots, leaves, visits completed.
     """
     count = 0
     for g in range(searching.shape[0]):
@@ -344,7 +348,7 @@ def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, 
 
     ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] relative to the mover, ``legal`` bool[L, A]
     by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns the index of the first leaf whose
-    evaluation is unusable (not finite, or no mass on a legal action), or -1.
+    evaluation is unusable (not finite, no mass on a legal action, or a value outside [-1, 1]), or -1.
     """
     num_actions, num_seats = priors.shape[1], values.shape[1]
     for i in range(count):
@@ -361,8 +365,9 @@ def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, 
         usable = total > 0 and math.isfinite(total)
         for seat in range(num_seats):
             value = values[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
-            usable = usable and math.isfinite(value)
-            tree.net_value[g, node, seat] = value
+            usable = usable and abs(value) <= _LARGEST_VALUE
+            # rounding may leave a hair over 1; a record takes none
+            tree.net_value[g, node, seat] = min(max(value, np.float32(-1)), np.float32(1))
         if not usable:
             return i
         if abs(total - 1) > 1e-3:

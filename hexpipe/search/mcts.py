@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.search import kernels, root_kernels
 from hexpipe.search.halving import halving_tables
 from hexpipe.search.tree import EXPANDED, PENDING, Tree, new_tree
@@ -64,7 +64,7 @@ class Mcts:
             settings.gumbel_c_visit,
             settings.gumbel_c_scale,
         )
-        considered = min(settings.gumbel_considered, game.num_actions)
+        considered = min(settings.gumbel_considered, game.num_actions) if self._gumbel else 0
         self._halving, self._stage = halving_tables(considered, settings.num_simulations)
         self._width = np.zeros(num_games, np.int32)
         self._start = np.ones(num_games, np.int32)
@@ -73,11 +73,11 @@ class Mcts:
         self._searching = np.zeros(num_games, np.bool_)
         self._may_stop = np.zeros(num_games, np.bool_)
         self._noisy = np.zeros(num_games, np.bool_)
-        self._unprepared = np.zeros(num_games, np.bool_)
         most = num_games * settings.leaves_per_game
         self.max_leaves = most
         self._leaves = np.zeros((5, most), np.int32)
         self._count = 0
+        self._roots = 0
         self._terminal_values = np.zeros((most, game.num_seats), np.float32)
         self._legal = np.zeros((most, game.num_actions), np.bool_)
         self.codes = np.zeros((most, game.shapes.code_length), np.int8)
@@ -88,7 +88,8 @@ class Mcts:
 
     def root_rows(self, games: NDArray[np.int32]) -> NDArray[np.int32]:
         """State rows int32[k] of the roots of ``games``."""
-        return self.tree.handle[games, 0]
+        rows: NDArray[np.int32] = self.tree.handle[games, 0]
+        return rows
 
     def reset(self, games: NDArray[np.int32]) -> None:
         """Put ``games`` int32[k] back to the start position."""
@@ -96,11 +97,14 @@ class Mcts:
         self.game.reset(self.states, self.root_rows(games))
 
     def begin(self, games: NDArray[np.int32], noise: bool = True, may_stop: bool | NDArray[np.bool_] = False) -> None:
-        """Start a search of ``games`` int32[k] from their roots, which must not be terminal.
+        """Start a search of ``games`` int32[k] from their roots.
 
+        ValueError where a game is over, or where a tree searched before has no room left without an `advance`.
         ``noise`` adds Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where
         ``may_stop`` (bool or bool[k]) a search ends early once the most visited move can't be overtaken.
         """
+        if (self.states.winner[self.root_rows(games)] != ONGOING).any():
+            raise ValueError("the game to search is over: call reset before begin")
         simulations = self.settings.num_simulations
         visits = self.tree.visits[games, 0]
         self._start[games] = np.maximum(visits, 1)
@@ -110,17 +114,17 @@ class Mcts:
         else:
             # kept visits count, but every move gets some thought of its own
             self._target[games] = np.maximum(simulations + 1, visits + max(1, simulations // 4))
+        if (self.tree.num_nodes[games] + self._target[games] - self._start[games] > self.num_nodes).any():
+            raise ValueError("the tree has no room for one more search from this root: call advance or reset first")
         self._searching[games] = True
         self._may_stop[games] = np.logical_and(may_stop, self.settings.early_stop and not self._gumbel)
         self._noisy[games] = noise
-        self._unprepared[games] = True
         expanded = games[self.tree.status[games, 0] == EXPANDED]
         if len(expanded):
             self._prepare_roots(expanded)
 
     def _prepare_roots(self, games: NDArray[np.int32]) -> None:
         """Add what a root needs before its children are selected: noise, or Gumbel scores. Once a search."""
-        self._unprepared[games] = False
         shape = (len(games), self.game.num_actions)
         if self._gumbel:
             priors = self.root_priors(games)
@@ -159,12 +163,13 @@ class Mcts:
                 self._start,
                 self._leaves,
             )
-            self.simulations += count + completed
+            self.simulations += count - roots + completed
             self._searching &= (self.tree.visits[:, 0] < self._target) | (self.tree.status[:, 0] == PENDING)
             if count == 0 and not self._searching.any():
-                self._count = 0
+                self._count = self._roots = 0
                 return 0
             leaves = self._leaves
+            self._roots = roots
             self.game.step(self.states, leaves[2, roots:count], leaves[3, roots:count], leaves[4, roots:count])
             self.game.terminal_values(self.states, leaves[4, :count], self._terminal_values[:count])
             self._count = kernels.settle_terminals(
@@ -201,10 +206,8 @@ class Mcts:
                 f"{values[bad].tolist()}): the weights have probably diverged; lower learner.learning_rate"
             )
         self._count = 0
-        fresh = np.unique(self._leaves[0, :count][self._leaves[1, :count] == 0])
-        fresh = fresh[self._unprepared[fresh]]
-        if len(fresh):
-            self._prepare_roots(fresh)
+        if self._roots:
+            self._prepare_roots(self._leaves[0, : self._roots])
         self._searching &= self.tree.visits[:, 0] < self._target
 
     def finished(self) -> NDArray[np.int32]:

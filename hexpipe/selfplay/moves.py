@@ -16,7 +16,8 @@ def sample_rows(weights: NDArray[np.floating], rng: np.random.Generator) -> NDAr
     # the first column whose cumulative weight is above the point; rounding may leave none, then the last with weight
     chosen = (cumulative <= points).sum(axis=1)
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)
-    return np.minimum(chosen, last).astype(np.int32)
+    drawn: NDArray[np.int32] = np.minimum(chosen, last).astype(np.int32)
+    return drawn
 
 
 def choose_moves(

@@ -85,7 +85,7 @@ class SelfPlay:
             self._start_games(group, group.all_games)
 
     def step(self) -> None:
-        """One turn of the next group: take its evaluations, play the moves that are decided, ask for the next leaves."""
+        """One turn of the next group: take its evaluations, play what is decided, ask for the next leaves."""
         turn = self._turn
         group = self._groups[turn]
         self._turn = (turn + 1) % len(self._groups)
@@ -111,8 +111,8 @@ class SelfPlay:
         most = self.settings.selfplay.opening_random_plies
         for g in games.tolist():
             opening = int(self._rng.integers(0, most + 1)) if most else 0
-            group.games[g] = _Game(weights_version=self._weights_version, opening_plies=opening)
-        group.mcts.begin(games)
+            group.games[g] = _Game(opening_plies=opening)
+        group.mcts.begin(games, may_stop=self.settings.selfplay.temperature_plies == 0)
 
     def _play(self, group: _Group, games: NDArray[np.int32]) -> None:
         """Move in ``games``, whose searches have ended, and begin the next search, in a new game where one is over."""
@@ -163,6 +163,8 @@ class SelfPlay:
     ) -> None:
         for i, g in enumerate(games.tolist()):
             record = group.games[g]
+            if not record.actions:
+                record.weights_version = self._weights_version
             record.actions.append(int(moves[i]))
             record.seats.append(int(seats[i]))
             record.views.append(int(views[i]))
@@ -190,7 +192,7 @@ class SelfPlay:
                 policy_offsets=offsets,
                 policy_bytes=packed,
                 outcome=outcome[0],
-                weights_version=max(0, played.weights_version),
+                weights_version=played.weights_version,
                 simulations=self.settings.search.num_simulations,
             )
         )
