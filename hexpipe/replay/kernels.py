@@ -17,6 +17,12 @@ from hexpipe.replay.layout import PieceLayout
 OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, SNAPSHOTS, POLICIES = range(8)
 INVERSE_VALUE_SCALE = np.float32(1.0 / 32767.0)
 
+# the number of a lone bit: its 64 products with a de Bruijn sequence differ in their upper six bits
+DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+BIT_NUMBER = np.zeros(64, np.uint8)
+for _bit in range(64):
+    BIT_NUMBER[((int(DE_BRUIJN) << _bit) & (2**64 - 1)) >> 58] = _bit
+
 
 class Ring(NamedTuple):
     """The store's arrays, as `layout` describes them; ``section_starts`` int64 [8, 3]; ``ring_bytes`` without guard."""
@@ -57,10 +63,14 @@ class Samples(NamedTuple):
 def _find_game(starts: NDArray[np.int64], position: int, tail: int, head: int) -> int:
     """The game in [tail, head) that ``position`` belongs to: the last one that starts at or before it."""
     slots = len(starts)
+    to_slot = tail % slots - tail  # one division, not one a step
     low, high = tail, head
     while high - low > 1:
         middle = (low + high) >> 1
-        if starts[middle % slots] <= position:
+        slot = middle + to_slot
+        if slot >= slots:
+            slot -= slots
+        if starts[slot] <= position:
             low = middle
         else:
             high = middle
@@ -116,7 +126,9 @@ def _rebuild_cells(
 
 
 @njit(cache=True, nogil=True)
-def _policy_place(data: NDArray[np.uint8], layout: PieceLayout, piece: int, places: NDArray[np.int64], ply: int) -> np.int64:
+def _policy_place(
+    data: NDArray[np.uint8], layout: PieceLayout, piece: int, places: NDArray[np.int64], ply: int
+) -> np.int64:
     """Where the packed policy of ``ply`` begins in the piece's policies."""
     nearest = ply // layout.snapshot_interval
     at = piece + places[POLICY_BASES] + 4 * nearest
@@ -129,30 +141,55 @@ def _policy_place(data: NDArray[np.uint8], layout: PieceLayout, piece: int, plac
 
 
 @njit(cache=True, nogil=True)
+def _sum_weights(data: NDArray[np.uint8], at: int, count: int, weights: NDArray[np.float32]) -> np.float32:
+    """What ``count`` policy codes from data[at] on add up to; four sums, as one would wait for each addition."""
+    a, b, c, d = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    quads = count & ~3
+    for i in range(at, at + quads, 4):
+        a += weights[data[i]]
+        b += weights[data[i + 1]]
+        c += weights[data[i + 2]]
+        d += weights[data[i + 3]]
+    for i in range(at + quads, at + count):
+        a += weights[data[i]]
+    return (a + b) + (c + d)
+
+
+@njit(cache=True, nogil=True)
 def _decode_policy(
     data: NDArray[np.uint8],
     at: int,
+    count: int,
     layout: PieceLayout,
     weights: NDArray[np.float32],
     view_of: NDArray[np.int16],
     policy: NDArray[np.float32],
 ) -> bool:
-    """The packed policy at data[at] into ``policy`` float32 [A], net frame, sum 1. Every action is written."""
+    """The packed policy of ``count`` codes at data[at] into ``policy`` float32 [A], net frame, sum 1.
+
+    False where the mask has not ``count`` bits or one past the last action.
+    """
     code_at = at + layout.mask_bytes
-    total = np.float32(0.0)
-    for action in range(layout.num_actions):
-        # without branches: half of the bits are set, in no order a processor could foresee
-        present = (data[at + (action >> 3)] >> (action & 7)) & 1
-        weight = weights[data[code_at]] * np.float32(present)
-        policy[view_of[action]] = weight
-        total += weight
-        code_at += present
-    if total <= 0:
-        return False
-    scale = np.float32(1.0) / total
-    for i in range(layout.num_actions):
-        policy[i] *= scale
-    return True
+    end = code_at + count
+    scale = np.float32(1.0) / _sum_weights(data, code_at, count, weights)
+    policy[:] = 0
+    for first in range(0, layout.mask_bytes, 8):
+        word = np.uint64(0)
+        if first + 8 <= layout.mask_bytes:
+            for i in range(8):
+                word |= np.uint64(data[at + first + i]) << np.uint64(8 * i)
+        else:
+            for i in range(layout.mask_bytes - first):
+                word |= np.uint64(data[at + first + i]) << np.uint64(8 * i)
+        while word != 0:
+            lowest = word & (~word + np.uint64(1))
+            action = 8 * first + np.int64(BIT_NUMBER[(lowest * DE_BRUIJN) >> np.uint64(58)])
+            if action >= layout.num_actions or code_at >= end:
+                return False
+            policy[view_of[action]] = weights[data[code_at]] * scale
+            code_at += 1
+            word ^= lowest
+    return code_at == end
 
 
 @njit(cache=True, nogil=True)
@@ -211,13 +248,13 @@ def _read_steps(
             continue
         flags = data[piece + places[FLAGS] + q]
         view, seat = flags >> 4, flags & 15
-        # at its smallest a policy has one code; the guard behind the ring covers the rest of a damaged one
-        if view >= layout.num_views or seat >= layout.num_seats or policy_at + layout.mask_bytes >= end:
+        count = 1 + _unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+        if view >= layout.num_views or seat >= layout.num_seats or policy_at + layout.mask_bytes + count > end:
             return False
         view_of = decoder.action_view[view]
-        if not _decode_policy(data, policy_at, layout, decoder.weights, view_of, out.policy[row, u]):
+        if not _decode_policy(data, policy_at, count, layout, decoder.weights, view_of, out.policy[row, u]):
             return False
-        policy_at += layout.mask_bytes + 1 + _unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+        policy_at += layout.mask_bytes + count
         _decode_values(data, layout, piece, places, q, num_plies, td_steps, seat, out.values[row, u])
         out.mask[row, u] = 1
         if u == 0:

@@ -1,0 +1,159 @@
+"""`hexpipe bench replay`: games into the replay buffer and positions out of it, on one core."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.config import ReplaySettings, load_settings
+from hexpipe.games.game_env import Game
+from hexpipe.games.hex import Hex
+from hexpipe.records import GameRecord, unpack_policies
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.targets import allocate_batch
+from hexpipe.search.evaluator import Evaluation
+from hexpipe.selfplay.self_play import SelfPlay
+
+OPTIONS = {
+    "size": "cells along a side of the Hex board",
+    "memory_gb": "budget of the store, which is filled up; more than a last-level cache",
+    "games": "different games, of real searches; repeated until the store is full",
+    "simulations": "simulations a move in them",
+    "batch": "samples in a batch",
+    "unroll": "steps after each sample's start",
+    "seconds": "seconds of sampling",
+}
+
+
+def run(
+    size: int = 11,
+    memory_gb: float = 0.1,
+    games: int = 300,
+    simulations: int = 100,
+    batch: int = 256,
+    unroll: int = 5,
+    seconds: float = 10.0,
+) -> dict[str, float | int | str]:
+    """Fills a store with real searches' games and samples it; one sample is a start with its unroll.
+
+    Keys: add_positions_per_s; sample_positions_per_s; bytes_per_position, the whole segment (index, counters and slack
+    too) over the positions in the full store; policy_kl, mean Kullback-Leibler divergence in nats of the stored from
+    the searches' visit shares; policy_entries, mean actions with visits; store_mb; positions.
+    """
+    game = Hex(size)
+    records, policy_kl, policy_entries = play_games(game, games, simulations)
+    mean_bytes = np.mean([len(record.policy_bytes) + 6 * record.num_positions for record in records])
+    max_games = int(1.1 * memory_gb * 1e9 / mean_bytes) + 1
+    settings = ReplaySettings.model_validate({"max_memory_gb": memory_gb, "max_games": max_games, "min_games": 1})
+    buffer = ReplayBuffer.create(settings, game, private=True)
+    add_rate = _fill(buffer, records)
+    report = buffer.memory_report()
+    return {
+        "add_positions_per_s": add_rate,
+        "sample_positions_per_s": _sample_rate(buffer, game, batch, unroll, seconds),
+        "bytes_per_position": report["total_bytes"] / report["positions"],
+        "policy_kl": policy_kl,
+        "policy_entries": policy_entries,
+        "store_mb": report["total_bytes"] / 1e6,
+        "positions": report["positions"],
+        "batch": batch,
+        "unroll": unroll,
+    }
+
+
+def play_games(game: Game, count: int, simulations: int) -> tuple[list[GameRecord], float, float]:
+    """``count`` games of self-play over a hash evaluator, every search run to its end; what packing cost their policies
+    (mean Kullback-Leibler divergence, nats), and how many actions had visits (mean)."""
+    settings = load_settings(
+        "standard",
+        {
+            "game.board_size": game.board_size,
+            "search.num_simulations": simulations,
+            "search.early_stop": False,
+            "selfplay.games_per_worker": 64,
+        },
+    )
+    records: list[GameRecord] = []
+    selfplay = _Recorded(game, settings, HashEvaluator(game, 2), settings.seed, records.append)
+    while len(records) < count:
+        selfplay.step()
+    divergence, entries, positions = 0.0, 0, 0
+    for record, true in zip(records, selfplay.true_policies, strict=True):
+        stored = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
+        divergence += float(kl_divergence(true, stored).sum())
+        entries += int((true > 0).sum())
+        positions += len(true)
+    return records, divergence / positions, entries / positions
+
+
+def kl_divergence(true: NDArray[np.floating[Any]], stored: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """KL(true || stored) in nats of each row of two arrays [T, A]; float64 [T]; infinite where a weight was lost."""
+    p = true.astype(np.float64) / true.sum(axis=1, keepdims=True, dtype=np.float64)
+    q = stored.astype(np.float64) / stored.sum(axis=1, keepdims=True, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.where(p > 0, p, 1.0)) - np.log(np.where(p > 0, q, 1.0))
+    result: NDArray[np.float64] = (p * logs).sum(axis=1)
+    return result
+
+
+class HashEvaluator:
+    """Priors and values from a hash of the position, at once (see `hash_kernels`)."""
+
+    def __init__(self, game: Game, groups: int) -> None:
+        self._game = game
+        self._answers: list[Evaluation | None] = [None] * groups
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        """Evaluates ``codes`` [L, C] for ``group``."""
+        priors = np.empty((len(codes), self._game.num_actions), np.float32)
+        values = np.empty((len(codes), self._game.num_seats), np.float32)
+        hash_evaluate(codes, priors, values)
+        self._answers[group] = Evaluation(priors, values, 0)
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer to the group's submit."""
+        answer, self._answers[group] = self._answers[group], None
+        if answer is None:
+            raise ValueError(f"group {group} has submitted nothing")
+        return answer
+
+
+class _Recorded(SelfPlay):
+    """Self-play that also keeps the policies as they were before they were packed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.true_policies: list[NDArray[np.float32]] = []
+        super().__init__(*arguments)
+
+    def _finish(self, group: Any, g: int) -> None:
+        self.true_policies.append(np.stack(group.games[g].policies))
+        super()._finish(group, g)
+
+
+def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
+    """Adds ``records`` again and again until old games have begun to leave; positions a second."""
+    buffer.add_game(records[0])
+    before = buffer.total_positions
+    started = time.perf_counter()
+    while buffer.total_games == buffer.num_games:
+        for record in records:
+            buffer.add_game(record)
+    return (buffer.total_positions - before) / (time.perf_counter() - started)
+
+
+def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seconds: float) -> float:
+    """Samples a second, into two sets of buffers in turn as the prefetcher does."""
+    rng = np.random.default_rng(0)
+    buffers = [allocate_batch(game.shapes, batch, unroll) for _ in range(2)]
+    for out in buffers:  # compiles, and touches the pages
+        buffer.sample_batch(batch, rng, unroll, out)
+    count = 0
+    started = time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        buffer.sample_batch(batch, rng, unroll, buffers[count % 2])
+        count += 1
+    return count * batch / elapsed
