@@ -11,16 +11,20 @@ from pathlib import Path
 
 from hexpipe.config import Settings
 
+GROUPS = 2
+"""Groups of games in a generator, each with a region of slots: one searches while the other waits for the device."""
+
 _SMI_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes of a run: generators, servers (one entry each: its device), the learner's device, cores used."""
+    """Processes of a run: generators, servers (one entry each: its device), the learner's device and threads."""
 
     workers: int
     server_devices: tuple[str, ...]
     learner_device: str
+    learner_threads: int
     cores: int
 
 
@@ -58,11 +62,12 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
         servers = settings.inference.servers or used_gpus
         devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
         # the learner has a device to itself where there is one that no server uses; else it shares the last
-        return Plan(workers, devices, f"cuda:{used_gpus - 1}", cores)
-    # servers do nearly all the work on a CPU; the learner runs on what replay and pacing leave it
-    servers = settings.inference.servers or max(1, cores - workers)
-    regions = 2 * workers
-    return Plan(workers, ("cpu",) * min(servers, regions), "cpu", cores)
+        return Plan(workers, devices, f"cuda:{used_gpus - 1}", 1, cores)
+    # on a CPU the servers do nearly all the work; small machines let the learner share a core with them
+    learner_threads = max(1, min(8, cores // 4))
+    servers = settings.inference.servers or max(1, cores - workers - (learner_threads if cores >= 4 else 0))
+    # a region has one server: more servers than regions would stand idle
+    return Plan(workers, ("cpu",) * min(servers, GROUPS * workers), "cpu", learner_threads, cores)
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -27,6 +27,7 @@ class ChildContext:
     run_dir: Path
     stats: StatsBoard
     session: int = 0
+    run_started: float = 0.0  # monotonic seconds
 
     @property
     def row(self) -> ProcessRow:
@@ -36,6 +37,14 @@ class ChildContext:
     def stopping(self) -> bool:
         """Whether the supervisor has asked this process to stop."""
         return self.row.stop is not Stop.RUN
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the learner's weights come from: a checkpoint to resume, one to start from, or (neither) the seed."""
+
+    resume: Path | None = None
+    init_from: Path | None = None
 
 
 @dataclass(frozen=True)

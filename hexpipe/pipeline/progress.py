@@ -14,8 +14,10 @@ from hexpipe.config import Settings
 from hexpipe.pipeline.devices import gpu_use
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard
 
+_REPLAY_COUNTERS = ("total_games", "total_positions", "session_games", "lag_sum", "plies_sum")
 _WINDOW_SECONDS = 30.0
 _MEMORY_EVERY = 5.0
+_READ_EVERY = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ProgressMeter:
         self._processes: dict[str, psutil.Process] = {}
         self._memory: dict[str, int] = {}
         self._memory_time = 0.0
+        self._next = 0.0
         self._has_gpus = gpus > 0
         self._gpus: list[tuple[int, int, int]] = []
 
@@ -62,6 +65,13 @@ class ProgressMeter:
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self._start
+
+    def read_if_due(self, now: float) -> Figures | None:
+        """The figures if the last ones are a second old, else None."""
+        if now < self._next:
+            return None
+        self._next = now + _READ_EVERY
+        return self.read()
 
     def read(self) -> Figures:
         """The figures now."""
@@ -87,7 +97,7 @@ class ProgressMeter:
         }
         counters |= {name: stats.total("inference", name) for name in ("evals", "batches")}
         replay = stats.row("replay-0")
-        counters |= {name: replay[name] for name in ("total_games", "total_positions", "lag_sum", "plies_sum")}
+        counters |= {name: replay[name] for name in _REPLAY_COUNTERS}
         counters["steps"] = stats.row("learner-0")["steps"]
         return counters
 
@@ -111,7 +121,7 @@ class ProgressMeter:
         delta = {name: value - before[name] for name, value in counters.items()}
         if seconds < 0.5:
             return {}
-        games = delta["total_games"]
+        games = delta["session_games"]
         return {
             "games_per_s": games / seconds,
             "positions_per_s": delta["positions"] / seconds,

@@ -105,6 +105,7 @@ class RunFolder:
             return
         with contextlib.suppress(OSError):
             (self.path / "run.json").unlink(missing_ok=True)
+            self._lock.truncate(0)
         self._lock.close()
 
     def __enter__(self) -> RunFolder:
@@ -190,7 +191,10 @@ class Leftover:
     def remove(self) -> None:
         """Delete it. Raises RunFolderError if that is not allowed."""
         try:
-            if self.path.is_dir() and not self.path.is_symlink():
+            if self.path.name == "lock":
+                # emptied, never unlinked: a run that has just opened it would hold the lock of a file that is gone
+                self.path.write_text("")
+            elif self.path.is_dir() and not self.path.is_symlink():
                 shutil.rmtree(self.path)
             else:
                 self.path.unlink(missing_ok=True)
@@ -226,7 +230,7 @@ def leftovers(path: Path) -> list[Leftover]:
     if (path / "checkpoints").is_dir():
         found += [Leftover(p, "a half-written checkpoint") for p in sorted((path / "checkpoints").glob(".tmp-*"))]
     if (path / "lock").stat().st_size:
-        found.append(Leftover(path / "lock", "a stale lock file"))
+        found.append(Leftover(path / "lock", "the lock of a run that is dead"))
     return found
 
 

@@ -45,14 +45,16 @@ COLUMNS = (
     "replay_bytes",
     "replay_budget",
     "resumed_games",
-    "outcome_sum",  # of seat 0, over the games of this session
-    "plies_sum",
-    "lag_sum",  # policy lag in training steps, over the games of this session
+    "session_games",  # since this start of the run
+    "plies_sum",  # over the session's games
+    "lag_sum",  # policy lag in training steps, over the session's games
     # learner
     "steps",
     "loss",
     "policy_loss",
     "value_loss",
+    "policy_kl",
+    "value_sign_accuracy",
     "gradient_norm",
     "learning_rate",
     "published",

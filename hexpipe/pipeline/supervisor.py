@@ -71,6 +71,7 @@ class Supervisor:
         self.deaths: list[Death] = []
         self._repair = repair
         self._session = session
+        self._started = time.monotonic()
         self._context = multiprocessing.get_context("spawn")
         self._leaving: set[str] = set()
 
@@ -158,7 +159,9 @@ class Supervisor:
         return [name for name in self.processes if self.specs[name].role == role]
 
     def _spawn(self, spec: ChildSpec) -> None:
-        context = ChildContext(spec.name, spec.number, self.settings, self.run_dir, self.stats, self._session)
+        context = ChildContext(
+            spec.name, spec.number, self.settings, self.run_dir, self.stats, self._session, self._started
+        )
         process = self._context.Process(
             target=child_main, args=(context, spec.target, spec.parts), name=spec.name, daemon=True
         )

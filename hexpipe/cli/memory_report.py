@@ -1,0 +1,101 @@
+"""`hexpipe memory-report`: where the memory of a run goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hexpipe.cli.run import overrides_of, settings_options
+from hexpipe.errors import RunFolderError
+
+
+@click.command()
+@click.argument("run_dir", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
+@click.option("--estimate", is_flag=True, help="Say what the given settings would take; allocates nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@settings_options
+def command(
+    run_dir: Path | None,
+    estimate: bool,
+    as_json: bool,
+    preset: str | None,
+    assignments: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Show the memory of a live run: its shared segments field by field, its budget, each process's own memory.
+
+    RUN is a run folder, or a folder of such; default: runs, where the newest live run is taken. With no live run, or with
+    --estimate or any setting, it is an estimate for these settings. Looking does a run no harm.
+    """
+    from hexpipe.config import load_settings
+    from hexpipe.pipeline.memory_report import estimated_report, find_live_run, live_report
+
+    overrides = overrides_of(options, assignments)
+    wants_estimate = estimate or preset is not None or bool(overrides)
+    if wants_estimate and run_dir is not None:
+        raise click.UsageError("name a run or give settings, not both")
+    live = None if wants_estimate else find_live_run(run_dir or Path("runs"))
+    if live is None and run_dir is not None:
+        raise RunFolderError(f"no run is at work in {run_dir}; without a folder you get an estimate")
+    report = live_report(live) if live is not None else estimated_report(load_settings(preset or "quick", overrides))
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    if live is None and not wants_estimate:
+        click.echo("No run is at work in runs: this is an estimate for the preset quick.")
+    _show(report)
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    shared = Table("segment", "field", "size", title="shared memory", title_justify="left")
+    shared.columns[2].justify = "right"
+    for segment in report["segments"]:
+        shared.add_row(segment["name"], "", human(segment["bytes"]))
+        for field, size in segment.get("fields", {}).items():
+            shared.add_row("", field, human(size))
+    shared.add_row("all", "", human(report["shared_bytes"]))
+    console.print(shared)
+    processes = Table("process", "own", "shared", title="processes", title_justify="left")
+    for process in report["processes"]:
+        name = process.get("name") or f"{process['count']} x {process['role']}"
+        own = process["own_bytes"] * process.get("count", 1)
+        processes.add_row(name, human(own), human(process["shared_bytes"]) if "shared_bytes" in process else "")
+    processes.columns[1].justify = processes.columns[2].justify = "right"
+    processes.add_row("all", human(report["own_bytes"]), "")
+    console.print(processes)
+    for line in _sentences(report):
+        console.print(line, markup=False, highlight=False)
+
+
+def _sentences(report: dict[str, Any]) -> list[str]:
+    if report.get("estimate"):
+        return [
+            f"replay: budget {human(report['budget_bytes'])}; at least {report['games_at_least']:,} games of "
+            f"{human(report['largest_game_bytes'])} at most",
+            f"in all about {human(report['shared_bytes'] + report['own_bytes'])} of "
+            f"{human(report['available_bytes'])} that are free here",
+        ]
+    replay = report["replay"]
+    return [
+        f"run: {report['run']} (process {report['pid']})",
+        f"replay: {replay['games']:,} games and {replay['positions']:,} positions now, {replay['total_games']:,} and "
+        f"{replay['total_positions']:,} in all; {replay['bytes_per_position']:.0f} bytes a position",
+        f"replay: {human(replay['total_bytes'])} of a budget of {human(replay['budget_bytes'])}, ring "
+        f"{human(replay['used_bytes'])} of {human(replay['capacity_bytes'])} used",
+        "in the ring: " + ", ".join(f"{name} {human(size)}" for name, size in replay["sections"].items()),
+    ]
+
+
+def human(size: float) -> str:
+    """Bytes in a unit that suits them."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:,.{1 if size < 100 * scale else 0}f} {unit}"
+    return f"{size:.0f} B"

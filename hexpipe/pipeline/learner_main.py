@@ -1,0 +1,181 @@
+"""The body of the learner process: training paced by play, publishing of weights, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
+from hexpipe.inference.weights import WeightsBoard
+from hexpipe.learner.learner import Learner
+from hexpipe.learner.pacing import Pacer
+from hexpipe.learner.prefetch import Prefetcher
+from hexpipe.learner.train_step import METRICS, StepLosses
+from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.pipeline.messages import ChildContext, Start
+from hexpipe.pipeline.solver_check import SolverCheck
+from hexpipe.pipeline.stats import Waiting
+from hexpipe.replay.data_augment import apply_board_augment
+from hexpipe.replay.replay_buffer import ReplayBuffer
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.02
+_EXPORT_SECONDS = 1.0
+
+
+class LearnerLoop:
+    """One run of the learner process."""
+
+    def __init__(
+        self, context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start
+    ) -> None:
+        self.context, self.buffer, self.weights = context, buffer, weights
+        self.settings, self.row = context.settings, context.row
+        self.game: Game = make_game(self.settings.game)
+        self.learner = Learner(self.settings, self.game.shapes, device)
+        self.pacer = Pacer.from_settings(self.settings)
+        self._pacer_state: Mapping[str, Any] | None = None
+        if start.resume is not None:
+            checkpoint = load_checkpoint(start.resume)
+            self.learner.restore(checkpoint)
+            self._pacer_state = checkpoint.meta.get("pacing")
+        elif start.init_from is not None:
+            self.learner.init_from(load_checkpoint(start.init_from))
+        self._saved_step = self.learner.steps if start.resume is not None else -1
+        self._losses = torch.zeros(len(METRICS), device=self.learner.device)
+        self._losses_steps = 0
+        self._next_export = 0.0
+        self._next_checkpoint = time.monotonic() + self.settings.learner.checkpoint_minutes * 60
+        self._last_publish = 0.0
+        self._solver: SolverCheck | None = None
+
+    def run(self) -> None:
+        """Train until asked to stop, then write a checkpoint."""
+        self.row["steps"] = self.learner.steps
+        self.publish()
+        self.row.set_ready()
+        if self._await_replay():
+            with self._prefetcher() as prefetcher:
+                while not self.context.stopping():
+                    self._turn(prefetcher)
+        self.save()
+
+    def _await_replay(self) -> bool:
+        """Wait until the replay process has read the archive, whose totals the pacing counts from; False to stop."""
+        while not self.context.stats.row("replay-0")["ready"]:
+            if self.context.stopping():
+                return False
+            self.row.beat(Waiting.REFILL)
+            time.sleep(_POLL_SECONDS)
+        if self._pacer_state is not None:
+            self.pacer.restore(self._pacer_state, self.buffer.total_positions)
+        return True
+
+    def _turn(self, prefetcher: Prefetcher) -> None:
+        limit = self.settings.limits.steps
+        games = self.buffer.num_games
+        allowed = self.pacer.steps_allowed(games, self.buffer.total_positions, self.learner.steps)
+        if not allowed or (limit and self.learner.steps >= limit):
+            first = games < self.settings.replay.min_games
+            self.row.beat(Waiting.MIN_GAMES if first else Waiting.POSITIONS)
+            time.sleep(_POLL_SECONDS)
+        else:
+            self.row.beat(Waiting.BATCH)
+            batch = prefetcher.next()
+            self.row.beat()
+            self._note(self.learner.step(batch, self._progress()))
+            self.row["wait_seconds"] = prefetcher.wait_seconds
+        now = time.monotonic()
+        if now >= self._next_export:
+            self._next_export = now + _EXPORT_SECONDS
+            self._export()
+        if now - self._last_publish >= self.settings.learner.publish_seconds:
+            self.publish()
+        if now >= self._next_checkpoint:
+            self._next_checkpoint = now + self.settings.learner.checkpoint_minutes * 60
+            self.save()
+
+    def _prefetcher(self) -> Prefetcher:
+        batch_size, augment = self.settings.learner.batch_size, self.settings.learner.augment
+
+        def sample(rng: np.random.Generator) -> Mapping[str, Any]:
+            batch = self.buffer.sample_batch(batch_size, rng)
+            if augment:
+                apply_board_augment(batch, self.game, rng)
+            return batch
+
+        return Prefetcher(
+            sample,
+            self.settings.learner.prefetch_threads,
+            self.learner.device,
+            self.settings.seed,
+            first_index=self.learner.steps,
+            timeout_seconds=self.settings.limits.stall_seconds,
+        )
+
+    def _progress(self) -> float:
+        """The share of the run that is over, by the limit that is nearest; 0 without limits."""
+        limits = self.settings.limits
+        shares = [0.0]
+        if limits.minutes:
+            shares.append((time.monotonic() - self.context.run_started) / (limits.minutes * 60))
+        if limits.steps:
+            shares.append(self.learner.steps / limits.steps)
+        if limits.games:
+            shares.append(self.buffer.total_games / limits.games)
+        return min(1.0, max(shares))
+
+    def _note(self, losses: StepLosses) -> None:
+        # summed on the device: reading every step's losses would hold the device up
+        self._losses += losses.tensor
+        self._losses_steps += 1
+        self.row["steps"] = self.learner.steps
+
+    def _export(self) -> None:
+        if not self._losses_steps:
+            return
+        means = dict(zip(METRICS, (self._losses / self._losses_steps).tolist(), strict=True))
+        self._losses.zero_()
+        self._losses_steps = 0
+        for name in ("loss", "policy_loss", "policy_kl", "value_loss", "value_sign_accuracy", "gradient_norm"):
+            self.row[name] = means[name]
+        self.row["learning_rate"] = self.learner.optimizer.param_groups[0]["lr"]
+
+    def publish(self) -> None:
+        """Send the averaged weights to play if there was a step since the last time; versions are steps + 1."""
+        version = self.learner.steps + 1
+        if version <= self.weights.latest_version:
+            return
+        self.weights.publish(version, self.learner.ema_weights())
+        self._last_publish = time.monotonic()
+        self.row["published"] = version
+        if self._solver is not None and self.learner.steps:
+            score = self._solver.score(self.learner.net, self.learner.device)
+            if score is not None:
+                self.row["solver_score"], self.row["solver_policy"] = score
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this step's is there already."""
+        if self._saved_step == self.learner.steps:
+            return
+        self.row.beat(Waiting.CHECKPOINT)
+        extra: dict[str, Any] = {}
+        if self.context.stats.row("replay-0")["ready"]:
+            extra["pacing"] = self.pacer.state(self.buffer.total_positions)
+        path = self.learner.save(self.context.run_dir, extra)
+        self._saved_step = self.learner.steps
+        self.row["checkpoint_step"] = self.learner.steps
+        self.row.beat()
+        log.info("wrote %s", path)
+
+
+def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
+    """The whole life of the learner process."""
+    LearnerLoop(context, buffer, weights, device, start).run()

@@ -1,0 +1,101 @@
+"""All shared memory of a run, made before any process is started, and the same sizes told without making anything."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hexpipe.config import Settings
+from hexpipe.errors import SettingsError, SharedMemoryError
+from hexpipe.games.game_env import Game
+from hexpipe.inference.slots import InferenceSlots
+from hexpipe.inference.weights import WeightsBoard
+from hexpipe.pipeline.devices import GROUPS, Plan
+from hexpipe.pipeline.net_template import net_template, num_parameters
+from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
+from hexpipe.pipeline.stats import COLUMNS, StatsBoard
+from hexpipe.replay.layout import segment_fields
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.shm import SharedSegment
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The shared parts of a run."""
+
+    stats: StatsBoard
+    slots: InferenceSlots
+    outboxes: Outboxes
+    weights: WeightsBoard
+    buffer: ReplayBuffer
+
+    def all(self) -> list[SharedSegment]:
+        """The segments under the parts."""
+        parts = (self.stats, self.slots, self.outboxes, self.weights, self.buffer)
+        return [part.segment for part in parts]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Name, descriptor and layout of every segment, for RUN/run.json."""
+        return [{"name": s.name, "fd": s.fd, "bytes": s.nbytes, "layout": s.describe()} for s in self.all()]
+
+
+def process_names(plan: Plan) -> list[str]:
+    """Names of all child processes."""
+    servers = [f"inference-{number}" for number in range(len(plan.server_devices))]
+    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, "replay-0", "learner-0"]
+
+
+def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
+    """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
+    made: list[SharedSegment] = []
+    try:
+        stats = StatsBoard.create(process_names(plan))
+        made.append(stats.segment)
+        slots = InferenceSlots.create(
+            game.shapes,
+            workers=plan.workers,
+            groups=GROUPS,
+            max_leaves=max_leaves(settings),
+            servers=len(plan.server_devices),
+        )
+        made.append(slots.segment)
+        outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings, game))
+        made.append(outboxes.segment)
+        weights = WeightsBoard.create(net_template(settings.net, game.num_seats))
+        made.append(weights.segment)
+        lock: Any = multiprocessing.get_context("spawn").Lock()
+        buffer = ReplayBuffer.create(settings.replay, game, lock=lock)
+    except SharedMemoryError as error:
+        for segment in made:
+            segment.close()
+        raise SettingsError(str(error)) from error
+    return Segments(stats, slots, outboxes, weights, buffer)
+
+
+def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
+    """Bytes of each segment that `make_segments` would make; allocates nothing."""
+    shapes = game.shapes
+    rows = plan.workers * GROUPS * max_leaves(settings)
+    slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+    queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings, game)
+    replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in segment_fields(settings.replay, game))
+    return {
+        "stats": len(process_names(plan)) * (8 * len(COLUMNS) + 96),
+        "inference-slots": rows * slot_bytes,
+        "outboxes": queue,
+        "weights": 2 * 4 * num_parameters(net_template(settings.net, game.num_seats)),
+        "replay": replay,
+    }
+
+
+def max_leaves(settings: Settings) -> int:
+    """Most leaves of one group's request."""
+    per_group = max(1, settings.selfplay.games_per_worker // GROUPS)
+    return per_group * settings.search.leaves_per_game
+
+
+def _record_bytes(settings: Settings, game: Game) -> int:
+    return largest_record_bytes(game.shapes, min(game.max_plies, settings.selfplay.max_game_plies))
