@@ -17,7 +17,6 @@ import hexpipe
 from hexpipe.config import ReplaySettings, Settings, Shapes, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
-from hexpipe.games.hex_solver import HexSolver
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.records import GameRecord
@@ -27,6 +26,13 @@ from hexpipe.search.evaluator import Evaluation
 from hexpipe.selfplay.self_play import SelfPlay
 
 _SIZE = 4
+_TINY = {
+    "game.board_size": _SIZE,
+    "game.swap": True,
+    "search.num_simulations": 8,
+    "selfplay.games_per_worker": 4,
+    "selfplay.opening_random_plies": 2,
+}
 
 
 def kernel_modules() -> list[types.ModuleType]:
@@ -39,20 +45,16 @@ def kernel_modules() -> list[types.ModuleType]:
 def compile_all() -> None:
     """Run every kernel with the types that the pipeline gives it."""
     game = Hex(_SIZE, swap=True)
-    records = play_games(game, load_settings("quick", {**_TINY, "search.root": "puct"}))
-    play_games(game, load_settings("quick", {**_TINY, "search.root": "gumbel"}))
-    _replay(game, records)
+    _replay(game, compile_selfplay())
     _rules(game)
     _benchmarks()
 
 
-_TINY = {
-    "game.board_size": _SIZE,
-    "game.swap": True,
-    "search.num_simulations": 8,
-    "selfplay.games_per_worker": 4,
-    "selfplay.opening_random_plies": 2,
-}
+def compile_selfplay() -> list[GameRecord]:
+    """Run the kernels of a generator alone, with both kinds of root; returns the games it played."""
+    game = Hex(_SIZE, swap=True)
+    records = [play_games(game, load_settings("quick", {**_TINY, "search.root": root})) for root in ("puct", "gumbel")]
+    return sum(records, [])
 
 
 class FlatEvaluator:
@@ -94,6 +96,8 @@ def _replay(game: Game, records: list[GameRecord]) -> None:
 
 
 def _rules(game: Game) -> None:
+    from hexpipe.games.hex_solver import HexSolver
+
     states = game.play([0, 1])
     game.terminal_values(states, np.zeros(1, np.int32), np.zeros((1, game.num_seats), np.float32))
     solver = HexSolver(3)

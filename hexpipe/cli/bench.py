@@ -72,12 +72,15 @@ def _option(parameter: inspect.Parameter, hint: Any, text: str) -> click.Option:
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(inner for inner in get_args(hint) if inner is not type(None))
     flag = "--" + parameter.name.replace("_", "-")
-    required = parameter.default is inspect.Parameter.empty
-    default = None if required else parameter.default
+    given: Result = {"help": text, "show_default": True}
+    if parameter.default is inspect.Parameter.empty:
+        given["required"] = True
+    else:
+        given["default"] = parameter.default
     if hint is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], default=default, help=text, show_default=True)
+        return click.Option([f"{flag}/--no-{flag[2:]}"], **given)
     kind: Any = click.Choice([str(choice) for choice in get_args(hint)]) if get_origin(hint) is Literal else hint
-    return click.Option([flag], type=kind, default=default, required=required, help=text, show_default=True)
+    return click.Option([flag], type=kind, **given)
 
 
 def _report(name: str, options: Result, figures: Result, machine: Result, as_json: bool) -> None:

@@ -1,0 +1,86 @@
+"""`hexpipe bench startup`: from the command to the first finished game of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hexpipe.errors import HexpipeError, SharedMemoryError
+from hexpipe.pipeline.run_folder import live_run
+from hexpipe.pipeline.stats import INDEX
+from hexpipe.shm import read_only_view
+
+OPTIONS = {
+    "preset": "the preset to run",
+    "repeats": "runs, one after the other; seconds is their median",
+    "timeout": "seconds after which a run without a finished game is given up",
+}
+_END_SECONDS = 60.0
+
+
+def run(*, preset: str = "quick", repeats: int = 3, timeout: float = 120.0) -> dict[str, float | int | str]:
+    """Real runs in temporary folders, each stopped once a generator has finished a game.
+
+    Kernels that are not compiled yet count: `bin/bench` compiles them first. Keys: seconds (median), seconds_fastest,
+    seconds_slowest. HexpipeError if a run ends or the time is over before a game is.
+    """
+    seconds = [_first_game(preset, timeout) for _ in range(repeats)]
+    return {
+        "seconds": statistics.median(seconds),
+        "seconds_fastest": min(seconds),
+        "seconds_slowest": max(seconds),
+    }
+
+
+def _first_game(preset: str, timeout: float) -> float:
+    """Seconds from starting `hexpipe run` until the first of its generators had finished a game."""
+    with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
+        run_dir, output = Path(folder) / "run", Path(folder) / "output"
+        command = [sys.executable, "-P", "-m", "hexpipe.cli.main", "run", "--preset", preset, "--run-dir", str(run_dir)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with output.open("wb") as sink:
+            began = time.monotonic()
+            process = subprocess.Popen(
+                command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+            )
+        try:
+            while not (finished := _finished_at(run_dir)):
+                if process.poll() is not None:
+                    raise HexpipeError(f"the run ended before its first game:\n{output.read_text(errors='replace')}")
+                if time.monotonic() - began > timeout:
+                    raise HexpipeError(f"no game was finished within {timeout:.0f} s; raise --timeout")
+                time.sleep(0.02)
+        finally:
+            _end(process)
+    return finished - began
+
+
+def _finished_at(run_dir: Path) -> float:
+    """When the first generator finished its first game (monotonic seconds, which all processes share); 0 before."""
+    document = live_run(run_dir)
+    if document is None:
+        return 0.0
+    stats = next(segment for segment in document["segments"] if segment["name"] == "stats")
+    try:
+        values = read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])["values"]
+    except SharedMemoryError:
+        return 0.0  # the run is ending; the caller sees why
+    times = values[:, INDEX["first_game"]]
+    return float(min(times[times > 0], default=0.0))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask for an orderly end, as Ctrl-C does, and insist after a minute."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
