@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hexpipe
-from hexpipe.config import ReplaySettings, Settings, Shapes, load_settings
+from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.inference.client import CachedEvaluator
@@ -53,8 +53,10 @@ def compile_all() -> None:
 def compile_selfplay() -> list[GameRecord]:
     """Run the kernels of a generator alone, with both kinds of root; returns the games it played."""
     game = Hex(_SIZE, swap=True)
-    records = [play_games(game, load_settings("quick", {**_TINY, "search.root": root})) for root in ("puct", "gumbel")]
-    return sum(records, [])
+    records = []
+    for root in ("puct", "gumbel"):
+        records += play_games(game, load_settings("quick", {**_TINY, "search.root": root}))
+    return records
 
 
 class FlatEvaluator:
@@ -86,8 +88,9 @@ def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecor
 
 
 def _replay(game: Game, records: list[GameRecord]) -> None:
+    small = {"replay.max_games": 16, "replay.min_games": 1, "replay.max_memory_gb": 0.1}
     for td_steps in (0, 2):
-        settings = ReplaySettings(max_games=16, min_games=1, max_memory_gb=0.1, td_steps=td_steps)
+        settings = load_settings("quick", {**small, "replay.td_steps": td_steps}).replay
         buffer = ReplayBuffer.create(settings, game, private=True)
         for record in records:
             buffer.add_game(record)
