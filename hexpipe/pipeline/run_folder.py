@@ -105,8 +105,15 @@ class RunFolder:
             return
         with contextlib.suppress(OSError):
             (self.path / "run.json").unlink(missing_ok=True)
-            self._lock.truncate(0)
+            self._lock.truncate(0)  # the file itself stays: see Leftover.remove
         self._lock.close()
+
+    def discard_if_empty(self) -> None:
+        """Remove the folder if it holds nothing but the lock: a run that could not begin leaves nothing behind."""
+        if [entry.name for entry in self.path.iterdir()] == ["lock"]:
+            with contextlib.suppress(OSError):
+                (self.path / "lock").unlink()
+                self.path.rmdir()
 
     def __enter__(self) -> RunFolder:
         return self

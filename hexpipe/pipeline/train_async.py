@@ -21,12 +21,13 @@ from hexpipe.pipeline.devices import Plan, available_cores, plan_processes, thre
 from hexpipe.pipeline.messages import Death, Start
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stats import Stop
 from hexpipe.pipeline.supervisor import ChildSpec, StallWatch, Supervisor
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
+from hexpipe.replay.archive import ReplayArchive
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,11 @@ def run(request: RunRequest, view: View | None = None) -> int:
     """
     # signals first: a Ctrl-C while the processes start is an orderly end too
     with Interrupts() as interrupts, RunFolder.open(request.run_dir, request.resume) as folder:
-        run_ = _prepare(request, folder, view or make_view(title=f"hexpipe {request.run_dir}"))
+        try:
+            run_ = _prepare(request, folder, view)
+        except HexpipeError:
+            folder.discard_if_empty()
+            raise
         try:
             run_.supervise(interrupts)
         finally:
@@ -86,7 +91,8 @@ def run(request: RunRequest, view: View | None = None) -> int:
     return 0
 
 
-def _prepare(request: RunRequest, folder: RunFolder, view: View) -> _Run:
+def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
+    """Check everything that can be checked, make the segments, and say what will be done."""
     settings = request.settings
     checkpoint, changes = None, {}
     if request.resume:
@@ -94,9 +100,12 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View) -> _Run:
         changes = check_resume(read_settings(folder.path), settings, checkpoint is not None)
     _check_checkpoints(settings, checkpoint, request.init_from)
     game = make_game(settings.game)
+    if request.resume:
+        ReplayArchive(folder.path / ARCHIVE_NAME, game).close()
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
     segments = make_segments(settings, game, plan)
+    view = view or make_view(title=f"hexpipe {request.run_dir}")
     setup_logging(folder.path)
     folder.write_settings(settings)
     session = _next_session(folder)

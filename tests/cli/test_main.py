@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hexpipe.cli.main import run
+from hexpipe.config import load_settings
+from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
+from hexpipe.pipeline.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+def fails_with(capsys: pytest.CaptureFixture[str], arguments: list[str], *words: str) -> None:
+    assert run(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--preset", "huge"], ["no preset 'huge'", "quick"]),
+        (["--size", "2"], ["game.board_size", "3"]),
+        (["--size", "99"], ["game.board_size", "27"]),
+        (["--workers", "0"], ["selfplay.workers", "1"]),
+        (["--workers", "many"], ["--workers"]),
+        (["--set", "search.depth=3"], ["no setting 'search.depth'"]),
+        (["--set", "search.c_puct_init"], ["SECTION.KEY=VALUE"]),
+        (["--max-memory-gb", "0.1", "--set", "replay.min_games=200000", "--size", "19"], ["max_memory_gb"]),
+        (["--max-memory-gb", "500"], ["MB", "lower replay.max_memory_gb"]),
+        (["--resume", "/nowhere"], ["no run in /nowhere"]),
+        (["--resume", "/nowhere", "--preset", "quick"], ["--preset"]),
+        (["--init-from", "/nowhere"], ["no checkpoint in /nowhere"]),
+        (["--colour", "red"], ["--colour"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    where = [] if "--resume" in arguments else ["--run-dir", str(tmp_path / "run")]
+    extra = ["--set", "replay.max_games=2000000", "--size", "27"] if "500" in arguments else []
+    fails_with(capsys, ["run", *arguments, *where, *extra], *words)
+    assert not (tmp_path / "run").exists(), "a run that could not begin leaves nothing"
+
+
+def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    fails_with(capsys, ["run", "--run-dir", str(tmp_path / "file" / "run")], "cannot be written")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    fails_with(capsys, ["run", "--run-dir", str(tmp_path / "run")], "cannot be written")
+
+
+def make_run(path: Path, *, damaged: bool = False) -> None:
+    import numpy as np
+
+    from hexpipe.config import Shapes
+
+    settings = load_settings("quick", {"game.board_size": 3})
+    with RunFolder.open(path, resume=False) as folder:
+        folder.write_settings(settings)
+    meta = checkpoint_meta(settings, Shapes(3, 9, 2, 9), 7)
+    checkpoint = save_checkpoint(path, {"model": {"x": np.zeros(3, np.float32)}}, meta)
+    if damaged:
+        (checkpoint / "model.safetensors").write_bytes(b"rubbish")
+
+
+def test_what_cannot_be_resumed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    make_run(tmp_path / "run")
+    resume = ["run", "--resume", str(tmp_path / "run")]
+    fails_with(capsys, ["run", "--run-dir", str(tmp_path / "run")], "already holds a run", "--resume")
+    fails_with(capsys, [*resume, "--size", "5"], "game.board_size is 3", "start a new run")
+    fails_with(capsys, [*resume, "--set", "game.swap=true"], "game.swap is False")
+    fails_with(capsys, [*resume, "--set", "net.blocks=9"], "net.blocks is 4", "start a new run")
+
+
+def test_a_damaged_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    make_run(tmp_path / "run", damaged=True)
+    fails_with(capsys, ["run", "--resume", str(tmp_path / "run")], "model.safetensors", "damaged")
+    new = ["run", "--run-dir", str(tmp_path / "new"), "--size", "3"]
+    fails_with(capsys, [*new, "--init-from", str(tmp_path / "run")], "damaged")
+
+
+def test_a_damaged_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", resume=False) as folder:
+        folder.write_settings(load_settings("quick", {"game.board_size": 3}))
+    (tmp_path / "run" / "archive.sqlite").write_bytes(b"rubbish" * 1000)
+    fails_with(capsys, ["run", "--resume", str(tmp_path / "run")], "archive.sqlite", "damaged")
+
+
+def test_help_names_every_command_and_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("run", "memory-report", "clean"))
+    assert run(["run", "--help"]) == 0
+    assert "learner.replay_ratio = 4.0" in capsys.readouterr().out
+
+
+def test_importing_the_command_is_light() -> None:
+    code = (
+        "import sys, hexpipe.cli.main; "
+        "heavy = {'torch', 'numba', 'numpy', 'pydantic', 'rich'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["memory-report", "--preset", "large", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    replay = next(segment for segment in report["segments"] if segment["name"] == "replay")
+    assert replay["bytes"] <= report["budget_bytes"] == 16_000_000_000
+    assert run(["memory-report", "--size", "5"]) == 0
+    assert "of" in capsys.readouterr().out
+
+
+def test_memory_report_of_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fails_with(capsys, ["memory-report", str(tmp_path)], "no run is at work")
+    fails_with(capsys, ["memory-report", str(tmp_path), "--size", "5"], "not both")
+
+
+def test_clean_removes_what_dead_runs_left_and_keeps_the_rest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "runs" / "dead"
+    make_run(run_dir)
+    half = run_dir / "checkpoints" / ".tmp-step-00000009"
+    half.mkdir()
+    (run_dir / "run.json").write_text(json.dumps({"pid": 1, "create_time": 0.0}))
+    (run_dir / "lock").write_text("12345")
+    kept = {path: path.read_bytes() for path in run_dir.rglob("step-*/*") if path.is_file()}
+    assert run(["clean", str(tmp_path / "runs"), "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("would remove") >= 3
+    assert half.exists()
+    with RunFolder.open(run_dir, resume=True):
+        assert run(["clean", str(tmp_path / "runs")]) == 0
+        assert "is at work: left alone" in capsys.readouterr().out
+        assert half.exists()
+    (run_dir / "run.json").write_text(json.dumps({"pid": 1, "create_time": 0.0}))
+    assert run(["clean", str(tmp_path / "runs")]) == 0
+    assert not half.exists()
+    assert not (run_dir / "run.json").exists()
+    assert kept == {path: path.read_bytes() for path in run_dir.rglob("step-*/*") if path.is_file()}

@@ -1,0 +1,151 @@
+"""Whole runs through the real command, on a 3x3 board."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from tests.pipeline.runs import all_gone, tiny_run
+
+from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from hexpipe.pipeline.memory_report import live_report
+from hexpipe.pipeline.run_folder import live_run, read_settings
+
+
+def archived_games(run_dir: Path) -> int:
+    with sqlite3.connect(run_dir / "archive.sqlite") as db:
+        games = int(db.execute("SELECT count(*) FROM games").fetchone()[0])
+        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    db.close()
+    return games
+
+
+def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -> None:
+    """The short form of all below: one start-up is most of the time."""
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: run.games() > 20)
+        pids = run.pids()
+        generator = pids["generator-0"]
+        assert "torch" not in Path(f"/proc/{generator}/maps").read_text()
+        own = {p["name"]: p["own_bytes"] for p in live_report(run_dir)["processes"]}
+        assert own["generator-0"] <= 100_000_000
+        os.kill(generator, signal.SIGKILL)
+        run.until(lambda: "generator-0 was replaced" in run.log() and run.pids().get("generator-0") != generator)
+        before = run.games()
+        run.until(lambda: run.games() > before + 20)
+        run.interrupt()
+        code, output = run.wait()
+        assert code == 0, output
+        assert "generator-0 died and was replaced: it was killed by signal SIGKILL" in output
+        assert all_gone(list(pids.values()))
+    games = archived_games(run_dir)
+    newest = latest_checkpoint(run_dir)
+    assert newest is not None
+    step = load_checkpoint(newest).step
+    assert f"{games:,} games" in output
+    assert live_run(run_dir) is None
+    assert not (run_dir / "errors").exists()
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["games"] == games
+    assert lines[-1]["steps"] == step
+    assert any((run_dir / "tensorboard").iterdir())
+
+    target = games + 30
+    with tiny_run(run_dir, "--resume", str(run_dir), "--games", str(target), "--set=search.c_puct_init=1.5") as run:
+        code, output = run.wait()
+    assert code == 0, output
+    assert f"goes on from {newest.name}" in output
+    assert "changed: search.c_puct_init is 1.5, was 1.25" in output
+    assert archived_games(run_dir) >= target
+    resumed = latest_checkpoint(run_dir)
+    assert resumed is not None
+    assert load_checkpoint(resumed).step >= step
+    assert read_settings(run_dir).search.c_puct_init == 1.5
+
+
+@pytest.mark.parametrize("victim", ["learner-0", "inference-0", "replay-0"])
+@pytest.mark.slow
+def test_any_other_death_ends_the_run_with_its_name(tmp_path: Path, victim: str) -> None:
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: run.games() > 20)
+        pids = run.pids()
+        os.kill(pids[victim], signal.SIGKILL)
+        code, output = run.wait()
+    assert code == 1
+    assert f"hexpipe: {victim} died and ended the run" in output
+    assert "SIGKILL" in output
+    assert all_gone(list(pids.values()))
+    assert archived_games(run_dir) > 20
+    assert (latest_checkpoint(run_dir) is not None) == (victim != "learner-0"), "saved where the learner lives"
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_killed_supervisor_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    before = set(os.listdir("/dev/shm"))
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: run.games() > 20)
+        pids = run.pids()
+        run.process.kill()
+        run.process.wait()
+        assert all_gone(list(pids.values()), timeout=5.0)
+    deadline = time.monotonic() + 5.0
+    while set(os.listdir("/dev/shm")) - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not set(os.listdir("/dev/shm")) - before
+    games = archived_games(run_dir)
+    assert live_run(run_dir) is None
+    with tiny_run(run_dir, "--resume", str(run_dir), "--games", str(games + 10)) as run:
+        code, output = run.wait()
+    assert code == 0, output
+    assert archived_games(run_dir) >= games + 10
+
+
+@pytest.mark.slow
+def test_many_memory_reports_do_a_run_no_harm(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: run.games() > 5)
+        counts = []
+        for _ in range(200):
+            report = live_report(run_dir)
+            assert report["replay"]["total_bytes"] <= report["replay"]["budget_bytes"]
+            counts.append(report["replay"]["total_games"])
+        assert counts == sorted(counts)
+        before = run.games()
+        run.until(lambda: run.games() > before + 20)
+        run.interrupt()
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+
+
+@pytest.mark.slow
+def test_interrupts_while_starting_end_the_run_in_order(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: bool(run.pids()))
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+
+
+@pytest.mark.slow
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: bool(run.pids()))
+        for arguments in ((f"--run-dir={run_dir}",), ("--resume", str(run_dir))):
+            with tiny_run(run_dir, *arguments) as second:
+                code, output = second.wait()
+            assert code == 2
+            assert "is at work in" in output
+            assert len(output.splitlines()) == 1
+        assert run.pids(), "the first run goes on"
