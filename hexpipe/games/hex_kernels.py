@@ -7,7 +7,7 @@ Union-find: ``parents[row]`` has one node a cell and then the edges top, bottom,
 always its largest node, so an edge is the root of its set unless the opposite edge is in it; hence "top joined to
 bottom" is the one comparison ``parents[top] == bottom``. Finds halve their paths.
 
-`States` is unpacked where a kernel needs its view: numba takes every attribute called ``view`` for the method of arrays.
+`States` is unpacked where a kernel needs views: numba takes every attribute called ``view`` for the method of arrays.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def _find(parents: Int16Array, row: int, node: int) -> int:
         if parent == node:
             return node
         parents[row, node] = parents[row, parent]  # path halving
-        node = np.intp(parents[row, node])
+        node = parents[row, node]
 
 
 @njit(cache=True, nogil=True)
 def _join(parents: Int16Array, row: int, root: int, node: int) -> int:
     """Join the set of ``node`` to the one whose root is ``root``; the root of both."""
-    other = _find(parents, row, node)
+    other: int = _find(parents, row, node)
     if other > root:
         parents[row, root] = other
         return other

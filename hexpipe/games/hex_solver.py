@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from hexpipe.config import MIN_HEX_SIZE
-from hexpipe.errors import NotationError, SettingsError
+from hexpipe.errors import NotationError, SettingsError, UsageError
 from hexpipe.games import hex_solver_kernels as kernels
-from hexpipe.games.game_env import Int8Array
+from hexpipe.games import player_utils
+from hexpipe.games.format_conversion import action_name
+from hexpipe.games.game_env import ONGOING, Int8Array
+from hexpipe.games.hex import Hex
 
 MAX_SOLVER_SIZE = 5
-_TABLE_ENTRIES = 1 << 20  # 16 MiB; all first moves of 5x5 fill a small part of it
+_DRAWS_WITHOUT_NEWS = 10_000
+_TABLE_ENTRIES = 1 << 20  # 16 MiB; all first moves of 5x5 fill a fifth of it
 
 
 class HexSolver:
@@ -27,18 +34,20 @@ class HexSolver:
             )
         area = board_size**2
         self.board_size = board_size
-        self._keys = np.zeros(_TABLE_ENTRIES, np.int64)
-        self._results = np.zeros(_TABLE_ENTRIES, np.int64)
-        self._scratch = np.zeros((area + 1, 3, area), np.int64)
+        top, left = (1 << board_size) - 1, sum(1 << (row * board_size) for row in range(board_size))
+        self._edges = (top, top << (area - board_size), left, left << (board_size - 1))
+        keys, results = np.zeros(_TABLE_ENTRIES, np.int64), np.zeros(_TABLE_ENTRIES, np.int64)
+        frames, scratch = np.zeros((area + 1, 7), np.int64), np.zeros((area + 1, 3, area), np.int64)
+        self._tables = (board_size, self._edges, keys, results, frames, scratch)
         self._weights = np.left_shift(1, np.arange(area, dtype=np.int64))
 
     def value(self, cells: Int8Array, colour: int) -> int:
         """1 if ``colour``, which is to move, wins with best play, else -1."""
         black, white = self._bits(cells)
         for side, stones in enumerate((black, white)):
-            if kernels.connects(stones, side, self.board_size):
+            if kernels.connects(stones, side, self.board_size, self._edges):
                 return 1 if side == colour else -1
-        found = kernels.solve(black, white, colour, self.board_size, self._keys, self._results, self._scratch)
+        found = kernels.solve(black, white, colour, *self._tables)
         return 1 if found & 1 else -1
 
     def winning_moves(self, cells: Int8Array, colour: int) -> list[int]:
@@ -46,13 +55,13 @@ class HexSolver:
         black, white = self._bits(cells)
         if self.winner(cells) is not None:
             return []
-        found = kernels.winning_moves(black, white, colour, self.board_size, self._keys, self._results, self._scratch)
+        found = kernels.winning_moves(black, white, colour, *self._tables)
         return [cell for cell in range(self.board_size**2) if found >> cell & 1]
 
     def winner(self, cells: Int8Array) -> int | None:
         """The colour that has connected its edges, if one has."""
         for colour, stones in enumerate(self._bits(cells)):
-            if kernels.connects(stones, colour, self.board_size):
+            if kernels.connects(stones, colour, self.board_size, self._edges):
                 return colour
         return None
 
@@ -61,3 +70,59 @@ class HexSolver:
         if len(flat) != len(self._weights):
             raise NotationError(f"the position has {len(flat)} cells, the solver's board {len(self._weights)}")
         return int(self._weights[flat == 1].sum()), int(self._weights[flat == 2].sum())
+
+
+class LabelledPosition(NamedTuple):
+    """A position and the truth about it: absolute moves, the colour to move, 1 or -1 for it, and its winning moves."""
+
+    moves: list[int]
+    to_move: int
+    value: int
+    winning_moves: list[int]
+
+    def as_json(self, board_size: int) -> dict[str, Any]:
+        """The position in words, a line of a file of solved positions."""
+        names = [[action_name(move, board_size) for move in moves] for moves in (self.moves, self.winning_moves)]
+        return {
+            "n": board_size,
+            "moves": names[0],
+            "to_move": player_utils.COLOURS[self.to_move],
+            "value": self.value,
+            "winning_moves": names[1],
+        }
+
+
+def label(solver: HexSolver, moves: Sequence[int]) -> LabelledPosition:
+    """The truth about the position after ``moves``.
+
+    IllegalMoveError if one of them is illegal; NotationError if the game is over, when nobody is to move.
+    """
+    states = Hex(solver.board_size).play(moves)
+    if states.winner[0] != ONGOING:
+        raise NotationError(f"{player_utils.COLOURS[states.winner[0]]} has already won: there is nothing to solve")
+    to_move = int(states.view[0])
+    winning = solver.winning_moves(states.cells[0], to_move)
+    return LabelledPosition(list(moves), to_move, 1 if winning else -1, winning)
+
+
+def random_positions(board_size: int, count: int, seed: int) -> Iterator[LabelledPosition]:
+    """``count`` different positions of random play that nobody has won yet, each after an even choice of plies.
+
+    The same ones for the same seed. UsageError where so many cannot be found.
+    """
+    solver, generator = HexSolver(board_size), np.random.default_rng(seed)
+    area = board_size**2
+    seen: set[bytes] = set()
+    misses = 0
+    while len(seen) < count:
+        moves = generator.permutation(area)[: generator.integers(area)]
+        cells = np.zeros(area, np.int8)
+        cells[moves[::2]], cells[moves[1::2]] = 1, 2
+        if cells.tobytes() in seen or solver.winner(cells) is not None:
+            misses += 1
+            if misses == _DRAWS_WITHOUT_NEWS:
+                raise UsageError(f"found only {len(seen)} different {board_size}x{board_size} positions; ask for fewer")
+            continue
+        misses = 0
+        seen.add(cells.tobytes())
+        yield label(solver, [int(move) for move in moves])

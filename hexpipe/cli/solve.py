@@ -1,0 +1,100 @@
+"""`hexpipe solve`: exact results of small Hex positions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from hexpipe.errors import IllegalMoveError, UsageError
+from hexpipe.games.format_conversion import column_name, format_moves, parse_moves
+from hexpipe.games.hex import Hex
+from hexpipe.games.hex_solver import HexSolver, LabelledPosition, label, random_positions
+from hexpipe.games.player_utils import COLOURS
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hexpipe solve --size 5 a1 c3
+  hexpipe solve --size 4 --moves "b2 c3" --json
+  hexpipe solve --size 5 --label positions.jsonl --count 1000 --seed 1"""
+)
+@click.argument("cells", nargs=-1, metavar="[MOVES]...")
+@click.option("--size", type=int, default=5, show_default=True, metavar="N", help="Cells along a side, 3 to 5.")
+@click.option("--moves", default="", metavar="LIST", help='Moves so far in one text, such as "a1 c3"; black is first.')
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--label",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write solved positions of random play instead, one JSON object a line.",
+)
+@click.option(
+    "--count", type=click.IntRange(1), default=1000, show_default=True, metavar="N", help="How many, for --label."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Which ones, for --label."
+)
+def command(
+    cells: tuple[str, ...], size: int, moves: str, as_json: bool, file: Path | None, count: int, seed: int
+) -> None:
+    """Solve a Hex position: who wins, and with which moves.
+
+    Black moves first and connects top to bottom, white left to right; a1 is top left. No swap.
+    """
+    text = " ".join([moves, *cells]).strip()
+    if file is not None:
+        if text:
+            raise UsageError("--label takes positions of random play; leave the moves away")
+        _write_labels(file, size, count, seed)
+        return
+    solver = HexSolver(size)
+    try:
+        solved = label(solver, parse_moves(text, size))
+    except IllegalMoveError as error:
+        raise UsageError(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(solved.as_json(size)))
+    else:
+        Console(highlight=False).print(_picture(solved, size))
+
+
+def _write_labels(file: Path, size: int, count: int, seed: int) -> None:
+    lines = [json.dumps(position.as_json(size)) + "\n" for position in random_positions(size, count, seed)]
+    try:
+        file.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written ({error.strerror}); name another file") from error
+    click.echo(f"{count} solved {size}x{size} positions written to {file}")
+
+
+def _picture(solved: LabelledPosition, size: int) -> Text:
+    """The board with a + on each move that wins and a - on each that loses."""
+    mover, other = COLOURS[solved.to_move], COLOURS[1 - solved.to_move]
+    text = Text("   " + " ".join(column_name(column) for column in range(size)) + "\n", style="default")
+    cells = Hex(size).play(solved.moves).cells[0].reshape(size, size)
+    for row in range(size):
+        text.append(" " * row + f"{row + 1:>2} ")
+        for column in range(size):
+            stone = cells[row, column]
+            if stone:
+                text.append("XO"[stone - 1], style=("bold red", "bold blue")[stone - 1])
+            elif row * size + column in solved.winning_moves:
+                text.append("+", style="bold green")
+            else:
+                text.append("-", style="dim")
+            text.append(" ")
+        text.append("\n")
+    text.append("\nX black (top to bottom), O white (left to right), + winning, - losing move\n", style="dim")
+    if solved.winning_moves:
+        count = len(solved.winning_moves)
+        text.append(f"{mover} to move wins with {count} of {size**2 - len(solved.moves)} moves: ")
+        text.append(format_moves(solved.winning_moves, size), style="bold green")
+    else:
+        text.append(f"{mover} to move loses: {other} wins against every move")
+    return text
