@@ -32,11 +32,11 @@ OPTIONS = {
 def run(
     size: int = 11,
     memory_gb: float = 0.1,
-    games: int = 300,
+    games: int = 200,
     simulations: int = 100,
     batch: int = 256,
     unroll: int = 5,
-    seconds: float = 10.0,
+    seconds: float = 6.0,
 ) -> dict[str, float | int | str]:
     """Fills a store with real searches' games and samples it; one sample is a start with its unroll.
 
@@ -48,7 +48,9 @@ def run(
     records, policy_kl, policy_entries = play_games(game, games, simulations)
     mean_bytes = np.mean([len(record.policy_bytes) + 6 * record.num_positions for record in records])
     max_games = int(1.1 * memory_gb * 1e9 / mean_bytes) + 1
-    settings = ReplaySettings.model_validate({"max_memory_gb": memory_gb, "max_games": max_games, "min_games": 1})
+    settings = ReplaySettings.model_validate({"max_games": max_games, "min_games": 1})
+    # unchecked, as a short run takes less than a buffer for training may have
+    settings = settings.model_copy(update={"max_memory_gb": memory_gb})
     buffer = ReplayBuffer.create(settings, game, private=True)
     add_rate = _fill(buffer, records)
     report = buffer.memory_report()

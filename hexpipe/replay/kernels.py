@@ -97,31 +97,32 @@ def _rebuild_cells(
     places: NDArray[np.int64],
     ply: int,
     cells: NDArray[np.int8],
+    row: int,
 ) -> bool:
     """The board before ``ply``: the nearest snapshot and at most snapshot_interval - 1 plies. False where damaged."""
     snapshot = ply // layout.snapshot_interval
     if snapshot == 0:
-        cells[:] = 0
+        cells[row, :] = 0
     else:
         at = piece + places[SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
         if layout.cells_per_byte == 1:
             for i in range(layout.num_cells):
-                cells[i] = data[at + i]
+                cells[row, i] = data[at + i]
         else:
             for i in range(layout.num_cells >> 2):
                 quad = data[at + i]
-                cells[4 * i] = quad & 3
-                cells[4 * i + 1] = (quad >> 2) & 3
-                cells[4 * i + 2] = (quad >> 4) & 3
-                cells[4 * i + 3] = quad >> 6
+                cells[row, 4 * i] = quad & 3
+                cells[row, 4 * i + 1] = (quad >> 2) & 3
+                cells[row, 4 * i + 2] = (quad >> 4) & 3
+                cells[row, 4 * i + 3] = quad >> 6
             for i in range(layout.num_cells & ~3, layout.num_cells):
-                cells[i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
+                cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
     for q in range(snapshot * layout.snapshot_interval, ply):
         action = _unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
         if action >= layout.num_actions:
             return False
         if action < layout.num_cells:
-            cells[action] = 1 + (data[piece + places[FLAGS] + q] >> 4)
+            cells[row, action] = 1 + (data[piece + places[FLAGS] + q] >> 4)
     return True
 
 
@@ -162,17 +163,20 @@ def _decode_policy(
     count: int,
     layout: PieceLayout,
     weights: NDArray[np.float32],
-    view_of: NDArray[np.int16],
+    action_view: NDArray[np.int16],
+    view: int,
     policy: NDArray[np.float32],
+    row: int,
+    step: int,
 ) -> bool:
-    """The packed policy of ``count`` codes at data[at] into ``policy`` float32 [A], net frame, sum 1.
+    """The packed policy of ``count`` codes at data[at] into policy[row, step], net frame, sum 1.
 
     False where the mask has not ``count`` bits or one past the last action.
     """
     code_at = at + layout.mask_bytes
     end = code_at + count
     scale = np.float32(1.0) / _sum_weights(data, code_at, count, weights)
-    policy[:] = 0
+    policy[row, step, :] = 0
     for first in range(0, layout.mask_bytes, 8):
         word = np.uint64(0)
         if first + 8 <= layout.mask_bytes:
@@ -186,7 +190,7 @@ def _decode_policy(
             action = 8 * first + np.int64(BIT_NUMBER[(lowest * DE_BRUIJN) >> np.uint64(58)])
             if action >= layout.num_actions or code_at >= end:
                 return False
-            policy[view_of[action]] = weights[data[code_at]] * scale
+            policy[row, step, action_view[view, action]] = weights[data[code_at]] * scale
             code_at += 1
             word ^= lowest
     return code_at == end
@@ -203,6 +207,8 @@ def _decode_values(
     td_steps: int,
     seat: int,
     values: NDArray[np.float32],
+    row: int,
+    step: int,
 ) -> None:
     """The value target of ``ply`` for each seat from the mover on: the outcome, or the search's value td_steps on."""
     seats = layout.num_seats
@@ -211,17 +217,17 @@ def _decode_values(
     for k in range(seats):
         absolute = (seat + k) % seats
         if from_outcome:
-            values[k] = _value(data, piece + places[OUTCOME] + 2 * absolute)
+            values[row, step, k] = _value(data, piece + places[OUTCOME] + 2 * absolute)
         elif layout.stored_seats == seats:
-            values[k] = _value(data, piece + places[ROOT_VALUES] + 2 * (later * seats + absolute))
+            values[row, step, k] = _value(data, piece + places[ROOT_VALUES] + 2 * (later * seats + absolute))
         else:
             first = _value(data, piece + places[ROOT_VALUES] + 2 * later)
-            values[k] = first if absolute == 0 else -first
+            values[row, step, k] = first if absolute == 0 else -first
 
 
 @njit(cache=True, nogil=True)
 def _read_steps(
-    ring: Ring,
+    data: NDArray[np.uint8],
     layout: PieceLayout,
     decoder: Decoder,
     piece: int,
@@ -234,7 +240,6 @@ def _read_steps(
     row: int,
 ) -> bool:
     """Targets of ply, ply + 1, ... into row ``row``; steps after the game's end are zeros. False where damaged."""
-    data = ring.data
     steps = out.mask.shape[1]
     policy_at = piece + places[POLICIES] + _policy_place(data, layout, piece, places, ply)
     for u in range(steps):
@@ -251,11 +256,12 @@ def _read_steps(
         count = 1 + _unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
         if view >= layout.num_views or seat >= layout.num_seats or policy_at + layout.mask_bytes + count > end:
             return False
-        view_of = decoder.action_view[view]
-        if not _decode_policy(data, policy_at, count, layout, decoder.weights, view_of, out.policy[row, u]):
+        if not _decode_policy(
+            data, policy_at, count, layout, decoder.weights, decoder.action_view, view, out.policy, row, u
+        ):
             return False
         policy_at += layout.mask_bytes + count
-        _decode_values(data, layout, piece, places, q, num_plies, td_steps, seat, out.values[row, u])
+        _decode_values(data, layout, piece, places, q, num_plies, td_steps, seat, out.values, row, u)
         out.mask[row, u] = 1
         if u == 0:
             out.views[row] = view
@@ -263,7 +269,7 @@ def _read_steps(
             action = _unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
             if action >= layout.num_actions:
                 return False
-            out.actions[row, u] = view_of[action]
+            out.actions[row, u] = decoder.action_view[view, action]
     return True
 
 
@@ -300,13 +306,16 @@ def read_samples(
             continue
         snapshots = (num_plies - 1) // layout.snapshot_interval
         for k in range(8):
-            s = ring.section_starts[k]
-            places[k] = s[0] + s[1] * num_plies + s[2] * snapshots
+            places[k] = (
+                ring.section_starts[k, 0]
+                + ring.section_starts[k, 1] * num_plies
+                + ring.section_starts[k, 2] * snapshots
+            )
         if piece + places[POLICIES] > end:
             continue
         out.plies[row] = ply
-        out.intact[row] = _rebuild_cells(ring.data, layout, piece, places, ply, out.cells[row]) and _read_steps(
-            ring, layout, decoder, piece, end, places, ply, num_plies, td_steps, out, row
+        out.intact[row] = _rebuild_cells(ring.data, layout, piece, places, ply, out.cells, row) and _read_steps(
+            ring.data, layout, decoder, piece, end, places, ply, num_plies, td_steps, out, row
         )
 
 
