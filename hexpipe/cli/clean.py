@@ -13,8 +13,8 @@ import click
 def command(folder: Path, dry_run: bool) -> None:
     """Remove what dead runs have left: stale locks, half-written checkpoints, files of shared memory.
 
-    FOLDER is a run folder or a folder of such; default: runs. Games, checkpoints and logs are kept, and a live run is never
-    touched.
+    FOLDER is a run folder or a folder of such; default: runs. Games, checkpoints and logs are kept, and a live run is
+    never touched.
     """
     from hexpipe.pipeline.run_folder import find_runs, held_if_dead, leftovers, shared_leftovers
 

@@ -60,15 +60,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         hint = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
         click.echo(f"hexpipe: {error.format_message()}{hint}", err=True)
         return 2
-    except UsageError as error:
-        click.echo(f"hexpipe: {error}", err=True)
-        return 2
-    except ProcessDiedError as error:
-        click.echo(f"hexpipe: {error.process} died and ended the run:\n{error.details}", err=True)
-        return 1
     except HexpipeError as error:
-        click.echo(f"hexpipe: {error}", err=True)
-        return 1
+        text = str(error)
+        if isinstance(error, ProcessDiedError):
+            text = f"{error.process} died and ended the run:\n{error.details}"
+        click.echo(f"hexpipe: {text}", err=True)
+        return 2 if isinstance(error, UsageError) else 1
     return result if isinstance(result, int) else 0
 
 

@@ -27,8 +27,8 @@ def command(
 ) -> None:
     """Show the memory of a live run: its shared segments field by field, its budget, each process's own memory.
 
-    RUN is a run folder, or a folder of such; default: runs, where the newest live run is taken. With no live run, or with
-    --estimate or any setting, it is an estimate for these settings. Looking does a run no harm.
+    RUN is a run folder, or a folder of such; default: runs, where the newest live run is taken. With no live run, or
+    with --estimate or any setting, it is an estimate for these settings. Looking does a run no harm.
     """
     from hexpipe.config import load_settings
     from hexpipe.pipeline.memory_report import estimated_report, find_live_run, live_report

@@ -62,6 +62,8 @@ class LearnerLoop:
         self.publish()
         self.row.set_ready()
         if self._await_replay():
+            # not before: the start of a run needs all cores
+            self._solver = SolverCheck.create(self.game, self.settings.seed)
             with self._prefetcher() as prefetcher:
                 while not self.context.stopping():
                     self._turn(prefetcher)

@@ -33,9 +33,7 @@ class MetricsWriter:
             if name not in _BESIDE
         ]
         step = int(line.get("steps", 0))
-        self._events.add_event(
-            self._event(wall_time=line["time"], step=step, summary=self._summary(value=scalars))
-        )
+        self._events.add_event(self._event(wall_time=line["time"], step=step, summary=self._summary(value=scalars)))
 
     def close(self) -> None:
         """Write out what is buffered."""

@@ -1,8 +1,8 @@
 """The way of finished games from the generators to the replay process: fixed slots in shared memory.
 
-Game number ``s`` of a worker goes to slot ``s % slots``: its bytes first, then the slot's header (s + 1, length, crc32),
-then one small message that wakes the replay process. Replay takes games in order and acknowledges them by raising the
-worker's ``acked`` once they are committed to the archive and to shared memory; only then may the slot be used again.
+Game number ``s`` of a worker goes to slot ``s % slots``: its bytes first, then the slot's header (s + 1, length and
+crc32), then one small message that wakes the replay process. Replay takes games in order and acknowledges them by
+raising the worker's ``acked`` once they are committed to archive and shared memory; only then is a slot used again.
 A worker that is killed at any point leaves either a whole game or a slot whose header does not fit, which is no game;
 no lock is held at any time, so nothing is left to repair but the number that its replacement goes on from.
 """
@@ -53,9 +53,9 @@ class Outboxes:
     def create(cls, workers: int, slots: int, slot_bytes: int, private: bool = False) -> Outboxes:
         """Empty outboxes. Raises SharedMemoryError if there is no room."""
         fields = [
-            Field("data", np.dtype(np.uint8), (workers, slots, slot_bytes)),
-            Field("header", np.dtype(np.int64), (workers, slots, 3)),
-            Field("acked", np.dtype(np.int64), (workers,)),
+            Field("data", "uint8", (workers, slots, slot_bytes)),
+            Field("header", "int64", (workers, slots, 3)),
+            Field("acked", "int64", (workers,)),
         ]
         reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
         return cls(SharedSegment.create("outboxes", fields, private=private), reader, writer)

@@ -1,4 +1,4 @@
-"""Progress: the figures of a run at one moment, from the stats board and psutil, for the view, the log and the metrics."""
+"""The figures of a run at one moment, from the stats board and psutil, for the view, the log and the metrics."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The folder of a run: its lock, its settings, what is resumed, and what dead runs leave behind.
 
-    RUN/lock            flock held by the live supervisor
-    RUN/run.json        what the live run is: pid, processes, shared segments (for `memory-report`)
-    RUN/settings.json   the settings, as they are now
-    RUN/archive.sqlite  every finished game
-    RUN/checkpoints/    step-* folders
-    RUN/errors/         one file for each process that died of an exception
-    RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard/
+- RUN/lock: flock held by the live supervisor
+- RUN/run.json: what the live run is: pid, processes, shared segments (for `memory-report`)
+- RUN/settings.json: the settings, as they are now
+- RUN/archive.sqlite: every finished game
+- RUN/checkpoints: step-* folders
+- RUN/errors: one file for each process that died of an exception
+- RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.hex_solver import MAX_SOLVER_SIZE, HexSolver
 from hexpipe.nets.factory import HexNet
 
 log = logging.getLogger(__name__)
 
-_MAX_SIZE = 5
 _POSITIONS = 256
 _BUDGET_SECONDS = 20.0
 
@@ -34,7 +34,7 @@ class SolverCheck:
     @classmethod
     def create(cls, game: Game, seed: int) -> SolverCheck | None:
         """A check for ``game``, None where its boards are too large to be solved."""
-        return cls(game, seed) if game.name == "hex" and game.board_size <= _MAX_SIZE else None
+        return cls(game, seed) if game.name == "hex" and game.board_size <= MAX_SOLVER_SIZE else None
 
     def wait(self, timeout: float) -> bool:
         """Wait for the positions, ``timeout`` seconds at most."""
@@ -58,8 +58,6 @@ class SolverCheck:
 
     def _make(self, seed: int) -> None:
         """Positions after 0 to 2/3 n*n random stones, as long as the time allows."""
-        from hexpipe.games.hex_solver import HexSolver  # its kernels take a while to load
-
         game, rng = self._game, np.random.default_rng([seed, 7])
         solver = HexSolver(game.board_size)
         codes: list[NDArray[np.int8]] = []

@@ -180,8 +180,8 @@ class StatsBoard:
     def create(cls, names: Sequence[str], private: bool = False) -> StatsBoard:
         """A board with one row of zeros for each name. Raises SharedMemoryError if there is no room."""
         fields = [
-            Field("values", np.dtype(np.float64), (len(names), len(COLUMNS))),
-            Field("notes", np.dtype(np.uint8), (len(names), _NOTE_BYTES)),
+            Field("values", "float64", (len(names), len(COLUMNS))),
+            Field("notes", "uint8", (len(names), _NOTE_BYTES)),
         ]
         return cls(SharedSegment.create("stats", fields, private=private), names)
 

@@ -110,9 +110,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     folder.write_settings(settings)
     session = _next_session(folder)
     specs = _child_specs(settings, plan, segments, checkpoint, request.init_from)
-    supervisor = Supervisor(
-        specs, settings, folder.path, segments.stats, segments.slots.repair_after_death, session
-    )
+    supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.slots.repair_after_death, session)
     for text in _announcement(request, plan, checkpoint, changes):
         view.say(text)
         log.info(text)
@@ -222,7 +220,7 @@ class _Run:
         supervisor.join("inference", 2.0, hurry)
         supervisor.kill("inference")
         for name in stuck:
-            self._say(f"{name} did not end in time and was killed; the last checkpoint and all committed games are safe")
+            self._say(f"{name} did not end in time and was killed; committed games and older checkpoints are safe")
         return [] if stuck else supervisor.failed("replay") + supervisor.failed("learner")
 
     def _report_end(self) -> None:

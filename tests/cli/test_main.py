@@ -110,7 +110,8 @@ def test_help_names_every_command_and_setting(capsys: pytest.CaptureFixture[str]
 def test_importing_the_command_is_light() -> None:
     code = (
         "import sys, hexpipe.cli.main; "
-        "heavy = {'torch', 'numba', 'numpy', 'pydantic', 'rich'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+        "heavy = {'torch', 'numba', 'numpy', 'pydantic', 'rich'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

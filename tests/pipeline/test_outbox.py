@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pipeline.games import make_record
 
 from hexpipe.config import Shapes
 from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
+from tests.pipeline.games import make_record
 
 SLOT = largest_record_bytes(Shapes(3, 9, 2, 9), 9)
 

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.pipeline.runs import all_gone, tiny_run
 
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
 from hexpipe.pipeline.run_folder import live_run, read_settings
+from tests.pipeline.runs import all_gone, tiny_run
 
 
 def archived_games(run_dir: Path) -> int:
@@ -89,7 +89,7 @@ def test_any_other_death_ends_the_run_with_its_name(tmp_path: Path, victim: str)
 @pytest.mark.slow
 def test_nothing_outlives_a_killed_supervisor_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    before = set(os.listdir("/dev/shm"))
+    before = set(Path("/dev/shm").iterdir())
     with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
         run.until(lambda: run.games() > 20)
         pids = run.pids()
@@ -97,9 +97,9 @@ def test_nothing_outlives_a_killed_supervisor_and_the_run_can_be_resumed(tmp_pat
         run.process.wait()
         assert all_gone(list(pids.values()), timeout=5.0)
     deadline = time.monotonic() + 5.0
-    while set(os.listdir("/dev/shm")) - before and time.monotonic() < deadline:
+    while set(Path("/dev/shm").iterdir()) - before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not set(os.listdir("/dev/shm")) - before
+    assert not set(Path("/dev/shm").iterdir()) - before
     games = archived_games(run_dir)
     assert live_run(run_dir) is None
     with tiny_run(run_dir, "--resume", str(run_dir), "--games", str(games + 10)) as run:

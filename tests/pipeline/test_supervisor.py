@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.pipeline.games import make_record
 
 from hexpipe.config import Shapes, load_settings
 from hexpipe.errors import HexpipeError, ProcessDiedError
@@ -17,6 +16,7 @@ from hexpipe.pipeline.devices import thread_environment
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from hexpipe.pipeline.stats import StatsBoard, Waiting
 from hexpipe.pipeline.supervisor import ChildSpec, StallWatch, Supervisor
+from tests.pipeline.games import make_record
 
 BODIES = "tests.pipeline.children"
 
