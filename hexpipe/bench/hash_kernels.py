@@ -23,9 +23,10 @@ def hash_evaluate(codes, priors, values):
         seed = np.uint32(state >> np.uint64(16))
         total = np.float32(0)
         for action in range(num_actions):
-            # 32-bit arithmetic, so that this loop is vectorised and costs little beside the search
-            mixed = (seed + np.uint32(action)) * np.uint32(0x9E3779B1)
-            mixed = (mixed ^ (mixed >> np.uint32(15))) * np.uint32(0x85EBCA77)
+            # 32-bit arithmetic (numba widens each result), so that this loop is vectorised and costs little beside the
+            # search; the upper 20 bits become a weight in [0, 1)
+            mixed = np.uint32((seed + np.uint32(action)) * np.uint32(0x9E3779B1))
+            mixed = np.uint32((mixed ^ (mixed >> np.uint32(15))) * np.uint32(0x85EBCA77))
             weight = np.float32(np.int32(mixed >> np.uint32(12))) * np.float32(1.0 / 1048576.0)
             weight = weight * weight * weight + np.float32(0.001)
             weight = weight if codes[i, action] == 0 else np.float32(0)

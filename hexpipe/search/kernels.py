@@ -348,7 +348,7 @@ def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, 
 
     ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] relative to the mover, ``legal`` bool[L, A]
     by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns the index of the first leaf whose
-    evaluation is unusable (not finite, no mass on a legal action, or a value outside [-1, 1]), or -1.
+    evaluation is unusable (not finite, no mass on a legal action, a negative one, a value outside [-1, 1]), or -1.
     """
     num_actions, num_seats = priors.shape[1], values.shape[1]
     for i in range(count):
@@ -372,7 +372,9 @@ def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, 
             return i
         if abs(total - 1) > 1e-3:
             for action in range(num_actions):
-                if unvisited[g, node, action] > 0:
+                if legal[i, action]:
+                    if unvisited[g, node, action] < 0:
+                        return i
                     unvisited[g, node, action] /= total
         find_next_action(tree, g, node)
         tree.status[g, node] = EXPANDED

@@ -117,9 +117,10 @@ def states_after(game: Game, moves: Sequence[int]) -> States:
 
 
 class ReferenceSearch:
-    """One search of one game from the position after ``moves``.
+    """One game's searches, from the position after ``moves``.
 
     ``root_priors`` (by absolute action) replace the evaluator's at the root; ``gumbel`` [A] is a Gumbel root's noise.
+    `run` is one search, `advance` then goes on to a child with all that is known of it.
     """
 
     def __init__(
@@ -137,10 +138,9 @@ class ReferenceSearch:
         self.prefix = len(moves)
         self.may_stop = may_stop
         self.gumbel = np.zeros(game.num_actions) if gumbel is None else gumbel
-        self._expand(self.root)
+        self._start_anew()
         if root_priors is not None:
             self.root.priors = {a: float(root_priors[a]) for a in self.root.priors}
-        self._back_up([self.root], self.root.values)
 
     def run(self) -> ReferenceSearch:
         """All batches of the search."""
@@ -148,19 +148,41 @@ class ReferenceSearch:
             pass
         return self
 
+    def advance(self, action: int, keep: bool) -> None:
+        """The child by ``action`` is the root of the next search; its subtree stays if ``keep`` and it has room."""
+        child = self.root.children.get(action)
+        self.prefix += 1
+        if keep and child and child.expanded and len(child.tree(0)) <= self.settings.num_simulations + 1:
+            self.root = child
+            self.before = {a: node.visits for a, node in child.children.items()}
+            self.start = child.visits
+            self.budget = simulations = self.settings.num_simulations
+            if self.settings.root == "puct":  # what is known counts, but a quarter of a search is always new
+                self.budget = max(simulations - (child.visits - 1), 1, simulations // 4)
+        else:
+            self.root = Node(self, (*self.root.moves, action))
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._expand(self.root)
+        self._back_up([self.root], self.root.values)
+        self.before: dict[int, int] = {}
+        self.start = 1
+        self.budget = self.settings.num_simulations
+
     def tree(self) -> dict[tuple[int, ...], tuple[int, list[float]]]:
         """As `kernel_tree`."""
         return self.root.tree(self.prefix)
 
     def _done(self) -> int:
-        return self.root.visits - 1
+        return self.root.visits - self.start
 
     def _run_batch(self) -> bool:
         """Choose several leaves, then evaluate them and send their values up; False once the search has ended."""
         settings, waiting = self.settings, []
         for _ in range(settings.leaves_per_game):
             simulation = self._done() + self.root.pending
-            if simulation >= settings.num_simulations or (self.may_stop and self._decided(simulation)):
+            if simulation >= self.budget or (self.may_stop and self._decided(simulation)):
                 break
             if settings.root == "gumbel" and self.root.pending and self._round(simulation) != self._round(self._done()):
                 break
@@ -179,11 +201,11 @@ class ReferenceSearch:
             for node in path:
                 node.pending -= 1
             self._back_up(path, path[-1].values)
-        return self._done() < settings.num_simulations and not (self.may_stop and self._decided(self._done()))
+        return self._done() < self.budget and not (self.may_stop and self._decided(self._done()))
 
     def _decided(self, simulation: int) -> bool:
         tries = sorted([0, 0, *(child.tries for child in self.root.children.values())])
-        return tries[-1] - tries[-2] > self.settings.num_simulations - simulation
+        return tries[-1] - tries[-2] > self.budget - simulation
 
     def _walk(self, simulation: int) -> list[Node]:
         path = [self.root]
@@ -287,7 +309,8 @@ class ReferenceSearch:
         return {a: x for a, x in self._root_scores().items() if self._root_tries(a) == visits}
 
     def _root_tries(self, action: int) -> int:
-        return self.root.children[action].tries if action in self.root.children else 0
+        """Tries in this search."""
+        return self.root.children[action].tries - self.before.get(action, 0) if action in self.root.children else 0
 
     def _root_scores(self) -> dict[int, float]:
         q, scale = self.completed_q(self.root), self.sigma(self.root)

@@ -1,0 +1,181 @@
+"""The loop around the kernels: what is evaluated, counted and refused; and trees that must never change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.config import SearchSettings
+from hexpipe.errors import InferenceError
+from hexpipe.games.hex import Hex
+from hexpipe.search.mcts import Mcts
+from tests.search import reference
+
+EVERYONE = np.arange(4, dtype=np.int32)
+
+
+def integer_hash(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The benchmark's evaluator: integer arithmetic, the same on every machine."""
+    priors, values = np.zeros((1, len(codes)), np.float32), np.zeros((1, 2), np.float32)
+    hash_evaluate(codes[None], priors, values)
+    return priors[0], values[0]
+
+
+def started(size: int = 3, **options: Any) -> Mcts:
+    """Four games, begun without noise."""
+    mcts = Mcts(Hex(size), 4, SearchSettings(**options), np.random.default_rng(0))
+    mcts.reset(EVERYONE)
+    mcts.begin(EVERYONE, noise=False)
+    return mcts
+
+
+# Visits of a1, b1, ... after 64 simulations of the empty 4x4 board.
+GOLDEN: dict[tuple[str, int], list[int]] = {
+    ("puct", 1): [15, 0, 2, 0, 0, 6, 18, 0, 5, 0, 0, 0, 0, 8, 4, 6],
+    ("puct", 8): [12, 0, 2, 0, 5, 6, 9, 0, 5, 0, 0, 0, 0, 12, 5, 8],
+    ("gumbel", 1): [15, 3, 1, 3, 7, 1, 3, 1, 3, 1, 1, 1, 1, 7, 1, 15],
+    ("gumbel", 8): [15, 3, 1, 3, 7, 1, 3, 1, 3, 1, 1, 1, 1, 15, 1, 7],
+}
+
+
+@pytest.mark.parametrize(("root", "leaves"), GOLDEN)
+def test_golden_visit_counts(root: str, leaves: int) -> None:
+    mcts = started(4, num_simulations=64, leaves_per_game=leaves, root=root, gumbel_scale=0.0, early_stop=False)
+    reference.finish(mcts, integer_hash)
+    for visits in mcts.results(EVERYONE).visit_counts:
+        assert visits.tolist() == GOLDEN[root, leaves]
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+@pytest.mark.parametrize("leaves", [1, 5])
+def test_batches(root: str, leaves: int) -> None:
+    """No node twice in a batch, all pending visits accounted for, none left; values add up at every node."""
+    mcts = started(3, num_simulations=40, leaves_per_game=leaves, root=root, early_stop=False)
+    evaluate, tree = reference.hash_evaluator(mcts.game, 1), mcts.tree
+    evaluations = 0
+    while count := mcts.select():
+        nodes = {(int(g), int(node)) for g, node in mcts._leaves[:2, :count].T}
+        assert len(nodes) == count <= mcts.max_leaves
+        assert max(np.bincount(mcts._leaves[0, :count])) <= leaves
+        assert tree.pending[:, 0].sum() == count
+        assert all(tree.pending[g, node] == 1 for g, node in nodes)
+        evaluations += count
+        mcts.update(*reference.evaluate_batch(evaluate, mcts.codes[:count]))
+        assert not tree.pending.any()
+    assert evaluations == mcts.evaluations
+    assert mcts.simulations == 4 * 40
+    assert mcts.finished().tolist() == EVERYONE.tolist()
+    assert mcts.select() == 0
+    for g in EVERYONE:
+        for node in range(tree.num_nodes[g]):
+            children = np.flatnonzero(tree.parent[g] == node)
+            children = children[children < tree.num_nodes[g]]
+            own = tree.visits[g, node] - tree.visits[g, children].sum()
+            # a finished game is visited again and again, any other position evaluated once
+            assert own == 1 or (own > 1 and not len(children))
+            total = own * tree.net_value[g, node] + tree.value_sum[g, children].sum(0)
+            assert tree.value_sum[g, node].tolist() == pytest.approx(total.tolist(), abs=1e-4)
+
+
+def test_games_go_at_their_own_pace() -> None:
+    """A game's search is the same beside others that begin later, and stands still when it has ended."""
+    evaluate = reference.hash_evaluator(Hex(3), 5)
+    alone = started(3, num_simulations=30, leaves_per_game=2)
+    reference.finish(alone, evaluate)
+    mcts = Mcts(Hex(3), 4, SearchSettings(num_simulations=30, leaves_per_game=2), np.random.default_rng(0))
+    mcts.reset(EVERYONE)
+    for g in (2, 0, 3, 1):
+        mcts.begin(np.array([g], np.int32), noise=False)
+        for _ in range(6):
+            count = mcts.select()
+            mcts.update(*reference.evaluate_batch(evaluate, mcts.codes[:count]))
+    reference.finish(mcts, evaluate)
+    for g in EVERYONE:
+        assert reference.kernel_tree(mcts, g) == reference.kernel_tree(alone, 0)
+
+
+@pytest.mark.parametrize(
+    "bad", ["nan prior", "nan priors", "infinite prior", "no mass", "negative prior", "nan value", "large value"]
+)
+def test_unusable_answers_are_refused(bad: str) -> None:
+    mcts = started(3, num_simulations=8)
+    for turn in range(2):
+        count = mcts.select()
+        priors, values = reference.evaluate_batch(reference.hash_evaluator(mcts.game, 0), mcts.codes[:count])
+        if turn == 0:
+            mcts.update(priors, values)
+    free = int(np.flatnonzero(mcts.codes[3] == 0)[0])
+    match bad:
+        case "nan prior":
+            priors[3, free] = np.nan
+        case "nan priors":
+            priors[3] = np.nan
+        case "infinite prior":
+            priors[3, free] = np.inf
+        case "no mass":
+            priors[3] = mcts.codes[3] != 0
+        case "negative prior":
+            priors[3, free] = -0.5
+        case "nan value":
+            values[3, 1] = np.nan
+        case "large value":
+            values[3, 0] = 1.5
+    with pytest.raises(InferenceError, match="leaf 3"):
+        mcts.update(priors, values)
+
+
+def test_priors_are_made_to_sum_to_1_over_legal_moves() -> None:
+    mcts = started(3, num_simulations=8)
+    mcts.advance(EVERYONE, np.full(4, 4, np.int32))
+    mcts.begin(EVERYONE, noise=False)
+    count = mcts.select()
+    # a net that knows no rules, and a value that rounding has left above 1
+    flat = np.full((count, 9), 1 / 9, np.float32)
+    mcts.update(flat, np.full((count, 2), 1 + 1e-6, np.float32))
+    wanted = [0.125] * 4 + [-1] + [0.125] * 4
+    for priors in mcts.root_priors(EVERYONE):
+        assert priors.tolist() == pytest.approx(wanted)
+    assert mcts.results(EVERYONE).root_values.max() == 1
+
+
+def test_a_finished_game_is_not_searched() -> None:
+    mcts = Mcts(Hex(3), 4, SearchSettings(num_simulations=4), np.random.default_rng(0))
+    mcts.reset(EVERYONE)
+    for action in (0, 1, 3, 2, 6):
+        mcts.advance(EVERYONE, np.full(4, action, np.int32))
+    with pytest.raises(ValueError, match="over"):
+        mcts.begin(EVERYONE)
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+def test_a_root_searched_again_and_again_runs_out_of_room(root: str) -> None:
+    mcts = started(4, num_simulations=8, root=root)
+
+    def search_on() -> None:
+        for _ in range(20):
+            reference.finish(mcts, reference.hash_evaluator(mcts.game, 0))
+            assert mcts.tree.num_nodes.max() <= mcts.num_nodes
+            mcts.begin(EVERYONE)
+
+    with pytest.raises(ValueError, match="no room"):
+        search_on()
+
+
+def test_noise_differs_between_games_and_seeds() -> None:
+    def priors(seed: int, **options: Any) -> np.ndarray:
+        mcts = Mcts(Hex(3), 4, SearchSettings(num_simulations=4, **options), np.random.default_rng(seed))
+        mcts.reset(EVERYONE)
+        mcts.begin(EVERYONE)
+        mcts.select()
+        flat = np.full((4, 9), 1 / 9, np.float32)
+        mcts.update(flat, np.zeros((4, 2), np.float32))
+        return mcts.root_priors(EVERYONE)
+
+    assert np.array_equal(priors(0), priors(0))
+    assert len(np.unique(np.concatenate([priors(0), priors(1)]), axis=0)) == 8
+    assert np.ptp(priors(0, dirichlet_fraction=0)) == 0
+    # the larger alpha, the more even the noise
+    assert priors(0, dirichlet_alpha=1e4).std() < 0.01 < priors(0, dirichlet_alpha=0.1).std()
