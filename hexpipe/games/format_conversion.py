@@ -250,7 +250,7 @@ def _cells_from_string(text: str, board_size: int) -> Int8Array:
         size, moves = from_sgf(stripped)
     elif "#" in stripped or stripped[:1].isdigit():
         size, moves = from_trmph(stripped) if _TRMPH.fullmatch(stripped) else from_hexworld(stripped)
-    elif "." in stripped or (stripped and not re.search(r"\d", stripped)):
+    elif "." in stripped or sum(character in STONES for character in stripped) == board_size**2:
         return cells_from_text(stripped, board_size)
     else:
         size, moves = board_size, parse_moves(stripped, board_size, swap=True)

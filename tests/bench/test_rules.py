@@ -1,0 +1,22 @@
+"""Throughput of the rules: `bin/test tests/bench --benchmark-enable`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hexpipe.bench import rules
+
+
+@pytest.mark.parametrize("size", [5, 11])
+def test_rules_throughput(benchmark: Any, size: int) -> None:
+    figures = benchmark.pedantic(rules.run, kwargs={"seconds": 0.2, "size": size}, rounds=1)
+    benchmark.extra_info.update(figures)
+    assert figures["moves_per_s"] > 0
+    assert 2 * size - 1 <= figures["moves_per_game"] <= size * size
+    assert 0.4 < figures["first_player_wins"] < 0.7
+
+
+def test_no_time_is_one_batch_of_games() -> None:
+    assert rules.run(seconds=0.0, size=3)["moves_per_game"] > 5

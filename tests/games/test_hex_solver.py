@@ -1,0 +1,143 @@
+"""The solver against minimax over every reply, and against itself under the board's symmetries."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hexpipe.errors import IllegalMoveError, NotationError, SettingsError, UsageError
+from hexpipe.games import symmetry
+from hexpipe.games.hex import Hex
+from hexpipe.games.hex_solver import HexSolver, label, random_positions
+from tests.games import reference
+
+# Which first moves win, row by row. Up to 5x5 they are: the short diagonal, and what is near the middle.
+FIRST_MOVES = {
+    3: ["..#", "###", "#.."],
+    4: ["...#", "..#.", ".#..", "#..."],
+    5: ["....#", ".####", ".###.", "####.", "#...."],
+}
+
+
+def unwon(cells: tuple[int, ...], n: int) -> bool:
+    return not any(reference.has_connected(cells, colour, n) for colour in (0, 1))
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_first_moves(n: int) -> None:
+    solver, cells = HexSolver(n), np.zeros(n * n, np.int8)
+    wins = {cell for cell, mark in enumerate("".join(FIRST_MOVES[n])) if mark == "#"}
+    assert set(solver.winning_moves(cells, 0)) == wins
+    for cell in range(n * n):
+        cells[:] = 0
+        cells[cell] = 1
+        assert solver.value(cells, 1) == (-1 if cell in wins else 1)
+    assert {n * n - 1 - cell for cell in wins} == wins
+
+
+def test_every_position_of_3x3_either_side_to_move() -> None:
+    solver = HexSolver(3)
+    count = 0
+    for cells in itertools.product((0, 1, 2), repeat=9):
+        if abs(cells.count(1) - cells.count(2)) > 1 or 0 not in cells or not unwon(cells, 3):
+            continue
+        for colour in (0, 1):
+            board = np.array(cells, np.int8)
+            assert solver.value(board, colour) == reference.minimax(cells, colour, 3)
+            assert solver.winning_moves(board, colour) == reference.winning_moves(cells, colour, 3)
+            count += 1
+    assert count > 3000
+
+
+@pytest.mark.parametrize(
+    ("n", "least_plies", "count"),
+    [
+        (4, 7, 60),
+        (5, 16, 40),
+        pytest.param(4, 5, 300, marks=pytest.mark.slow),
+        pytest.param(5, 12, 150, marks=pytest.mark.slow),
+    ],
+)
+def test_random_positions_against_minimax(n: int, least_plies: int, count: int) -> None:
+    solver, generator = HexSolver(n), np.random.default_rng(7)
+    checked = 0
+    while checked < count:
+        plies = int(generator.integers(least_plies, n * n))
+        order = generator.permutation(n * n)[:plies]
+        cells = np.zeros(n * n, np.int8)
+        cells[order[::2]], cells[order[1::2]] = 1, 2
+        key = tuple(cells.tolist())
+        if unwon(key, n):
+            assert solver.winning_moves(cells, plies % 2) == reference.winning_moves(key, plies % 2, n)
+            checked += 1
+
+
+def test_symmetric_positions_have_symmetric_results() -> None:
+    turned = symmetry.half_turn(5)
+    crossed = symmetry.transposition(5)
+    solver = HexSolver(5)
+    for position in random_positions(5, 40, seed=3):
+        cells = Hex(5).play(position.moves).cells[0]
+        rotated = solver.winning_moves(symmetry.rotate_cells(cells), position.to_move)
+        assert rotated == sorted(int(turned[move]) for move in position.winning_moves)
+        transposed = solver.winning_moves(symmetry.transpose_cells(cells, 5), 1 - position.to_move)
+        assert transposed == sorted(int(crossed[move]) for move in position.winning_moves)
+
+
+def test_an_extra_stone_never_hurts() -> None:
+    solver = HexSolver(5)
+    for position in random_positions(5, 40, seed=4):
+        cells = Hex(5).play(position.moves).cells[0]
+        if position.value == -1:
+            continue
+        for free in np.flatnonzero(cells == 0):
+            more = cells.copy()
+            more[free] = 1 + position.to_move
+            assert solver.value(more, position.to_move) == 1
+
+
+def test_a_small_table_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [position.winning_moves for position in random_positions(4, 30, seed=5)]
+    monkeypatch.setattr("hexpipe.games.hex_solver._TABLE_ENTRIES", 4)
+    assert [position.winning_moves for position in random_positions(4, 30, seed=5)] == wanted
+
+
+def test_games_that_are_over() -> None:
+    solver = HexSolver(3)
+    cells = np.array([1, 2, 0, 1, 2, 0, 1, 0, 0], np.int8)
+    assert (solver.winner(cells), solver.value(cells, 0), solver.value(cells, 1)) == (0, 1, -1)
+    assert solver.winning_moves(cells, 1) == []
+    with pytest.raises(NotationError, match="black has already won"):
+        label(solver, [0, 1, 3, 4, 6])
+    with pytest.raises(IllegalMoveError):
+        label(solver, [0, 0])
+
+
+@pytest.mark.parametrize("size", [2, 6])
+def test_other_sizes_are_refused(size: int) -> None:
+    with pytest.raises(SettingsError, match="3 to 5"):
+        HexSolver(size)
+
+
+def test_other_boards_are_refused() -> None:
+    with pytest.raises(NotationError, match="9 cells"):
+        HexSolver(4).value(np.zeros(9, np.int8), 0)
+
+
+def test_random_positions_differ_and_come_again() -> None:
+    positions = list(random_positions(4, 50, seed=1))
+    boards = {Hex(4).play(position.moves).cells.tobytes() for position in positions}
+    assert len(boards) == 50
+    assert positions == list(random_positions(4, 50, seed=1))
+    assert positions != list(random_positions(4, 50, seed=2))
+    assert all((position.value == 1) == bool(position.winning_moves) for position in positions)
+    assert {position.to_move for position in positions} == {0, 1}
+    assert {position.value for position in positions} == {1, -1}
+
+
+def test_more_positions_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hexpipe.games.hex_solver._DRAWS_WITHOUT_NEWS", 5)
+    with pytest.raises(UsageError, match="ask for fewer"):
+        list(random_positions(3, 100_000, seed=0))
