@@ -84,7 +84,9 @@ class SelfplaySettings(_Section):
     games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
     temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
     temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature; the best move after them")
-    opening_random_plies: int = Field(0, ge=0, description="most plies played at random (from the priors) at the start")
+    opening_random_plies: int = Field(
+        0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"
+    )
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
     cache_entries: int = Field(16384, ge=0, le=16_777_216, description="positions in a generator's evaluation cache")
     game_queue: int = Field(8, ge=2, le=1024, description="finished games a generator may have under way (backpressure)")
@@ -94,7 +96,7 @@ class InferenceSettings(_Section):
     """The batching inference server."""
 
     servers: int | None = Field(None, ge=1, le=64, description="server processes; unset: one a GPU, else one a core")
-    backend: Literal["auto", "eager", "frozen", "openvino", "cuda_graphs"] = Field(
+    backend: Literal["auto", "eager", "frozen", "winograd", "openvino", "cuda_graphs"] = Field(
         "auto", description="how the net is run; auto times what is there and takes the fastest"
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="arithmetic of the forward pass")

@@ -21,9 +21,10 @@ STEPS_PER_OCTAVE = 16
 MAX_CODE = 255
 
 _MAGIC = b"HXGR"
-_VERSION = 1
-# magic, version, name length, board size, swap, seats, actions, plies, policy bytes, weights version, simulations
-_HEADER = struct.Struct("<4sHHHBBIIIqq")
+_VERSION = 2
+# magic, version, name length, board size, swap, seats, actions, plies, opening plies, policy bytes, weights version,
+# simulations
+_HEADER = struct.Struct("<4sHHHBBIIIIqq")
 _CRC = struct.Struct("<I")
 
 
@@ -34,7 +35,8 @@ class GameRecord:
     ``actions`` int16 [T]; ``seats`` int8 [T], who moved; ``views`` int8 [T], the frame the mover saw the state in;
     ``root_values`` float32 [T, S] in [-1, 1], the search's value for each seat; ``policy_offsets`` uint32 [T + 1] into
     ``policy_bytes`` uint8 (see `pack_policies`); ``outcome`` float32 [S]; ``weights_version`` of the first move;
-    ``simulations`` a move. Raises ValueError when the parts do not fit together.
+    ``simulations`` a move; ``opening_plies``, the plies at the start that were played at random and are not learned
+    from (their policies are the moves played). Raises ValueError when the parts do not fit together.
     """
 
     game: str
@@ -51,6 +53,7 @@ class GameRecord:
     outcome: NDArray[np.float32]
     weights_version: int
     simulations: int
+    opening_plies: int = 0
 
     def __post_init__(self) -> None:
         plies = len(self.actions)
@@ -69,6 +72,8 @@ class GameRecord:
                 raise ValueError(f"{name} of a game record must be {np.dtype(dtype)} {shape}, not {found}")
         if plies == 0:
             raise ValueError("a game record needs at least one ply")
+        if not 0 <= self.opening_plies < plies:
+            raise ValueError(f"a game record of {plies} plies cannot have {self.opening_plies} opening plies")
         _check_range("actions", self.actions, self.num_actions)
         _check_range("seats", self.seats, self.num_seats)
         _check_range("views", self.views, 16)
@@ -78,7 +83,12 @@ class GameRecord:
 
     @property
     def num_positions(self) -> int:
-        """Positions that can be learned from: one a ply."""
+        """Positions that can be learned from: one a ply after the opening."""
+        return len(self.actions) - self.opening_plies
+
+    @property
+    def num_plies(self) -> int:
+        """Plies of the game, T."""
         return len(self.actions)
 
     def to_bytes(self) -> bytes:
@@ -92,7 +102,8 @@ class GameRecord:
             int(self.swap),
             self.num_seats,
             self.num_actions,
-            self.num_positions,
+            self.num_plies,
+            self.opening_plies,
             len(self.policy_bytes),
             self.weights_version,
             self.simulations,
@@ -116,9 +127,8 @@ class GameRecord:
         """The record that `to_bytes` wrote. Raises ArchiveError if the bytes are damaged, foreign or newer."""
         if len(data) < _HEADER.size + _CRC.size or data[:4] != _MAGIC:
             raise ArchiveError("these bytes are no game record; take the archive from a backup")
-        (_, version, name_length, board_size, swap, seats, num_actions, plies, policy_length, weights, simulations) = (
-            _HEADER.unpack_from(data)
-        )
+        (_, version, name_length, board_size, swap, seats, num_actions, plies, *rest) = _HEADER.unpack_from(data)
+        opening_plies, policy_length, weights, simulations = rest
         if version != _VERSION:
             raise ArchiveError(f"a game record has format {version}, this version reads {_VERSION}; update hexpipe")
         if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
@@ -144,6 +154,7 @@ class GameRecord:
                 outcome=np.frombuffer(parts[6], "<f4").astype(np.float32, copy=False),
                 weights_version=weights,
                 simulations=simulations,
+                opening_plies=opening_plies,
             )
         except ValueError as error:
             raise ArchiveError(f"a game record is damaged ({error}); take the archive from a backup") from error

@@ -46,7 +46,7 @@ def run(
     """
     game = Hex(size)
     records, policy_kl, policy_entries = play_games(game, games, simulations)
-    mean_bytes = np.mean([len(record.policy_bytes) + 6 * record.num_positions for record in records])
+    mean_bytes = np.mean([len(record.policy_bytes) + 6 * record.num_plies for record in records])
     max_games = int(1.1 * memory_gb * 1e9 / mean_bytes) + 1
     settings = ReplaySettings.model_validate({"max_games": max_games, "min_games": 1})
     # unchecked, as a short run takes less than a buffer for training may have

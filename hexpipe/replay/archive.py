@@ -69,7 +69,7 @@ class ReplayArchive:
             rows = []
             for record in records:
                 positions += record.num_positions
-                sizes = (record.num_positions, len(record.policy_bytes), positions, record.weights_version)
+                sizes = (record.num_plies, len(record.policy_bytes), positions, record.weights_version)
                 rows.append((*sizes, record.to_bytes()))
             self._db.executemany(
                 "INSERT INTO games (plies, policy_bytes, positions_until, weights_version, record)"

@@ -30,6 +30,7 @@ class Ring(NamedTuple):
     starts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     plies: NDArray[np.int32]
+    openings: NDArray[np.int32]
     sizes: NDArray[np.int32]
     data: NDArray[np.uint8]
     section_starts: NDArray[np.int64]
@@ -297,7 +298,7 @@ def read_samples(
         game = _find_game(ring.starts, positions[i], tail, head)
         slot = game % slots
         num_plies = np.int64(ring.plies[slot])
-        ply = positions[i] - ring.starts[slot]
+        ply = positions[i] - ring.starts[slot] + np.int64(ring.openings[slot])
         piece = ring.offsets[slot]
         end = piece + ring.sizes[slot]
         out.games[row] = game

@@ -1,12 +1,13 @@
 """Every byte of the replay store, said once.
 
-The shared segment has six fields:
+The shared segment has these fields:
 
     header    int64 [16]     counters (the names below); written under the fence lock only
     sections  int64 [7, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
-    starts    int64 [G]      game's first position, counted over everything ever added (monotonic)
+    starts    int64 [G]      the number of the game's first position to sample, counted over everything ever added (monotonic)
     offsets   int64 [G]      where the game's piece begins in data
-    plies     int32 [G]      positions of the game, T
+    plies     int32 [G]      plies of the game, T
+    openings  int32 [G]      plies at its start that are not sampled
     sizes     int32 [G]      bytes of its piece
     data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
 
@@ -40,7 +41,7 @@ from hexpipe.records import mask_length
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
-INDEX_BYTES = 8 + 8 + 4 + 4  # of a game, in starts, offsets, plies and sizes
+INDEX_BYTES = 8 + 8 + 4 + 4 + 4  # of a game, in starts, offsets, plies, openings and sizes
 _PAGE_SLACK = 65536  # the segment is whole pages; no platform in use has larger ones
 
 
@@ -171,6 +172,7 @@ def segment_fields(settings: ReplaySettings, game: Game) -> list[Field]:
         Field("starts", "int64", (slots,)),
         Field("offsets", "int64", (slots,)),
         Field("plies", "int32", (slots,)),
+        Field("openings", "int32", (slots,)),
         Field("sizes", "int32", (slots,)),
         Field("data", "uint8", (ring + guard,)),
     ]

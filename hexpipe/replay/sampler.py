@@ -18,6 +18,7 @@ class Sampler:
             starts=store.starts,
             offsets=store.offsets,
             plies=store.plies,
+            openings=store.openings,
             sizes=store.sizes,
             data=store.data,
             section_starts=store.section_starts,

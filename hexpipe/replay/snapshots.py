@@ -11,7 +11,7 @@ from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, num_snapshots
 
 def encode_game(record: GameRecord, layout: PieceLayout) -> NDArray[np.uint8]:
     """The piece of ``record``, uint8 [piece bytes]. Raises ValueError where two seats' values are no negatives."""
-    plies = record.num_positions
+    plies = record.num_plies
     seats = layout.stored_seats
     if seats < layout.num_seats and np.abs(record.root_values.sum(axis=1)).max() > 1e-3:
         raise ValueError("root_values of a two-seat game record must sum to 0 in every row")
@@ -34,7 +34,7 @@ def encode_game(record: GameRecord, layout: PieceLayout) -> NDArray[np.uint8]:
 def snapshot_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.int8]:
     """Absolute cells int8 [N, num_cells] before plies interval, 2 * interval, ..."""
     interval = layout.snapshot_interval
-    snapshots = np.zeros((num_snapshots(record.num_positions, interval), layout.num_cells), np.int8)
+    snapshots = np.zeros((num_snapshots(record.num_plies, interval), layout.num_cells), np.int8)
     cells = np.zeros(layout.num_cells, np.int8)
     for k in range(len(snapshots)):
         played = record.actions[k * interval : (k + 1) * interval]

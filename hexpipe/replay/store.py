@@ -68,7 +68,7 @@ class Store:
         arrays = segment.arrays
         self._header: NDArray[np.int64] = arrays["header"]
         self.starts, self.offsets, self.plies = arrays["starts"], arrays["offsets"], arrays["plies"]
-        self.sizes, self.data = arrays["sizes"], arrays["data"]
+        self.openings, self.sizes, self.data = arrays["openings"], arrays["sizes"], arrays["data"]
         self.ring_bytes = int(self._header[Header.RING_BYTES])
 
     @classmethod
@@ -106,20 +106,21 @@ class Store:
         could only enter by going under ``min_games``."""
         check_rules(record, self.game)
         piece = encode_game(record, self.layout)
-        offset = self._make_room(len(piece), record.num_positions)
+        offset = self._make_room(len(piece), record.num_plies)
         self.data[offset : offset + len(piece)] = piece
         header = self._header
         slot = int(header[Header.HEAD_GAME]) % len(self.starts)
         self.starts[slot] = header[Header.HEAD_POSITION]
         self.offsets[slot] = offset
-        self.plies[slot] = record.num_positions
+        self.plies[slot] = record.num_plies
+        self.openings[slot] = record.opening_plies
         self.sizes[slot] = len(piece)
         with self._fence():
             header[Header.HEAD_GAME] += 1
             header[Header.HEAD_POSITION] += record.num_positions
             header[Header.HEAD_BYTE] = offset + len(piece)
             header[Header.USED_BYTES] += len(piece)
-            header[Header.SNAPSHOTS] += num_snapshots(record.num_positions, self.layout.snapshot_interval)
+            header[Header.SNAPSHOTS] += num_snapshots(record.num_plies, self.layout.snapshot_interval)
             header[Header.TOTAL_GAMES] += 1
             header[Header.TOTAL_POSITIONS] += record.num_positions
             if header[Header.HEAD_GAME] - header[Header.TAIL_GAME] > self.settings.max_games:
@@ -164,7 +165,7 @@ class Store:
             slot = int(header[Header.TAIL_GAME]) % slots
             plies = int(self.plies[slot])
             header[Header.TAIL_GAME] += 1
-            header[Header.TAIL_POSITION] += plies
+            header[Header.TAIL_POSITION] += plies - self.openings[slot]
             header[Header.USED_BYTES] -= self.sizes[slot]
             header[Header.SNAPSHOTS] -= num_snapshots(plies, self.layout.snapshot_interval)
 
@@ -184,8 +185,8 @@ def check_rules(record: GameRecord, game: Game) -> None:
     ours = (game.name, game.board_size, game.swap, game.num_seats, game.num_actions)
     if theirs != ours:
         raise ValueError(f"a record of {theirs} does not belong to {ours} (game, size, swap, seats, actions)")
-    if record.views.max() >= game.num_views or record.num_positions > game.max_plies:
-        raise ValueError(f"a record has views or plies ({record.num_positions}) that {game.name} cannot have")
+    if record.views.max() >= game.num_views or record.num_plies > game.max_plies:
+        raise ValueError(f"a record has views or plies ({record.num_plies}) that {game.name} cannot have")
 
 
 def describe_store(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

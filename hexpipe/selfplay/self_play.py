@@ -108,11 +108,42 @@ class SelfPlay:
         self.stats.evaluations = sum(g.mcts.evaluations for g in self._groups)
 
     def _start_games(self, group: _Group, games: NDArray[np.int32]) -> None:
-        most = self.settings.selfplay.opening_random_plies
         for g in games.tolist():
-            opening = int(self._rng.integers(0, most + 1)) if most else 0
-            group.games[g] = _Game(opening_plies=opening)
-        group.mcts.begin(games, may_stop=self.settings.selfplay.temperature_plies == 0)
+            group.games[g] = _Game()
+        self._play_openings(group, games)
+        plies = group.mcts.states.ply[group.mcts.root_rows(games)]
+        group.mcts.begin(games, may_stop=plies >= self.settings.selfplay.temperature_plies)
+
+    def _play_openings(self, group: _Group, games: NDArray[np.int32]) -> None:
+        """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
+
+        They carry the play to positions that good play would never show the net. A game that they end starts over.
+        """
+        mcts, num_actions = group.mcts, self.game.num_actions
+        most = self.settings.selfplay.opening_random_plies
+        wanted = self._rng.integers(0, most + 1, len(games))
+        legal = np.zeros((len(games), num_actions), np.bool_)
+        while True:
+            played = np.array([len(group.games[g].actions) for g in games.tolist()])
+            chosen = played < wanted
+            if not chosen.any():
+                return
+            going = games[chosen]
+            rows = mcts.root_rows(going)
+            self.game.legal_mask(mcts.states, rows, legal[: len(going)])
+            moves = sample_rows(legal[: len(going)].astype(np.float32), self._rng)
+            one_hot = np.eye(num_actions, dtype=np.float32)[moves]
+            nothing = np.zeros((len(going), self.game.num_seats), np.float32)
+            self._note(group, going, moves, one_hot, nothing)
+            for g in going.tolist():
+                group.games[g].opening_plies += 1
+            mcts.advance(going, moves)
+            over = np.zeros(len(games), np.bool_)
+            over[chosen] = mcts.states.winner[mcts.root_rows(going)] != ONGOING
+            wanted[over] = self._rng.integers(0, most + 1, over.sum())
+            mcts.reset(games[over])
+            for g in games[over].tolist():
+                group.games[g] = _Game()
 
     def _play(self, group: _Group, games: NDArray[np.int32]) -> None:
         """Move in ``games``, whose searches have ended, and begin the next search, in a new game where one is over."""
@@ -120,8 +151,8 @@ class SelfPlay:
         rows = mcts.root_rows(games)
         plies = states.ply[rows]
         results = mcts.results(games)
-        moves = self._choose(group, games, plies, results)
-        self._note(group, games, moves, results, states.to_move[rows], states.view[rows])
+        moves = self._choose(plies, results)
+        self._note(group, games, moves, results.policy, results.root_values)
         mcts.advance(games, moves)
         self.stats.moves += len(games)
 
@@ -137,39 +168,33 @@ class SelfPlay:
         if len(going):
             mcts.begin(going, may_stop=plies[~over] >= self.settings.selfplay.temperature_plies)
 
-    def _choose(
-        self, group: _Group, games: NDArray[np.int32], plies: NDArray[np.int16], results: RootResults
-    ) -> NDArray[np.int32]:
+    def _choose(self, plies: NDArray[np.int16], results: RootResults) -> NDArray[np.int32]:
         selfplay = self.settings.selfplay
         sampled = plies < selfplay.temperature_plies
         if self.settings.search.root == "gumbel":
             sampled = np.zeros_like(sampled)  # its noise explores already
-        moves = choose_moves(results.visit_counts, results.actions, sampled, selfplay.temperature, self._rng)
-        if selfplay.opening_random_plies:
-            opening = np.array([group.games[g].opening_plies for g in games.tolist()]) > plies
-            if opening.any():
-                priors = group.mcts.root_priors(games[opening])
-                moves[opening] = sample_rows(np.maximum(priors, 0), self._rng)
-        return moves
+        return choose_moves(results.visit_counts, results.actions, sampled, selfplay.temperature, self._rng)
 
     def _note(
         self,
         group: _Group,
         games: NDArray[np.int32],
         moves: NDArray[np.int32],
-        results: RootResults,
-        seats: NDArray[np.int8],
-        views: NDArray[np.int8],
+        policies: NDArray[np.float32],
+        root_values: NDArray[np.float32],
     ) -> None:
+        """Remember ``moves``, which are about to be played, with what the search said."""
+        states, rows = group.mcts.states, group.mcts.root_rows(games)
+        seats, views = states.to_move[rows], states.view[rows]
         for i, g in enumerate(games.tolist()):
             record = group.games[g]
-            if not record.actions:
+            if record.weights_version < 0:
                 record.weights_version = self._weights_version
             record.actions.append(int(moves[i]))
             record.seats.append(int(seats[i]))
             record.views.append(int(views[i]))
-            record.root_values.append(results.root_values[i])
-            record.policies.append(results.policy[i])
+            record.root_values.append(root_values[i])
+            record.policies.append(policies[i])
 
     def _finish(self, group: _Group, g: int) -> None:
         played = group.games[g]
@@ -194,5 +219,6 @@ class SelfPlay:
                 outcome=outcome[0],
                 weights_version=played.weights_version,
                 simulations=self.settings.search.num_simulations,
+                opening_plies=played.opening_plies,
             )
         )

@@ -199,7 +199,7 @@ def test_the_memory_report_accounts_for_every_byte() -> None:
     assert report["used_bytes"] == used == sum(report["sections"].values())
     assert report["sections"]["policies"] == sum(len(record.policy_bytes) for record in kept)
     assert report["sections"]["snapshots"] == sum((record.num_positions - 1) // 4 * 9 for record in kept)
-    assert report["bytes_per_position"] == pytest.approx((used + 20 * 24) / positions)
+    assert report["bytes_per_position"] == pytest.approx((used + 20 * 28) / positions)
     assert report["total_bytes"] <= buffer.segment.nbytes <= report["budget_bytes"] == 10**9
     assert report["fields"]["data"] > report["capacity_bytes"] >= used
 
