@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +49,7 @@ def command(
     from hexpipe.nets.checkpoints import latest_checkpoint
     from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings
     from hexpipe.pipeline.train import train
+    from hexpipe.pipeline.train_async import Interrupts
 
     overrides = overrides_of(options, assignments)
     if resume is not None:
@@ -64,35 +64,14 @@ def command(
         if init_from is not None:
             settings = _take_net(settings, init_from, overrides)
     path = resume or run_dir or default_run_folder(settings.preset)
-    with RunFolder.open(path, resume=resume is not None) as folder:
-        folder.write_settings(settings)
+    with Interrupts() as interrupts, RunFolder.open(path, resume=resume is not None) as folder:
         click.echo(f"training in {path}")
-        with _progress(settings.limits) as on_progress, _stop_on_signals() as should_stop:
-            end = train(settings, folder, init_from, on_progress, should_stop)
+        with _progress(settings.limits) as on_progress:
+            end = train(settings, folder, init_from, on_progress, lambda: interrupts.count > 0)
     click.echo(
         f"{end.games} games, {end.steps} steps in {end.elapsed:.0f} s; go on with: hexpipe train --resume {path}"
     )
     return 0
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C or SIGTERM asks for an end in order; after it the next one ends at once."""
-    asked: list[int] = []
-
-    def handle(number: int, _: Any) -> None:
-        asked.append(number)
-        for other, handler in before.items():
-            signal.signal(other, handler)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def describe_progress(progress: TrainProgress) -> str:

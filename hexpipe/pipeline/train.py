@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from hexpipe.config import Settings
+from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.learner.learner import Learner
@@ -27,7 +28,7 @@ from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import batch_rng
 from hexpipe.learner.train_step import METRICS, StepLosses
 from hexpipe.nets.backend_torch import EagerBackend
-from hexpipe.nets.checkpoints import Checkpoint, latest_checkpoint, load_checkpoint
+from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.devices import visible_gpus
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
@@ -64,11 +65,16 @@ def train(
     """Train in ``folder``, going on with what it holds, until a limit is reached or ``should_stop()``.
 
     ``init_from`` is a checkpoint, or a run, whose weights a new run starts from. ``on_progress`` is called every two
-    seconds and at the end. A checkpoint is saved at the end, and every ``learner.checkpoint_minutes``. Raises
-    CheckpointError or ArchiveError for a checkpoint or an archive that does not fit.
+    seconds and at the end. The settings are written to the folder; a checkpoint is saved at the end, and every
+    ``learner.checkpoint_minutes``. Raises SettingsError, CheckpointError or ArchiveError for what does not fit; a new
+    run that cannot begin leaves nothing behind.
     """
     with deterministic_torch():
-        trainer = _Trainer(settings, folder, init_from)
+        try:
+            trainer = _Trainer(settings, folder, init_from)
+        except HexpipeError:
+            folder.discard_if_empty()
+            raise
         try:
             return trainer.run(on_progress, should_stop)
         finally:
@@ -97,13 +103,17 @@ class _Trainer:
         self.settings, self.folder = settings, folder
         self.game = make_game(settings.game)
         device = "cuda:0" if settings.devices != 0 and visible_gpus() else "cpu"
+        self.buffer = ReplayBuffer.create(settings.replay, self.game, private=True)
+        self.learner = Learner(settings, self.game.shapes, device)
+        self.pacer = Pacer.from_settings(settings)
+        pacing = self._start_weights(init_from)
+        # nothing is written before here: what cannot begin leaves no run behind
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, self.game)
         try:
-            self.buffer = ReplayBuffer.create(settings.replay, self.game, private=True)
             self.buffer.refill(self.archive)
-            self.learner = Learner(settings, self.game.shapes, device)
-            self.pacer = Pacer.from_settings(settings)
-            self._start_weights(init_from)
+            if pacing is not None:
+                self.pacer.restore(pacing, self.buffer.total_positions)
+            folder.write_settings(settings)
             backend = EagerBackend(settings.net, self.game.shapes, device=device)
             self.evaluator = LocalEvaluator(backend, self.game.shapes, max_batch=settings.inference.max_batch)
             self.evaluator.load(self.learner.steps, self.learner.ema_weights())
@@ -138,15 +148,16 @@ class _Trainer:
         self._save()
         return self._report(on_progress)
 
-    def _start_weights(self, init_from: Path | None) -> None:
+    def _start_weights(self, init_from: Path | None) -> dict[str, float] | None:
+        """Load what there is to load; returns the state of the pacing if it was saved."""
         newest = latest_checkpoint(self.folder.path)
         if newest is not None:
-            checkpoint: Checkpoint = load_checkpoint(newest)
+            checkpoint = load_checkpoint(newest)
             self.learner.restore(checkpoint)
-            if "pacing" in checkpoint.meta:
-                self.pacer.restore(checkpoint.meta["pacing"], self.buffer.total_positions)
-        elif init_from is not None:
+            return checkpoint.meta.get("pacing")
+        if init_from is not None:
             self.learner.init_from(load_checkpoint(init_from, groups=("ema", "model")))
+        return None
 
     def _at_limit(self) -> bool:
         limits = self.settings.limits

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hexpipe.config import Settings, load_settings, override_settings
-from hexpipe.errors import ArchiveError
+from hexpipe.errors import ArchiveError, CheckpointError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
@@ -35,7 +35,6 @@ TINY: dict[str, Any] = {
 
 def _train(path: Path, settings: Settings, resume: bool = False, **options: Any) -> TrainProgress:
     with RunFolder.open(path, resume=resume) as folder:
-        folder.write_settings(settings)
         return train(settings, folder, **options)
 
 
@@ -125,3 +124,15 @@ def test_global_state_of_torch_is_put_back_even_after_an_error(tmp_path: Path) -
     with pytest.raises(ArchiveError):
         _train(tmp_path, other, resume=True)
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_what_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
+    bad = load_settings(
+        "quick", {**TINY, "replay.max_memory_gb": 0.1, "replay.min_games": 200_000, "game.board_size": 13}
+    )
+    with pytest.raises(SettingsError):
+        _train(tmp_path / "run", bad)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(CheckpointError):
+        _train(tmp_path / "run", load_settings("quick", TINY), init_from=tmp_path / "nowhere")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hexpipe.cli.main import run
+from hexpipe.cli.train import describe_progress, share_done
+from hexpipe.config import LimitSettings
+from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from hexpipe.pipeline.train import TrainProgress
+
+TINY = ["--size", "3", "--simulations", "8", "--devices", "0"]
+for _assignment in (
+    "net.blocks=1",
+    "net.channels=8",
+    "net.value_hidden=8",
+    "selfplay.games_per_worker=4",
+    "replay.min_games=4",
+    "learner.batch_size=16",
+):
+    TINY += ["--set", _assignment]
+
+
+def test_train_then_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *TINY, "--steps", "5", "--run-dir", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "5 steps" in out
+    assert f"hexpipe train --resume {tmp_path / 'run'}" in out
+    assert run(["train", "--resume", str(tmp_path / "run"), "--steps", "8"]) == 0
+    assert load_checkpoint(tmp_path / "run").step == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--size", "2"], "game.board_size"),
+        (["--resume", "/nowhere"], "no run in /nowhere"),
+        (["--resume", "/nowhere", "--preset", "quick"], "--preset cannot be given"),
+        (["--init-from", "/nowhere"], "no checkpoint in /nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    where = [] if "--resume" in arguments else ["--run-dir", str(tmp_path / "run")]
+    assert run(["train", *arguments, *where]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rules_cannot_change_on_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *TINY, "--games", "2", "--run-dir", str(tmp_path / "run")]) == 0
+    assert run(["train", "--resume", str(tmp_path / "run"), "--size", "4"]) == 2
+    assert "game.board_size" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "hexpipe.cli.main", "train", *TINY, "--minutes", "5", "--run-dir", str(path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (path / "archive.sqlite").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0, out
+    assert "go on with: hexpipe train --resume" in out
+    assert latest_checkpoint(path) is not None
+
+
+def test_progress_in_words_and_as_a_share() -> None:
+    losses = {"policy_loss": 1.0, "policy_kl": 0.25, "value_loss": 0.5, "value_sign_accuracy": 0.9}
+    progress = TrainProgress(elapsed=30.0, games=10, positions=100, steps=4, losses=losses)
+    line = describe_progress(progress)
+    assert "10 games, 100 positions, 4 steps, policy loss 1.000 (KL 0.250)" in line
+    assert "value sign 90%" in line
+    assert share_done(LimitSettings.model_validate({}), progress) is None
+    assert share_done(LimitSettings.model_validate({"steps": 8, "minutes": 5}), progress) == 0.5
+    assert share_done(LimitSettings.model_validate({"minutes": 0.1}), progress) == 1.0
