@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hexpipe.config import Settings, Shapes
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.weights import WeightsBoard
@@ -18,6 +19,7 @@ from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import Prefetcher
 from hexpipe.learner.train_step import METRICS, StepLosses
 from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.nets.factory import Weights, build_net, net_weights
 from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
 from hexpipe.pipeline.stats import Waiting
@@ -30,6 +32,21 @@ _POLL_SECONDS = 0.02
 _EXPORT_SECONDS = 1.0
 
 
+def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int, Weights]:
+    """(training steps, weights that play) of a run's first moment: those that the `Learner` will begin with.
+
+    They are had much sooner than a Learner, whose optimizer takes seconds to import: servers and generators wait.
+    """
+    if start.resume is not None:
+        checkpoint = load_checkpoint(start.resume, groups=("model", "ema"))
+        return checkpoint.step, checkpoint.play_weights
+    if start.init_from is not None:
+        return 0, load_checkpoint(start.init_from, groups=("model", "ema")).play_weights
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return 0, net_weights(build_net(settings.net, shapes))
+
+
 class LearnerLoop:
     """One run of the learner process."""
 
@@ -39,6 +56,11 @@ class LearnerLoop:
         self.context, self.buffer, self.weights = context, buffer, weights
         self.settings, self.row = context.settings, context.row
         self.game: Game = make_game(self.settings.game)
+        steps, first = first_weights(self.settings, self.game.shapes, start)
+        weights.publish(steps + 1, first)
+        self.row["published"] = steps + 1
+        self.row["steps"] = steps
+        self.row.beat(Waiting.STARTING)
         self.learner = Learner(self.settings, self.game.shapes, device)
         self.pacer = Pacer.from_settings(self.settings)
         self._pacer_state: Mapping[str, Any] | None = None
@@ -53,13 +75,11 @@ class LearnerLoop:
         self._losses_steps = 0
         self._next_export = 0.0
         self._next_checkpoint = time.monotonic() + self.settings.learner.checkpoint_minutes * 60
-        self._last_publish = 0.0
+        self._last_publish = time.monotonic()
         self._solver: SolverCheck | None = None
 
     def run(self) -> None:
         """Train until asked to stop, then write a checkpoint."""
-        self.row["steps"] = self.learner.steps
-        self.publish()
         self.row.set_ready()
         if self._await_replay():
             # not before: the start of a run needs all cores

@@ -1,0 +1,170 @@
+"""The view, the metrics, the progress figures and the process plan."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hexpipe.config import load_settings
+from hexpipe.pipeline import devices
+from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
+from hexpipe.pipeline.stats import StatsBoard
+from hexpipe.pipeline.view import LiveView, PlainView, clock, plain_line, render
+
+NAMES = ["generator-0", "generator-1", "inference-0", "replay-0", "learner-0"]
+
+
+@pytest.fixture
+def stats() -> StatsBoard:
+    board = StatsBoard.create(NAMES, private=True)
+    for row in board.rows().values():
+        row.begin(os.getpid())
+    return board
+
+
+def play(stats: StatsBoard) -> None:
+    for number in range(2):
+        row = stats.row(f"generator-{number}")
+        row.add("positions", 50)
+        row.add("leaves", 400)
+        row.add("cache_hits", 100)
+    stats.row("inference-0").add("evals", 600)
+    stats.row("inference-0").add("batches", 10)
+    replay = stats.row("replay-0")
+    for name, amount in (("session_games", 4), ("total_games", 4), ("lag_sum", 80), ("plies_sum", 40)):
+        replay.add(name, amount)
+    replay["replay_bytes"], replay["replay_budget"] = 250, 1000
+    learner = stats.row("learner-0")
+    learner["steps"], learner["policy_loss"], learner["solver_score"] = 30, 1.5, 0.75
+
+
+def figures_of(stats: StatsBoard, *overrides: tuple[str, object]) -> Figures:
+    meter = ProgressMeter(stats, load_settings("quick", dict(overrides)), gpus=0)
+    meter.read()
+    time.sleep(0.6)
+    play(stats)
+    return meter.read()
+
+
+def test_figures_are_sums_rates_and_shares(stats: StatsBoard) -> None:
+    figures = figures_of(stats, ("limits.minutes", 2), ("limits.games", 0))
+    values = figures.values
+    assert values["games"] == 4
+    assert values["mean_batch"] == 60
+    assert values["cache_hit_rate"] == 0.25
+    assert values["policy_lag"] == 20
+    assert values["mean_plies"] == 10
+    assert values["replay_fill"] == 0.25
+    assert values["evals_per_s"] == pytest.approx(6 * (values["positions_per_s"] or 0))
+    assert 110 < (values["seconds_left"] or 0) < 120
+    assert [p.name for p in figures.processes] == NAMES
+    assert all(p.own_bytes > 1_000_000 for p in figures.processes)
+
+
+def test_a_resumed_total_is_no_rate(stats: StatsBoard) -> None:
+    meter = ProgressMeter(stats, load_settings(), gpus=0)
+    meter.read()
+    time.sleep(0.6)
+    stats.row("replay-0")["total_games"] = 100_000
+    assert meter.read().values["games_per_s"] == 0
+
+
+def test_every_view_shows_what_a_person_asks(stats: StatsBoard) -> None:
+    figures = figures_of(stats)
+    plain, live = io.StringIO(), io.StringIO()
+    PlainView(plain).update(figures)
+    console = Console(file=live, width=120)
+    console.print(render(figures, "a run"))
+    for text in (plain.getvalue(), live.getvalue()):
+        for part in (
+            "games",
+            "positions/s",
+            "evals/s",
+            "mean batch",
+            "cache hits",
+            "25%",
+            "policy loss",
+            "1.500",
+            "75%",
+        ):
+            assert part in text, part
+    assert plain.getvalue().count("\n") == 1
+    assert all(name in live.getvalue() for name in NAMES)
+
+
+def test_plain_view_is_not_too_chatty(stats: StatsBoard) -> None:
+    stream = io.StringIO()
+    view = PlainView(stream, seconds=60.0)
+    figures = figures_of(stats)
+    for _ in range(5):
+        view.update(figures)
+    view.say("hello")
+    view.close(figures)
+    assert stream.getvalue().splitlines() == [plain_line(figures), "hello", plain_line(figures)]
+
+
+def test_live_view_keeps_messages(stats: StatsBoard) -> None:
+    stream = io.StringIO()
+    view = LiveView(stream, "title")
+    view.update(figures_of(stats))
+    view.say("[generator-0] was replaced")
+    view.close()
+    assert "[generator-0] was replaced" in stream.getvalue()
+
+
+def test_metrics_go_to_json_lines_and_tensorboard(stats: StatsBoard, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    figures = figures_of(stats)
+    writer = MetricsWriter(tmp_path)
+    writer.write(as_metrics(figures))
+    writer.write({"time": time.time(), "steps": 40, "policy_loss": 1.25})
+    writer.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["mean_batch"] == 60
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("run/policy_loss")] == [(30, 1.5), (40, 1.25)]
+
+
+def test_clock() -> None:
+    assert clock(3 * 3600 + 62.9) == "3:01:02"
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "overrides", "workers", "servers", "learner"),
+    [
+        (1, 0, {}, 1, ("cpu",), "cpu"),
+        (2, 0, {}, 1, ("cpu",), "cpu"),
+        (8, 0, {}, 2, ("cpu",) * 4, "cpu"),
+        (64, 0, {}, 8, ("cpu",) * 16, "cpu"),
+        (8, 0, {"selfplay.workers": 1}, 1, ("cpu",) * 2, "cpu"),
+        (16, 2, {}, 4, ("cuda:0", "cuda:1"), "cuda:1"),
+        (16, 2, {"devices": 0}, 4, ("cpu",) * 8, "cpu"),
+        (16, 2, {"devices": 1, "inference.servers": 2}, 4, ("cuda:0", "cuda:0"), "cuda:0"),
+    ],
+)
+def test_plan(
+    cores: int, gpus: int, overrides: dict[str, int], workers: int, servers: tuple[str, ...], learner: str
+) -> None:
+    plan = devices.plan_processes(load_settings("quick", overrides), cores, gpus)
+    assert (plan.workers, plan.server_devices, plan.learner_device) == (workers, servers, learner)
+
+
+def test_cores_respect_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text("150000 100000\n")
+    assert devices._cgroup_quota(quota) == 1.5
+    quota.write_text("max 100000\n")
+    assert devices._cgroup_quota(quota) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert devices.visible_gpus() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices.visible_gpus() == 0
