@@ -11,6 +11,7 @@ A game whose search has ended stands still until `advance` or `begin` gives it s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.search import kernels, root_kernels
+from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.halving import halving_tables
 from hexpipe.search.tree import EXPANDED, PENDING, Tree, new_tree
 
@@ -242,3 +244,51 @@ class Mcts:
         count = root_kernels.move_roots(self.tree, games, actions, keep, self._new_index, self._steps)
         self.game.step(self.states, self._steps[0, :count], self._steps[1, :count], self._steps[2, :count])
         self._searching[games] = False
+
+
+class PositionResults(NamedTuple):
+    """What one search of each of k positions found; actions are absolute."""
+
+    visit_counts: NDArray[np.int32]  # [k, A]
+    q_values: NDArray[np.float32]  # [k, A] the mover's; 0 where unvisited
+    root_values: NDArray[np.float32]  # [k, S] by absolute seat
+    actions: NDArray[np.int32]  # [k] the move chosen
+    net_priors: NDArray[np.float32]  # [k, A] of the evaluator alone; -1 where illegal
+    net_values: NDArray[np.float32]  # [k, S] of the evaluator alone, by absolute seat
+
+
+def search_positions(
+    game: Game, move_lists: Sequence[Sequence[int]], evaluator: Evaluator, settings: SearchSettings, seed: int
+) -> PositionResults:
+    """Search each of k positions, given by its moves from the start, once and without noise.
+
+    The moves must be legal and the game not over after them. ``evaluator`` is asked as group 0. Deterministic for a
+    deterministic evaluator.
+    """
+    games = np.arange(len(move_lists), dtype=np.int32)
+    mcts = Mcts(game, len(move_lists), settings, np.random.default_rng(seed))
+    mcts.reset(games)
+    rows = mcts.root_rows(games)
+    for ply in range(max(map(len, move_lists), default=0)):
+        longer = np.array([g for g, moves in enumerate(move_lists) if len(moves) > ply], np.int32)
+        actions = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
+        game.step(mcts.states, rows[longer], actions, rows[longer])
+    mcts.begin(games, noise=False, may_stop=True)
+    priors: NDArray[np.float32] | None = None
+    while count := mcts.select():
+        evaluator.submit(0, mcts.codes[:count])
+        answer = evaluator.collect(0)
+        mcts.update(answer.priors, answer.values)
+        if priors is None:  # the first turn evaluates the roots and nothing else
+            priors = mcts.root_priors(games)
+    results = mcts.results(games)
+    if priors is None:
+        priors = mcts.root_priors(games)
+    return PositionResults(
+        results.visit_counts,
+        results.q_values,
+        results.root_values,
+        results.actions,
+        priors,
+        mcts.tree.net_value[:, 0].copy(),
+    )
