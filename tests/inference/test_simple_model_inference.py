@@ -1,0 +1,147 @@
+"""SimpleModelInference against the net itself, played through the rules."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hexpipe.config import Settings, load_settings
+from hexpipe.errors import CheckpointError, NotationError
+from hexpipe.games import format_conversion
+from hexpipe.games.factory import make_game
+from hexpipe.inference.simple_model_inference import ILLEGAL_LOGIT, SimpleModelInference
+from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
+from hexpipe.nets.factory import HexNet, build_net, net_weights
+
+EAGER = load_settings("quick", {"inference.backend": "eager", "inference.dtype": "float32"}).inference
+
+
+def _run_folder(folder: Path, settings: Settings) -> tuple[Path, HexNet]:
+    torch.manual_seed(0)
+    shapes = make_game(settings.game).shapes
+    net = build_net(settings.net, shapes)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)  # fresh heads answer evenly
+    save_checkpoint(folder, {"model": net_weights(net), "ema": net_weights(net)}, checkpoint_meta(settings, shapes, 7))
+    return folder, net
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "swap"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, HexNet, Settings]:
+    overrides = {"game.board_size": 4, "game.swap": request.param, "net.blocks": 1, "net.channels": 8}
+    settings = load_settings("quick", overrides)
+    folder, net = _run_folder(tmp_path_factory.mktemp("run"), settings)
+    return folder, net, settings
+
+
+@pytest.fixture(scope="module")
+def model(trained: tuple[Path, HexNet, Settings]) -> SimpleModelInference:
+    """One for the tests that look at answers, not at counts."""
+    return SimpleModelInference(trained[0], inference=EAGER)
+
+
+def _games(count: int, size: int, seed: int = 0) -> list[list[int]]:
+    """Move lists of 0 to 9 stones; both sides come to move."""
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(size * size)[: k % 10].tolist() for k in range(count)]
+
+
+def _by_the_net(net: HexNet, settings: Settings, moves: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities [A] and legality [A] of absolute actions, value logits [S], through the rules and the raw net."""
+    game = make_game(settings.game)
+    states, row = game.play(moves), np.zeros(1, np.int32)
+    codes = np.zeros((1, game.shapes.code_length), np.int8)
+    legal = np.zeros((1, game.num_actions), np.bool_)
+    game.codes(states, row, codes)
+    game.legal_mask(states, row, legal)
+    with torch.no_grad():
+        policy_logits, value_logits = net(torch.from_numpy(codes))
+    view = int(states.view[0])
+    return torch.softmax(policy_logits, 1)[0].numpy()[game.action_view[view]], legal[0], value_logits[0].numpy()
+
+
+def test_it_says_what_the_net_says(trained: tuple[Path, HexNet, Settings], model: SimpleModelInference) -> None:
+    _folder, net, settings = trained
+    games = [moves for moves in _games(30, 4) if len(moves) < 7]  # too short to be over
+    boards = [format_conversion.cells_from_moves(moves, 4) for moves in games]
+    policies, values = model.batch_infer(boards)
+    for moves, board, policy, value in zip(games, boards, policies, values, strict=True):
+        expected, legal, value_logits = _by_the_net(net, settings, moves)
+        np.testing.assert_allclose(policy, expected, atol=1e-3)
+        assert value == pytest.approx(np.tanh((value_logits[0] - value_logits[1]) / 2), abs=1e-4)
+        logits, value_logit = model.simple_infer(board)
+        np.testing.assert_array_equal(logits == ILLEGAL_LOGIT, ~legal)
+        np.testing.assert_allclose(logits[legal], np.log(expected[legal]), atol=2e-2)
+        assert value_logit == pytest.approx(value_logits[0] - value_logits[1], rel=1e-3, abs=1e-3)
+
+
+def test_every_form_of_a_board_reads_the_same(model: SimpleModelInference) -> None:
+    model.clear_cache()
+    before = model.statistics()["batches"]
+    cells = format_conversion.cells_from_moves([0, 6, 9], 4)
+    square = cells.reshape(4, 4)
+    forms = [cells, square, square.tolist(), "#4,a1c2b3", "a1 c2 b3", format_conversion.cells_to_text(cells, 4)]
+    policies, values = model.batch_infer(forms)
+    assert (policies == policies[0]).all()
+    assert (values == values[0]).all()
+    assert model.statistics()["batches"] == int(before) + 1
+    assert model.statistics()["cache_size"] == 1  # six equal boards are one row
+
+
+def test_statistics_cache_and_batches(trained: tuple[Path, HexNet, Settings]) -> None:
+    model = SimpleModelInference(trained[0], inference=EAGER, batch_size=4)
+    boards = [format_conversion.cells_from_moves([k], 4) for k in range(10)]
+    first, _values = model.batch_infer(boards)
+    again, _values = model.batch_infer(boards)
+    np.testing.assert_allclose(again, first, atol=1e-3)  # the cache keeps float16
+    figures = model.statistics()
+    assert (figures["boards"], figures["batches"], figures["cache_size"]) == (20, 3, 10)
+    assert figures["cache_hit_rate"] == pytest.approx(0.5)
+    assert float(figures["boards_per_s"]) > 0
+    model.clear_cache()
+    model.simple_infer(boards[0])
+    assert model.statistics()["batches"] == 4
+    assert model.batch_infer([])[0].shape == (0, model.shapes.num_actions)
+
+
+def test_without_a_cache_every_board_is_evaluated(trained: tuple[Path, HexNet, Settings]) -> None:
+    model = SimpleModelInference(trained[0], inference=EAGER, cache_entries=0)
+    for _turn in range(3):
+        model.simple_infer("")
+    assert model.statistics()["batches"] == 3
+    assert model.statistics()["cache_hit_rate"] == 0
+
+
+def test_bad_input_is_named(model: SimpleModelInference, tmp_path: Path) -> None:
+    with pytest.raises(NotationError, match=r"board 1: .*5x5"):
+        model.batch_infer(["#4,a1", "#5,a1"])
+    with pytest.raises(NotationError, match="black moves first"):
+        model.simple_infer(np.full((4, 4), 2))
+    with pytest.raises(CheckpointError):
+        SimpleModelInference(tmp_path / "nothing")
+
+
+@pytest.mark.slow
+def test_a_batch_is_faster_than_one_at_a_time(tmp_path: Path) -> None:
+    """Interleaved slices in one process, one thread; the document's figure is 3.8, this gate leaves room for noise."""
+    folder, _net = _run_folder(tmp_path, load_settings("standard"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = SimpleModelInference(folder, cache_entries=0)
+    boards = [format_conversion.cells_from_moves(moves, 11) for moves in _games(512, 11)]
+    ratios = []
+    for _turn in range(7):
+        began = time.perf_counter()
+        for board in boards[:64]:
+            model.simple_infer(board)
+        middle = time.perf_counter()
+        model.batch_infer(boards)
+        ratios.append(((middle - began) / 64) / ((time.perf_counter() - middle) / 512))
+    torch.set_num_threads(threads)
+    assert statistics.median(ratios) > 1.5, f"{ratios} with {model.statistics()}"
