@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import InferenceError
+from hexpipe.errors import InferenceError, UsageError
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 
@@ -51,7 +51,8 @@ class Start:
 class Death:
     """How a process ended on its own. ``when`` is in monotonic seconds, the same clock for all processes.
 
-    ``follows`` says that it ended because another had: a generator whose inference server failed.
+    ``follows`` says that it ended because another had: a generator whose inference server failed. ``usage`` is the
+    message of a UsageError before the process was ready: something that was asked for cannot be had.
     """
 
     process: str
@@ -59,9 +60,10 @@ class Death:
     when: float
     details: str
     follows: bool = False
+    usage: str = ""
 
 
-def write_error(run_dir: Path, process: str, error: BaseException) -> None:
+def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
     """Write RUN/errors/<process>-<pid>.json: the time, the error and its traceback."""
     folder = run_dir / "errors"
     folder.mkdir(exist_ok=True)
@@ -71,6 +73,7 @@ def write_error(run_dir: Path, process: str, error: BaseException) -> None:
         "monotonic": time.monotonic(),
         "time": time.time(),
         "error": f"{type(error).__name__}: {error}",
+        "usage": str(error) if isinstance(error, UsageError) and not ready else "",
         "follows": isinstance(error, InferenceError) and process.startswith("generator"),
         "traceback": "".join(traceback.format_exception(error)),
     }
@@ -82,7 +85,7 @@ def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
     try:
         content = json.loads((run_dir / "errors" / f"{process}-{pid}.json").read_text(encoding="utf-8"))
         details = str(content["traceback"]).rstrip()
-        return Death(process, pid, float(content["monotonic"]), details, bool(content["follows"]))
+        return Death(process, pid, float(content["monotonic"]), details, bool(content["follows"]), content["usage"])
     except (OSError, ValueError, KeyError):
         return Death(process, pid, time.monotonic(), describe_exit(exit_code))
 

@@ -8,7 +8,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.inference.inference_server import InferenceServer
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
-from hexpipe.nets.backend_torch import FrozenBackend
+from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.stats import Waiting
 
@@ -21,11 +21,11 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
     slots.announce_server(context.number)
     row.beat(Waiting.STARTING)
     shapes = make_game(settings.game).shapes
-    chosen = (FrozenBackend(settings.net, shapes, "float32", device), 1, [])
-    backend = chosen[0]
+    sizes = batch_sizes(slots, settings.inference.max_batch)
+    backend, _, table = choose_backend(settings.net, shapes, settings.inference, device, sizes)
     row.note = f"{backend.name} {backend.dtype} on {device}"
-    for line in chosen[2]:
-        log.info("backend timing: %s", line)
+    for found in table:
+        log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
     log.info("serves with %s", row.note)
 
     def export(server: InferenceServer) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import HexpipeError, ProcessDiedError
+from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.messages import ChildContext, Death, read_death
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
@@ -83,7 +83,8 @@ class Supervisor:
     def watch(self, timeout: float) -> list[Death]:
         """Wait up to ``timeout`` seconds for a death; heal dead generators and return their deaths.
 
-        Raises ProcessDiedError, of the first that died, when the run cannot go on.
+        Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError where it died because
+        something cannot be had that the settings ask for.
         """
         sentinels = {process.sentinel: name for name, process in self.processes.items() if name not in self._leaving}
         if not sentinels:
@@ -103,6 +104,8 @@ class Supervisor:
         limit = max(3, sum(spec.replaceable for spec in self.specs.values()))
         if any(not self.specs[death.process].replaceable for death in deaths):
             first = deaths[0]
+            if first.usage:
+                raise UsageError(first.usage)
             raise ProcessDiedError(first.process, first.details)
         if len(recent) > limit:
             first = recent[0]

@@ -34,7 +34,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
         module, _, function = target.partition(":")
         getattr(importlib.import_module(module), function)(context, **parts)
     except Exception as error:
-        write_error(context.run_dir, context.name, error)
+        write_error(context.run_dir, context.name, error, bool(context.row["ready"]))
         logging.getLogger(__name__).exception("%s died", context.name)
         logging.shutdown()
         # threads of libraries that still run must not keep a broken process alive
