@@ -17,6 +17,7 @@ import hexpipe
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.inference import lru_kernels
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.records import GameRecord
@@ -47,13 +48,18 @@ def compile_all() -> None:
     game = Hex(_SIZE, swap=True)
     _replay(game, compile_selfplay())
     _rules(game)
+    _nets(game.shapes)
     _benchmarks()
 
 
 def compile_selfplay() -> list[GameRecord]:
     """Run the kernels of a generator alone, with both kinds of root; returns the games it played."""
     game = Hex(_SIZE, swap=True)
-    records = []
+    records: list[GameRecord] = []
+    # what the slots carry
+    half, single = np.zeros((2, game.num_actions), np.uint16), np.zeros((2, game.num_actions), np.float32)
+    lru_kernels.half_to_float(half, single)
+    lru_kernels.float_to_half(single, half)
     for root in ("puct", "gumbel"):
         records += play_games(game, load_settings("quick", {**_TINY, "search.root": root}))
     return records
@@ -107,6 +113,15 @@ def _rules(game: Game) -> None:
     empty = np.zeros(9, np.int8)
     solver.value(empty, 0)
     solver.winning_moves(empty, 0)
+
+
+def _nets(shapes: Shapes) -> None:
+    from hexpipe.nets.backend_winograd import WinogradBackend
+
+    net = load_settings("quick", {"net.blocks": 3, "net.channels": 16}).net
+    codes = np.zeros((3, shapes.code_length), np.int8)
+    priors = np.zeros((3, shapes.num_actions), np.float16)
+    WinogradBackend(net, shapes).infer(codes, priors, np.zeros((3, shapes.num_seats), np.float32))
 
 
 def _benchmarks() -> None:

@@ -1,0 +1,195 @@
+"""What the processes of `hexpipe bench selfplay` do, slice by slice. Its generator side imports no torch.
+
+The main process turns the phase; the servers look at it between two batches and either serve the generators or run
+bare forward passes on random boards, with the very net, backend and memory that serve. While they do, generators wait
+for their answers, asleep. Every process keeps its counters in shared memory, so that the main process reads them at the
+edges of a slice and nobody is told to start or stop counting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.compile_kernels import compile_selfplay
+from hexpipe.config import Settings
+from hexpipe.errors import InferenceError
+from hexpipe.games.factory import make_game
+from hexpipe.inference.client import CachedEvaluator, InferenceClient
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.inference.slots import InferenceSlots
+from hexpipe.search.evaluator import Evaluation, Evaluator
+from hexpipe.selfplay.self_play import SelfPlay
+from hexpipe.shm import Field, SharedSegment, set_parent_death_signal
+
+SELFPLAY, FORWARD, CACHED, STOP = 0, 1, 2, 3
+
+COLUMNS = (
+    "pid",
+    "phase_seen",
+    "evals",  # rows of the net, for the generators
+    "bare_evals",  # rows of the net, in bare forward passes
+    "counted_at",  # monotonic seconds of the last batch counted above, or of the turn of phase
+    "batches",
+    "forward_cpu",  # CPU seconds inside the net, for the generators
+    "cpu",  # CPU seconds of the process
+    "simulations",
+    "looked_up",  # rows asked of the cache
+    "hits",
+)
+_CHOICE_BYTES = 256
+
+
+class Board:
+    """The phase and the counters of every process: servers first, then generators.
+
+    Picklable only as an argument of a process being spawned.
+    """
+
+    def __init__(self, segment: SharedSegment) -> None:
+        self.segment = segment
+
+    @classmethod
+    def create(cls, processes: int) -> Board:
+        """Counters float64 [processes, columns], all 0, in phase SELFPLAY."""
+        fields = [
+            Field("phase", "int64", (1,)),
+            Field("counters", "float64", (processes, len(COLUMNS))),
+            Field("choice", "uint8", (_CHOICE_BYTES,)),
+        ]
+        return cls(SharedSegment.create("bench-selfplay", fields))
+
+    @property
+    def phase(self) -> int:
+        """What all processes should do now."""
+        return int(self.segment.arrays["phase"][0])
+
+    @phase.setter
+    def phase(self, phase: int) -> None:
+        self.segment.arrays["phase"][0] = phase
+
+    def write(self, process: int, **values: float) -> None:
+        """Set counters of one process."""
+        row = self.segment.arrays["counters"][process]
+        for name, value in values.items():
+            row[COLUMNS.index(name)] = value
+
+    def read(self) -> dict[str, NDArray[np.float64]]:
+        """A copy of every counter, float64 [processes]."""
+        counters = self.segment.arrays["counters"].copy()
+        return {name: counters[:, column] for column, name in enumerate(COLUMNS)}
+
+    def publish_choice(self, choice: dict[str, Any]) -> None:
+        """The backend and batch that the first server found fastest, for the others."""
+        text = json.dumps(choice).encode()
+        self.segment.arrays["choice"][: len(text)] = np.frombuffer(text, np.uint8)
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What `publish_choice` was given; empty before."""
+        text = bytes(self.segment.arrays["choice"]).rstrip(b"\0")
+        return dict(json.loads(text)) if text.endswith(b"}") else {}
+
+    def wait_choice(self, seconds: float) -> dict[str, Any]:
+        """The choice, once there is one. InferenceError if none comes."""
+        deadline = time.monotonic() + seconds
+        while not (choice := self.choice):
+            if time.monotonic() > deadline:
+                raise InferenceError(f"the first server found no backend within {seconds:.0f} s: see its own error")
+            time.sleep(0.02)
+        return choice
+
+
+class SwitchEvaluator:
+    """Sends each batch through the cache or past it, as the phase is when it is submitted."""
+
+    def __init__(self, plain: Evaluator, cached: Evaluator, board: Board) -> None:
+        self._plain, self._cached, self._board = plain, cached, board
+        self._under_way: dict[int, Evaluator] = {}
+
+    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+        """Start the evaluation of codes int8 [L, C]."""
+        evaluator = self._cached if self._board.phase == CACHED else self._plain
+        evaluator.submit(group, codes)
+        self._under_way[group] = evaluator
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer, from wherever it was asked for."""
+        return self._under_way.pop(group).collect(group)
+
+
+def generator_main(settings: Settings, slots: InferenceSlots, board: Board, worker: int, process: int) -> None:
+    """Self-play as in a run, but finished games go nowhere."""
+    set_parent_death_signal()
+    compile_selfplay()  # or read it from the cache: no slice should hold a compiler
+    game = make_game(settings.game)
+    client = InferenceClient(slots, worker)
+    cached = CachedEvaluator(client, LRUCache(max(1, settings.selfplay.cache_entries), game.shapes), game.shapes)
+    evaluator = SwitchEvaluator(client, cached, board)
+    seed = np.random.SeedSequence([settings.seed, worker])
+    selfplay = SelfPlay(game, settings, evaluator, seed, lambda record: None, slots.groups)
+    board.write(process, pid=os.getpid())
+    try:
+        while (phase := board.phase) != STOP:
+            board.write(process, phase_seen=phase)
+            if phase == FORWARD:
+                time.sleep(0.001)
+                continue
+            selfplay.step()
+            stats = selfplay.stats
+            board.write(
+                process,
+                cpu=time.process_time(),
+                simulations=stats.simulations,
+                looked_up=cached.evals,
+                hits=cached.hits,
+            )
+    except InferenceError:
+        if board.phase != STOP:  # at the end the servers may be gone first
+            raise
+
+
+def server_main(settings: Settings, slots: InferenceSlots, board: Board, server: int, device: str) -> None:
+    """An inference server that runs bare forward passes instead while the phase is FORWARD.
+
+    A ``server`` beyond the slots' own only does that: it stands for a core on which the generators run otherwise.
+    """
+    set_parent_death_signal()
+    from hexpipe.bench.slices_torch import BareForward, bench_backend
+    from hexpipe.inference.inference_server import InferenceServer
+
+    backend, batch = bench_backend(settings, slots, board, server, device)
+    bare = BareForward(backend, slots.shapes, batch)
+    serving = server < slots.servers
+    inference = InferenceServer(slots, server, backend, max_batch=settings.inference.max_batch) if serving else None
+    seen = evals = -1
+
+    def between_batches() -> bool:
+        nonlocal seen, evals
+        if inference is not None and inference.evals != evals:
+            evals = inference.evals
+            board.write(server, evals=evals, batches=inference.batches, counted_at=time.monotonic())
+            board.write(server, forward_cpu=inference.forward_cpu_seconds, cpu=time.process_time())
+        if board.phase != seen:
+            seen = board.phase
+            cpu = time.process_time() if inference is not None else 0.0
+            board.write(server, counted_at=time.monotonic(), cpu=cpu)
+            board.write(server, phase_seen=seen)
+        while seen == board.phase == FORWARD:
+            bare.run_batch()
+            board.write(server, bare_evals=bare.evals, counted_at=time.monotonic())
+            if inference is not None:
+                slots.beat(server)
+        return board.phase == STOP
+
+    board.write(server, pid=os.getpid())
+    if inference is not None:
+        inference.run(between_batches)
+    else:
+        while not between_batches():
+            time.sleep(0.01)
