@@ -1,4 +1,7 @@
-"""torch on a CPU: eager."""
+"""torch on a CPU (or one GPU, without graphs): eager, and traced and frozen.
+
+Both keep to the threads that the process was given: run one-thread processes (design decision 5).
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,53 @@ from numpy.typing import NDArray
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backends import FloatArray, write_outputs
-from hexpipe.nets.factory import HexNet, InferenceNet, fold, fold_into, load_weights
+from hexpipe.nets.factory import InferenceNet, folded_net
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def placed(net: InferenceNet, device: torch.device, dtype: str) -> InferenceNet:
+    """``net`` on ``device``, its arithmetic in ``dtype``, its convolutions channels last (in place)."""
+    net.eval().to(device, DTYPES[dtype])
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    net.net.edges = net.net.edges.contiguous(memory_format=torch.channels_last)
+    return net
 
 
 class EagerBackend:
-    """The folded net, run op by op; works everywhere."""
+    """The folded net, channels last, run op by op; works everywhere."""
 
     name = "eager"
-    dtype = "float32"
 
-    def __init__(self, settings: NetSettings, shapes: Shapes, device: str = "cpu") -> None:
-        self._training = HexNet(settings, shapes)
+    def __init__(self, settings: NetSettings, shapes: Shapes, dtype: str = "float32", device: str = "cpu") -> None:
+        self.dtype = dtype
+        self._settings, self._shapes = settings, shapes
         self._device = torch.device(device)
-        self._plain = fold(self._training).to(self._device)
-        self._net = InferenceNet(self._plain)
+        self._net = self._prepared(None)
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        load_weights(self._training, weights)
-        fold_into(self._training, self._plain)
+        self._net = self._prepared(weights)
 
     def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
         with torch.inference_mode():
             priors, values = self._net(torch.from_numpy(codes).to(self._device))
             write_outputs(priors.cpu().numpy(), values.cpu().numpy(), priors_out, values_out, self.name)
+
+    def _prepared(self, weights: Mapping[str, NDArray[np.float32]] | None) -> torch.nn.Module:
+        plain = folded_net(self._settings, self._shapes, weights)
+        return placed(InferenceNet(plain), self._device, self.dtype)
+
+
+class FrozenBackend(EagerBackend):
+    """Traced, frozen and optimised by torch.jit: weights become constants, so new weights are traced again."""
+
+    name = "frozen"
+
+    def _prepared(self, weights: Mapping[str, NDArray[np.float32]] | None) -> torch.nn.Module:
+        net = super()._prepared(weights)
+        codes = torch.zeros(8, self._shapes.code_length, dtype=torch.int8, device=self._device)
+        with torch.no_grad():
+            traced: torch.jit.ScriptModule = torch.jit.trace(net, codes, check_trace=False)  # type: ignore[no-untyped-call]
+            return torch.jit.optimize_for_inference(torch.jit.freeze(traced))

@@ -39,7 +39,10 @@ class HexNet(nn.Module):
     def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         planes = expand_codes(codes, self.shapes.board_size, self.edges)
         x = self.trunk(planes)
-        pooled = global_pool(x)
+        return self.logits(codes, x, global_pool(x))
+
+    def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
         return logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), self.value(pooled).float()
 
@@ -86,20 +89,21 @@ def load_weights(net: HexNet, weights: Weights) -> None:
             tensor.copy_(torch.as_tensor(np.ascontiguousarray(weights[name])))
 
 
+@torch.no_grad()
 def fold(net: HexNet) -> HexNet:
     """The same function as ``net`` in plain convolutions, without gradients, on the same device."""
-    plain = HexNet(net.settings, net.shapes, plain=True).to(net.edges.device)
-    fold_into(net, plain)
-    return plain.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def fold_into(net: HexNet, plain: HexNet) -> None:
-    """Copy the folded weights of ``net`` into ``plain``, in place (its tensors stay where they are)."""
-    target = plain.state_dict()
+    plain = HexNet(net.settings, net.shapes, plain=True).to(net.edges.device).eval().requires_grad_(False)
     modules = dict(net.named_modules())
-    for name, tensor in target.items():
+    for name, tensor in plain.state_dict().items():
         owner = modules[name.rpartition(".")[0]]
         standardised = isinstance(owner, StandardisedConv2d) and name.endswith(".weight")
-        source = owner.standardised() if standardised else net.get_parameter(name)
-        tensor.copy_(source)
+        tensor.copy_(owner.standardised() if standardised else net.get_parameter(name))
+    return plain
+
+
+def folded_net(settings: NetSettings, shapes: Shapes, weights: Weights | None = None) -> HexNet:
+    """The folded net of ``weights`` on the CPU (of fresh ones if None); CheckpointError if they do not fit."""
+    net = HexNet(settings, shapes)
+    if weights is not None:
+        load_weights(net, weights)
+    return fold(net)

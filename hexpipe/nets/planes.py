@@ -31,18 +31,14 @@ def expand_codes(codes: Tensor, board_size: int, edges: Tensor | None = None) ->
         edges = edge_planes(board_size).to(codes.device)
     num_cells = board_size * board_size
     cells = codes[:, :num_cells].reshape(-1, 1, board_size, board_size)
-    if codes.shape[1] > num_cells:
-        swap = (codes[:, num_cells:] == 1).reshape(-1, 1, 1, 1).expand(-1, 1, board_size, board_size)
-    else:
-        swap = torch.zeros_like(cells, dtype=torch.bool)
+    flag = torch.any(codes[:, num_cells:] == 1, dim=1)  # of no flag at all: False
+    swap = flag.reshape(-1, 1, 1, 1).expand(-1, 1, board_size, board_size)
     planes = torch.cat((cells == 1, cells == 2, cells == 0, swap), dim=1)
     return torch.nn.functional.pad(planes.to(edges.dtype), (1, 1, 1, 1)) + edges
 
 
 def illegal_mask(codes: Tensor, num_cells: int) -> Tensor:
     """True where an action is illegal: bool [B, A], from ``codes`` int8 [B, C] (a cell is taken, a flag is 0)."""
-    if codes.shape[1] == num_cells:
-        return codes != 0
     return torch.cat((codes[:, :num_cells] != 0, codes[:, num_cells:] == 0), dim=1)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))  # keeps unit variance through a ReLU (NF-ResNet paper, appendix D)
 POOL_EVERY = 3  # each third block adds a pooled bias
-INIT_STD = 0.1  # the scale of a standardised weight only sets how fast AdamW's steps turn it
+INIT_STD = 0.05  # the scale of a standardised weight only sets how fast AdamW's steps turn it
 
 
 class StandardisedConv2d(nn.Module):

@@ -1,0 +1,153 @@
+"""The net on a CPU core without matrix units: Winograd convolutions between batched matrix products.
+
+A 3x3 convolution of a 6x6 piece takes 64 products a channel pair instead of 324, so that float32 on AVX2 gets past what
+any direct convolution can reach. The products are torch.bmm, the rest are the kernels. Outputs agree with the plain net
+to about 1e-5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets import winograd_kernels as kernels
+from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.factory import HexNet, folded_net
+from hexpipe.nets.heads import value_from_logits
+from hexpipe.nets.resnet import ResidualBlock
+
+CHUNK_TILES = 64  # tiles that go through the trunk together: enough for the products, and they stay in the cache
+
+# G of F(6x6, 3x3), rows in the order of the kernels' points.
+FILTER_TRANSFORM = np.array(
+    [
+        [1, 0, 0],
+        [-2 / 9, -2 / 9, -2 / 9],
+        [-2 / 9, 2 / 9, -2 / 9],
+        [1 / 90, 1 / 45, 2 / 45],
+        [1 / 90, -1 / 45, 2 / 45],
+        [32 / 45, 16 / 45, 8 / 45],
+        [32 / 45, -16 / 45, 8 / 45],
+        [0, 0, 1],
+    ]
+)
+
+
+Conv = tuple[Tensor, NDArray[np.float32]]  # transformed filters [64, inputs, outputs] and biases [boards, K, BLOCK]
+
+
+class WinogradBackend:
+    """One thread (torch's own setting holds for the products); any batch size."""
+
+    name = "winograd"
+
+    def __init__(self, settings: NetSettings, shapes: Shapes, dtype: str = "float32", device: str = "cpu") -> None:
+        if (dtype, device) != ("float32", "cpu"):
+            raise ValueError(f"the Winograd backend is float32 on the CPU, not {dtype} on {device}")
+        self.dtype = dtype
+        self._settings, self._shapes = settings, shapes
+        self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks
+        side = -(-shapes.board_size // 6)
+        self._board_tiles = side * side
+        self._chunk = max(1, CHUNK_TILES // self._board_tiles)  # boards
+        blocks = (width // kernels.BLOCK, kernels.BLOCK)
+        activations = (self._chunk, blocks[0], 6 * side + 2, 6 * side + 2, kernels.BLOCK)
+        # Borders and padding are zero from the start and stay so: the kernels never write them.
+        self._x, self._inner = np.zeros(activations, np.float32), np.zeros(activations, np.float32)
+        self._tiles = torch.zeros(self._chunk * self._board_tiles, 64, width)
+        # one row more than is used: at a stride of a power of two all 64 points would share a few cache sets
+        self._products = torch.zeros(64, self._chunk * self._board_tiles + 1, width)
+        self._scratch = np.zeros((2, 64 * kernels.BLOCK), np.float32)
+        self._kinds = np.zeros((shapes.board_size + 2, shapes.board_size + 2), np.int32)
+        self._pooled = np.zeros((self._chunk, 2, *blocks), np.float32)
+        self._flat = np.zeros((self._chunk, shapes.board_size, shapes.board_size, *blocks), np.float32)
+        self._take(folded_net(settings, shapes))
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        self._take(folded_net(self._settings, self._shapes, weights))
+
+    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+        with torch.inference_mode():
+            for first in range(0, len(codes), self._chunk):
+                part = slice(first, first + self._chunk)
+                policy_logits, value_logits = self._logits(codes[part])
+                priors, values = torch.softmax(policy_logits, dim=1), value_from_logits(value_logits)
+                write_outputs(priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name)
+
+    def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor]:
+        count, size = len(codes), self._shapes.board_size
+        scratch_a, scratch_b = self._scratch
+        x, inner, tiles = self._x, self._inner, self._blocked(self._tiles)
+        kernels.stem(codes, self._stem_table, self._stem_bias, x, size, self._kinds)
+        kernels.input_transform(x, tiles, count, scratch_a, scratch_b)
+        for block, (conv1, conv2) in zip(self._net.trunk.blocks, self._convs, strict=True):
+            products, bias = self._multiply(conv1[0], count), conv1[1]
+            kernels.output_transform(products, bias, False, inner, size, tiles, count, scratch_a, scratch_b)
+            products, bias = self._multiply(conv2[0], count), conv2[1]
+            if isinstance(block, ResidualBlock) and block.pool_bias is not None:
+                extra = self._padded(block.pool_bias(self._pool(inner, count)).numpy())
+                bias = bias[:count] + extra.reshape(count, -1, kernels.BLOCK)
+            kernels.output_transform(products, bias, True, x, size, tiles, count, scratch_a, scratch_b)
+        kernels.unblock(x, size, self._flat, count)
+        last = torch.from_numpy(self._flat[:count]).flatten(3).permute(0, 3, 1, 2)[:, : self._settings.channels]
+        return self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
+
+    def _multiply(self, filters: Tensor, count: int) -> NDArray[np.float32]:
+        """The batched products of the tiles of ``count`` boards: float32 [64, tiles, K, BLOCK]."""
+        used = count * self._board_tiles
+        torch.bmm(self._tiles[:used].transpose(0, 1), filters, out=self._products[:, :used])
+        return self._blocked(self._products)
+
+    def _blocked(self, tensor: Tensor) -> NDArray[np.float32]:
+        """The kernels' view of channels: [..., K, BLOCK]."""
+        array: NDArray[np.float32] = tensor.numpy()
+        return array.reshape(*array.shape[:-1], -1, kernels.BLOCK)
+
+    def _pool(self, x: NDArray[np.float32], count: int) -> Tensor:
+        """What `resnet.global_pool` gives: [count, 2 * channels]."""
+        kernels.pool(x, self._shapes.board_size, self._pooled, count)
+        return torch.from_numpy(self._pooled[:count]).flatten(2)[:, :, : self._settings.channels].flatten(1)
+
+    def _take(self, net: HexNet) -> None:
+        """Lay the folded net's trunk out for the kernels; its heads run as they are."""
+        weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+        self._stem_bias = self._padded(weights["trunk.stem.bias"]).reshape(-1, kernels.BLOCK)
+        table = self._padded(stem_table(weights["trunk.stem.weight"])).reshape(9, 9, -1, kernels.BLOCK)
+        self._stem_table = np.ascontiguousarray(table.transpose(2, 0, 1, 3))
+        self._convs = []
+        for index in range(self._settings.blocks):
+            conv1, conv2 = (
+                self._conv(weights[f"trunk.blocks.{index}.{conv}.weight"], weights[f"trunk.blocks.{index}.{conv}.bias"])
+                for conv in ("conv1", "conv2")
+            )
+            self._convs.append((conv1, conv2))
+        self._net = net
+
+    def _conv(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> Conv:
+        filters = np.zeros((64, self._width, self._width), np.float32)
+        filters[:, : weight.shape[1], : weight.shape[0]] = transformed_filters(weight)
+        return torch.from_numpy(filters), np.tile(self._padded(bias).reshape(-1, kernels.BLOCK), (self._chunk, 1, 1))
+
+    def _padded(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The last axis, channels, filled up with zeros."""
+        missing = self._width - array.shape[-1]
+        padded: NDArray[np.float32] = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
+        return padded
+
+
+def transformed_filters(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """G w G^T of each filter: weight [O, I, 3, 3] -> float32 [64, I, O]; reckoned in float64."""
+    points = np.einsum("pr,oirc,qc->pqio", FILTER_TRANSFORM, weight.astype(np.float64), FILTER_TRANSFORM, optimize=True)
+    return np.asarray(points.reshape(64, weight.shape[1], weight.shape[0]), np.float32)
+
+
+def stem_table(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a neighbour of each kind of `kernels.stem` adds through each tap: [O, 4, 3, 3] -> [9 taps, 9 kinds, O]."""
+    mine, theirs, empty, swap = np.ascontiguousarray(weight.transpose(1, 2, 3, 0)).reshape(4, 9, -1)
+    kinds = [empty, mine, theirs, empty + swap, mine + swap, theirs + swap, mine, theirs, mine + theirs]
+    return np.stack(kinds, axis=1)

@@ -1,0 +1,186 @@
+"""Find the fastest way to run a net on a device: build the candidates, time them, take the best."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from hexpipe.config import InferenceSettings, NetSettings, Shapes
+from hexpipe.errors import SettingsError
+from hexpipe.nets.backends import Backend
+
+log = logging.getLogger(__name__)
+
+Kind = tuple[str, str]  # backend name and dtype
+SLICE_SECONDS = 0.03  # timing of one backend at one batch in one round
+ROUNDS = 3
+NEAR_BEST = 0.97  # a smaller batch within 3% of the best one is taken: it answers sooner
+
+
+class Measurement(NamedTuple):
+    """One row of the table: positions a second of one backend at one batch size."""
+
+    backend: str
+    dtype: str
+    batch: int
+    evals_per_s: float
+
+
+class Choice(NamedTuple):
+    """The fastest backend, the batch it is fastest at, and all measurements, fastest first."""
+
+    backend: Backend
+    batch: int
+    table: list[Measurement]
+
+
+def choose_backend(
+    net: NetSettings,
+    shapes: Shapes,
+    inference: InferenceSettings,
+    device: str = "cpu",
+    batch_sizes: Sequence[int] = (16, 32, 64, 128, 256),
+    budget_seconds: float = 3.0,
+) -> Choice:
+    """Time the backends that ``inference`` allows on ``device`` ("cpu", "cuda:0") and take the fastest.
+
+    Weights are fresh; timing runs with the threads the process has. Candidates come in the order of what is usually
+    fastest; once half of ``budget_seconds`` is spent only the first two are built, once all of it is, nothing is timed
+    but the smallest batch. SettingsError if no candidate is there: it says how to install it.
+    """
+    start = time.perf_counter()
+    sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
+    built: list[Backend] = []
+    for kind in _candidates(inference, device):
+        if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
+            log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
+            continue
+        built.append(_build(kind, net, shapes, device, inference.max_batch))
+        _time_batch(built[-1], shapes, sizes[0], 0.0)  # compile what compiles late
+    deadline = max(start + budget_seconds, time.perf_counter() + budget_seconds / 3)  # a slow start leaves some
+    speeds: dict[tuple[int, int], float] = {}
+    for turn in range(ROUNDS):  # rounds, because the speed of a virtual core drifts: the best one of each counts
+        for size in sizes:
+            for number, backend in enumerate(built):
+                if (turn or size > sizes[0]) and time.perf_counter() > deadline:
+                    continue
+                speed = _time_batch(backend, shapes, size, SLICE_SECONDS)
+                speeds[number, size] = max(speed, speeds.get((number, size), 0.0))
+    best, _ = max(speeds, key=lambda key: speeds[key])
+    top = max(speeds.values())
+    batch = min(size for (number, size), speed in speeds.items() if number == best and speed >= NEAR_BEST * top)
+    table = [Measurement(built[at].name, built[at].dtype, size, speed) for (at, size), speed in speeds.items()]
+    return Choice(built[best], batch, sorted(table, key=lambda row: -row.evals_per_s))
+
+
+def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float) -> float:
+    """Positions a second of the quickest pass of ``batch`` random boards within ``seconds``, after a first one."""
+    codes = random_codes(shapes, batch)
+    priors = np.zeros((batch, shapes.num_actions), np.float32)
+    values = np.zeros((batch, shapes.num_seats), np.float32)
+    backend.infer(codes, priors, values)
+    quickest = float("inf")
+    end = time.perf_counter() + seconds
+    while True:
+        begin = time.perf_counter()
+        backend.infer(codes, priors, values)
+        now = time.perf_counter()
+        quickest = min(quickest, now - begin)
+        if now >= end:
+            return batch / quickest
+
+
+def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
+    """Codes int8 [batch, C] of random boards like a game's: as many stones of mine as of theirs, or one fewer."""
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(shapes.num_cells), (batch, 1)), axis=1)
+    plies = rng.integers(0, shapes.num_cells, (batch, 1))
+    # the mover has the fewer stones where they differ: of the first ``plies`` stones, the newest is theirs
+    stones = np.where((plies - 1 - order) % 2 == 0, 2, 1)
+    codes = np.zeros((batch, shapes.code_length), np.int8)
+    codes[:, : shapes.num_cells] = np.where(order < plies, stones, 0)
+    codes[:, shapes.num_cells :] = plies == 1
+    return codes
+
+
+def _candidates(inference: InferenceSettings, device: str) -> list[Kind]:
+    """The kinds that ``inference`` allows and this machine has; SettingsError if there is none."""
+    on_gpu = device.startswith("cuda")
+    if on_gpu and not torch.cuda.is_available():
+        raise SettingsError(f"there is no {device}: torch sees no CUDA device; set devices=0 or install CUDA torch")
+    automatic = _gpu_kinds() if on_gpu else _cpu_kinds()
+    if inference.backend == "auto" and inference.dtype == "auto":
+        return [kind for kind in automatic if kind[0] != "openvino" or _has_openvino()]
+    wanted = [
+        kind
+        for kind in [*automatic, *(_ALL_GPU if on_gpu else _ALL_CPU)]
+        if inference.backend in ("auto", kind[0]) and inference.dtype in ("auto", kind[1])
+    ]
+    wanted = list(dict.fromkeys(wanted))
+    if inference.backend != "auto" and inference.dtype == "auto":
+        # a dtype that the chips have no units for is only run when it is asked for
+        wanted = [kind for kind in wanted if kind in automatic] or wanted[:1]
+    if not wanted:
+        raise SettingsError(
+            f"inference.backend={inference.backend} with inference.dtype={inference.dtype} cannot run on {device}; "
+            "set one of them to auto"
+        )
+    if all(kind[0] == "openvino" for kind in wanted) and not _has_openvino():
+        raise SettingsError('inference.backend=openvino needs OpenVINO: pip install "hexpipe[openvino]"')
+    return [kind for kind in wanted if kind[0] != "openvino" or _has_openvino()]
+
+
+_ALL_CPU: list[Kind] = [
+    ("winograd", "float32"),
+    ("openvino", "float32"),
+    ("frozen", "float32"),
+    ("eager", "float32"),
+    ("openvino", "bfloat16"),
+    ("frozen", "bfloat16"),
+    ("eager", "bfloat16"),
+]
+_ALL_GPU: list[Kind] = [
+    (backend, dtype) for backend in ("cuda_graphs", "eager") for dtype in ("bfloat16", "float16", "float32")
+]
+
+
+def _cpu_kinds() -> list[Kind]:
+    """What is worth timing on this CPU: bfloat16 only where it has units for it, eager never (frozen is not slower)."""
+    if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported():
+        return [("openvino", "bfloat16"), ("frozen", "bfloat16"), ("openvino", "float32"), ("winograd", "float32")]
+    return [("winograd", "float32"), ("openvino", "float32"), ("frozen", "float32")]
+
+
+def _gpu_kinds() -> list[Kind]:
+    dtype = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return [("cuda_graphs", dtype), ("eager", dtype)]
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _build(kind: Kind, net: NetSettings, shapes: Shapes, device: str, max_batch: int) -> Backend:
+    """Import and build one backend; each import is late because it is slow, or optional."""
+    name, dtype = kind
+    if name == "cuda_graphs":
+        from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend
+
+        return CudaGraphsBackend(net, shapes, dtype, device, max_batch)
+    if name == "openvino":
+        from hexpipe.nets.backend_openvino import OpenVinoBackend
+
+        return OpenVinoBackend(net, shapes, dtype, device)
+    if name == "winograd":
+        from hexpipe.nets.backend_winograd import WinogradBackend
+
+        return WinogradBackend(net, shapes, dtype, device)
+    from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
+
+    return (FrozenBackend if name == "frozen" else EagerBackend)(net, shapes, dtype, device)

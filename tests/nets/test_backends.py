@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hexpipe.config import InferenceSettings, NetSettings, Shapes
+from hexpipe.errors import CheckpointError, InferenceError, SettingsError
+from hexpipe.nets import choose_backend as chooser
+from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend, padded_sizes
+from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
+from hexpipe.nets.backend_winograd import WinogradBackend
+from hexpipe.nets.choose_backend import choose_backend, random_codes
+from hexpipe.nets.factory import InferenceNet, build_net, load_weights, net_weights
+
+NET = NetSettings(blocks=3, channels=24, value_hidden=16)  # one pooled block; channels that fill no whole block of 16
+
+
+def shapes(size: int, swap: bool = False) -> Shapes:
+    actions = size * size + swap
+    return Shapes(board_size=size, num_actions=actions, num_seats=2, code_length=actions)
+
+
+def shaken_weights(seed: int) -> dict[str, np.ndarray]:
+    torch.manual_seed(seed)
+    net = build_net(NET, shapes(5))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    weights = net_weights(net)
+    weights["policy.cell_logits.weight"] *= 10  # priors that differ from each other
+    return weights
+
+
+def expected_outputs(weights: dict[str, np.ndarray], board: Shapes, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    net = build_net(NET, board)
+    load_weights(net, weights)
+    with torch.no_grad():
+        priors, values = InferenceNet(net)(torch.from_numpy(codes))
+    return priors.numpy(), values.numpy()
+
+
+def run(backend, board: Shapes, codes: np.ndarray, dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
+    priors = np.full((len(codes), board.num_actions), np.nan, dtype)
+    values = np.full((len(codes), board.num_seats), np.nan, np.float32)
+    backend.infer(codes, priors, values)
+    return priors, values
+
+
+def make(name: str, board: Shapes, dtype: str = "float32"):
+    if name == "openvino":
+        pytest.importorskip("openvino")
+        from hexpipe.nets.backend_openvino import OpenVinoBackend
+
+        return OpenVinoBackend(NET, board, dtype)
+    if name == "cuda_graphs":
+        return CudaGraphsBackend(NET, board, dtype, "cpu", max_batch=16)
+    kinds = {"eager": EagerBackend, "frozen": FrozenBackend, "winograd": WinogradBackend}
+    return kinds[name](NET, board, dtype)
+
+
+NAMES = ["eager", "frozen", "winograd", "openvino", "cuda_graphs"]
+
+
+@pytest.mark.parametrize(("size", "swap"), [(5, False), (7, True), (11, True)])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_backend_equals_the_training_net(name: str, size: int, swap: bool) -> None:
+    board = shapes(size, swap)
+    backend = make(name, board)
+    for seed in (1, 2):  # the second load must leave nothing of the first
+        weights = shaken_weights(seed)
+        backend.load(weights)
+        for count in (1, 5, 40):
+            codes = random_codes(board, count, seed)
+            priors, values = run(backend, board, codes)
+            want_priors, want_values = expected_outputs(weights, board, codes)
+            assert want_priors.max() > 2 / board.num_actions  # outputs that vary
+            assert want_values.std() > 0.01
+            np.testing.assert_allclose(priors, want_priors, atol=1e-4)
+            np.testing.assert_allclose(values, want_values, atol=1e-4)
+            assert (priors[:, : size * size][codes[:, : size * size] != 0] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["frozen", "cuda_graphs", "openvino"])
+def test_bfloat16_is_close(name: str) -> None:
+    board = shapes(5)
+    backend = make(name, board, "bfloat16")
+    torch.manual_seed(3)
+    weights = net_weights(build_net(NET, board))  # of the size that training starts from
+    weights["policy.cell_logits.weight"] += np.float32(0.1)
+    backend.load(weights)
+    codes = random_codes(board, 16)
+    priors, values = run(backend, board, codes)
+    want_priors, want_values = expected_outputs(weights, board, codes)
+    np.testing.assert_allclose(priors, want_priors, atol=0.005)
+    np.testing.assert_allclose(values, want_values, atol=0.02)
+
+
+def test_float16_outputs_are_filled() -> None:
+    board = shapes(5, swap=True)
+    backend = make("eager", board)
+    weights = shaken_weights(0)
+    backend.load(weights)
+    codes = random_codes(board, 4)
+    priors, _ = run(backend, board, codes, np.float16)
+    np.testing.assert_allclose(priors, expected_outputs(weights, board, codes)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_that_are_not_finite_raise(name: str) -> None:
+    board = shapes(5)
+    backend = make(name, board)
+    weights = shaken_weights(0)
+    weights["value.logits.bias"][0] = np.nan
+    backend.load(weights)
+    with pytest.raises(InferenceError, match="not finite"):
+        run(backend, board, random_codes(board, 8))
+
+
+def test_weights_of_another_net_are_refused() -> None:
+    with pytest.raises(CheckpointError):
+        make("eager", shapes(5)).load(net_weights(build_net(NetSettings(blocks=2, channels=24), shapes(5))))
+
+
+def test_padded_sizes_waste_little() -> None:
+    for limit in (1, 7, 8, 100, 256, 1000):
+        sizes = padded_sizes(limit)
+        assert sizes == sorted(set(sizes))
+        assert sizes[-1] == limit
+        for count in range(9, limit + 1):
+            assert next(size for size in sizes if size >= count) <= 1.5 * count
+
+
+def test_random_codes_look_like_games() -> None:
+    board = shapes(7, swap=True)
+    codes = random_codes(board, 300)
+    mine, theirs = (codes[:, :49] == 1).sum(axis=1), (codes[:, :49] == 2).sum(axis=1)
+    assert set(theirs - mine) == {0, 1}
+    assert ((codes[:, 49] == 1) == (mine + theirs == 1)).all()
+    assert (mine + theirs < 49).all()
+    assert len(np.unique(mine + theirs)) > 30
+
+
+def test_choose_times_candidates_and_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chooser, "_cpu_kinds", lambda: [("eager", "float32"), ("frozen", "float32")])
+    choice = choose_backend(NET, shapes(5), InferenceSettings(max_batch=16), "cpu", (4, 8, 64), budget_seconds=1.0)
+    assert {(row.backend, row.batch) for row in choice.table} >= {("eager", 4), ("frozen", 4)}
+    assert {row.batch for row in choice.table} <= {4, 8, 16}
+    speeds = [row.evals_per_s for row in choice.table]
+    assert speeds == sorted(speeds, reverse=True)
+    assert choice.backend.name == choice.table[0].backend
+    assert any(row.batch == choice.batch and row.backend == choice.backend.name for row in choice.table)
+
+
+@pytest.mark.parametrize("name", ["eager", "frozen", "winograd"])
+def test_a_named_backend_is_taken(name: str) -> None:
+    choice = choose_backend(NET, shapes(5), InferenceSettings(backend=name), "cpu", [8], budget_seconds=0.0)
+    assert (choice.backend.name, choice.backend.dtype, choice.batch) == (name, "float32", 8)
+
+
+def test_a_named_dtype_is_taken() -> None:
+    settings = InferenceSettings(backend="frozen", dtype="bfloat16")
+    assert choose_backend(NET, shapes(5), settings, "cpu", [8], budget_seconds=0.0).backend.dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "message"),
+    [
+        ({"backend": "cuda_graphs"}, "cpu", "cannot run on cpu"),
+        ({"backend": "winograd", "dtype": "bfloat16"}, "cpu", "cannot run on cpu"),
+        ({"dtype": "float16"}, "cpu", "cannot run on cpu"),
+    ],
+)
+def test_what_is_not_there_is_refused(settings: dict[str, str], device: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        choose_backend(NET, shapes(5), InferenceSettings(**settings), device)
+
+
+def test_no_gpu_is_a_clear_error() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(SettingsError, match="sees no CUDA device"):
+        choose_backend(NET, shapes(5), InferenceSettings(), "cuda:0")
+
+
+def test_missing_openvino_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chooser, "_has_openvino", lambda: False)
+    with pytest.raises(SettingsError, match=r"pip install .*hexpipe\[openvino\]"):
+        choose_backend(NET, shapes(5), InferenceSettings(backend="openvino"))
+    choice = choose_backend(NET, shapes(5), InferenceSettings(), "cpu", [4], budget_seconds=0.0)
+    assert "openvino" not in {row.backend for row in choice.table}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_graphs_equal_the_training_net() -> None:
+    board = shapes(11, swap=True)
+    backend = CudaGraphsBackend(NET, board, "float32", "cuda:0", max_batch=64)
+    for seed in (1, 2):
+        weights = shaken_weights(seed)
+        backend.load(weights)
+        for count in (1, 5, 64, 100):
+            codes = random_codes(board, count, seed)
+            for got, want in zip(run(backend, board, codes), expected_outputs(weights, board, codes), strict=True):
+                np.testing.assert_allclose(got, want, atol=2e-3)
