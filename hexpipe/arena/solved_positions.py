@@ -1,0 +1,99 @@
+"""Reading a file of solved positions: one JSON object a line.
+
+    {"n": 5, "moves": ["a1", "c3"], "to_move": "black", "value": 1, "winning_moves": ["b2"]}
+
+Black moves first and connects top to bottom, white left to right; a1 is top left, letters are columns; no swap.
+``value`` is 1 if the side to move wins and -1 if it loses. ``winning_moves`` may be missing, null or empty. Other keys
+are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
+from hexpipe.errors import IllegalMoveError, NotationError, UsageError
+from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.hex import Hex
+
+_COLOURS = ("black", "white")
+
+
+class SolvedPosition(NamedTuple):
+    """A position whose game value is known; actions are absolute cell indices."""
+
+    line: int
+    board_size: int
+    moves: tuple[int, ...]
+    value: int
+    winning_moves: frozenset[int]
+
+
+def read_positions(path: Path) -> list[SolvedPosition]:
+    """All positions of a file, in order; blank lines are skipped.
+
+    Raises UsageError, with the number of the line, for anything that is not as described above: bad JSON, a missing
+    key, an unknown board size, an illegal move, a game that is over, the wrong side to move.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of solved positions") from error
+    games: dict[int, Game] = {}
+    positions = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                positions.append(_parse(line, number, games))
+            except (UsageError, IllegalMoveError, ValueError) as error:
+                raise UsageError(f"{path}, line {number}: {error}") from error
+    if not positions:
+        raise UsageError(f"{path} holds no positions; write one JSON object a line")
+    return positions
+
+
+def _parse(line: bytes, number: int, games: dict[int, Game]) -> SolvedPosition:
+    try:
+        document = json.loads(line)
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise UsageError(f"no JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise UsageError("no JSON object")
+    missing = [key for key in ("n", "moves", "to_move", "value") if key not in document]
+    if missing:
+        raise UsageError(f"{missing[0]!r} is missing")
+    size, value, to_move = document["n"], document["value"], document["to_move"]
+    if not _is_int(size) or not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE:
+        raise UsageError(f"n is {size!r}, boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+    game = games.setdefault(size, Hex(size))
+    moves = _cells(game, document["moves"], "moves")
+    states = game.play(moves)
+    if states.winner[0] != ONGOING:
+        raise UsageError(f"{_COLOURS[int(states.winner[0])]} has already won here")
+    mover = _COLOURS[len(moves) % 2]
+    if to_move != mover:
+        raise UsageError(f"to_move is {to_move!r}, but after {len(moves)} moves it is {mover}'s turn")
+    if not _is_int(value) or value not in (1, -1):
+        raise UsageError(f"value is {value!r}, it must be 1 (the side to move wins) or -1 (it loses)")
+    winning = _cells(game, document.get("winning_moves") or [], "winning_moves")
+    for move in winning:
+        if states.cells[0, move]:
+            raise UsageError(f"the winning move {game.action_name(move)} is on a stone")
+    if winning and value == -1:
+        raise UsageError("value is -1 (the side to move loses), yet there are winning moves")
+    return SolvedPosition(number, size, tuple(moves), value, frozenset(winning))
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _cells(game: Game, names: Any, key: str) -> list[int]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f'{key} is {names!r}, it must be a list of cells such as ["a1", "c3"]')
+    try:
+        return [game.parse_action(name) for name in names]
+    except NotationError as error:
+        raise UsageError(f"{key}: {error}") from error
