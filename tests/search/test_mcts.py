@@ -11,7 +11,8 @@ from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.hex import Hex
-from hexpipe.search.mcts import Mcts
+from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.mcts import Mcts, search_positions
 from tests.search import reference
 
 EVERYONE = np.arange(4, dtype=np.int32)
@@ -179,3 +180,36 @@ def test_noise_differs_between_games_and_seeds() -> None:
     assert np.ptp(priors(0, dirichlet_fraction=0)) == 0
     # the larger alpha, the more even the noise
     assert priors(0, dirichlet_alpha=1e4).std() < 0.01 < priors(0, dirichlet_alpha=0.1).std()
+
+
+class Answering:
+    """An evaluator for `search_positions`."""
+
+    def __init__(self, evaluate: reference.Evaluate) -> None:
+        self.evaluate = evaluate
+        self.codes = np.zeros((0, 0), np.int8)
+
+    def submit(self, group: int, codes: np.ndarray) -> None:
+        assert group == 0
+        self.codes = codes.copy()
+
+    def collect(self, group: int) -> Evaluation:
+        return Evaluation(*reference.evaluate_batch(self.evaluate, self.codes), 7)
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+def test_search_positions(root: str) -> None:
+    """Each position's search is the reference's, whatever it is searched beside."""
+    game, seed = Hex(4, swap=True), 3
+    rules = SearchSettings(root=root, num_simulations=30, leaves_per_game=1, gumbel_scale=0.0, early_stop=False)
+    evaluate = reference.hash_evaluator(game, seed)
+    positions = [[], [5], [5, 16], [0, 1, 2, 3, 4]]
+    found = search_positions(game, positions, Answering(evaluate), rules, 0)
+    for i, moves in enumerate(positions):
+        root_node = reference.ReferenceSearch(game, rules, evaluate, moves).run().root
+        visits = [root_node.children[a].visits if a in root_node.children else 0 for a in range(17)]
+        assert found.visit_counts[i].tolist() == visits
+        assert found.net_values[i].tolist() == pytest.approx(root_node.values)
+        assert found.net_priors[i].tolist() == pytest.approx([root_node.priors.get(a, -1) for a in range(17)])
+        assert found.root_values[i, 0] == pytest.approx(root_node.value_sum[0] / 31, abs=1e-5)
+        assert visits[found.actions[i]] == max(visits)
