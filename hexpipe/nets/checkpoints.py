@@ -28,6 +28,7 @@ FORMAT = "hexpipe-checkpoint"
 FORMAT_VERSION = 1
 _STEP_FOLDER = re.compile(r"step-(\d{8,})(\.old)?")
 _WHAT_TO_NAME = "name a run folder or one of its checkpoints/step-* folders"
+_GROUP = re.compile(r"[a-z_]+")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -149,7 +150,7 @@ def prune(run_dir: Path, keep: int) -> list[Path]:
 
 
 def _write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[str, int]:
-    if not re.fullmatch(r"[a-z_]+", group):
+    if not _GROUP.fullmatch(group):
         raise ValueError(f"{group!r} is no name for a group of tensors")
     arrays = {name: np.ascontiguousarray(_as_array(tensor)).reshape(tensor.shape) for name, tensor in tensors.items()}
     data = safetensors_numpy.save(arrays)
@@ -204,7 +205,9 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     try:
         if not all(isinstance(meta[key], kind) for key, kind in (("step", int), ("groups", dict), ("shapes", dict))):
             raise TypeError("a value of the wrong kind")
-        for entry in meta["groups"].values():
+        for group, entry in meta["groups"].items():
+            if not _GROUP.fullmatch(group):
+                raise ValueError(f"{group!r} is no name for a group of tensors")
             int(entry["bytes"]), int(entry["crc32"])
         Shapes(**meta["shapes"])
         settings_from_json(json.dumps(meta["settings"]))

@@ -1,0 +1,36 @@
+"""The forward benchmark, short: its keys, and that it runs what it was told to."""
+
+from __future__ import annotations
+
+import pytest
+
+from hexpipe.bench import forward
+from hexpipe.errors import ProcessDiedError, SettingsError
+
+TINY = {"seconds": 0.1, "blocks": 1, "channels": 8, "size": 5, "devices": 0}
+
+
+def test_forward_benchmark_finds_a_backend() -> None:
+    result = forward.run(**TINY, processes=1)
+    assert float(result["evals_per_s"]) > 0
+    assert result["processes"] == 1
+    fastest = f"{result['backend']}_{result['dtype']}_{result['batch']}_evals_per_s"
+    speeds = {key: value for key, value in result.items() if key.endswith("_evals_per_s")}
+    assert float(result[fastest]) >= 0.97 * max(float(value) for value in speeds.values())
+
+
+def test_processes_add_up() -> None:
+    result = forward.run(**TINY, processes=2, backend="eager", batch=4)
+    assert (result["backend"], result["dtype"], result["batch"], result["processes"]) == ("eager", "float32", 4, 2)
+    assert float(result["evals_per_s_per_core"]) == pytest.approx(float(result["evals_per_s"]) / 2)
+
+
+def test_a_backend_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SettingsError, match="cannot run on cpu"):
+        forward.run(**TINY, processes=1, backend="cuda_graphs")
+
+
+def test_an_error_in_a_process_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "BATCHES", ("no number",))
+    with pytest.raises(ProcessDiedError, match=r"forward-0.*\n(.*\n)*.*TypeError"):
+        forward.run(**TINY, processes=1, batch=None)

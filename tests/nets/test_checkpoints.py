@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hexpipe.config import Shapes, load_settings
+from hexpipe.errors import CheckpointError, RunFolderError
+from hexpipe.nets import checkpoints
+from hexpipe.nets.checkpoints import (
+    checkpoint_meta,
+    latest_checkpoint,
+    list_checkpoints,
+    load_checkpoint,
+    prune,
+    save_checkpoint,
+)
+from hexpipe.nets.factory import build_net, net_weights
+from hexpipe.nets.optimizer_state import optimizer_tensors, restore_optimizer
+
+SETTINGS = load_settings("quick", {"net.blocks": 1, "net.channels": 8})
+SHAPES = Shapes(board_size=5, num_actions=25, num_seats=2, code_length=25)
+TENSORS = {"a.b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "step": np.array(7, np.float32)}
+
+
+def save(run: Path, step: int, **extra: object) -> Path:
+    groups = {"model": TENSORS, "ema": {"x": torch.full((3,), float(step))}}
+    return save_checkpoint(run, groups, {**checkpoint_meta(SETTINGS, SHAPES, step), **extra})
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1234, run_name="x")
+    assert folder == tmp_path / "checkpoints" / "step-00001234"
+    assert {entry.name for entry in folder.iterdir()} == {"checkpoint.json", "ema.safetensors", "model.safetensors"}
+    for path in (folder, tmp_path):
+        checkpoint = load_checkpoint(path)
+        assert (checkpoint.path, checkpoint.step, checkpoint.meta["run_name"]) == (folder, 1234, "x")
+        assert checkpoint.settings == SETTINGS
+        assert checkpoint.shapes == SHAPES
+        assert checkpoint.groups["model"].keys() == TENSORS.keys()
+        for name, array in TENSORS.items():
+            np.testing.assert_array_equal(checkpoint.groups["model"][name], array)
+            assert checkpoint.groups["model"][name].shape == array.shape
+        np.testing.assert_array_equal(checkpoint.play_weights["x"], np.full(3, 1234, np.float32))
+    only = load_checkpoint(folder, ["model", "optimizer"])
+    assert only.groups.keys() == {"model"}
+    assert only.play_weights.keys() == TENSORS.keys()
+
+
+def test_newest_and_pruning(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path) is None
+    folders = [save(tmp_path, step) for step in (5, 30, 200, 123456789)]
+    (tmp_path / "checkpoints" / "step-notes").mkdir()
+    assert list_checkpoints(tmp_path) == folders
+    assert latest_checkpoint(tmp_path) == folders[-1]
+    assert prune(tmp_path, 2) == folders[:2]
+    assert list_checkpoints(tmp_path) == folders[2:]
+
+
+def test_the_same_step_replaces_the_old_one(tmp_path: Path) -> None:
+    save(tmp_path, 5, note="old")
+    save(tmp_path, 5, note="new")
+    assert [entry.name for entry in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
+    assert load_checkpoint(tmp_path).meta["note"] == "new"
+
+
+def test_a_replacement_that_was_interrupted_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = save(tmp_path, 5, note="old")
+    folder.rename(folder.with_name("step-00000005.old"))  # killed between its two renames
+    assert load_checkpoint(tmp_path).meta["note"] == "old"
+
+
+def test_a_save_that_was_interrupted_is_not_seen_and_goes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1)
+
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_sync_folder", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path, 2)
+    assert load_checkpoint(tmp_path).step == 1
+    save(tmp_path, 3)
+    assert sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir()) == ["step-00000001", "step-00000003"]
+
+
+def damage_bytes(folder: Path) -> None:
+    data = bytearray((folder / "ema.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "ema.safetensors").write_bytes(data)
+
+
+def cut_short(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[:-5])
+
+
+def edit(folder: Path, **changes: object) -> None:
+    document = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps({**document, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (damage_bytes, "is damaged"),
+        (cut_short, "is damaged"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read"),
+        (lambda folder: (folder / "checkpoint.json").write_text("{"), "is damaged"),
+        (lambda folder: (folder / "checkpoint.json").write_bytes(b"\xff\xfe"), "is damaged"),
+        (lambda folder: (folder / "checkpoint.json").write_text("[]"), "is no hexpipe checkpoint"),
+        (lambda folder: (folder / "checkpoint.json").unlink(), "cannot be read"),
+        (lambda folder: edit(folder, format="other"), "is no hexpipe checkpoint"),
+        (lambda folder: edit(folder, format_version=99), "use the hexpipe version that wrote it"),
+        (lambda folder: edit(folder, shapes={"board_size": 5}), "is damaged"),
+        (lambda folder: edit(folder, settings={"net": {"blocks": -1}}), "is damaged"),
+        (lambda folder: edit(folder, groups={"model": {}}), "is damaged"),
+        (lambda folder: edit(folder, groups={"../../evil": {"bytes": 1, "crc32": 1}}), "is damaged"),
+    ],
+)
+def test_damage_is_told_in_one_line(tmp_path: Path, harm, message: str) -> None:
+    folder = save(tmp_path, 1)
+    harm(folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_checkpoint_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(CheckpointError, match="there is no checkpoint in"):
+            load_checkpoint(path)
+
+
+def test_a_foreign_tensor_file_with_the_right_checksum_is_told(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    data = b"no tensors at all"
+    (folder / "ema.safetensors").write_bytes(data)
+    edit(folder, groups={"ema": {"bytes": len(data), "crc32": checkpoints.zlib.crc32(data)}})
+    with pytest.raises(CheckpointError, match="is no safetensors file"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs file permissions")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file in the way: stands for every error of the system")
+    with pytest.raises(RunFolderError, match="make the run folder writable"):
+        save(tmp_path, 1)
+
+
+def test_reading_needs_no_torch(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    code = (
+        "import sys; from pathlib import Path; from hexpipe.nets.checkpoints import load_checkpoint; "
+        f"load_checkpoint(Path({str(folder)!r})); assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def trained(optimizer: torch.optim.Optimizer, net: torch.nn.Module, steps: int) -> None:
+    for step in range(steps):
+        policy, value = net(torch.full((4, 25), step % 3, dtype=torch.int8))
+        optimizer.zero_grad()
+        (policy.clamp(min=-10).square().sum() + (value - 1).square().sum()).backward()
+        optimizer.step()
+
+
+def test_training_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    straight = build_net(SETTINGS.net, SHAPES)
+    optimizer = torch.optim.AdamW(straight.parameters(), lr=1e-2)
+    trained(optimizer, straight, 3)
+    groups = {"model": net_weights(straight), "optimizer": optimizer_tensors(optimizer)}
+    loaded = load_checkpoint(save_checkpoint(tmp_path, groups, checkpoint_meta(SETTINGS, SHAPES, 3)))
+    resumed = build_net(SETTINGS.net, SHAPES)
+    resumed.load_state_dict({name: torch.from_numpy(array) for name, array in loaded.groups["model"].items()})
+    other = torch.optim.AdamW(resumed.parameters(), lr=1e-2)
+    restore_optimizer(other, loaded.groups["optimizer"])
+    for optim, net in ((optimizer, straight), (other, resumed)):
+        trained(optim, net, 3)
+    for name, array in net_weights(straight).items():
+        np.testing.assert_array_equal(array, net_weights(resumed)[name])
+
+
+def test_an_optimizer_of_another_net_is_refused() -> None:
+    net = build_net(SETTINGS.net, SHAPES)
+    optimizer = torch.optim.AdamW(net.parameters())
+    trained(optimizer, net, 1)
+    tensors = {name: tensor.numpy() for name, tensor in optimizer_tensors(optimizer).items()}
+    other = torch.optim.AdamW(build_net(SETTINGS.net.model_copy(update={"channels": 16}), SHAPES).parameters())
+    with pytest.raises(CheckpointError, match="does not fit"):
+        restore_optimizer(other, tensors)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        restore_optimizer(optimizer, {**tensors, "999.exp_avg": tensors["0.exp_avg"]})
+
+
+def test_a_copied_folder_loads(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    copied = tmp_path / "exported-model"
+    shutil.copytree(folder, copied)
+    assert load_checkpoint(copied).step == 1
