@@ -10,6 +10,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -171,7 +172,7 @@ class Supervisor:
         row = self.stats.row(spec.name)
         row["started"] = row["beat"] = time.monotonic()
         try:
-            with _environment(spec.environment):
+            with _environment(spec.environment), _signals_blocked():
                 process.start()
         except OSError as error:
             raise HexpipeError(
@@ -251,6 +252,17 @@ class StallWatch:
             quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
             parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
         return "; ".join(parts)
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """A child that is spawned within the block has these signals blocked from its first instruction on, so that a
+    Ctrl-C before it has set its handlers does it no harm; what comes for this process is delivered after the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
