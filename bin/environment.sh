@@ -4,7 +4,7 @@
 #   prepare_development_tools  after it: pytest, ruff, mypy, import-linter
 #
 # HEXPIPE_VENV    where the environment is (default: .venv in this repository)
-# HEXPIPE_PYTHON  the interpreter to make it with (default: the first of python3.12, 3.13, 3.11, python3 that fits)
+# HEXPIPE_PYTHON  the interpreter to make it with (default: the first of python3.11, 3.12, 3.13, python3 that fits)
 # HEXPIPE_TORCH   the requirement for PyTorch, for example torch==2.12.0 (default: by whether there is an NVIDIA driver)
 #
 # Inside the environment: hexpipe.lock is held while it is being made; hexpipe.wanted says what it was made for and is
@@ -57,7 +57,7 @@ wanted_state() {
 }
 
 find_python() {
-    local candidate candidates=(python3.12 python3.13 python3.11 python3 python)
+    local candidate candidates=(python3.11 python3.12 python3.13 python3 python)
     [ -z "${HEXPIPE_PYTHON:-}" ] || candidates=("$HEXPIPE_PYTHON")
     local check='import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
     for candidate in "${candidates[@]}"; do
