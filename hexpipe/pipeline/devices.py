@@ -63,9 +63,10 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
         devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
         # the learner has a device to itself where there is one that no server uses; else it shares the last
         return Plan(workers, devices, f"cuda:{used_gpus - 1}", 1, cores)
-    # on a CPU the servers do nearly all the work; small machines let the learner share a core with them
+    # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
+    # the learner, which is paced by play, shares the cores too
     learner_threads = max(1, min(8, cores // 4))
-    servers = settings.inference.servers or max(1, cores - workers - (learner_threads if cores >= 4 else 0))
+    servers = settings.inference.servers or max(1, cores - (learner_threads if cores >= 4 else 0))
     # a region has one server: more servers than regions would stand idle
     return Plan(workers, ("cpu",) * min(servers, GROUPS * workers), "cpu", learner_threads, cores)
 
