@@ -24,7 +24,13 @@ from hexpipe.replay.store import describe_store
 from hexpipe.shm import available_memory, read_only_view
 
 # what a process of each role takes for itself (uss), as measured on a CPU with small nets
-_OWN_ESTIMATE = {"generator": 75_000_000, "inference": 350_000_000, "learner": 350_000_000, "replay": 50_000_000}
+_OWN_ESTIMATE = {
+    "supervisor": 60_000_000,
+    "generator": 75_000_000,
+    "inference": 240_000_000,
+    "learner": 280_000_000,
+    "replay": 50_000_000,
+}
 
 
 def find_live_run(parent: Path) -> Path | None:
@@ -73,7 +79,13 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     sizes = estimate(settings, game, plan)
     layout = piece_layout(game, settings.replay.snapshot_interval)
     largest = largest_piece(layout, game.max_plies)
-    counts = {"generator": plan.workers, "inference": len(plan.server_devices), "learner": 1, "replay": 1}
+    counts = {
+        "supervisor": 1,
+        "generator": plan.workers,
+        "inference": len(plan.server_devices),
+        "learner": 1,
+        "replay": 1,
+    }
     processes = [{"role": role, "count": count, "own_bytes": _OWN_ESTIMATE[role]} for role, count in counts.items()]
     own = sum(count * _OWN_ESTIMATE[role] for role, count in counts.items())
     return {

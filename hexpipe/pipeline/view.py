@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from hexpipe.pipeline.progress import Figures
 
@@ -75,7 +76,7 @@ class LiveView:
 
     def say(self, text: str) -> None:
         """Write one line above the table."""
-        self._live.console.print(text, markup=False, highlight=False)
+        self._live.console.print(Text(text))
 
     def close(self, figures: Figures | None = None) -> None:
         """Draw for the last time and leave the table there."""
@@ -101,7 +102,7 @@ def render(figures: Figures, title: str = "") -> Group:
     half = (len(rows) + 1) // 2
     for table, part in ((left, rows[:half]), (right, rows[half:])):
         for label, text in part:
-            table.add_row(f"[dim]{label}[/dim]", text)
+            table.add_row(Text(label, style="dim"), Text(text))
     both = Table.grid(padding=(0, 4))
     both.add_row(left, right)
     processes = Table(box=None, pad_edge=False, header_style="dim")
@@ -109,8 +110,8 @@ def render(figures: Figures, title: str = "") -> Group:
         processes.add_column(heading, justify="right" if heading in ("CPU", "memory") else "left")
     for p in figures.processes:
         note = f"{p.note}{f'  replaced {p.restarts} times' if p.restarts else ''}"
-        processes.add_row(p.name, f"{p.cpu_percent:.0f}%", f"{p.own_bytes / 1e6:.0f} MB", p.waiting, note)
-    heading = f"{title}  {clock(figures.elapsed)}" if title else clock(figures.elapsed)
+        processes.add_row(p.name, f"{p.cpu_percent:.0f}%", f"{p.own_bytes / 1e6:.0f} MB", p.waiting, Text(note))
+    heading = Text(f"{title}  {clock(figures.elapsed)}".strip())
     return Group(Panel(both, title=heading, title_align="left"), processes)
 
 

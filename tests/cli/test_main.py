@@ -34,7 +34,7 @@ def fails_with(capsys: pytest.CaptureFixture[str], arguments: list[str], *words:
         (["--workers", "many"], ["--workers"]),
         (["--set", "search.depth=3"], ["no setting 'search.depth'"]),
         (["--set", "search.c_puct_init"], ["SECTION.KEY=VALUE"]),
-        (["--max-memory-gb", "0.1", "--set", "replay.min_games=200000", "--size", "19"], ["max_memory_gb"]),
+        (["--max-memory-gb", "0.1", "--set", "replay.min_games=2000", "--size", "19"], ["max_memory_gb"]),
         (["--max-memory-gb", "500"], ["MB", "lower replay.max_memory_gb"]),
         (["--resume", "/nowhere"], ["no run in /nowhere"]),
         (["--resume", "/nowhere", "--preset", "quick"], ["--preset"]),

@@ -29,7 +29,8 @@ def shared_files(pid: int) -> list[Path]:
     """Files in /dev/shm that a process has mapped (semaphores are mapped under another name than they keep)."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     inodes = {int(line.split()[4]) for line in lines if "/dev/shm/" in line}
-    return [path for path in Path("/dev/shm").iterdir() if path.stat().st_ino in inodes]
+    with os.scandir("/dev/shm") as entries:
+        return [Path(entry.path) for entry in entries if entry.inode() in inodes]
 
 
 def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_live_view_keeps_messages(stats: StatsBoard) -> None:
     view.say("[generator-0] was replaced")
     view.close()
     assert "[generator-0] was replaced" in stream.getvalue()
+    assert "[dim]" not in stream.getvalue()
 
 
 def test_metrics_go_to_json_lines_and_tensorboard(stats: StatsBoard, tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_clock() -> None:
     ("cores", "gpus", "overrides", "workers", "servers", "learner"),
     [
         (1, 0, {}, 1, ("cpu",), "cpu"),
-        (2, 0, {}, 1, ("cpu",), "cpu"),
+        (2, 0, {}, 1, ("cpu", "cpu"), "cpu"),
         (8, 0, {}, 2, ("cpu",) * 4, "cpu"),
         (64, 0, {}, 8, ("cpu",) * 16, "cpu"),
         (8, 0, {"selfplay.workers": 1}, 1, ("cpu",) * 2, "cpu"),
