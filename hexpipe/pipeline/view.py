@@ -111,8 +111,8 @@ def render(figures: Figures, title: str = "") -> Group:
     for p in figures.processes:
         note = f"{p.note}{f'  replaced {p.restarts} times' if p.restarts else ''}"
         processes.add_row(p.name, f"{p.cpu_percent:.0f}%", f"{p.own_bytes / 1e6:.0f} MB", p.waiting, Text(note))
-    heading = Text(f"{title}  {clock(figures.elapsed)}".strip())
-    return Group(Panel(both, title=heading, title_align="left"), processes)
+    above = Text(f"{title}  {clock(figures.elapsed)}".strip())
+    return Group(Panel(both, title=above, title_align="left"), processes)
 
 
 def clock(seconds: float) -> str:
