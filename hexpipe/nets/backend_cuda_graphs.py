@@ -73,6 +73,7 @@ class CudaGraphsBackend:
         self._stream: torch.cuda.Stream | None = None
         if self._cuda:
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            torch.cuda.synchronize(self._device)  # what was made above was made on another stream
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None  # one pool: graphs never run side by side
         with torch.inference_mode():
             # the largest first: the smaller ones then fit into the memory pool that it made

@@ -21,7 +21,7 @@ from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import value_from_logits
 from hexpipe.nets.resnet import ResidualBlock
 
-CHUNK_TILES = 64  # tiles that go through the trunk together: enough for the products, and they stay in the cache
+CHUNK_TILES = 128  # tiles that go through the trunk together: long enough products, and they stay in the cache
 
 # G of F(6x6, 3x3), rows in the order of the kernels' points.
 FILTER_TRANSFORM = np.array(
