@@ -41,7 +41,13 @@ class CountingEvaluator:
 
 
 def small_settings(**options: Any) -> Settings:
-    defaults = {"search.num_simulations": 12, "search.leaves_per_game": 2, "selfplay.games_per_worker": 6}
+    defaults = {
+        "search.num_simulations": 12,
+        "search.leaves_per_game": 2,
+        "selfplay.games_per_worker": 6,
+        "selfplay.temperature_plies": 10,
+        "selfplay.opening_random_plies": 0,
+    }
     return load_settings("quick", {**defaults, **options})
 
 
