@@ -42,19 +42,20 @@ class SolverCheck:
 
     @torch.no_grad()
     def score(self, net: HexNet, device: torch.device) -> tuple[float, float] | None:
-        """(share of positions whose value has the right sign, share of won positions whose first move wins).
+        """(share of positions whose value has the right sign, share of won positions whose likeliest move wins).
 
-        None while the positions are being made.
+        Won and lost positions count half each, so a net that knows nothing has 0.5 of the first. None while the
+        positions are being made.
         """
-        if not self._ready.is_set() or not len(self._values):
+        if not self._ready.is_set() or not 0 < int((self._values > 0).sum()) < len(self._values):
             return None
         policy, value = net(torch.from_numpy(self._codes).to(device))
         mover_wins = (value[:, 0] > value[:, 1]).cpu().numpy()
         chosen = policy.argmax(dim=1).cpu().numpy()
         won = self._values > 0
-        right = float((mover_wins == won).mean())
+        right = 0.5 * float(mover_wins[won].mean() + (~mover_wins[~won]).mean())
         found = self._winning[np.arange(len(chosen)), chosen]
-        return right, float(found[won].mean()) if won.any() else 0.0
+        return right, float(found[won].mean())
 
     def _make(self, seed: int) -> None:
         """Positions after 0 to 2/3 n*n random stones, as long as the time allows."""
