@@ -80,16 +80,22 @@ class SearchSettings(_Section):
 class SelfplaySettings(_Section):
     """Generators and how they choose moves."""
 
-    workers: int | None = Field(None, ge=1, le=1024, description="generator processes; unset: min(8, cores / 4), at least 1")
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="generator processes; unset: min(8, cores / 4), at least 1"
+    )
     games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
     temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
-    temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature; the best move after them")
+    temperature_plies: int = Field(
+        10, ge=0, description="plies sampled with that temperature; the best move after them"
+    )
     opening_random_plies: int = Field(
         0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"
     )
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
     cache_entries: int = Field(16384, ge=0, le=16_777_216, description="positions in a generator's evaluation cache")
-    game_queue: int = Field(8, ge=2, le=1024, description="finished games a generator may have under way (backpressure)")
+    game_queue: int = Field(
+        8, ge=2, le=1024, description="finished games a generator may have under way (backpressure)"
+    )
 
 
 class InferenceSettings(_Section):
@@ -99,7 +105,9 @@ class InferenceSettings(_Section):
     backend: Literal["auto", "eager", "frozen", "winograd", "openvino", "cuda_graphs"] = Field(
         "auto", description="how the net is run; auto times what is there and takes the fastest"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="arithmetic of the forward pass")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="arithmetic of the forward pass"
+    )
     max_batch: int = Field(256, ge=1, le=65536, description="most positions in one forward pass")
 
 
@@ -107,8 +115,12 @@ class ReplaySettings(_Section):
     """The replay buffer and its archive."""
 
     max_games: int = Field(200_000, ge=1, le=2_000_000, description="games kept in shared memory at most")
-    max_memory_gb: float = Field(1.0, ge=0.1, le=500, description="hard budget of the buffer's shared memory, 10**9 bytes")
-    min_games: int = Field(100, ge=1, le=2_000_000, description="games that eviction never goes under; training waits for them")
+    max_memory_gb: float = Field(
+        1.0, ge=0.1, le=500, description="hard budget of the buffer's shared memory, 10**9 bytes"
+    )
+    min_games: int = Field(
+        100, ge=1, le=2_000_000, description="games that eviction never goes under; training waits for them"
+    )
     snapshot_interval: int = Field(16, ge=1, le=256, description="plies between board snapshots")
     td_steps: int = Field(0, ge=0, description="plies of n-step bootstrapping; 0 means the game's outcome")
 
@@ -125,6 +137,9 @@ class LearnerSettings(_Section):
     replay_ratio: float = Field(4.0, gt=0, le=1000, description="samples trained for each new position")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that play, for each step")
     augment: bool = Field(True, description="apply a random board symmetry to each sample")
+    processes: int = Field(
+        1, ge=1, le=64, description="learner processes, one a GPU, that train together on shares of each batch"
+    )
     prefetch_threads: int = Field(2, ge=1, le=64, description="threads that sample batches ahead")
     publish_seconds: float = Field(10.0, gt=0, description="least time between two weight versions sent to play")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
@@ -137,7 +152,9 @@ class LimitSettings(_Section):
     minutes: float = Field(0.0, ge=0, description="wall-clock minutes")
     steps: int = Field(0, ge=0, description="training steps in all")
     games: int = Field(0, ge=0, description="finished games in all")
-    stall_seconds: float = Field(300.0, ge=10, description="seconds without any progress after which a run ends, and says why")
+    stall_seconds: float = Field(
+        300.0, ge=10, description="seconds without any progress after which a run ends, and says why"
+    )
 
 
 class Settings(_Section):
@@ -159,6 +176,8 @@ class Settings(_Section):
     def _consistent(self) -> Settings:
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
+        if self.learner.batch_size % self.learner.processes:
+            raise ValueError("learner.batch_size must be a multiple of learner.processes: change either")
         return self
 
 

@@ -19,11 +19,11 @@ _SMI_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes of a run: generators, servers (one entry each: its device), the learner's device and threads."""
+    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and threads."""
 
     workers: int
     server_devices: tuple[str, ...]
-    learner_device: str
+    learner_devices: tuple[str, ...]
     learner_threads: int
     cores: int
 
@@ -61,14 +61,16 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     if used_gpus:
         servers = settings.inference.servers or used_gpus
         devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
-        # the learner has a device to itself where there is one that no server uses; else it shares the last
-        return Plan(workers, devices, f"cuda:{used_gpus - 1}", 1, cores)
+        # learners take the last GPUs: with fewer servers than GPUs they have those to themselves
+        learners = tuple(f"cuda:{used_gpus - 1 - rank % used_gpus}" for rank in range(settings.learner.processes))
+        return Plan(workers, devices, learners, 1, cores)
     # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
     # the learner, which is paced by play, shares the cores too
     learner_threads = max(1, min(8, cores // 4))
     servers = settings.inference.servers or max(1, cores - (learner_threads if cores >= 4 else 0))
     # a region has one server: more servers than regions would stand idle
-    return Plan(workers, ("cpu",) * min(servers, GROUPS * workers), "cpu", learner_threads, cores)
+    servers = min(servers, GROUPS * workers)
+    return Plan(workers, ("cpu",) * servers, ("cpu",) * settings.learner.processes, learner_threads, cores)
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""The body of the learner process: training paced by play, publishing of weights, checkpoints."""
+"""The body of a learner process: training paced by play, publishing of weights, checkpoints.
+
+Several of them train together (`learner.distributed`): before each step they agree that all may do it, and only the
+first publishes, checkpoints and reports.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from hexpipe.config import Settings, Shapes
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.weights import WeightsBoard
+from hexpipe.learner.distributed import agree, ddp_wrap, process_group, rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import Prefetcher
@@ -57,11 +62,14 @@ class LearnerLoop:
         self.settings, self.row = context.settings, context.row
         self.game: Game = make_game(self.settings.game)
         steps, first = first_weights(self.settings, self.game.shapes, start)
-        weights.publish(steps + 1, first)
-        self.row["published"] = steps + 1
+        if context.number == 0:
+            weights.publish(steps + 1, first)
+            self.row["published"] = steps + 1
         self.row["steps"] = steps
         self.row.beat(Waiting.STARTING)
-        self.learner = Learner(self.settings, self.game.shapes, device)
+        self.ranks = self.settings.learner.processes
+        wrap = ddp_wrap(torch.device(device)) if self.ranks > 1 else None
+        self.learner = Learner(self.settings, self.game.shapes, device, wrap)
         self.pacer = Pacer.from_settings(self.settings)
         self._pacer_state: Mapping[str, Any] | None = None
         if start.resume is not None:
@@ -83,10 +91,13 @@ class LearnerLoop:
         self.row.set_ready()
         if self._await_replay():
             # not before: the start of a run needs all cores
-            self._solver = SolverCheck.create(self.game, self.settings.seed)
+            if self.context.number == 0:
+                self._solver = SolverCheck.create(self.game, self.settings.seed)
             with self._prefetcher() as prefetcher:
-                while not self.context.stopping():
-                    self._turn(prefetcher)
+                while (allowed := self._agreed(self._allowed())) >= 0:
+                    self._turn(prefetcher, allowed)
+        elif self.ranks > 1:
+            self._agreed(-1)
         self.save()
 
     def _await_replay(self) -> bool:
@@ -100,12 +111,22 @@ class LearnerLoop:
             self.pacer.restore(self._pacer_state, self.buffer.total_positions)
         return True
 
-    def _turn(self, prefetcher: Prefetcher) -> None:
+    def _allowed(self) -> int:
+        """Steps that may be done now; -1 to end."""
+        if self.context.stopping():
+            return -1
         limit = self.settings.limits.steps
-        games = self.buffer.num_games
-        allowed = self.pacer.steps_allowed(games, self.buffer.total_positions, self.learner.steps)
-        if not allowed or (limit and self.learner.steps >= limit):
-            first = games < self.settings.replay.min_games
+        if limit and self.learner.steps >= limit:
+            return 0
+        return self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
+
+    def _agreed(self, allowed: int) -> int:
+        """The least that any learner of the run says: all step together, or none does."""
+        return agree(allowed, self.learner.device) if self.ranks > 1 else allowed
+
+    def _turn(self, prefetcher: Prefetcher, allowed: int) -> None:
+        if not allowed:
+            first = self.buffer.num_games < self.settings.replay.min_games
             self.row.beat(Waiting.MIN_GAMES if first else Waiting.POSITIONS)
             time.sleep(_POLL_SECONDS)
         else:
@@ -125,7 +146,8 @@ class LearnerLoop:
             self.save()
 
     def _prefetcher(self) -> Prefetcher:
-        batch_size, augment = self.settings.learner.batch_size, self.settings.learner.augment
+        batch_size = rank_batch_size(self.settings.learner.batch_size, self.ranks)
+        augment = self.settings.learner.augment
 
         def sample(rng: np.random.Generator) -> Mapping[str, Any]:
             batch = self.buffer.sample_batch(batch_size, rng)
@@ -137,7 +159,7 @@ class LearnerLoop:
             sample,
             self.settings.learner.prefetch_threads,
             self.learner.device,
-            self.settings.seed,
+            rank_seed(self.settings.seed, self.context.number),
             first_index=self.learner.steps,
             timeout_seconds=self.settings.limits.stall_seconds,
         )
@@ -172,6 +194,8 @@ class LearnerLoop:
 
     def publish(self) -> None:
         """Send the averaged weights to play if there was a step since the last time; versions are steps + 1."""
+        if self.context.number > 0:
+            return
         version = self.learner.steps + 1
         if version <= self.weights.latest_version:
             return
@@ -185,7 +209,7 @@ class LearnerLoop:
 
     def save(self) -> None:
         """Write a checkpoint, unless this step's is there already."""
-        if self._saved_step == self.learner.steps:
+        if self.context.number > 0 or self._saved_step == self.learner.steps:
             return
         self.row.beat(Waiting.CHECKPOINT)
         extra: dict[str, Any] = {}
@@ -200,4 +224,15 @@ class LearnerLoop:
 
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
     """The whole life of the learner process."""
-    LearnerLoop(context, buffer, weights, device, start).run()
+    ranks = context.settings.learner.processes
+    if ranks == 1:
+        LearnerLoop(context, buffer, weights, device, start).run()
+        return
+    # a new file for each part of the run: torch's rendezvous must not meet an old one
+    meeting = context.run_dir / f"learners-{context.session}"
+    timeout = context.settings.limits.stall_seconds
+    try:
+        with process_group(context.number, ranks, f"file://{meeting.resolve()}", torch.device(device), timeout):
+            LearnerLoop(context, buffer, weights, device, start).run()
+    finally:
+        meeting.unlink(missing_ok=True)

@@ -83,7 +83,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "supervisor": 1,
         "generator": plan.workers,
         "inference": len(plan.server_devices),
-        "learner": 1,
+        "learner": len(plan.learner_devices),
         "replay": 1,
     }
     processes = [{"role": role, "count": count, "own_bytes": _OWN_ESTIMATE[role]} for role, count in counts.items()]

@@ -45,7 +45,8 @@ class Segments:
 def process_names(plan: Plan) -> list[str]:
     """Names of all child processes."""
     servers = [f"inference-{number}" for number in range(len(plan.server_devices))]
-    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, "replay-0", "learner-0"]
+    learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
+    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, "replay-0", *learners]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:

@@ -249,12 +249,15 @@ def _child_specs(
     package = "hexpipe.pipeline"
     one = thread_environment(1)
     start = Start(checkpoint, None if checkpoint is not None else init_from)
-    learner = ChildSpec(
-        "learner-0",
-        f"{package}.learner_main:learner_main",
-        {"buffer": segments.buffer, "weights": segments.weights, "device": plan.learner_device, "start": start},
-        thread_environment(plan.learner_threads),
-    )
+    learners = [
+        ChildSpec(
+            f"learner-{number}",
+            f"{package}.learner_main:learner_main",
+            {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
+            thread_environment(plan.learner_threads),
+        )
+        for number, device in enumerate(plan.learner_devices)
+    ]
     servers = [
         ChildSpec(
             f"inference-{number}",
@@ -280,7 +283,7 @@ def _child_specs(
         {"outboxes": segments.outboxes, "buffer": segments.buffer},
         one,
     )
-    return [*servers, learner, *generators, replay]
+    return [*servers, *learners, *generators, replay]
 
 
 def _check_checkpoints(settings: Settings, resume: Path | None, init_from: Path | None) -> None:
@@ -318,7 +321,9 @@ def _announcement(
     devices = ", ".join(sorted(set(plan.server_devices)))
     servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"
     workers = f"{plan.workers} generator{'s' * (plan.workers > 1)}"
-    yield f"{workers}, {servers}, 1 learner on {plan.learner_device}, 1 replay process; {plan.cores} cores"
+    learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
+    where = ", ".join(sorted(set(plan.learner_devices)))
+    yield f"{workers}, {servers}, {learners} on {where}, 1 replay process; {plan.cores} cores"
     limits = settings.limits
     named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
     given = [f"{value:g} {name}" for value, name in named if value]

@@ -4,7 +4,7 @@ The shared segment has these fields:
 
     header    int64 [16]     counters (the names below); written under the fence lock only
     sections  int64 [7, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
-    starts    int64 [G]      the number of the game's first position to sample, counted over everything ever added (monotonic)
+    starts    int64 [G]      number of the game's first sampled position, counted over everything ever added
     offsets   int64 [G]      where the game's piece begins in data
     plies     int32 [G]      plies of the game, T
     openings  int32 [G]      plies at its start that are not sampled

@@ -156,7 +156,7 @@ def test_plan(
     cores: int, gpus: int, overrides: dict[str, int], workers: int, servers: tuple[str, ...], learner: str
 ) -> None:
     plan = devices.plan_processes(load_settings("quick", overrides), cores, gpus)
-    assert (plan.workers, plan.server_devices, plan.learner_device) == (workers, servers, learner)
+    assert (plan.workers, plan.server_devices, plan.learner_devices) == (workers, servers, (learner,))
 
 
 def test_cores_respect_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
