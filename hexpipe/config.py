@@ -186,7 +186,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "game": {"board_size": 5},
         "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
         "search": {"num_simulations": 64},
-        "selfplay": {"temperature_plies": 6, "opening_random_plies": 6},
+        "selfplay": {"temperature_plies": 3, "opening_random_plies": 6},
         "replay": {"max_games": 4000},
         "learner": {"replay_ratio": 12.0},
         "limits": {"minutes": 10.0},
