@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
 from hexpipe.errors import IllegalMoveError, UsageError
+from hexpipe.games.factory import make_game
 from hexpipe.games.format_conversion import column_name, format_moves, parse_moves
 from hexpipe.games.hex import Hex
-from hexpipe.games.hex_solver import HexSolver, LabelledPosition, label, random_positions
+from hexpipe.games.hex_solver import (
+    MAX_SOLVER_SIZE,
+    HexSolver,
+    LabelledPosition,
+    label,
+    positions_of_games,
+    random_positions,
+)
 from hexpipe.games.player_utils import COLOURS
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
+from hexpipe.replay.archive import ReplayArchive
+
+_NEWEST_GAMES = 2000
 
 
 @click.command(
@@ -21,7 +36,8 @@ from hexpipe.games.player_utils import COLOURS
 Examples:
   hexpipe solve --size 5 a1 c3
   hexpipe solve --size 4 --moves "b2 c3" --json
-  hexpipe solve --size 5 --label positions.jsonl --count 1000 --seed 1"""
+  hexpipe solve --size 5 --label positions.jsonl --count 1000 --seed 1
+  hexpipe solve --label selfplay.jsonl --from runs/mine --count 500"""
 )
 @click.argument("cells", nargs=-1, metavar="[MOVES]...")
 @click.option("--size", type=int, default=5, show_default=True, metavar="N", help="Cells along a side, 3 to 5.")
@@ -35,13 +51,27 @@ Examples:
     help="Write solved positions of random play instead, one JSON object a line.",
 )
 @click.option(
+    "--from",
+    "run",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="RUN",
+    help="Take positions of the run's newest 2000 games, for --label.",
+)
+@click.option(
     "--count", type=click.IntRange(1), default=1000, show_default=True, metavar="N", help="How many, for --label."
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Which ones, for --label."
 )
 def command(
-    cells: tuple[str, ...], size: int, moves: str, as_json: bool, file: Path | None, count: int, seed: int
+    cells: tuple[str, ...],
+    size: int,
+    moves: str,
+    as_json: bool,
+    file: Path | None,
+    run: Path | None,
+    count: int,
+    seed: int,
 ) -> None:
     """Solve a Hex position: who wins, and with which moves.
 
@@ -50,9 +80,15 @@ def command(
     text = " ".join([moves, *cells]).strip()
     if file is not None:
         if text:
-            raise UsageError("--label takes positions of random play; leave the moves away")
-        _write_labels(file, size, count, seed)
+            raise UsageError("--label takes positions of random play or of a run; leave the moves away")
+        if run is None:
+            _write_labels(file, size, random_positions(size, count, seed))
+        else:
+            size, games = _games_of(run)
+            _write_labels(file, size, positions_of_games(size, games, count, seed))
         return
+    if run is not None:
+        raise UsageError("--from goes with --label FILE: the positions of a run are written to a file")
     solver = HexSolver(size)
     try:
         solved = label(solver, parse_moves(text, size))
@@ -64,13 +100,32 @@ def command(
         Console(highlight=False).print(_picture(solved, size))
 
 
-def _write_labels(file: Path, size: int, count: int, seed: int) -> None:
-    lines = [json.dumps(position.as_json(size)) + "\n" for position in random_positions(size, count, seed)]
+def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
+    """The board size of a run and the moves of its newest games."""
+    settings = read_settings(run)
+    game = make_game(settings.game)
+    if game.swap or game.board_size > MAX_SOLVER_SIZE:
+        rules = f"{game.board_size}x{game.board_size}{' with swap' * game.swap}"
+        raise UsageError(f"{run} plays {rules}, which no solver knows: name a run on 3x3 to 5x5 without swap")
+    if not (run / ARCHIVE_NAME).exists():
+        raise UsageError(f"{run} has no archive of games; name the folder of a run that has played")
+    archive = ReplayArchive(run / ARCHIVE_NAME, game)
+    try:
+        games = [record.actions for record in archive.newest(_NEWEST_GAMES, 1, lambda plies, policy_bytes: 0)]
+    finally:
+        archive.close()
+    if not games:
+        raise UsageError(f"{run} has no finished game yet; let it play first")
+    return game.board_size, games
+
+
+def _write_labels(file: Path, size: int, positions: Iterator[LabelledPosition]) -> None:
+    lines = [json.dumps(position.as_json(size)) + "\n" for position in positions]
     try:
         file.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror}); name another file") from error
-    click.echo(f"{count} solved {size}x{size} positions written to {file}")
+    click.echo(f"{len(lines)} solved {size}x{size} positions written to {file}")
 
 
 def _picture(solved: LabelledPosition, size: int) -> Text:

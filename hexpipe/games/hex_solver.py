@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexpipe.config import MIN_HEX_SIZE
 from hexpipe.errors import NotationError, SettingsError, UsageError
@@ -110,12 +111,34 @@ def random_positions(board_size: int, count: int, seed: int) -> Iterator[Labelle
 
     The same ones for the same seed. UsageError where so many cannot be found.
     """
+    area = board_size**2
+    return _different_positions(board_size, count, seed, lambda rng: rng.permutation(area)[: rng.integers(area)])
+
+
+def positions_of_games(
+    board_size: int, games: Sequence[NDArray[np.int16]], count: int, seed: int
+) -> Iterator[LabelledPosition]:
+    """``count`` different positions of ``games``, each given by its moves int16 [T] without swap: an even choice of
+    game, then of ply. The same ones for the same seed. UsageError where so many cannot be found."""
+
+    def draw(rng: np.random.Generator) -> NDArray[np.int16]:
+        moves = games[int(rng.integers(len(games)))]
+        played: NDArray[np.int16] = moves[: int(rng.integers(len(moves)))]
+        return played
+
+    return _different_positions(board_size, count, seed, draw)
+
+
+def _different_positions(
+    board_size: int, count: int, seed: int, draw: Callable[[np.random.Generator], NDArray[np.integer[Any]]]
+) -> Iterator[LabelledPosition]:
+    """Positions after the moves that ``draw`` gives, but for those that are won or have been there."""
     solver, generator = HexSolver(board_size), np.random.default_rng(seed)
     area = board_size**2
     seen: set[bytes] = set()
     misses = 0
     while len(seen) < count:
-        moves = generator.permutation(area)[: generator.integers(area)]
+        moves = draw(generator)
         cells = np.zeros(area, np.int8)
         cells[moves[::2]], cells[moves[1::2]] = 1, 2
         if cells.tobytes() in seen or solver.winner(cells) is not None:

@@ -9,8 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from hexpipe.arena.solved_positions import read_positions
+from hexpipe.bench.replay import play_games
 from hexpipe.cli.main import run
 from hexpipe.cli.solve import command
+from hexpipe.config import dump_settings, load_settings
+from hexpipe.games.hex import Hex
+from hexpipe.replay.archive import ReplayArchive
 
 
 def test_picture() -> None:
@@ -44,6 +48,26 @@ def test_labels_can_be_read_back(tmp_path: Path) -> None:
     assert all((position.value == 1) == bool(position.winning_moves) for position in positions)
 
 
+def test_positions_of_a_run(tmp_path: Path) -> None:
+    run_dir, file = tmp_path / "run", tmp_path / "labels.jsonl"
+    run_dir.mkdir()
+    settings = load_settings("quick", {"game.board_size": 4})
+    (run_dir / "settings.json").write_text(dump_settings(settings))
+    game = Hex(4)
+    arguments = ["--label", str(file), "--from", str(run_dir), "--count", "30"]
+    assert "no archive" in str(CliRunner().invoke(command, arguments).exception)
+    records, *_ = play_games(game, 16, simulations=8)
+    archive = ReplayArchive(run_dir / "archive.sqlite", game)
+    archive.append(records)
+    archive.close()
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    positions = read_positions(file)
+    played = {tuple(record.actions[:ply].tolist()) for record in records for ply in range(len(record.actions))}
+    assert len(positions) == 30
+    assert {tuple(position.moves) for position in positions} <= played
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -56,6 +80,8 @@ def test_labels_can_be_read_back(tmp_path: Path) -> None:
         (["--label", "/nowhere/file", "--count", "1"], "cannot be written"),
         (["--label", "file", "a1"], "leave the moves away"),
         (["--size", "9", "--label", "file"], "3 to 5"),
+        (["--from", "."], "goes with --label"),
+        (["--label", "file", "--from", "tests"], "no run"),
         (["--count", "0"], "count"),
     ],
 )
