@@ -65,7 +65,7 @@ class SearchSettings(_Section):
     leaves_per_game: int = Field(4, ge=1, le=256, description="leaves of one game evaluated together")
     c_puct_init: float = Field(1.25, gt=0, description="c1 of the MuZero paper's PUCT")
     c_puct_base: float = Field(19652.0, gt=0, description="c2 of the MuZero paper's PUCT")
-    fpu_reduction: float = Field(0.25, ge=0, description="an unvisited child's value below its parent's, but at a root")
+    fpu_reduction: float = Field(0.25, ge=0, description="an unvisited child's value below its parent's")
     virtual_loss: float = Field(1.0, ge=0, le=10, description="losses a pending visit counts as")
     dirichlet_alpha: float = Field(0.0, ge=0, description="root noise alpha; 0 means 10.83 / legal moves")
     dirichlet_fraction: float = Field(0.25, ge=0, le=1, description="share of root noise in the root's priors")

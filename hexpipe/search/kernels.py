@@ -61,11 +61,10 @@ def _select_puct(tree, g, node, rules):
         child = tree.next_sibling[g, child]
     action = tree.next_action[g, node]
     if action >= 0:
-        # first-play urgency: below the node's own value, the more so the more of the policy has been tried, but not at
-        # the root, which is there to explore; never worse than a loss, or nothing new is tried where all else loses
+        # first-play urgency: below the node's own value, the more so the more of the policy has been tried, but never
+        # worse than a loss, or nothing new is tried where all else loses
         own = tree.value_sum[g, node, seat] / max(1, tree.visits[g, node])
-        reduction = rules.fpu_reduction if node > 0 else 0.0
-        first_play = max(-1.0, own - reduction * math.sqrt(visited_prior))
+        first_play = max(-1.0, own - rules.fpu_reduction * math.sqrt(visited_prior))
         if first_play + scale * tree.unvisited_prior[g, node, action] > best_score:
             return -1, action
     return best_child, tree.action[g, best_child]

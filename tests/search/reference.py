@@ -252,8 +252,7 @@ class ReferenceSearch:
         s = self.settings
         c = s.c_puct_init + math.log((1 + node.tries + s.c_puct_base) / s.c_puct_base)
         tried = sum(node.priors[a] for a in node.children)
-        reduction = 0.0 if node is self.root else s.fpu_reduction
-        first_play = max(-1.0, node.value_sum[node.seat] / node.visits - reduction * math.sqrt(tried))
+        first_play = max(-1.0, node.value_sum[node.seat] / node.visits - s.fpu_reduction * math.sqrt(tried))
         scores = {}
         for action, prior in node.priors.items():
             child = node.children.get(action)

@@ -38,49 +38,32 @@ def tree() -> Tree:
 def test_puct_takes_the_largest_upper_bound(tree: Tree) -> None:
     # this visit is pending at the root, which has 4 before it: sqrt(4) * (1.25 + log(19657 / 19652)) = 2.5005
     # action 0: 0.5 + 2.5005 * 0.5 / 3 = 0.917; action 1: -0.2 + 2.5005 * 0.3 / 2 = 0.175
-    # action 2: first-play 0.25, as at every root, + 2.5005 * 0.2 = 0.750
+    # action 2: first-play 0.25 - 0.25 * sqrt(0.8) = 0.026, + 2.5005 * 0.2 = 0.526
     tree.pending[0, 0] = 1
     assert kernels._select_puct(tree, 0, 0, RULES) == (1, 0)
 
 
 def test_puct_leaves_pending_visits_aside(tree: Tree) -> None:
     # two more visits under way below action 0, counted as lost: sqrt(6) * 1.2503 = 3.0626
-    # action 0: (1 - 2) / 4 + 3.0626 * 0.5 / 5 = 0.056; action 1: -0.2 + 3.0626 * 0.15 = 0.259; action 2: 0.25 + 0.613
+    # action 0: (1 - 2) / 4 + 3.0626 * 0.5 / 5 = 0.056; action 1: -0.2 + 3.0626 * 0.15 = 0.259; action 2: 0.026 + 0.613
     tree.pending[0, :2] = 3, 2
     assert kernels._select_puct(tree, 0, 0, RULES) == (-1, 2)
-    # without virtual loss action 0 keeps (1 - 0) / 4 = 0.25, + 0.306: still below action 2's 0.863
+    # without virtual loss action 0 keeps (1 - 0) / 4 = 0.25, + 0.306: still below action 2's 0.639
     assert kernels._select_puct(tree, 0, 0, RULES._replace(virtual_loss=0.0)) == (-1, 2)
-
-
-def _below_a_root(tree: Tree) -> Tree:
-    """The same node and children as nodes 1 to 3 of a larger tree, whose root is nobody's concern here."""
-    larger = new_tree(1, 5, 3, 2)
-    for old, new in zip(tree[1:], larger[1:], strict=True):
-        new[0, 1:5] = old[0, :4]
-    larger.num_nodes[0] = 4
-    for links in (larger.parent, larger.first_child, larger.next_sibling):
-        links[0, 1:4] += links[0, 1:4] >= 0
-    larger.pending[0, 1] = 1
-    return larger
-
-
-def test_first_play_below_the_root(tree: Tree) -> None:
-    # actions 0 and 1 have 0.917 and 0.175 as above; action 2: 0.25 - r * sqrt(0.8) + 2.5005 * 0.2 = 0.750 - 0.894 r
-    inner = _below_a_root(tree)
-    inner.value_sum[0, 2, 0] = 0.2  # action 0: 0.1 + 0.417 = 0.517
-    assert kernels._select_puct(inner, 0, 1, RULES) == (-1, 2)  # 0.526
-    assert kernels._select_puct(inner, 0, 1, RULES._replace(fpu_reduction=0.3)) == (2, 0)  # 0.482
+    # and with a wide first-play reduction action 2 falls to 0.25 - 0.894 + 0.613 = -0.03, and the first of them wins
+    calm = RULES._replace(virtual_loss=0.0, fpu_reduction=1.0)
+    assert kernels._select_puct(tree, 0, 0, calm) == (1, 0)
 
 
 def test_first_play_is_never_worse_than_a_loss(tree: Tree) -> None:
     # all is lost: actions 0 and 1 have -1 + 0.417 = -0.583 and -1 + 0.375; action 2 has -1 + 0.5, not -1.22 + 0.5
-    inner = _below_a_root(tree)
-    inner.value_sum[0, 1:4, 0] = -4.0, -2.0, -1.0
-    assert kernels._select_puct(inner, 0, 1, RULES) == (-1, 2)
+    tree.pending[0, 0] = 1
+    tree.value_sum[0, :3, 0] = -4.0, -2.0, -1.0
+    assert kernels._select_puct(tree, 0, 0, RULES) == (-1, 2)
 
 
 def test_puct_sees_through_the_movers_eyes(tree: Tree) -> None:
-    # for seat 1: action 0: -0.5 + 0.417 = -0.083; action 1: 0.2 + 0.375 = 0.575; action 2: -0.25 + 0.5 = 0.25
+    # for seat 1: action 0: -0.5 + 0.417 = -0.083; action 1: 0.2 + 0.375 = 0.575; action 2: -0.25 - 0.224 + 0.5 = 0.026
     tree.to_move[0, 0] = 1
     tree.pending[0, 0] = 1
     assert kernels._select_puct(tree, 0, 0, RULES) == (2, 1)
@@ -88,7 +71,7 @@ def test_puct_sees_through_the_movers_eyes(tree: Tree) -> None:
 
 def test_puct_grows_with_the_visits(tree: Tree) -> None:
     # c_puct_base 1: log((1 + 4 + 1) / 1) + 1.25 = 3.042, times 2 = 6.084
-    # action 0: 0.5 + 6.084 * 0.5 / 3 = 1.514; action 1: -0.2 + 6.084 * 0.15 = 0.713; action 2: 0.25 + 1.217 = 1.467
+    # action 0: 0.5 + 6.084 * 0.5 / 3 = 1.514; action 1: -0.2 + 6.084 * 0.15 = 0.713; action 2: 0.026 + 1.217 = 1.243
     tree.pending[0, 0] = 1
     rules = RULES._replace(c_puct_base=1.0)
     assert kernels._select_puct(tree, 0, 0, rules) == (1, 0)
