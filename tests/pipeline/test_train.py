@@ -127,9 +127,8 @@ def test_global_state_of_torch_is_put_back_even_after_an_error(tmp_path: Path) -
 
 
 def test_what_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
-    bad = load_settings(
-        "quick", {**TINY, "replay.max_memory_gb": 0.1, "replay.min_games": 200_000, "game.board_size": 13}
-    )
+    too_much = {"replay.max_memory_gb": 0.1, "replay.min_games": 200_000, "replay.max_games": 200_000}
+    bad = load_settings("quick", {**TINY, **too_much, "game.board_size": 13})
     with pytest.raises(SettingsError):
         _train(tmp_path / "run", bad)
     assert not (tmp_path / "run").exists()
