@@ -164,7 +164,8 @@ compile_kernels() {
 
 prepare_environment() {
     if [ "$(cat "$venv/hexpipe.wanted" 2>/dev/null)" != "$(wanted_state)" ] || [ ! -x "$python" ]; then
-        if [ -d "$venv" ] && [ ! -e "$venv/hexpipe.lock" ] && [ -n "$(ls -A "$venv")" ]; then
+        # The lock is looked for last: another first call may be making its folder, lock and files at this moment.
+        if [ -d "$venv" ] && [ -n "$(ls -A "$venv")" ] && [ ! -e "$venv/hexpipe.lock" ]; then
             fail "$venv exists and was not made by this script: remove it, or name another place with HEXPIPE_VENV"
         fi
         mkdir -p "$venv" || fail "cannot make $venv: HEXPIPE_VENV can name another place"
