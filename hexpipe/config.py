@@ -73,6 +73,7 @@ class SearchSettings(_Section):
     gumbel_scale: float = Field(1.0, ge=0, description="0 makes a Gumbel root deterministic")
     gumbel_c_visit: float = Field(50.0, ge=0, description="c_visit of the Gumbel MuZero paper's sigma")
     gumbel_c_scale: float = Field(1.0, gt=0, description="c_scale of the Gumbel MuZero paper's sigma")
+    solver: bool = Field(True, description="prove wins and losses in the tree, and search what is proven no more")
     reuse_tree: bool = Field(True, description="keep the chosen move's subtree for the next search")
     early_stop: bool = Field(True, description="stop when no other move can catch up with the most visited")
 
@@ -185,10 +186,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "game": {"board_size": 5},
         "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
-        "search": {"num_simulations": 64},
-        "selfplay": {"temperature_plies": 3, "opening_random_plies": 6},
+        "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
+        "selfplay": {"opening_random_plies": 3},
         "replay": {"max_games": 4000},
-        "learner": {"replay_ratio": 12.0},
+        "learner": {"replay_ratio": 6.0},
         "limits": {"minutes": 10.0},
     },
     "small": {

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.bench.environment import exported
-from hexpipe.bench.slices import CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
+from hexpipe.bench.slices import BARE_BATCHES, CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_game
@@ -26,6 +26,8 @@ from hexpipe.shm import spawn_context
 
 START_SECONDS = 300.0
 SETTLE_SECONDS = 0.1
+TUNING_SECONDS = 0.5  # of bare passes at one batch, in one round: a pass of 256 boards takes a third of it
+TUNING_ROUNDS = 2
 
 OPTIONS = {
     "workers": "generator processes",
@@ -92,6 +94,7 @@ def run(
     with _stage(settings, workers, servers, server_devices) as stage:
         stage.wait(lambda c: bool((c["simulations"][forwarders:] > 0).all() and (c["pid"] > 0).all()), "start")
         choice = stage.board.choice
+        batch = stage.find_bare_batch([size for size in BARE_BATCHES if size <= settings.inference.max_batch])
         selfplay, forward = [], [stage.slice(FORWARD, seconds)]
         for _ in range(slices):
             selfplay.append(stage.slice(SELFPLAY, seconds))
@@ -100,7 +103,8 @@ def run(
         cached = stage.slice(CACHED, cache_seconds)
     return {
         **_figures(selfplay, forward, cached, simulations),
-        **{key: choice[key] for key in ("backend", "dtype", "batch")},
+        **{key: choice[key] for key in ("backend", "dtype")},
+        "batch": batch,
         "servers": servers,
         "forward_processes": forwarders,
         "workers": workers,
@@ -168,6 +172,16 @@ class _Stage:
             if time.monotonic() > deadline:
                 raise HexpipeError(f"the processes did not {what} within {START_SECONDS:.0f} s")
             time.sleep(0.01)
+
+    def find_bare_batch(self, batches: Sequence[int]) -> int:
+        """Of ``batches`` the one at which bare passes are fastest, all processes busy with them; it is set then."""
+        rates = dict.fromkeys(batches, 0.0)
+        for _ in range(TUNING_ROUNDS):
+            for batch in batches:
+                self.board.bare_batch = batch
+                rates[batch] = max(rates[batch], _rate(self.slice(FORWARD, TUNING_SECONDS), "bare_evals"))
+        self.board.bare_batch = max(rates, key=lambda batch: rates[batch])
+        return self.board.bare_batch
 
     def slice(self, phase: int, seconds: float) -> Counters:
         """What every counter gained in ``seconds`` of ``phase``; "seconds" has the exact time."""

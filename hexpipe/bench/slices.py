@@ -28,6 +28,8 @@ from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal
 
 SELFPLAY, FORWARD, CACHED, STOP = 0, 1, 2, 3
+BARE_BATCHES = (16, 32, 64, 128, 256)
+"""Rows of a bare forward pass, of which the fastest is taken."""
 
 COLUMNS = (
     "pid",
@@ -59,6 +61,7 @@ class Board:
         """Counters float64 [processes, columns], all 0, in phase SELFPLAY."""
         fields = [
             Field("phase", "int64", (1,)),
+            Field("bare_batch", "int64", (1,)),
             Field("counters", "float64", (processes, len(COLUMNS))),
             Field("choice", "uint8", (_CHOICE_BYTES,)),
         ]
@@ -73,6 +76,15 @@ class Board:
     def phase(self, phase: int) -> None:
         self.segment.arrays["phase"][0] = phase
 
+    @property
+    def bare_batch(self) -> int:
+        """Rows of a bare forward pass."""
+        return int(self.segment.arrays["bare_batch"][0])
+
+    @bare_batch.setter
+    def bare_batch(self, rows: int) -> None:
+        self.segment.arrays["bare_batch"][0] = rows
+
     def write(self, process: int, **values: float) -> None:
         """Set counters of one process."""
         row = self.segment.arrays["counters"][process]
@@ -85,7 +97,7 @@ class Board:
         return {name: counters[:, column] for column, name in enumerate(COLUMNS)}
 
     def publish_choice(self, choice: dict[str, Any]) -> None:
-        """The backend and batch that the first server found fastest, for the others."""
+        """The backend that the first server found fastest, for the others."""
         text = json.dumps(choice).encode()
         self.segment.arrays["choice"][: len(text)] = np.frombuffer(text, np.uint8)
 
@@ -163,8 +175,8 @@ def server_main(settings: Settings, slots: InferenceSlots, board: Board, server:
     from hexpipe.bench.slices_torch import BareForward, bench_backend
     from hexpipe.inference.inference_server import InferenceServer
 
-    backend, batch = bench_backend(settings, slots, board, server, device)
-    bare = BareForward(backend, slots.shapes, batch)
+    backend = bench_backend(settings, slots, board, server, device)
+    bare = BareForward(backend, slots.shapes)
     serving = server < slots.servers
     inference = InferenceServer(slots, server, backend, max_batch=settings.inference.max_batch) if serving else None
     seen = evals = -1
@@ -181,7 +193,7 @@ def server_main(settings: Settings, slots: InferenceSlots, board: Board, server:
             board.write(server, counted_at=time.monotonic(), cpu=cpu)
             board.write(server, phase_seen=seen)
         while seen == board.phase == FORWARD:
-            bare.run_batch()
+            bare.run_batch(board.bare_batch)
             board.write(server, bare_evals=bare.evals, counted_at=time.monotonic())
             if inference is not None:
                 slots.beat(server)

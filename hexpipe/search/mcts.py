@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.game_env import ONGOING, Game
-from hexpipe.search import kernels, root_kernels
+from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.halving import halving_tables
-from hexpipe.search.tree import EXPANDED, PENDING, Tree, new_tree
+from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree, new_tree
 
 DIRICHLET_TOTAL = 10.83
 """Root noise alpha is this over the number of legal moves (KataGo's rule: 0.03 on an empty 19x19 board)."""
@@ -57,8 +57,9 @@ class Mcts:
         self._keep_at_most = self.num_nodes - settings.num_simulations - 1
         self.tree: Tree = new_tree(num_games, self.num_nodes, game.num_actions, game.num_seats)
         self.states = game.new_states(num_games * self.num_nodes)
-        self.rules = kernels.Rules(
+        self.rules = select_kernels.Rules(
             self._gumbel,
+            settings.solver,
             settings.c_puct_init,
             settings.c_puct_base,
             settings.fpu_reduction,
@@ -151,7 +152,7 @@ class Mcts:
         here.
         """
         while True:
-            roots, count, completed = kernels.select_leaves(
+            roots, count, completed = select_kernels.select_leaves(
                 self.tree,
                 self.rules,
                 self._searching,
@@ -166,7 +167,8 @@ class Mcts:
                 self._leaves,
             )
             self.simulations += count - roots + completed
-            self._searching &= (self.tree.visits[:, 0] < self._target) | (self.tree.status[:, 0] == PENDING)
+            status = self.tree.status[:, 0]
+            self._searching &= (status == PENDING) | ((self.tree.visits[:, 0] < self._target) & (status != SOLVED))
             if count == 0 and not self._searching.any():
                 self._count = self._roots = 0
                 return 0
@@ -174,8 +176,8 @@ class Mcts:
             self._roots = roots
             self.game.step(self.states, leaves[2, roots:count], leaves[3, roots:count], leaves[4, roots:count])
             self.game.terminal_values(self.states, leaves[4, :count], self._terminal_values[:count])
-            self._count = kernels.settle_terminals(
-                self.tree, leaves, count, self.states.winner, self.states.to_move, self._terminal_values
+            self._count = expand_kernels.settle_terminals(
+                self.tree, leaves, count, self.states.winner, self.states.to_move, self._terminal_values, self.rules
             )
             if self._count:
                 break
@@ -192,7 +194,7 @@ class Mcts:
         InferenceError if one is unusable.
         """
         count = self._count
-        bad = kernels.expand_and_backward(
+        bad = expand_kernels.expand_and_backward(
             self.tree,
             self._leaves,
             count,
@@ -210,7 +212,7 @@ class Mcts:
         self._count = 0
         if self._roots:
             self._prepare_roots(self._leaves[0, : self._roots])
-        self._searching &= self.tree.visits[:, 0] < self._target
+        self._searching &= (self.tree.visits[:, 0] < self._target) & (self.tree.status[:, 0] != SOLVED)
 
     def finished(self) -> NDArray[np.int32]:
         """Games int32[k] that are not searching: those whose search has ended and those never begun."""
@@ -234,8 +236,9 @@ class Mcts:
                 self.tree, self.rules, games, self.root_priors(games), self._root_score, actions, policy
             )
         else:
-            actions = visits.argmax(1).astype(np.int32)
-            policy = (visits / np.maximum(1, visits.sum(1, keepdims=True))).astype(np.float32)
+            policy = np.empty(shape, np.float32)
+            root_kernels.visit_policy(self.tree, games, policy)
+            actions = policy.argmax(1).astype(np.int32)
         return RootResults(visits, q_values, values, actions, policy)
 
     def advance(self, games: NDArray[np.int32], actions: NDArray[np.int32]) -> None:
@@ -260,35 +263,35 @@ class PositionResults(NamedTuple):
 def search_positions(
     game: Game, move_lists: Sequence[Sequence[int]], evaluator: Evaluator, settings: SearchSettings, seed: int
 ) -> PositionResults:
-    """Search each of k positions, given by its moves from the start, once and without noise.
+    """Search each of k > 0 positions, given by its moves from the start, once and without noise.
 
     The moves must be legal and the game not over after them. ``evaluator`` is asked as group 0. Deterministic for a
     deterministic evaluator.
     """
+    if not move_lists:
+        raise ValueError("there is no position to search")
     games = np.arange(len(move_lists), dtype=np.int32)
     mcts = Mcts(game, len(move_lists), settings, np.random.default_rng(seed))
     mcts.reset(games)
     rows = mcts.root_rows(games)
-    for ply in range(max(map(len, move_lists), default=0)):
+    for ply in range(max(map(len, move_lists))):
         longer = np.array([g for g, moves in enumerate(move_lists) if len(moves) > ply], np.int32)
         actions = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
         game.step(mcts.states, rows[longer], actions, rows[longer])
     mcts.begin(games, noise=False, may_stop=True)
-    priors: NDArray[np.float32] | None = None
+    priors, net_values = np.empty(0, np.float32), np.empty(0, np.float32)
     while count := mcts.select():
         evaluator.submit(0, mcts.codes[:count])
         answer = evaluator.collect(0)
         mcts.update(answer.priors, answer.values)
-        if priors is None:  # the first turn evaluates the roots and nothing else
-            priors = mcts.root_priors(games)
+        if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
+            priors, net_values = mcts.root_priors(games), mcts.tree.net_value[:, 0].copy()
     results = mcts.results(games)
-    if priors is None:
-        priors = mcts.root_priors(games)
     return PositionResults(
         results.visit_counts,
         results.q_values,
         results.root_values,
         results.actions,
         priors,
-        mcts.tree.net_value[:, 0].copy(),
+        net_values,
     )

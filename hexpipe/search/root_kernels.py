@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numba import njit
 
-from hexpipe.search.kernels import find_next_action, mixed_value, sigma_scale
-from hexpipe.search.tree import EXPANDED, PENDING
+from hexpipe.search.expand_kernels import find_next_action, is_lost
+from hexpipe.search.select_kernels import mixed_value, sigma_scale
+from hexpipe.search.tree import EXPANDED, PENDING, SOLVED
 
 
 @njit(cache=True, nogil=True)
@@ -68,8 +69,9 @@ def mix_root_noise(tree, games, gammas, fraction):
                 row[action] = (1 - fraction) * row[action] + fraction * gammas[i, action] / total
         child = tree.first_child[g, 0]
         while child >= 0:
-            noise = gammas[i, tree.action[g, child]] / total
-            tree.prior[g, child] = (1 - fraction) * tree.prior[g, child] + fraction * noise
+            if tree.status[g, child] != SOLVED:
+                noise = gammas[i, tree.action[g, child]] / total
+                tree.prior[g, child] = (1 - fraction) * tree.prior[g, child] + fraction * noise
             child = tree.next_sibling[g, child]
         find_next_action(tree, g, 0)
 
@@ -106,6 +108,40 @@ def root_statistics(tree, games, visit_counts, q_values, root_values):
 
 
 @njit(cache=True, nogil=True)
+def visit_policy(tree, games, policy):
+    """``policy`` float32[k, A]: shares of the root's visits, as far as they went to moves that may be best.
+
+    Visits to a lost move do not count while another may be better, and of a won root only those to won moves do.
+    """
+    for i in range(games.shape[0]):
+        g = games[i]
+        seat = tree.to_move[g, 0]
+        policy[i, :] = 0
+        total, all_visits = 0, 0
+        child = tree.first_child[g, 0]
+        while child >= 0:
+            visits = tree.visits[g, child]
+            all_visits += visits
+            if _may_be_best(tree, g, child, seat):
+                policy[i, tree.action[g, child]] = visits
+                total += visits
+            child = tree.next_sibling[g, child]
+        child = tree.first_child[g, 0]
+        while child >= 0 and total == 0:  # only losing moves have been tried
+            policy[i, tree.action[g, child]] = tree.visits[g, child]
+            child = tree.next_sibling[g, child]
+        policy[i] /= max(1, total if total > 0 else all_visits)
+
+
+@njit(cache=True, nogil=True)
+def _may_be_best(tree, g, child, seat):
+    """Whether the root's ``child`` is as good as the root is known to be."""
+    if tree.status[g, 0] == SOLVED:
+        return tree.status[g, child] == SOLVED and tree.net_value[g, child, seat] >= tree.net_value[g, 0, seat]
+    return not is_lost(tree, g, child, seat)
+
+
+@njit(cache=True, nogil=True)
 def gumbel_results(tree, rules, games, priors, root_score, actions, policy):
     """A Gumbel root's action and improved policy (Gumbel paper, eq. 8 and 11).
 
@@ -121,13 +157,15 @@ def gumbel_results(tree, rules, games, priors, root_score, actions, policy):
         for action in range(policy.shape[1]):
             legal = priors[i, action] >= 0
             policy[i, action] = math.log(priors[i, action] + 1e-30) + scale * mixed if legal else -np.inf
-        most, best_score = 0, -np.inf
+        most, best_score = -2, -np.inf
         child = tree.first_child[g, 0]
         while child >= 0:
             action = tree.action[g, child]
             q = tree.value_sum[g, child, seat] / max(1, tree.visits[g, child])
             policy[i, action] = math.log(priors[i, action] + 1e-30) + scale * q
             visits = tree.visits[g, child] - tree.visits_before[g, child]
+            if not _may_be_best(tree, g, child, seat):
+                visits = -1
             score = root_score[g, action] + scale * q
             if visits > most or (visits == most and score > best_score):
                 most, best_score, actions[i] = visits, score, action

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-PENDING, EXPANDED, TERMINAL = 0, 1, 2
-"""Node status: created but not evaluated; has priors; the game is over there."""
+PENDING, EXPANDED, SOLVED = 0, 1, 2
+"""Node status: created but not evaluated; has priors; its value is exact (the game is over there, or it is proven)."""
 
 ROOT = 0
 """Every tree's root is its node 0."""
@@ -30,7 +30,7 @@ class Tree(NamedTuple):
     first_child: NDArray[np.int32]  # [G, N]
     next_sibling: NDArray[np.int32]  # [G, N]
     next_action: NDArray[np.int32]  # [G, N]   the unvisited action with the highest prior
-    status: NDArray[np.int8]  # [G, N]         PENDING, EXPANDED or TERMINAL
+    status: NDArray[np.int8]  # [G, N]         PENDING, EXPANDED or SOLVED
     to_move: NDArray[np.int8]  # [G, N]        seat
     visits: NDArray[np.int32]  # [G, N]        completed visits
     pending: NDArray[np.int32]  # [G, N]       visits under way; each counts as `virtual_loss` losses

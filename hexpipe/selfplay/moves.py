@@ -21,16 +21,16 @@ def sample_rows(weights: NDArray[np.floating], rng: np.random.Generator) -> NDAr
 
 
 def choose_moves(
-    visit_counts: NDArray[np.int32],
+    policy: NDArray[np.float32],
     best: NDArray[np.int32],
     sampled: NDArray[np.bool_],
     temperature: float,
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
-    """A move int32[k] for each game: drawn ~ visits ** (1 / temperature) where ``sampled`` bool[k], else ``best``."""
+    """A move int32[k] for each game: drawn ~ policy ** (1 / temperature) where ``sampled`` bool[k], else ``best``."""
     moves = best.copy()
     if temperature > 0 and sampled.any():
-        counts = visit_counts[sampled]
-        shares = counts / counts.max(axis=1, keepdims=True)
+        chosen = policy[sampled]
+        shares = chosen / chosen.max(axis=1, keepdims=True)
         moves[sampled] = sample_rows(shares ** (1.0 / temperature), rng)
     return moves

@@ -173,7 +173,7 @@ class SelfPlay:
         sampled = plies < selfplay.temperature_plies
         if self.settings.search.root == "gumbel":
             sampled = np.zeros_like(sampled)  # its noise explores already
-        return choose_moves(results.visit_counts, results.actions, sampled, selfplay.temperature, self._rng)
+        return choose_moves(results.policy, results.actions, sampled, selfplay.temperature, self._rng)
 
     def _note(
         self,

@@ -6,6 +6,7 @@ count in float32, and a test of them must not hang on the last bit.
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Callable, Sequence
@@ -88,6 +89,7 @@ class Node:
         self.states = states_after(search.game, moves)
         self.seat = int(self.states.to_move[0])
         self.terminal = bool(self.states.winner[0] >= 0)
+        self.solved = False
 
     @property
     def expanded(self) -> bool:
@@ -96,6 +98,9 @@ class Node:
     @property
     def tries(self) -> int:
         return self.visits + self.pending
+
+    def lost(self, seat: int) -> bool:
+        return self.solved and self.values[seat] <= -1
 
     def q(self, seat: int, virtual_loss: float) -> float:
         return (self.value_sum[seat] - virtual_loss * self.pending) / self.tries
@@ -152,7 +157,8 @@ class ReferenceSearch:
         """The child by ``action`` is the root of the next search; its subtree stays if ``keep`` and it has room."""
         child = self.root.children.get(action)
         self.prefix += 1
-        if keep and child and child.expanded and len(child.tree(0)) <= self.settings.num_simulations + 1:
+        may_stay = keep and child and child.expanded and not child.solved
+        if may_stay and len(child.tree(0)) <= self.settings.num_simulations + 1:
             self.root = child
             self.before = {a: node.visits for a, node in child.children.items()}
             self.start = child.visits
@@ -190,26 +196,33 @@ class ReferenceSearch:
             leaf = path[-1]
             if leaf.pending:
                 break  # it is in this batch already
-            if leaf.terminal and leaf.visits:
+            if leaf.solved:
                 self._back_up(path, leaf.values)
                 continue
             for node in path:
                 node.pending += 1
             waiting.append(path)
-        for path in waiting:
+        for path in sorted(waiting, key=lambda path: not path[-1].terminal):  # those need no answer
             self._expand(path[-1])
             for node in path:
                 node.pending -= 1
             self._back_up(path, path[-1].values)
-        return self._done() < self.budget and not (self.may_stop and self._decided(self._done()))
+            if path[-1].terminal:
+                path[-1].solved = True
+                if settings.solver:
+                    self._solve(path)
+        if self.root.solved or (self.may_stop and self._decided(self._done())):
+            return False
+        return self._done() < self.budget
 
     def _decided(self, simulation: int) -> bool:
-        tries = sorted([0, 0, *(child.tries for child in self.root.children.values())])
+        children = [child for child in self.root.children.values() if not child.lost(self.root.seat)]
+        tries = sorted([0, 0, *(child.tries for child in children)])
         return tries[-1] - tries[-2] > self.budget - simulation
 
     def _walk(self, simulation: int) -> list[Node]:
         path = [self.root]
-        while path[-1].expanded:
+        while path[-1].expanded and not path[-1].solved:
             node = path[-1]
             if self.settings.root == "puct":
                 action = choose(self._puct_scores(node))
@@ -242,8 +255,36 @@ class ReferenceSearch:
         for k in range(seats):
             node.values[(node.seat + k) % seats] = float(values[k])
 
+    def _solve(self, path: list[Node]) -> None:
+        """What follows for the ancestors of the solved node at the end of ``path``."""
+        for parent, child in reversed(list(itertools.pairwise(path))):
+            if self.settings.root == "puct" and child.lost(parent.seat):
+                action = next(a for a, other in parent.children.items() if other is child)
+                parent.priors[action] = 0.0
+            solved = [other for other in parent.children.values() if other.solved]
+            best = max(solved, key=lambda other: other.values[parent.seat])
+            if best.values[parent.seat] < 1 and len(solved) < len(parent.priors):
+                return
+            parent.solved = True
+            parent.values = list(best.values)
+            parent.value_sum = [value * parent.visits for value in best.values]
+
+    def policy(self) -> dict[int, float]:
+        """Shares of the visits that went to moves that may be best."""
+        root = self.root
+        if root.solved:
+            worth = root.values[root.seat]
+            good = {a: c for a, c in root.children.items() if c.solved and c.values[root.seat] >= worth}
+        else:
+            good = {a: c for a, c in root.children.items() if not c.lost(root.seat)}
+        good = good or root.children
+        total = sum(child.visits for child in good.values())
+        return {a: child.visits / total for a, child in good.items()}
+
     def _back_up(self, path: list[Node], values: list[float]) -> None:
-        for node in path:
+        for node in reversed(path):
+            if node.solved:
+                values = node.values
             node.visits += 1
             node.value_sum = [total + value for total, value in zip(node.value_sum, values, strict=True)]
 
@@ -266,8 +307,8 @@ class ReferenceSearch:
         tries = sum(child.tries for child in node.children.values())
         mixed = node.values[node.seat]
         if tries:
-            prior_sum = sum(node.priors[a] for a in node.children)
-            mean = sum(node.priors[a] * child.q(node.seat, loss) for a, child in node.children.items()) / prior_sum
+            prior = {a: node.priors[a] + 1e-12 for a in node.children}
+            mean = sum(prior[a] * child.q(node.seat, loss) for a, child in node.children.items()) / sum(prior.values())
             mixed = (mixed + tries * mean) / (1 + tries)
         return {a: node.children[a].q(node.seat, loss) if a in node.children else mixed for a in node.priors}
 
@@ -279,7 +320,7 @@ class ReferenceSearch:
     def improved_policy(self, node: Node) -> dict[int, float]:
         """softmax(log prior + sigma(completed q)), equation 11."""
         scale, q = self.sigma(node), self.completed_q(node)
-        logits = {a: math.log(prior) + scale * q[a] for a, prior in node.priors.items()}
+        logits = {a: math.log(prior + 1e-30) + scale * q[a] for a, prior in node.priors.items()}
         highest = max(logits.values())
         total = sum(math.exp(x - highest) for x in logits.values())
         return {a: math.exp(x - highest) / total for a, x in logits.items()}
@@ -314,12 +355,13 @@ class ReferenceSearch:
 
     def _root_scores(self) -> dict[int, float]:
         q, scale = self.completed_q(self.root), self.sigma(self.root)
-        return {a: self.gumbel[a] + math.log(prior) + scale * q[a] for a, prior in self.root.priors.items()}
+        return {a: self.gumbel[a] + math.log(prior + 1e-30) + scale * q[a] for a, prior in self.root.priors.items()}
 
     def halving_winner(self) -> int:
-        """The best of the most visited."""
-        most = max(self._root_tries(a) for a in self.root.priors)
-        return choose({a: x for a, x in self._root_scores().items() if self._root_tries(a) == most})
+        """The best of the most visited of the moves that may be best."""
+        good = self.policy()
+        most = max(self._root_tries(a) for a in good)
+        return choose({a: x for a, x in self._root_scores().items() if a in good and self._root_tries(a) == most})
 
 
 def choose(scores: dict[int, float], unit: float = 1.0) -> int:

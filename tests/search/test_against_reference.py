@@ -33,6 +33,7 @@ puct_settings = st.fixed_dictionaries(
         "c_puct_base": st.sampled_from([50.0, 19652.0]),
         "fpu_reduction": st.sampled_from([0.0, 0.25, 0.7]),
         "virtual_loss": st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+        "solver": st.booleans(),
     }
 )
 gumbel_settings = st.fixed_dictionaries(
@@ -45,6 +46,7 @@ gumbel_settings = st.fixed_dictionaries(
         "gumbel_scale": st.sampled_from([0.0, 1.0]),
         "gumbel_c_visit": st.sampled_from([1.0, 10.0, 50.0]),
         "gumbel_c_scale": st.sampled_from([0.1, 1.0]),
+        "solver": st.booleans(),
     }
 )
 
@@ -91,11 +93,12 @@ def test_puct(name: str, chosen: dict[str, Any], seed: int, plies: int) -> None:
     visits = [root.children[a].visits if a in root.children else 0 for a in range(game.num_actions)]
     q = [root.children[a].q(seat, 0.0) if a in root.children else 0 for a in range(game.num_actions)]
     assert results.visit_counts[0].tolist() == visits
-    assert sum(visits) == rules.num_simulations
+    assert sum(visits) == rules.num_simulations or (root.solved and sum(visits) < rules.num_simulations)
     assert results.q_values[0].tolist() == pytest.approx(q, abs=1e-5)
     assert results.root_values[0].tolist() == pytest.approx([total / root.visits for total in root.value_sum], abs=1e-5)
-    assert results.policy[0].tolist() == pytest.approx([count / sum(visits) for count in visits])
-    assert results.actions[0] == np.argmax(visits)
+    policy = expected.policy()
+    assert results.policy[0].tolist() == pytest.approx([policy.get(a, 0) for a in range(game.num_actions)])
+    assert results.actions[0] == results.policy[0].argmax()
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -120,7 +123,7 @@ def test_gumbel(name: str, chosen: dict[str, Any], seed: int, plies: int) -> Non
     policy = expected.improved_policy(expected.root)
     assert results.policy[0].tolist() == pytest.approx([policy.get(a, 0) for a in range(game.num_actions)], abs=1e-5)
     assert results.actions[0] == winner
-    assert results.visit_counts[0].sum() == rules.num_simulations
+    assert results.visit_counts[0].sum() == rules.num_simulations or expected.root.solved
 
 
 @given(seed=st.integers(0, 2**32 - 1), leaves=st.sampled_from([1, 4]), alpha=st.sampled_from([0.0, 0.3]))

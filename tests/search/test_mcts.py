@@ -54,7 +54,7 @@ def test_golden_visit_counts(root: str, leaves: int) -> None:
 @pytest.mark.parametrize("leaves", [1, 5])
 def test_batches(root: str, leaves: int) -> None:
     """No node twice in a batch, all pending visits accounted for, none left; values add up at every node."""
-    mcts = started(3, num_simulations=40, leaves_per_game=leaves, root=root, early_stop=False)
+    mcts = started(3, num_simulations=40, leaves_per_game=leaves, root=root, early_stop=False, solver=False)
     evaluate, tree = reference.hash_evaluator(mcts.game, 1), mcts.tree
     evaluations = 0
     while count := mcts.select():

@@ -12,6 +12,7 @@ from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
 from hexpipe.search.mcts import Mcts, RootResults
+from hexpipe.search.tree import SOLVED
 from tests.search import reference
 from tests.search.toys import Bandit, KingMaker, Trap
 
@@ -25,7 +26,7 @@ def flat(game: Game) -> reference.Evaluate:
 
 
 def searched(game: Game, moves: list[int], evaluate: reference.Evaluate, **options: Any) -> RootResults:
-    defaults = {"early_stop": False, "dirichlet_fraction": 0.0, "gumbel_scale": 0.0}
+    defaults = {"early_stop": False, "dirichlet_fraction": 0.0, "gumbel_scale": 0.0, "solver": False}
     mcts = Mcts(game, 1, SearchSettings(**{**defaults, **options}), np.random.default_rng(0))
     reference.begin_at(mcts, [0], moves)
     reference.finish(mcts, evaluate)
@@ -107,3 +108,36 @@ def test_hex_values_approach_the_truth(first: int | None) -> None:
     assert found.root_values[0, 1 - colour] == -found.root_values[0, colour]
     if truth > 0:
         assert found.actions[0] in solver.winning_moves(states.cells[0], colour)
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+@pytest.mark.parametrize("leaves", [1, 8])
+@pytest.mark.parametrize(
+    ("size", "moves"), [(3, [0]), (3, [4, 1]), (4, [5, 10, 6, 9, 0, 15]), (4, [0, 5, 3, 10, 15, 12])]
+)
+def test_what_is_proven_is_true(root: str, leaves: int, size: int, moves: list[int]) -> None:
+    """Each node that the search has solved has the value that the exact solver finds there."""
+    game, solver = Hex(size), HexSolver(size)
+    settings = SearchSettings(
+        root=root, num_simulations=4000, leaves_per_game=leaves, early_stop=False, dirichlet_fraction=0.0
+    )
+    mcts = Mcts(game, 1, settings, np.random.default_rng(0))
+    reference.begin_at(mcts, [0], moves)
+    reference.finish(mcts, flat(game))
+    tree, found = mcts.tree, mcts.results(ONE)
+    solved = np.flatnonzero(tree.status[0, : tree.num_nodes[0]] == SOLVED)
+    finished = mcts.states.winner[tree.handle[0, solved]] >= 0
+    assert len(solved) > finished.sum() > 0
+    if size == 3:
+        assert tree.status[0, 0] == SOLVED
+        assert found.visit_counts.sum() < 4000
+    for node in solved.tolist():
+        row, seat = tree.handle[0, node], int(tree.to_move[0, node])
+        truth = solver.value(mcts.states.cells[row], seat)
+        assert tree.net_value[0, node, seat] == truth
+        assert tree.value_sum[0, node].tolist() == (tree.visits[0, node] * tree.net_value[0, node]).tolist()
+    colour = len(moves) % 2
+    if size == 3 and tree.net_value[0, 0, colour] > 0:
+        winning = solver.winning_moves(game.play(moves).cells[0], colour)
+        assert set(np.flatnonzero(found.policy[0] > 0.01)) <= set(winning)
+        assert found.actions[0] in winning

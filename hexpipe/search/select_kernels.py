@@ -1,8 +1,8 @@
-"""The simulation: select leaves, expand them, send values back up. One tree a game, many games a call.
+"""Selection: from the root to the leaves that are to be evaluated. One tree a game, many games a call.
 
 Formulas: PUCT from "Mastering Atari, Go, chess and shogi by planning with a learned model" (Schrittwieser et al. 2020,
 appendix B, eq. 2), with the root and interior rules of "Policy improvement by planning with Gumbel" (Danihelka et al.
-2022) as the other choice. Values are by absolute seat and never negated on the way up.
+2022) as the other choice.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from hexpipe.search.tree import EXPANDED, PENDING, TERMINAL, Tree
+from hexpipe.search.expand_kernels import add_child, backward, is_lost, release
+from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree
 
 _LOWEST = np.float32(-3.0e38)
 _TINY = np.float32(1e-12)
-_LARGEST_VALUE = np.float32(1.01)
 
 
 class Rules(NamedTuple):
     """The search settings as the kernels take them."""
 
     gumbel: bool
+    solver: bool
     c_puct_init: float
     c_puct_base: float
     fpu_reduction: float
@@ -165,72 +166,6 @@ def _select_halving(tree, g, rules, root_score, considered):
     return best_child, best_action
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
-def find_next_action(tree, g, node):
-    """Remember the unvisited action with the highest prior (the first of equals), or -1."""
-    # two plain reductions: both are vectorised, a loop that keeps (best, index) is not
-    unvisited = tree.unvisited_prior
-    num_actions = unvisited.shape[2]
-    best = np.float32(-0.5)
-    for action in range(num_actions):
-        best = max(best, unvisited[g, node, action])
-    found = np.int32(num_actions)
-    for action in range(num_actions):
-        here = np.int32(action) if unvisited[g, node, action] == best else np.int32(num_actions)
-        found = min(found, here)
-    tree.next_action[g, node] = found if found < num_actions else -1
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
-def _sum_positive(unvisited, g, node):
-    total = np.float32(0)
-    for action in range(unvisited.shape[2]):
-        prior = unvisited[g, node, action]
-        # not "prior > 0": what is no number must spoil the sum
-        total += np.float32(0) if prior < 0 else prior
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _add_child(tree, g, node, action):
-    child = tree.num_nodes[g]
-    tree.num_nodes[g] = child + 1
-    tree.parent[g, child] = node
-    tree.action[g, child] = action
-    tree.first_child[g, child] = -1
-    tree.next_sibling[g, child] = tree.first_child[g, node]
-    tree.first_child[g, node] = child
-    tree.next_action[g, child] = -1
-    tree.status[g, child] = PENDING
-    tree.visits[g, child] = 0
-    tree.pending[g, child] = 0
-    tree.visits_before[g, child] = 0
-    tree.prior[g, child] = tree.unvisited_prior[g, node, action]
-    tree.value_sum[g, child, :] = 0
-    tree.unvisited_prior[g, node, action] = -1
-    find_next_action(tree, g, node)
-    return child
-
-
-@njit(cache=True, nogil=True)
-def _release(tree, g, node):
-    """Take one pending visit back along the path from ``node`` to the root."""
-    while node >= 0:
-        tree.pending[g, node] -= 1
-        node = tree.parent[g, node]
-
-
-@njit(cache=True, nogil=True)
-def _backward(tree, g, node, values):
-    """Complete one pending visit of ``node`` and its ancestors with ``values[S]`` by absolute seat."""
-    while node >= 0:
-        tree.visits[g, node] += 1
-        tree.pending[g, node] -= 1
-        for seat in range(values.shape[0]):
-            tree.value_sum[g, node, seat] += values[seat]
-        node = tree.parent[g, node]
-
-
 @njit(cache=True, nogil=True)
 def _descend(tree, g, rules, root_score, considered):
     """Walk down to a new node, a terminal one, or one that is already being evaluated, marking the path pending."""
@@ -244,7 +179,7 @@ def _descend(tree, g, rules, root_score, considered):
         else:
             child, action = _select_improved(tree, g, node, rules)
         if child < 0:
-            child = _add_child(tree, g, node, action)
+            child = add_child(tree, g, node, action)
             tree.pending[g, child] = 1
             return child, True
         node = child
@@ -256,9 +191,10 @@ def _descend(tree, g, rules, root_score, considered):
 def choice_is_decided(tree, g, remaining):
     """Whether no other child of the root can overtake the most visited one in ``remaining`` simulations."""
     most, second = 0, 0
+    seat = tree.to_move[g, 0]
     child = tree.first_child[g, 0]
     while child >= 0:
-        visits = tree.visits[g, child] + tree.pending[g, child]
+        visits = 0 if is_lost(tree, g, child, seat) else tree.visits[g, child] + tree.pending[g, child]
         if visits > most:
             most, second = visits, most
         elif visits > second:
@@ -312,72 +248,11 @@ def select_leaves(
                 leaves[0, count], leaves[1, count], leaves[2, count] = g, node, tree.handle[g, parent]
                 leaves[3, count], leaves[4, count] = tree.action[g, node], tree.handle[g, node]
                 count += 1
-            elif tree.status[g, node] == TERMINAL:
-                _backward(tree, g, node, tree.net_value[g, node])
+            elif tree.status[g, node] == SOLVED:
+                backward(tree, g, node, tree.net_value[g, node])
                 completed += 1
             else:
                 # the path ends in a leaf of this very batch: evaluating it twice would teach nothing
-                _release(tree, g, node)
+                release(tree, g, node)
                 break
     return roots, count, completed
-
-
-@njit(cache=True, nogil=True)
-def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values):
-    """Complete the visits of leaves where the game is over and move the others to the front.
-
-    ``winner`` and ``to_move`` int8[R] are the state rows'; ``terminal_values`` float32[L, S] by absolute seat. Returns
-    how many leaves want an evaluation.
-    """
-    kept = 0
-    for i in range(count):
-        g, node, row = leaves[0, i], leaves[1, i], leaves[4, i]
-        tree.to_move[g, node] = to_move[row]
-        if winner[row] >= 0:
-            tree.status[g, node] = TERMINAL
-            tree.net_value[g, node, :] = terminal_values[i]
-            _backward(tree, g, node, tree.net_value[g, node])
-        else:
-            leaves[:, kept] = leaves[:, i]
-            kept += 1
-    return kept
-
-
-@njit(cache=True, nogil=True)
-def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, action_view):
-    """Give ``count`` leaves their priors and values and send the values up.
-
-    ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] relative to the mover, ``legal`` bool[L, A]
-    by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns the index of the first leaf whose
-    evaluation is unusable (not finite, no mass on a legal action, a negative one, a value outside [-1, 1]), or -1.
-    """
-    num_actions, num_seats = priors.shape[1], values.shape[1]
-    for i in range(count):
-        g, node = leaves[0, i], leaves[1, i]
-        seen_as = view[leaves[4, i]]
-        unvisited = tree.unvisited_prior
-        for action in range(num_actions):
-            # an unsigned index spares the check for a negative one
-            unvisited[g, node, action] = priors[i, np.uint16(action_view[seen_as, action])]
-        for action in range(num_actions):
-            if not legal[i, action]:
-                unvisited[g, node, action] = np.float32(-1)
-        total = _sum_positive(unvisited, g, node)
-        usable = total > 0 and math.isfinite(total)
-        for seat in range(num_seats):
-            value = values[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
-            usable = usable and abs(value) <= _LARGEST_VALUE
-            # rounding may leave a hair over 1; a record takes none
-            tree.net_value[g, node, seat] = min(max(value, np.float32(-1)), np.float32(1))
-        if not usable:
-            return i
-        if abs(total - 1) > 1e-3:
-            for action in range(num_actions):
-                if legal[i, action]:
-                    if unvisited[g, node, action] < 0:
-                        return i
-                    unvisited[g, node, action] /= total
-        find_next_action(tree, g, node)
-        tree.status[g, node] = EXPANDED
-        _backward(tree, g, node, tree.net_value[g, node])
-    return -1

@@ -1,0 +1,183 @@
+"""What one simulation does to a tree: a child is added, evaluated or found finished, and its value sent up.
+
+Values are by absolute seat and never negated on the way up.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree
+
+_LARGEST_VALUE = np.float32(1.01)
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+def find_next_action(tree, g, node):
+    """Remember the unvisited action with the highest prior (the first of equals), or -1."""
+    # two plain reductions: both are vectorised, a loop that keeps (best, index) is not
+    unvisited = tree.unvisited_prior
+    num_actions = unvisited.shape[2]
+    best = np.float32(-0.5)
+    for action in range(num_actions):
+        best = max(best, unvisited[g, node, action])
+    found = np.int32(num_actions)
+    for action in range(num_actions):
+        here = np.int32(action) if unvisited[g, node, action] == best else np.int32(num_actions)
+        found = min(found, here)
+    tree.next_action[g, node] = found if found < num_actions else -1
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sum_positive(unvisited, g, node):
+    total = np.float32(0)
+    for action in range(unvisited.shape[2]):
+        prior = unvisited[g, node, action]
+        # not "prior > 0": what is no number must spoil the sum
+        total += np.float32(0) if prior < 0 else prior
+    return total
+
+
+@njit(cache=True, nogil=True)
+def add_child(tree, g, node, action):
+    child = tree.num_nodes[g]
+    tree.num_nodes[g] = child + 1
+    tree.parent[g, child] = node
+    tree.action[g, child] = action
+    tree.first_child[g, child] = -1
+    tree.next_sibling[g, child] = tree.first_child[g, node]
+    tree.first_child[g, node] = child
+    tree.next_action[g, child] = -1
+    tree.status[g, child] = PENDING
+    tree.visits[g, child] = 0
+    tree.pending[g, child] = 0
+    tree.visits_before[g, child] = 0
+    tree.prior[g, child] = tree.unvisited_prior[g, node, action]
+    tree.value_sum[g, child, :] = 0
+    tree.unvisited_prior[g, node, action] = -1
+    find_next_action(tree, g, node)
+    return child
+
+
+@njit(cache=True, nogil=True)
+def release(tree, g, node):
+    """Take one pending visit back along the path from ``node`` to the root."""
+    while node >= 0:
+        tree.pending[g, node] -= 1
+        node = tree.parent[g, node]
+
+
+@njit(cache=True, nogil=True)
+def backward(tree, g, node, values):
+    """Complete one pending visit of ``node`` and its ancestors with ``values[S]`` by absolute seat."""
+    while node >= 0:
+        if tree.status[g, node] == SOLVED:
+            values = tree.net_value[g, node]
+        tree.visits[g, node] += 1
+        tree.pending[g, node] -= 1
+        for seat in range(values.shape[0]):
+            tree.value_sum[g, node, seat] += values[seat]
+        node = tree.parent[g, node]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def is_lost(tree, g, node, seat):
+    """Whether ``node`` is known to be lost for ``seat``."""
+    return tree.status[g, node] == SOLVED and tree.net_value[g, node, seat] <= -1
+
+
+@njit(cache=True, nogil=True)
+def solve_ancestors(tree, g, node, drop_lost):
+    """``node`` has just become SOLVED: solve its ancestors as far as that follows (MCTS-Solver, Winands et al. 2008).
+
+    A position is won by one winning move, and worth its best move when all of them are solved. ``drop_lost`` takes a
+    losing move's prior away, so that PUCT tries it no more; the Gumbel rules look at its value alone.
+    """
+    while node > 0:
+        parent = tree.parent[g, node]
+        seat = tree.to_move[g, parent]
+        if drop_lost and tree.net_value[g, node, seat] <= -1:
+            tree.prior[g, node] = 0
+        all_solved = tree.next_action[g, parent] < 0
+        best, highest = node, tree.net_value[g, node, seat]
+        child = tree.first_child[g, parent]
+        while child >= 0 and highest < 1:
+            if tree.status[g, child] != SOLVED:
+                all_solved = False
+            elif tree.net_value[g, child, seat] > highest:
+                best, highest = child, tree.net_value[g, child, seat]
+            child = tree.next_sibling[g, child]
+        if highest < 1 and not all_solved:
+            return
+        tree.status[g, parent] = SOLVED
+        for other in range(tree.net_value.shape[2]):
+            value = tree.net_value[g, best, other]
+            tree.net_value[g, parent, other] = value
+            tree.value_sum[g, parent, other] = value * tree.visits[g, parent]
+        node = parent
+
+
+@njit(cache=True, nogil=True)
+def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values, rules):
+    """Complete the visits of leaves where the game is over and move the others to the front.
+
+    ``winner`` and ``to_move`` int8[R] are the state rows'; ``terminal_values`` float32[L, S] by absolute seat. Returns
+    how many leaves want an evaluation.
+    """
+    kept = 0
+    for i in range(count):
+        g, node, row = leaves[0, i], leaves[1, i], leaves[4, i]
+        tree.to_move[g, node] = to_move[row]
+        if winner[row] >= 0:
+            tree.status[g, node] = SOLVED
+            tree.net_value[g, node, :] = terminal_values[i]
+            backward(tree, g, node, tree.net_value[g, node])
+            if rules.solver:
+                solve_ancestors(tree, g, node, not rules.gumbel)
+        else:
+            leaves[:, kept] = leaves[:, i]
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, action_view):
+    """Give ``count`` leaves their priors and values and send the values up.
+
+    ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] relative to the mover, ``legal`` bool[L, A]
+    by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns the index of the first leaf whose
+    evaluation is unusable (not finite, no mass on a legal action, a negative one, a value outside [-1, 1]), or -1.
+    """
+    num_actions, num_seats = priors.shape[1], values.shape[1]
+    for i in range(count):
+        g, node = leaves[0, i], leaves[1, i]
+        seen_as = view[leaves[4, i]]
+        unvisited = tree.unvisited_prior
+        for action in range(num_actions):
+            # an unsigned index spares the check for a negative one
+            unvisited[g, node, action] = priors[i, np.uint16(action_view[seen_as, action])]
+        for action in range(num_actions):
+            if not legal[i, action]:
+                unvisited[g, node, action] = np.float32(-1)
+        total = _sum_positive(unvisited, g, node)
+        usable = total > 0 and math.isfinite(total)
+        for seat in range(num_seats):
+            value = values[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
+            usable = usable and abs(value) <= _LARGEST_VALUE
+            # rounding may leave a hair over 1; a record takes none
+            tree.net_value[g, node, seat] = min(max(value, np.float32(-1)), np.float32(1))
+        if not usable:
+            return i
+        if abs(total - 1) > 1e-3:
+            for action in range(num_actions):
+                if legal[i, action]:
+                    if unvisited[g, node, action] < 0:
+                        return i
+                    unvisited[g, node, action] /= total
+        find_next_action(tree, g, node)
+        tree.status[g, node] = EXPANDED
+        backward(tree, g, node, tree.net_value[g, node])
+    return -1
