@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -73,18 +71,3 @@ def _gpus() -> str:
         lines = information.read_text(encoding="utf-8").splitlines()
         names += [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model:")]
     return ", ".join(names) or "none"
-
-
-@contextlib.contextmanager
-def exported(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the children that are spawned within the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -14,11 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hexpipe.bench.environment import exported
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError, SettingsError
 from hexpipe.games.factory import make_game
-from hexpipe.pipeline.devices import available_cores, plan_processes, thread_environment, visible_gpus
+from hexpipe.pipeline.devices import available_cores, exported, plan_processes, thread_environment, visible_gpus
 from hexpipe.shm import set_parent_death_signal, spawn_context
 
 OPTIONS = {

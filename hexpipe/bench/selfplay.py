@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.bench.environment import exported
 from hexpipe.bench.slices import BARE_BATCHES, CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.pipeline.devices import GROUPS, available_cores, plan_processes, thread_environment, visible_gpus
+from hexpipe.pipeline.devices import GROUPS, available_cores, exported, plan_processes, thread_environment, visible_gpus
 from hexpipe.shm import spawn_context
 
 START_SECONDS = 300.0

@@ -13,9 +13,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hexpipe.cli.run import _take_net, overrides_of, settings_help, settings_options
-from hexpipe.config import LimitSettings, load_settings, override_settings
-from hexpipe.errors import SettingsError
+from hexpipe.cli.run_options import chosen_settings, run_options, settings_help
+from hexpipe.config import LimitSettings
 
 if TYPE_CHECKING:
     from hexpipe.pipeline.train import TrainProgress
@@ -24,15 +23,7 @@ _LINE_SECONDS = 5.0
 
 
 @click.command(epilog=settings_help())
-@settings_options
-@click.option("--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Default: runs/<date-time>-<preset>.")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with the run in this folder.")
-@click.option(
-    "--init-from",
-    type=click.Path(path_type=Path),
-    metavar="CHECKPOINT",
-    help="Start from this checkpoint's net, of any board size.",
-)
+@run_options
 def command(
     preset: str | None,
     assignments: tuple[str, ...],
@@ -51,18 +42,9 @@ def command(
     from hexpipe.pipeline.train import train
     from hexpipe.pipeline.train_async import Interrupts
 
-    overrides = overrides_of(options, assignments)
+    settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
     if resume is not None:
-        for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
-            if given is not None:
-                raise SettingsError(f"{name} cannot be given with --resume: a run goes on with what it has")
-        before = read_settings(resume)
-        settings = override_settings(before, overrides)
-        check_resume(before, settings, latest_checkpoint(resume) is not None)
-    else:
-        settings = load_settings(preset or "quick", overrides)
-        if init_from is not None:
-            settings = _take_net(settings, init_from, overrides)
+        check_resume(read_settings(resume), settings, latest_checkpoint(resume) is not None)
     path = resume or run_dir or default_run_folder(settings.preset)
     with Interrupts() as interrupts, RunFolder.open(path, resume=resume is not None) as folder:
         click.echo(f"training in {path}")

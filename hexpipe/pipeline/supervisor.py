@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
+from hexpipe.pipeline.devices import exported
 from hexpipe.pipeline.messages import ChildContext, Death, read_death
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
@@ -172,7 +172,7 @@ class Supervisor:
         row = self.stats.row(spec.name)
         row["started"] = row["beat"] = time.monotonic()
         try:
-            with _environment(spec.environment), _signals_blocked():
+            with exported(spec.environment), _signals_blocked():
                 process.start()
         except OSError as error:
             raise HexpipeError(
@@ -263,18 +263,3 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a child that is spawned within the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -1,0 +1,124 @@
+"""The options of commands that take settings, and of those that start or go on with a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hexpipe.config import PRESETS, Settings, load_settings, override_settings
+from hexpipe.errors import SettingsError
+
+_SHORT = {
+    "size": "game.board_size",
+    "simulations": "search.num_simulations",
+    "workers": "selfplay.workers",
+    "servers": "inference.servers",
+    "max_memory_gb": "replay.max_memory_gb",
+    "minutes": "limits.minutes",
+    "steps": "limits.steps",
+    "games": "limits.games",
+    "seed": "seed",
+    "devices": "devices",
+}
+
+
+def settings_options(function: Any) -> Any:
+    """The options that set settings, for every command that has some."""
+    options = [
+        click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: quick."),
+        click.option("--size", type=int, metavar="N", help="Cells along a side of the board (3 to 27)."),
+        click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
+        click.option("--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4)."),
+        click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),
+        click.option("--devices", type=int, metavar="N", help="GPUs to use; default: all there are."),
+        click.option("--max-memory-gb", type=float, metavar="GB", help="Budget of the replay buffer."),
+        click.option("--minutes", type=float, metavar="M", help="Stop after so long; 0: no limit."),
+        click.option("--steps", type=int, metavar="N", help="Stop after so many training steps in all; 0: no limit."),
+        click.option("--games", type=int, metavar="N", help="Stop after so many games in all; 0: no limit."),
+        click.option("--seed", type=int, metavar="N", help="Seed of every random generator."),
+        click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def run_options(function: Any) -> Any:
+    """`settings_options` and the options that say where a run is and what it starts from; see `chosen_settings`."""
+    path = click.Path(path_type=Path)
+    options = [
+        settings_options,
+        click.option("--run-dir", type=path, metavar="DIR", help="Default: runs/<date-time>-<preset>."),
+        click.option("--resume", type=path, metavar="RUN", help="Go on with the run in this folder."),
+        click.option(
+            "--init-from", type=path, metavar="CHECKPOINT", help="Start from this checkpoint's net, of any board size."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def chosen_settings(
+    preset: str | None,
+    assignments: tuple[str, ...],
+    run_dir: Path | None,
+    resume: Path | None,
+    init_from: Path | None,
+    options: dict[str, Any],
+) -> Settings:
+    """The settings that `run_options` ask for; SettingsError where one is wrong or two contradict each other."""
+    from hexpipe.pipeline.run_folder import read_settings
+
+    overrides = overrides_of(options, assignments)
+    if resume is None:
+        settings = load_settings(preset or "quick", overrides)
+        return settings if init_from is None else _take_net(settings, init_from, overrides)
+    for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
+        if given is not None:
+            raise SettingsError(f"{name} cannot be given with --resume: a run goes on with what it has")
+    return override_settings(read_settings(resume), overrides)
+
+
+def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) -> Settings:
+    """The net's shape is the checkpoint's, unless it was given by hand (and then must fit)."""
+    from hexpipe.nets.checkpoints import load_checkpoint
+
+    net = load_checkpoint(init_from, groups=()).settings.net
+    taken = {f"net.{name}": value for name, value in net.model_dump().items()}
+    return override_settings(settings, {**taken, **{k: v for k, v in overrides.items() if k.startswith("net.")}})
+
+
+def overrides_of(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Dotted settings from the options of `settings_options`; SettingsError where an assignment is none."""
+    overrides = {name: options[key] for key, name in _SHORT.items() if options.get(key) is not None}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise SettingsError(f"--set wants SECTION.KEY=VALUE, not {assignment!r}")
+        overrides[name.strip()] = _parse(text.strip())
+    return overrides
+
+
+def _parse(text: str) -> Any:
+    if text.lower() in ("none", "null", "auto") and text != "auto":
+        return None
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false") else text)
+    except ValueError:
+        return text
+
+
+def settings_help() -> str:
+    """Every setting with its default and description, one a line."""
+    lines = []
+    for section, model in Settings.model_fields.items():
+        inner = model.annotation
+        fields = getattr(inner, "model_fields", None)
+        for name, info in fields.items() if fields else [(None, model)]:
+            dotted = f"{section}.{name}" if name else section
+            lines.append(f"  {dotted} = {info.default}: {info.description}")
+    return "\b\nSettings for --set (defaults before the preset):\n" + "\n".join(lines)
