@@ -67,3 +67,8 @@ def test_company_and_repetition_change_nothing() -> None:
 def test_a_finished_game_is_refused() -> None:
     with pytest.raises(ValueError, match="over"):
         search_positions(GAME, [[0, 1, 4, 2, 8, 3, 12]], HashEvaluator(), SETTINGS, seed=0)
+
+
+def test_no_position_is_refused() -> None:
+    with pytest.raises(ValueError, match="no position"):
+        search_positions(GAME, [], HashEvaluator(), SETTINGS, seed=0)
