@@ -38,9 +38,9 @@ def command(
     same if they end by --steps or --games (--minutes ends wherever the clock has it). Ctrl-C ends with a checkpoint.
     """
     from hexpipe.nets.checkpoints import latest_checkpoint
+    from hexpipe.pipeline.interrupts import Interrupts
     from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings
     from hexpipe.pipeline.train import train
-    from hexpipe.pipeline.train_async import Interrupts
 
     settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
     if resume is not None:

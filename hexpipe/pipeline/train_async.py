@@ -5,26 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
 
 from hexpipe.config import Settings
-from hexpipe.errors import CheckpointError, HexpipeError, ProcessDiedError
+from hexpipe.errors import HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game
-from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
-from hexpipe.pipeline.devices import Plan, available_cores, plan_processes, thread_environment, visible_gpus
-from hexpipe.pipeline.messages import Death, Start
+from hexpipe.nets.checkpoints import latest_checkpoint
+from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
+from hexpipe.pipeline.interrupts import Interrupts
+from hexpipe.pipeline.messages import Death
 from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stats import Stop
-from hexpipe.pipeline.supervisor import ChildSpec, StallWatch, Supervisor
+from hexpipe.pipeline.supervisor import StallWatch, Supervisor
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
 from hexpipe.replay.archive import ReplayArchive
@@ -36,40 +33,6 @@ _METRICS_SECONDS = 5.0
 _GENERATOR_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What `hexpipe run` was asked for."""
-
-    settings: Settings
-    run_dir: Path
-    resume: bool = False
-    init_from: Path | None = None
-
-
-@dataclass
-class Interrupts:
-    """Counts Ctrl-C and SIGTERM while in its block: the first asks for an orderly end, the second for a quick one."""
-
-    count: int = 0
-    _before: dict[int, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-
-    def hurry(self) -> bool:
-        """Whether a second signal has come."""
-        return self.count > 1
 
 
 def run(request: RunRequest, view: View | None = None) -> int:
@@ -98,7 +61,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     if request.resume:
         checkpoint = latest_checkpoint(folder.path)
         changes = check_resume(read_settings(folder.path), settings, checkpoint is not None)
-    _check_checkpoints(settings, checkpoint, request.init_from)
+    check_checkpoints(settings, checkpoint, request.init_from)
     game = make_game(settings.game)
     if request.resume:
         ReplayArchive(folder.path / ARCHIVE_NAME, game).close()
@@ -109,9 +72,9 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     setup_logging(folder.path)
     folder.write_settings(settings)
     session = _next_session(folder)
-    specs = _child_specs(settings, plan, segments, checkpoint, request.init_from)
+    specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
     supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.slots.repair_after_death, session)
-    for text in _announcement(request, plan, checkpoint, changes):
+    for text in announcement(request, plan, checkpoint, changes):
         view.say(text)
         log.info(text)
     return _Run(settings, folder, view, segments, supervisor, gpus)
@@ -242,63 +205,6 @@ class _Run:
         log.info(text)
 
 
-def _child_specs(
-    settings: Settings, plan: Plan, segments: Segments, checkpoint: Path | None, init_from: Path | None
-) -> list[ChildSpec]:
-    """The children in the order in which they are started: those that take longest to start come first."""
-    package = "hexpipe.pipeline"
-    one = thread_environment(1)
-    start = Start(checkpoint, None if checkpoint is not None else init_from)
-    learners = [
-        ChildSpec(
-            f"learner-{number}",
-            f"{package}.learner_main:learner_main",
-            {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
-            thread_environment(plan.learner_threads),
-        )
-        for number, device in enumerate(plan.learner_devices)
-    ]
-    servers = [
-        ChildSpec(
-            f"inference-{number}",
-            f"{package}.server_main:server_main",
-            {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
-            one,
-        )
-        for number, device in enumerate(plan.server_devices)
-    ]
-    generators = [
-        ChildSpec(
-            f"generator-{number}",
-            f"{package}.generator_main:generator_main",
-            {"outboxes": segments.outboxes, "slots": segments.slots.for_worker(number)},
-            one,
-            replaceable=True,
-        )
-        for number in range(plan.workers)
-    ]
-    replay = ChildSpec(
-        "replay-0",
-        f"{package}.replay_main:replay_main",
-        {"outboxes": segments.outboxes, "buffer": segments.buffer},
-        one,
-    )
-    return [*servers, *learners, *generators, replay]
-
-
-def _check_checkpoints(settings: Settings, resume: Path | None, init_from: Path | None) -> None:
-    """Raises CheckpointError now, not in a child, where a checkpoint is damaged or of another net."""
-    for path in (resume, init_from):
-        if path is not None:
-            checkpoint = load_checkpoint(path)
-            if checkpoint.settings.net != settings.net:
-                raise CheckpointError(
-                    f"{path} is of a net with {checkpoint.settings.net.blocks} blocks of "
-                    f"{checkpoint.settings.net.channels} channels, these settings want {settings.net.blocks} of "
-                    f"{settings.net.channels}; set net.blocks, net.channels and net.value_hidden as in the checkpoint"
-                )
-
-
 def _next_session(folder: RunFolder) -> int:
     """The number of this part of the run: 0 in a new one, one more with every resume."""
     path = folder.path / "session.json"
@@ -307,31 +213,3 @@ def _next_session(folder: RunFolder) -> int:
         session = int(json.loads(path.read_text(encoding="utf-8"))) + 1
     path.write_text(f"{session}\n", encoding="utf-8")
     return session
-
-
-def _announcement(
-    request: RunRequest, plan: Plan, checkpoint: Path | None, changes: dict[str, tuple[Any, Any]]
-) -> Iterator[str]:
-    """What the run will do, in a few lines."""
-    settings = request.settings
-    size = settings.game.board_size
-    what = f"preset {settings.preset}: Hex {size}x{size}{' with swap' if settings.game.swap else ''}"
-    net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
-    yield f"{what}, {net}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
-    devices = ", ".join(sorted(set(plan.server_devices)))
-    servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"
-    workers = f"{plan.workers} generator{'s' * (plan.workers > 1)}"
-    learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
-    where = ", ".join(sorted(set(plan.learner_devices)))
-    yield f"{workers}, {servers}, {learners} on {where}, 1 replay process; {plan.cores} cores"
-    limits = settings.limits
-    named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
-    given = [f"{value:g} {name}" for value, name in named if value]
-    yield f"runs for {' or '.join(given)}" if given else "runs until you press Ctrl-C"
-    yield f"run folder: {request.run_dir}"
-    if request.resume:
-        yield f"goes on from {checkpoint.name if checkpoint else 'its games (there is no checkpoint yet)'}"
-    for name, (old, new) in changes.items():
-        yield f"changed: {name} is {new}, was {old}"
-    if request.init_from is not None:
-        yield f"starts from the net of {request.init_from}"

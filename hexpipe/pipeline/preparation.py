@@ -1,0 +1,111 @@
+"""What is settled before a run starts: the request, its checkpoints, the children, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hexpipe.config import Settings
+from hexpipe.errors import CheckpointError
+from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.pipeline.devices import Plan, thread_environment
+from hexpipe.pipeline.messages import Start
+from hexpipe.pipeline.segments import Segments
+from hexpipe.pipeline.supervisor import ChildSpec
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What `hexpipe run` was asked for."""
+
+    settings: Settings
+    run_dir: Path
+    resume: bool = False
+    init_from: Path | None = None
+
+
+def check_checkpoints(settings: Settings, resume: Path | None, init_from: Path | None) -> None:
+    """Raises CheckpointError now, not in a child, where a checkpoint is damaged or of another net."""
+    for path in (resume, init_from):
+        if path is not None:
+            checkpoint = load_checkpoint(path)
+            if checkpoint.settings.net != settings.net:
+                raise CheckpointError(
+                    f"{path} is of a net with {checkpoint.settings.net.blocks} blocks of "
+                    f"{checkpoint.settings.net.channels} channels, these settings want {settings.net.blocks} of "
+                    f"{settings.net.channels}; set net.blocks, net.channels and net.value_hidden as in the checkpoint"
+                )
+
+
+def child_specs(
+    settings: Settings, plan: Plan, segments: Segments, checkpoint: Path | None, init_from: Path | None
+) -> list[ChildSpec]:
+    """The children in the order in which they are started: those that take longest to start come first."""
+    package = "hexpipe.pipeline"
+    one = thread_environment(1)
+    start = Start(checkpoint, None if checkpoint is not None else init_from)
+    learners = [
+        ChildSpec(
+            f"learner-{number}",
+            f"{package}.learner_main:learner_main",
+            {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
+            thread_environment(plan.learner_threads),
+        )
+        for number, device in enumerate(plan.learner_devices)
+    ]
+    servers = [
+        ChildSpec(
+            f"inference-{number}",
+            f"{package}.server_main:server_main",
+            {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
+            one,
+        )
+        for number, device in enumerate(plan.server_devices)
+    ]
+    generators = [
+        ChildSpec(
+            f"generator-{number}",
+            f"{package}.generator_main:generator_main",
+            {"outboxes": segments.outboxes, "slots": segments.slots.for_worker(number)},
+            one,
+            replaceable=True,
+        )
+        for number in range(plan.workers)
+    ]
+    replay = ChildSpec(
+        "replay-0",
+        f"{package}.replay_main:replay_main",
+        {"outboxes": segments.outboxes, "buffer": segments.buffer},
+        one,
+    )
+    return [*servers, *learners, *generators, replay]
+
+
+def announcement(
+    request: RunRequest, plan: Plan, checkpoint: Path | None, changes: dict[str, tuple[Any, Any]]
+) -> Iterator[str]:
+    """What the run will do, in a few lines."""
+    settings = request.settings
+    size = settings.game.board_size
+    what = f"preset {settings.preset}: Hex {size}x{size}{' with swap' if settings.game.swap else ''}"
+    net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
+    yield f"{what}, {net}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
+    devices = ", ".join(sorted(set(plan.server_devices)))
+    servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"
+    workers = f"{plan.workers} generator{'s' * (plan.workers > 1)}"
+    learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
+    where = ", ".join(sorted(set(plan.learner_devices)))
+    yield f"{workers}, {servers}, {learners} on {where}, 1 replay process; {plan.cores} cores"
+    limits = settings.limits
+    named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
+    given = [f"{value:g} {name}" for value, name in named if value]
+    yield f"runs for {' or '.join(given)}" if given else "runs until you press Ctrl-C"
+    yield f"run folder: {request.run_dir}"
+    if request.resume:
+        yield f"goes on from {checkpoint.name if checkpoint else 'its games (there is no checkpoint yet)'}"
+    for name, (old, new) in changes.items():
+        yield f"changed: {name} is {new}, was {old}"
+    if request.init_from is not None:
+        yield f"starts from the net of {request.init_from}"
