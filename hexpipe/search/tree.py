@@ -36,7 +36,7 @@ class Tree(NamedTuple):
     pending: NDArray[np.int32]  # [G, N]       visits under way; each counts as `virtual_loss` losses
     visits_before: NDArray[np.int32]  # [G, N] visits kept from earlier searches; kept for a Gumbel root's children
     prior: NDArray[np.float32]  # [G, N]       probability of `action` at the parent
-    net_value: NDArray[np.float32]  # [G, N, S]  the evaluator's value, by absolute seat
+    net_value: NDArray[np.float32]  # [G, N, S]  by absolute seat: the evaluator's value; the exact one where SOLVED
     value_sum: NDArray[np.float32]  # [G, N, S]  sum of completed visits' values, by absolute seat
     unvisited_prior: NDArray[np.float32]  # [G, N, A]  priors of legal unvisited actions, else -1
 
