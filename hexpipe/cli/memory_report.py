@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hexpipe.cli.run_options import overrides_of, settings_options
+from hexpipe.cli._run_options import overrides_of, settings_options
 from hexpipe.errors import RunFolderError
 
 

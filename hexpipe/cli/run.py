@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hexpipe.cli.run_options import chosen_settings, run_options, settings_help
+from hexpipe.cli._run_options import chosen_settings, run_options, settings_help
 
 
 @click.command(epilog=settings_help())

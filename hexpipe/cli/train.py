@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hexpipe.cli.run_options import chosen_settings, run_options, settings_help
+from hexpipe.cli._run_options import chosen_settings, run_options, settings_help
 from hexpipe.config import LimitSettings
 
 if TYPE_CHECKING:

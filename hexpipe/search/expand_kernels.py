@@ -43,6 +43,7 @@ def _sum_positive(unvisited, g, node):
 
 @njit(cache=True, nogil=True)
 def add_child(tree, g, node, action):
+    """A new PENDING child of ``node`` by ``action``, which is no longer unvisited; returns it."""
     child = tree.num_nodes[g]
     tree.num_nodes[g] = child + 1
     tree.parent[g, child] = node

@@ -42,6 +42,7 @@ class CountingEvaluator:
 
 def small_settings(**options: Any) -> Settings:
     defaults = {
+        "search.root": "puct",
         "search.num_simulations": 12,
         "search.leaves_per_game": 2,
         "selfplay.games_per_worker": 6,
