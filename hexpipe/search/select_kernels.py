@@ -249,7 +249,7 @@ def select_leaves(
                 leaves[3, count], leaves[4, count] = tree.action[g, node], tree.handle[g, node]
                 count += 1
             elif tree.status[g, node] == SOLVED:
-                backward(tree, g, node, tree.net_value[g, node])
+                backward(tree, g, node)
                 completed += 1
             else:
                 # the path ends in a leaf of this very batch: evaluating it twice would teach nothing

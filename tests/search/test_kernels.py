@@ -148,7 +148,8 @@ def test_values_go_up_by_absolute_seat() -> None:
     tree.parent[0, 1:] = 0, 1
     tree.pending[0] = 3, 2, 1
     tree.value_sum[0, 0] = 0.5, 0.0, -0.5
-    expand_kernels.backward(tree, 0, 2, np.array([1.0, -0.25, 0.125], np.float32))
+    tree.net_value[0, 2] = 1.0, -0.25, 0.125
+    expand_kernels.backward(tree, 0, 2)
     assert tree.visits[0].tolist() == [1, 1, 1]
     assert tree.pending[0].tolist() == [2, 1, 0]
     assert tree.value_sum[0].tolist() == [[1.5, -0.25, -0.375], [1.0, -0.25, 0.125], [1.0, -0.25, 0.125]]
@@ -274,7 +275,8 @@ def test_visits_under_way_do_not_change_a_solved_value(tree: Tree) -> None:
     tree.parent[0, 3] = 1
     tree.pending[0, [0, 1, 3]] = 1
     root_sum = tree.value_sum[0, 0].tolist()
-    expand_kernels.backward(tree, 0, 3, np.array([-0.5, 0.5], np.float32))
+    tree.net_value[0, 3] = -0.5, 0.5
+    expand_kernels.backward(tree, 0, 3)
     assert tree.value_sum[0, 3].tolist() == [-0.5, 0.5]
     assert tree.value_sum[0, 1].tolist() == [3, -3]
     assert tree.value_sum[0, 0].tolist() == pytest.approx([root_sum[0] + 1, root_sum[1] - 1])
