@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError, SettingsError
 from hexpipe.games.factory import make_game
@@ -33,9 +34,6 @@ OPTIONS = {
 }
 CHOOSING_SECONDS = 8.0  # more than a run gives itself: here the choice is the result
 START_SECONDS = 240.0  # kernels may have to be compiled first
-BATCHES = (16, 32, 64, 128, 256)
-TUNING_SECONDS = 0.5  # at one batch, in one round
-TUNING_ROUNDS = 2
 
 
 def run(
@@ -80,12 +78,7 @@ def run(
         choice = runners[0].ask(("choose", batches))
         for runner in runners:
             runner.ask(("build", choice["backend"], choice["dtype"]))
-        # neighbouring cores share caches and units: what batch is best is only seen with all of them busy
-        rates = dict.fromkeys(batches, 0.0)
-        for _ in range(TUNING_ROUNDS if batch is None else 0):
-            for rows in batches:
-                rates[rows] = max(rates[rows], sum(_measure_all(runners, rows, TUNING_SECONDS)))
-        best = max(rates, key=lambda rows: rates[rows])
+        best = fastest_batch(batches, lambda rows: sum(_measure_all(runners, rows, TUNING_SECONDS)))
         measured = _measure_all(runners, best, seconds)
     finally:
         for runner in runners:

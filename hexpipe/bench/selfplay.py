@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.bench.slices import BARE_BATCHES, CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
+from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
+from hexpipe.bench.slices import CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_game
@@ -25,8 +26,6 @@ from hexpipe.shm import spawn_context
 
 START_SECONDS = 300.0
 SETTLE_SECONDS = 0.1
-TUNING_SECONDS = 0.5  # of bare passes at one batch, in one round: a pass of 256 boards takes a third of it
-TUNING_ROUNDS = 2
 
 OPTIONS = {
     "workers": "generator processes",
@@ -93,7 +92,7 @@ def run(
     with _stage(settings, workers, servers, server_devices) as stage:
         stage.wait(lambda c: bool((c["simulations"][forwarders:] > 0).all() and (c["pid"] > 0).all()), "start")
         choice = stage.board.choice
-        batch = stage.find_bare_batch([size for size in BARE_BATCHES if size <= settings.inference.max_batch])
+        batch = stage.find_bare_batch([size for size in BATCHES if size <= settings.inference.max_batch])
         selfplay, forward = [], [stage.slice(FORWARD, seconds)]
         for _ in range(slices):
             selfplay.append(stage.slice(SELFPLAY, seconds))
@@ -174,12 +173,12 @@ class _Stage:
 
     def find_bare_batch(self, batches: Sequence[int]) -> int:
         """Of ``batches`` the one at which bare passes are fastest, all processes busy with them; it is set then."""
-        rates = dict.fromkeys(batches, 0.0)
-        for _ in range(TUNING_ROUNDS):
-            for batch in batches:
-                self.board.bare_batch = batch
-                rates[batch] = max(rates[batch], _rate(self.slice(FORWARD, TUNING_SECONDS), "bare_evals"))
-        self.board.bare_batch = max(rates, key=lambda batch: rates[batch])
+
+        def rate(batch: int) -> float:
+            self.board.bare_batch = batch
+            return _rate(self.slice(FORWARD, TUNING_SECONDS), "bare_evals")
+
+        self.board.bare_batch = fastest_batch(batches, rate)
         return self.board.bare_batch
 
     def slice(self, phase: int, seconds: float) -> Counters:

@@ -28,8 +28,6 @@ from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal
 
 SELFPLAY, FORWARD, CACHED, STOP = 0, 1, 2, 3
-BARE_BATCHES = (16, 32, 64, 128, 256)
-"""Rows of a bare forward pass, of which the fastest is taken."""
 
 COLUMNS = (
     "pid",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hexpipe.bench.slices import BARE_BATCHES, Board
+from hexpipe.bench.bare_batch import BATCHES
+from hexpipe.bench.slices import Board
 from hexpipe.config import Settings, Shapes
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.nets.backends import Backend
@@ -20,7 +21,7 @@ class BareForward:
     """Forward passes on random boards, as `hexpipe bench forward` runs them; ``evals`` counts rows."""
 
     def __init__(self, backend: Backend, shapes: Shapes) -> None:
-        most = max(BARE_BATCHES)
+        most = max(BATCHES)
         self._backend = backend
         self._codes = random_codes(shapes, most)
         self._priors = np.zeros((most, shapes.num_actions), np.float16)
@@ -43,7 +44,7 @@ def bench_backend(settings: Settings, slots: InferenceSlots, board: Board, serve
     else:
         choice = board.wait_choice(START_SECONDS)
         named = settings.inference.model_copy(update={"backend": choice["backend"], "dtype": choice["dtype"]})
-        backend = choose_backend(settings.net, shapes, named, device, BARE_BATCHES[:1]).backend
+        backend = choose_backend(settings.net, shapes, named, device, BATCHES[:1]).backend
     torch.manual_seed(settings.seed)
     backend.load(net_weights(build_net(settings.net, shapes)))
     return backend

@@ -74,7 +74,7 @@ def release(tree, g, node):
 @njit(cache=True, nogil=True)
 def backward(tree, g, node):
     """Complete one pending visit of ``node`` and its ancestors with its ``net_value``, or a solved ancestor's."""
-    source = node  # an index: a view of the row would be counted, which costs a quarter of the search's speed
+    source = node  # an index, not a view of the row: kernels count references to views
     while node >= 0:
         if tree.status[g, node] == SOLVED:
             source = node

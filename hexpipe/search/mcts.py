@@ -23,7 +23,7 @@ from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.halving import halving_tables
-from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree, new_tree
+from hexpipe.search.tree import EXPANDED, SOLVED, Tree, new_tree
 
 DIRICHLET_TOTAL = 10.83
 """Root noise alpha is this over the number of legal moves (KataGo's rule: 0.03 on an empty 19x19 board)."""
@@ -167,8 +167,7 @@ class Mcts:
                 self._leaves,
             )
             self.simulations += count - roots + completed
-            status = self.tree.status[:, 0]
-            self._searching &= (status == PENDING) | ((self.tree.visits[:, 0] < self._target) & (status != SOLVED))
+            self._end_searches()
             if count == 0 and not self._searching.any():
                 self._count = self._roots = 0
                 return 0
@@ -212,6 +211,10 @@ class Mcts:
         self._count = 0
         if self._roots:
             self._prepare_roots(self._leaves[0, : self._roots])
+        self._end_searches()
+
+    def _end_searches(self) -> None:
+        """End those that have their visits, or whose root is solved."""
         self._searching &= (self.tree.visits[:, 0] < self._target) & (self.tree.status[:, 0] != SOLVED)
 
     def finished(self) -> NDArray[np.int32]:

@@ -117,20 +117,20 @@ def visit_policy(tree, games, policy):
         g = games[i]
         seat = tree.to_move[g, 0]
         policy[i, :] = 0
-        total, all_visits = 0, 0
+        total = 0
         child = tree.first_child[g, 0]
         while child >= 0:
-            visits = tree.visits[g, child]
-            all_visits += visits
             if _may_be_best(tree, g, child, seat):
-                policy[i, tree.action[g, child]] = visits
-                total += visits
+                policy[i, tree.action[g, child]] = tree.visits[g, child]
+                total += tree.visits[g, child]
             child = tree.next_sibling[g, child]
-        child = tree.first_child[g, 0]
-        while child >= 0 and total == 0:  # only losing moves have been tried
-            policy[i, tree.action[g, child]] = tree.visits[g, child]
-            child = tree.next_sibling[g, child]
-        policy[i] /= max(1, total if total > 0 else all_visits)
+        if total == 0:  # only losing moves have been tried
+            child = tree.first_child[g, 0]
+            while child >= 0:
+                policy[i, tree.action[g, child]] = tree.visits[g, child]
+                total += tree.visits[g, child]
+                child = tree.next_sibling[g, child]
+        policy[i] /= max(1, total)
 
 
 @njit(cache=True, nogil=True)
@@ -165,7 +165,7 @@ def gumbel_results(tree, rules, games, priors, root_score, actions, policy):
             policy[i, action] = math.log(priors[i, action] + 1e-30) + scale * q
             visits = tree.visits[g, child] - tree.visits_before[g, child]
             if not _may_be_best(tree, g, child, seat):
-                visits = -1
+                visits = -1  # only if nothing else is there
             score = root_score[g, action] + scale * q
             if visits > most or (visits == most and score > best_score):
                 most, best_score, actions[i] = visits, score, action
