@@ -12,10 +12,14 @@ def hash_evaluate(codes, priors, values):
     (zero-sum for two seats, within 0.5 of 0) from a hash of ``codes`` int8[L, C]."""
     num_actions = priors.shape[1]
     for i in range(codes.shape[0]):
-        state = np.uint64(0x9E3779B97F4A7C15)
+        # one sum, so that this loop too is vectorised; an odd factor for each place
+        lanes = np.uint32(0)
         for c in range(codes.shape[1]):
-            state = (state ^ np.uint64(codes[i, c] + 1)) * np.uint64(0x100000001B3)
-            state ^= state >> np.uint64(29)
+            factor = np.uint32(np.uint32(c) * np.uint32(0x9E3779B2)) + np.uint32(0x85EBCA6B)
+            lanes += np.uint32(np.uint32(codes[i, c] + 1) * np.uint32(factor))
+        state = np.uint64(lanes) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+        state ^= state >> np.uint64(32)
         # 4096 steps to a value; the two seats' values add up to 0
         value = (np.float32(state >> np.uint64(52)) / np.float32(4095) - np.float32(0.5))
         for seat in range(values.shape[1]):

@@ -50,7 +50,7 @@ def run(
     blocks: int = 4,
     channels: int = 32,
     batch_size: int = 256,
-    prefetch_threads: int = 2,
+    prefetch_threads: int = 1,
     games: int = 500,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:

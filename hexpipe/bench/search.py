@@ -36,37 +36,40 @@ def run(
     everyone = np.arange(games, dtype=np.int32)
     mcts.reset(everyone)
     mcts.begin(everyone)
-    moves, depths = 0, 0.0
-    turn_until = 0.0
-    started = time.perf_counter()
-    before = (0, 0)
-    warm = False
+
+    def turn() -> bool:
+        """Whether there was anything to evaluate."""
+        count = mcts.select()
+        hash_evaluate(mcts.codes[:count], priors[:count], values[:count])
+        mcts.update(priors[:count], values[:count])
+        return count > 0
+
+    moves, warm, started, turn_until, before = 0, False, 0.0, 0.0, (0, 0)
     while True:
         finished = mcts.finished()
         if len(finished):
             moves += len(finished)
-            depths += _mean_depth(mcts, finished[:1]) * len(finished)
             mcts.advance(finished, mcts.results(finished).actions)
             rows = mcts.root_rows(finished)
             over = mcts.states.winner[rows] >= 0
             mcts.reset(finished[over])
             mcts.begin(finished)
-        count = mcts.select()
-        hash_evaluate(mcts.codes[:count], priors[:count], values[:count])
-        mcts.update(priors[:count], values[:count])
+        turn()
         now = time.perf_counter()
         if not warm and moves >= games:
             # compiled and warmed up: measure from here
-            warm, moves, depths, started = True, 0, 0.0, now
-            turn_until = now + seconds
+            warm, moves, started, turn_until = True, 0, now, now + seconds
             before = (mcts.simulations, mcts.evaluations)
         elif warm and now >= turn_until:
             break
     elapsed = now - started
+    simulated, evaluated = mcts.simulations - before[0], mcts.evaluations - before[1]
+    while turn():
+        pass  # whole trees, for their depth
     return {
-        "simulations_per_s": (mcts.simulations - before[0]) / elapsed,
-        "unique_evals_per_move": (mcts.evaluations - before[1]) / max(1, moves),
-        "mean_depth": depths / max(1, moves),
+        "simulations_per_s": simulated / elapsed,
+        "unique_evals_per_move": evaluated / max(1, moves),
+        "mean_depth": _mean_depth(mcts, everyone),
         "moves_per_s": moves / elapsed,
         "games": games,
         "simulations": simulations,

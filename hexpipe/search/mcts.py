@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
-from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.game_env import Game
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.halving import halving_tables
@@ -106,20 +106,20 @@ class Mcts:
         ``noise`` adds Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where
         ``may_stop`` (bool or bool[k]) a search ends early once the most visited move can't be overtaken.
         """
-        if (self.states.winner[self.root_rows(games)] != ONGOING).any():
+        problem = root_kernels.begin_searches(
+            self.tree,
+            self.states.winner,
+            games,
+            self.settings.num_simulations,
+            self._gumbel,
+            self._start,
+            self._target,
+            self._searching,
+        )
+        if problem == root_kernels.GAME_OVER:
             raise ValueError("the game to search is over: call reset before begin")
-        simulations = self.settings.num_simulations
-        visits = self.tree.visits[games, 0]
-        self._start[games] = np.maximum(visits, 1)
-        if self._gumbel:
-            self._target[games] = self._start[games] + simulations
-            root_kernels.mark_visits_before(self.tree, games)
-        else:
-            # kept visits count, but every move gets some thought of its own
-            self._target[games] = np.maximum(simulations + 1, visits + max(1, simulations // 4))
-        if (self.tree.num_nodes[games] + self._target[games] - self._start[games] > self.num_nodes).any():
+        if problem == root_kernels.NO_ROOM:
             raise ValueError("the tree has no room for one more search from this root: call advance or reset first")
-        self._searching[games] = True
         self._may_stop[games] = np.logical_and(may_stop, self.settings.early_stop and not self._gumbel)
         self._noisy[games] = noise
         expanded = games[self.tree.status[games, 0] == EXPANDED]
@@ -128,11 +128,10 @@ class Mcts:
 
     def _prepare_roots(self, games: NDArray[np.int32]) -> None:
         """Add what a root needs before its children are selected: noise, or Gumbel scores. Once a search."""
-        shape = (len(games), self.game.num_actions)
         if self._gumbel:
             priors = self.root_priors(games)
             scale = np.where(self._noisy[games], self.settings.gumbel_scale, 0.0)[:, None]
-            gumbel = scale * self._rng.gumbel(size=shape)
+            gumbel = scale * self._rng.gumbel(size=priors.shape)
             with np.errstate(divide="ignore"):
                 logits = np.log(np.maximum(priors, 1e-30))
             self._root_score[games] = np.where(priors >= 0, gumbel + logits, -np.inf)
@@ -140,9 +139,13 @@ class Mcts:
             return
         games = games[self._noisy[games]]
         if len(games) and self.settings.dirichlet_fraction > 0:
-            legal = (self.root_priors(games) >= 0).sum(1)
-            alpha = self.settings.dirichlet_alpha or DIRICHLET_TOTAL / np.maximum(legal, 1)
-            gammas = self._rng.standard_gamma(np.broadcast_to(np.reshape(alpha, (-1, 1)), (len(games), shape[1])))
+            legal_actions = self.root_priors(games) >= 0
+            gammas = np.zeros(legal_actions.shape, np.float32)
+            for i, legal in enumerate(legal_actions):
+                count = np.count_nonzero(legal)
+                # one alpha a call: numpy draws several times slower for an array of them
+                alpha = self.settings.dirichlet_alpha or DIRICHLET_TOTAL / count
+                gammas[i, legal] = self._rng.standard_gamma(alpha, count, np.float32)
             root_kernels.mix_root_noise(self.tree, games, gammas, self.settings.dirichlet_fraction)
 
     def select(self) -> int:

@@ -49,7 +49,7 @@ def root_priors(tree, games, out):
 def mix_root_noise(tree, games, gammas, fraction):
     """Mix Dirichlet noise into root priors: p <- (1 - fraction) * p + fraction * noise.
 
-    ``gammas`` float64[k, A] are gamma samples; those of legal actions are normalised to a Dirichlet sample.
+    ``gammas`` float[k, A] are gamma samples; those of legal actions are normalised to a Dirichlet sample.
     """
     for i in range(games.shape[0]):
         g = games[i]
@@ -76,14 +76,39 @@ def mix_root_noise(tree, games, gammas, fraction):
         find_next_action(tree, g, 0)
 
 
+GAME_OVER, NO_ROOM = 1, 2
+"""Why `begin_searches` began none."""
+
+
 @njit(cache=True, nogil=True)
-def mark_visits_before(tree, games):
-    """Note the visits that the root's children of ``games`` already have, for sequential halving."""
+def begin_searches(tree, winner, games, simulations, gumbel, start, target, searching):
+    """Begin a search of each of ``games`` int[k]; 0, or GAME_OVER or NO_ROOM, with nothing begun.
+
+    ``winner`` int8[R] is the state rows'. Fills, for these games, ``start`` int32[G] and ``target`` int32[G] (the
+    root's visits before the search and after it), ``searching`` bool[G] and, for sequential halving, the tree's
+    ``visits_before``.
+    """
     for g in games:
+        if winner[tree.handle[g, 0]] >= 0:
+            return GAME_OVER
+        visits = tree.visits[g, 0]
+        start[g] = max(visits, 1)
+        if gumbel:
+            target[g] = start[g] + simulations
+        else:
+            # kept visits count, but every move gets some thought of its own
+            target[g] = max(simulations + 1, visits + max(1, simulations // 4))
+        if tree.num_nodes[g] + target[g] - start[g] > tree.parent.shape[1]:
+            return NO_ROOM
+    for g in games:
+        searching[g] = True
+        if not gumbel:
+            continue
         child = tree.first_child[g, 0]
         while child >= 0:
             tree.visits_before[g, child] = tree.visits[g, child]
             child = tree.next_sibling[g, child]
+    return 0
 
 
 @njit(cache=True, nogil=True)
