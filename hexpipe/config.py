@@ -141,7 +141,9 @@ class LearnerSettings(_Section):
     processes: int = Field(
         1, ge=1, le=64, description="learner processes, one a GPU, that train together on shares of each batch"
     )
-    prefetch_threads: int = Field(1, ge=1, le=64, description="threads that sample batches ahead")
+    prefetch_threads: int | None = Field(
+        None, ge=1, le=64, description="threads that sample batches ahead; unset: 2 for a GPU, 1 for a CPU"
+    )
     publish_seconds: float = Field(10.0, gt=0, description="least time between two weight versions sent to play")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(5, ge=1, description="checkpoints kept; older ones are deleted")

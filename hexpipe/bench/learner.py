@@ -22,7 +22,7 @@ from hexpipe.config import Settings, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.learner.learner import Learner
-from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, prepare_batch
+from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, default_threads, prepare_batch
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.search.evaluator import Evaluation
@@ -35,7 +35,7 @@ OPTIONS = {
     "blocks": "residual blocks",
     "channels": "channels of the trunk",
     "batch_size": "positions in a step",
-    "prefetch_threads": "threads that sample ahead",
+    "prefetch_threads": "threads that sample ahead; unset: as in a run",
     "games": "games in the replay buffer",
     "device": "cpu or cuda",
 }
@@ -50,7 +50,7 @@ def run(
     blocks: int = 4,
     channels: int = 32,
     batch_size: int = 256,
-    prefetch_threads: int = 1,
+    prefetch_threads: int | None = None,
     games: int = 500,
     device: str = "cpu",
 ) -> dict[str, float | int | str]:
@@ -71,6 +71,7 @@ def run(
         },
     )
     target = torch.device(device)
+    threads = prefetch_threads or default_threads(target)
     game = make_game(settings.game)
     sample = _sampler(settings, game, games)
     learner = Learner(settings, game.shapes, target)
@@ -84,7 +85,7 @@ def run(
             # each loop is first in every second pair, so that a steady drift of the core favours neither
             if pair % 2 == 0:
                 sync.append(_sync_slice(learner, sample, each))
-            ahead.append(_async_slice(learner, sample, each, prefetch_threads))
+            ahead.append(_async_slice(learner, sample, each, threads))
             if pair % 2 == 1:
                 sync.append(_sync_slice(learner, sample, each))
     ratios = [(a[0] / a[1]) / (s[0] / s[1]) for s, a in zip(sync, ahead, strict=True)]
@@ -95,6 +96,7 @@ def run(
         "async_over_sync": median(ratios),
         "sync_data_fraction": sum(s[2] for s in sync) / sum(s[1] for s in sync),
         "steps": learner.steps - _WARMUP_STEPS,
+        "threads": threads,
     }
 
 

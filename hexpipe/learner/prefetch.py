@@ -27,6 +27,11 @@ Sample = Callable[[np.random.Generator], Mapping[str, Any]]
 _BATCH_STREAM = 2  # apart from the seeds of self-play, which are (seed, worker) or (seed, 1, ...)
 
 
+def default_threads(device: torch.device) -> int:
+    """Threads that keep up with ``device``. A CPU shares its cores with them, and each wake-up costs its step."""
+    return 1 if device.type == "cpu" else 2
+
+
 def batch_rng(seed: int, index: int) -> np.random.Generator:
     """The generator of batch ``index``: the same in the synchronous loop and in every thread."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _BATCH_STREAM, index])))

@@ -21,7 +21,7 @@ from hexpipe.inference.weights import WeightsBoard
 from hexpipe.learner.distributed import agree, ddp_wrap, process_group, rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
-from hexpipe.learner.prefetch import Prefetcher
+from hexpipe.learner.prefetch import Prefetcher, default_threads
 from hexpipe.learner.train_step import METRICS, StepLosses
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.factory import Weights, build_net, net_weights
@@ -157,7 +157,7 @@ class LearnerLoop:
 
         return Prefetcher(
             sample,
-            self.settings.learner.prefetch_threads,
+            self.settings.learner.prefetch_threads or default_threads(self.learner.device),
             self.learner.device,
             rank_seed(self.settings.seed, self.context.number),
             first_index=self.learner.steps,

@@ -6,6 +6,7 @@ depends on it. A row is float64 (exact for counts below 2**53) and aligned, so a
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from enum import IntEnum
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 
 from hexpipe.shm import Field, SharedSegment
 
+logger = logging.getLogger(__name__)
+
 COLUMNS = (
     # every process
     "pid",
-    "started",  # monotonic seconds
+    "started",  # monotonic seconds; set by the supervisor before it starts the process
     "ready",  # monotonic seconds; 0 until the process does its work
     "beat",  # monotonic seconds of the last sign of life
     "waiting",  # a Waiting code
@@ -135,13 +138,13 @@ class ProcessRow:
     def begin(self, pid: int) -> None:
         """A process (or its replacement) takes the row; counters of its predecessor go on."""
         self["pid"] = pid
-        self["started"] = time.monotonic()
         self["ready"] = 0.0
         self.beat(Waiting.STARTING)
 
     def set_ready(self) -> None:
         """The process has started and does its work from now on."""
         self["ready"] = time.monotonic()
+        logger.info("ready after %.1f s", self["ready"] - self["started"])
         self.beat()
 
     @property

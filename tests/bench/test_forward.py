@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hexpipe.bench import forward
+from hexpipe.bench.bare_batch import BATCHES
 from hexpipe.errors import ProcessDiedError, SettingsError
 
 TINY = {"seconds": 0.1, "blocks": 1, "channels": 8, "size": 5, "devices": 0}
@@ -14,9 +15,11 @@ def test_forward_benchmark_finds_a_backend() -> None:
     result = forward.run(**TINY, processes=1)
     assert float(result["evals_per_s"]) > 0
     assert result["processes"] == 1
-    fastest = f"{result['backend']}_{result['dtype']}_{result['batch']}_evals_per_s"
-    speeds = {key: value for key, value in result.items() if key.endswith("_evals_per_s")}
-    assert float(result[fastest]) >= 0.97 * max(float(value) for value in speeds.values())
+    # the backend is the fastest of the table; its batch is chosen afterwards, with every process at work
+    speeds = {key: float(value) for key, value in result.items() if key.endswith("_evals_per_s")}
+    chosen = f"{result['backend']}_{result['dtype']}_"
+    assert max(speed for key, speed in speeds.items() if key.startswith(chosen)) >= 0.97 * max(speeds.values())
+    assert result["batch"] in BATCHES
 
 
 def test_processes_add_up() -> None:
