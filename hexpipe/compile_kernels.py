@@ -23,7 +23,7 @@ from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.records import GameRecord
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 _SIZE = 4
@@ -72,7 +72,7 @@ class FlatEvaluator:
         self._shapes = shapes
         self._rows: dict[int, int] = {}
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Note how many rows of codes int8 [L, C] came."""
         self._rows[group] = len(codes)
 

@@ -24,12 +24,14 @@ class Shapes:
 
     ``code_length`` int8 codes describe one state as its mover sees it: ``num_cells`` cell codes (0 empty, 1 mine,
     2 theirs) and then one flag for each action that is not a cell (1: legal). ``num_actions`` counts both.
+    ``turns_frame``: each seat sees the board transposed against the seat before (a move to a cell turns it over).
     """
 
     board_size: int
     num_actions: int
     num_seats: int
     code_length: int
+    turns_frame: bool = False
 
     @property
     def num_cells(self) -> int:
@@ -55,6 +57,9 @@ class NetSettings(_Section):
     blocks: int = Field(6, ge=1, le=80, description="residual blocks")
     channels: int = Field(64, ge=8, le=1024, description="channels of the trunk")
     value_hidden: int = Field(64, ge=8, le=1024, description="hidden units of the value head")
+    dynamics_blocks: int = Field(
+        0, ge=0, le=80, description="residual blocks of the learned dynamics (MuZero); 0: the search asks the rules"
+    )
 
 
 class SearchSettings(_Section):
@@ -134,6 +139,11 @@ class LearnerSettings(_Section):
     weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
     warmup_steps: int = Field(200, ge=0, description="steps of linear learning-rate warm-up")
     value_weight: float = Field(1.0, ge=0, description="weight of the value loss beside the policy loss")
+    reward_weight: float = Field(1.0, ge=0, description="weight of the reward loss (learned dynamics)")
+    consistency_weight: float = Field(
+        2.0, ge=0, description="weight of the consistency loss between imagined and real latents (learned dynamics)"
+    )
+    unroll_steps: int = Field(5, ge=1, le=20, description="plies that learned dynamics are unrolled in training")
     gradient_clip: float = Field(5.0, gt=0, description="largest gradient norm")
     replay_ratio: float = Field(4.0, gt=0, le=1000, description="samples trained for each new position")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that play, for each step")
@@ -175,6 +185,11 @@ class Settings(_Section):
     learner: LearnerSettings = LearnerSettings()
     limits: LimitSettings = LimitSettings()
 
+    @property
+    def algorithm(self) -> Literal["alphazero", "muzero"]:
+        """What stands behind the search: the true rules, or learned dynamics."""
+        return "muzero" if self.net.dynamics_blocks else "alphazero"
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.replay.min_games > self.replay.max_games:
@@ -183,6 +198,12 @@ class Settings(_Section):
             raise ValueError("learner.batch_size must be a multiple of learner.processes: change either")
         return self
 
+
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "alphazero": {"net.dynamics_blocks": 0},
+    "muzero": {"net.dynamics_blocks": 2},
+}
+"""What choosing an algorithm sets; more of it may be set beside."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
@@ -229,7 +250,7 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
     tree: dict[str, Any] = {"preset": preset}
     for section, values in PRESETS[preset].items():
         tree[section] = dict(values)
-    for name, value in (overrides or {}).items():
+    for name, value in _with_algorithm(overrides or {}).items():
         _set_dotted(tree, name, value)
     return _validated(tree)
 
@@ -237,9 +258,20 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
 def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     """A copy of ``settings`` with dotted ``overrides`` applied and everything validated again."""
     tree = settings.model_dump()
-    for name, value in overrides.items():
+    for name, value in _with_algorithm(overrides).items():
         _set_dotted(tree, name, value)
     return _validated(tree)
+
+
+def _with_algorithm(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``overrides`` with the settings that ``algorithm`` stands for in its place; others win over them."""
+    rest = dict(overrides)
+    name = rest.pop("algorithm", None)
+    if name is None:
+        return rest
+    if name not in ALGORITHMS:
+        raise SettingsError(f"there is no algorithm {name!r}; take one of: {', '.join(ALGORITHMS)}")
+    return {**ALGORITHMS[name], **rest}
 
 
 def dump_settings(settings: Settings) -> str:

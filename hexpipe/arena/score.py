@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -14,8 +14,9 @@ from hexpipe.arena.solved_positions import SolvedPosition
 from hexpipe.config import SearchSettings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.inference.latents import PoolShape
 from hexpipe.search.evaluator import Evaluator
-from hexpipe.search.mcts import search_positions
+from hexpipe.search.mcts import nodes_per_game, search_positions
 
 MOST_AT_ONCE = 128
 """Positions searched at once: batches this large lose nothing, with one leaf of each and so the strongest search."""
@@ -65,14 +66,16 @@ def make_share(right: int, total: int) -> Share:
 
 def score_positions(
     positions: Sequence[SolvedPosition],
-    evaluator_for: Callable[[Game], Evaluator],
+    evaluator_for: Callable[[Game, PoolShape], Evaluator],
     settings: SearchSettings,
     seed: int = 0,
+    learned: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
     """Search every position without noise and count what is right.
 
-    ``evaluator_for(game)`` gives the net on a board size (one group). ``settings`` are made deterministic and each
+    ``evaluator_for(game, pool)`` gives the net on a board size (one group), with that pool of latents where the search
+    runs on ``learned`` dynamics. ``settings`` are made deterministic and each
     search starts from nothing; of moves that are equally good the first is taken. ``on_progress`` hears how many
     positions are done. Errors of the search and the evaluator go through.
     """
@@ -83,9 +86,13 @@ def score_positions(
     with_moves = done = 0
     for size, group in groupby(sorted(positions, key=lambda position: position.board_size), lambda p: p.board_size):
         game = Hex(size)
-        evaluator = evaluator_for(game)
-        for part in _parts(list(group), game.num_actions * (2 * exact.num_simulations + 2)):
-            counts += _count_right(game, part, evaluator, exact, seed)
+        nodes = nodes_per_game(exact, learned)
+        most = _most_at_once(game.num_actions * nodes)
+        here = list(group)
+        evaluator = evaluator_for(game, PoolShape(min(most, len(here)), nodes))
+        for start in range(0, len(here), most):
+            part = here[start : start + most]
+            counts += _count_right(game, part, evaluator, exact, seed, learned)
             with_moves += sum(bool(position.winning_moves) for position in part)
             done += len(part)
             on_progress(done)
@@ -93,18 +100,22 @@ def score_positions(
     return Score(*(make_share(int(right), total) for right, total in zip(counts, totals, strict=True)))
 
 
-def _parts(positions: list[SolvedPosition], edges_each: int) -> Iterator[list[SolvedPosition]]:
-    """Runs of positions whose trees fit into memory together."""
-    count = max(1, min(MOST_AT_ONCE, _TREE_BYTES // (_BYTES_PER_EDGE * edges_each)))
-    for start in range(0, len(positions), count):
-        yield positions[start : start + count]
+def _most_at_once(edges_each: int) -> int:
+    """Positions whose trees fit into memory together."""
+    return max(1, min(MOST_AT_ONCE, _TREE_BYTES // (_BYTES_PER_EDGE * edges_each)))
 
 
 def _count_right(
-    game: Game, positions: list[SolvedPosition], evaluator: Evaluator, settings: SearchSettings, seed: int
+    game: Game,
+    positions: list[SolvedPosition],
+    evaluator: Evaluator,
+    settings: SearchSettings,
+    seed: int,
+    learned: bool,
 ) -> NDArray[np.int64]:
     """How many are right by each measure of `Score`: int64 [4]."""
-    results = search_positions(game, [list(position.moves) for position in positions], evaluator, settings, seed)
+    moves = [list(position.moves) for position in positions]
+    results = search_positions(game, moves, evaluator, settings, seed, learned)
     right = np.zeros(4, np.int64)
     for i, position in enumerate(positions):
         seat = len(position.moves) % 2

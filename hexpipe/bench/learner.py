@@ -25,7 +25,7 @@ from hexpipe.learner.learner import Learner
 from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, default_threads, prepare_batch
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 OPTIONS = {
@@ -142,7 +142,7 @@ class _HashEvaluator:
         self._game = game
         self._answers: dict[int, Evaluation] = {}
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         priors = np.zeros((len(codes), self._game.num_actions), np.float32)
         values = np.zeros((len(codes), self._game.num_seats), np.float32)
         hash_evaluate(codes, priors, values)

@@ -15,7 +15,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord, unpack_policies
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.targets import allocate_batch
-from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 OPTIONS = {
@@ -109,7 +109,7 @@ class HashEvaluator:
         self._game = game
         self._answers: list[Evaluation | None] = [None] * groups
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Evaluates ``codes`` [L, C] for ``group``."""
         priors = np.empty((len(codes), self._game.num_actions), np.float32)
         values = np.empty((len(codes), self._game.num_seats), np.float32)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import numpy as np
 
-from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
 from hexpipe.config import SearchSettings
 from hexpipe.games.hex import Hex
 from hexpipe.search.mcts import Mcts
 
 
 def run(
-    seconds: float = 10.0, size: int = 11, games: int = 64, simulations: int = 100, leaves: int = 8, root: str = "puct"
+    seconds: float = 10.0,
+    size: int = 11,
+    games: int = 64,
+    simulations: int = 100,
+    leaves: int = 8,
+    root: str = "puct",
+    algorithm: Literal["alphazero", "muzero"] = "alphazero",
 ) -> dict[str, float | int | str]:
     """Searches of ``games`` Hex games at once, moving on as each ends, on one core.
 
@@ -30,9 +37,12 @@ def run(
             "early_stop": False,
         }
     )
-    mcts = Mcts(game, games, settings, np.random.default_rng(0))
+    learned = algorithm == "muzero"
+    mcts = Mcts(game, games, settings, np.random.default_rng(0), learned)
     priors = np.zeros((mcts.max_leaves, game.num_actions), np.float32)
     values = np.zeros((mcts.max_leaves, game.num_seats), np.float32)
+    rewards = np.zeros((mcts.max_leaves, game.num_seats if learned else 0), np.float32)
+    pool = np.zeros(games * mcts.num_nodes, np.uint64)
     everyone = np.arange(games, dtype=np.int32)
     mcts.reset(everyone)
     mcts.begin(everyone)
@@ -40,8 +50,14 @@ def run(
     def turn() -> bool:
         """Whether there was anything to evaluate."""
         count = mcts.select()
-        hash_evaluate(mcts.codes[:count], priors[:count], values[:count])
-        mcts.update(priors[:count], values[:count])
+        codes, moves = mcts.request
+        roots = len(codes)
+        hash_evaluate(codes, priors[:roots], values[:roots])
+        if moves is not None:
+            hash_roots(codes, moves.rows[:roots], pool)
+            below = slice(roots, count)
+            hash_children(moves.parents, moves.actions, moves.rows[below], pool, priors[below], values[below])
+        mcts.update(priors[:count], values[:count], rewards[:count])
         return count > 0
 
     moves, warm, started, turn_until, before = 0, False, 0.0, 0.0, (0, 0)
@@ -76,6 +92,7 @@ def run(
         "leaves": leaves,
         "size": size,
         "root": root,
+        "algorithm": algorithm,
     }
 
 

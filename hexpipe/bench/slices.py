@@ -23,7 +23,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.search.evaluator import Evaluation, Evaluator
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal
 
@@ -122,7 +122,7 @@ class SwitchEvaluator:
         self._plain, self._cached, self._board = plain, cached, board
         self._under_way: dict[int, Evaluator] = {}
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Start the evaluation of codes int8 [L, C]."""
         evaluator = self._cached if self._board.phase == CACHED else self._plain
         evaluator.submit(group, codes)

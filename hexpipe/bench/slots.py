@@ -12,14 +12,16 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.inference_server import InferenceServer, ServerLoop
+from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.lru_kernels import float_to_half
 from hexpipe.inference.slots import InferenceSlots
+from hexpipe.pipeline.segments import pool_shape
 from hexpipe.records import GameRecord
 from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
@@ -57,6 +59,42 @@ class HashBackend:
         float_to_half(priors, priors_out.view(np.uint16))
 
 
+class HashLatents:
+    """The same for learned dynamics: a latent is one number."""
+
+    def __init__(self, shapes: Shapes, rows: int, max_batch: int) -> None:
+        self._pool = np.zeros(rows, np.uint64)
+        self._priors = np.zeros((max_batch, shapes.num_actions), np.float32)
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None:
+        """There is nothing to load."""
+
+    def initial(
+        self, slot: int, codes: NDArray[np.int8], rows: NDArray[Any], priors_out: NDArray[Any], values_out: NDArray[Any]
+    ) -> None:
+        """See `inference.latents.LatentNet`."""
+        hash_roots(codes, rows, self._pool)
+        priors = self._priors[: len(codes)]
+        hash_evaluate(codes, priors, values_out)
+        float_to_half(priors, priors_out.view(np.uint16))
+
+    def recurrent(
+        self,
+        slot: int,
+        parents: NDArray[Any],
+        actions: NDArray[Any],
+        rows: NDArray[Any],
+        priors_out: NDArray[Any],
+        values_out: NDArray[Any],
+        rewards_out: NDArray[Any],
+    ) -> None:
+        """See `inference.latents.LatentNet`; no move earns a reward."""
+        priors = self._priors[: len(rows)]
+        hash_children(parents, actions, rows, self._pool, priors, values_out)
+        float_to_half(priors, priors_out.view(np.uint16))
+        rewards_out[...] = 0
+
+
 def run(
     generators: int = 1,
     seconds: float = 8.0,
@@ -64,17 +102,19 @@ def run(
     games: int = 64,
     simulations: int = 100,
     leaves: int = 8,
-    algorithm: Literal["alphazero"] = "alphazero",
+    algorithm: Literal["alphazero", "muzero"] = "alphazero",
 ) -> dict[str, float | int | str]:
     """Self-play generators as `hexpipe run` starts them, without cache and early stop, against one server.
 
     evals_per_s: rows answered; per_generator_core_evals_per_s: rows over the generators' CPU seconds (user and system);
-    bytes_per_simulation: codes, priors, values, ids and messages, both directions, over simulations;
+    bytes_per_simulation: codes (or latent rows and actions), priors, values, rewards, ids and messages, both
+    directions, over simulations;
     server_cpu_share: the server's part of all CPU time; mean_batch: rows of a forward pass.
     """
     settings = load_settings(
         "standard",
         {
+            "algorithm": algorithm,
             "game.board_size": size,
             "search.num_simulations": simulations,
             "search.leaves_per_game": leaves,
@@ -84,8 +124,10 @@ def run(
     )
     shapes = make_game(settings.game).shapes
     max_leaves = -(-games // GROUPS) * leaves
-    slots = InferenceSlots.create(shapes, workers=generators, groups=GROUPS, max_leaves=max_leaves, servers=1)
-    fields = [Field("counts", "int64", (generators, 3)), Field("server", "int64", (2,))]
+    slots = InferenceSlots.create(
+        shapes, workers=generators, groups=GROUPS, max_leaves=max_leaves, servers=1, pool=pool_shape(settings)
+    )
+    fields = [Field("counts", "int64", (generators, 4)), Field("server", "int64", (2,))]
     board = SharedSegment.create("bench-slots", fields)
     context = spawn_context()
     children = [context.Process(target=_serve, args=(slots.for_server(0), board), name="inference-0")]
@@ -106,17 +148,22 @@ def run(
             child.join()
         slots.close()
         board.close()
-    return {**_figures(before, after, shapes), "algorithm": algorithm, "max_leaves": max_leaves}
+    return {**_figures(before, after, shapes, algorithm == "muzero"), "algorithm": algorithm, "max_leaves": max_leaves}
 
 
 def _serve(slots: InferenceSlots, board: SharedSegment) -> None:
     set_parent_death_signal()
     max_batch = 4 * slots.max_leaves
 
-    def export(server: InferenceServer) -> None:
+    def export(server: ServerLoop) -> None:
         board.arrays["server"][:] = server.batches, server.evals
 
-    InferenceServer(slots, 0, HashBackend(slots.shapes, max_batch), max_batch=max_batch, on_progress=export).run()
+    shapes = slots.shapes
+    if slots.pool is None:
+        InferenceServer(slots, 0, HashBackend(shapes, max_batch), max_batch=max_batch, on_progress=export).run()
+        return
+    net = HashLatents(shapes, slots.workers * slots.groups * slots.pool.rows, max_batch)
+    LatentServer(slots, 0, net, max_batch=max_batch, on_progress=export).run()
 
 
 def _generate(slots: InferenceSlots, board: SharedSegment, worker: int, settings: Settings) -> None:
@@ -133,6 +180,7 @@ def _generate(slots: InferenceSlots, board: SharedSegment, worker: int, settings
         counts[0] = client.evals
         counts[1] = client.requests
         counts[2] = self_play.stats.simulations
+        counts[3] = client.roots
 
 
 def _wait_until_warm(board: SharedSegment, children: list[SpawnProcess]) -> None:
@@ -161,16 +209,21 @@ def _snapshot(board: SharedSegment, children: list[SpawnProcess]) -> NDArray[np.
     return np.array([time.perf_counter(), cpu[0], sum(cpu[1:]), *counts, *board.arrays["server"]], np.float64)
 
 
-def _figures(before: NDArray[np.float64], after: NDArray[np.float64], shapes: Shapes) -> dict[str, float | int | str]:
-    elapsed, server_cpu, generator_cpu, evals, requests, simulations, batches, rows = (after - before).tolist()
-    leaf_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+def _figures(
+    before: NDArray[np.float64], after: NDArray[np.float64], shapes: Shapes, learned: bool
+) -> dict[str, float | int | str]:
+    elapsed, server_cpu, generator_cpu, evals, requests, simulations, roots, batches, rows = (after - before).tolist()
+    answer_bytes = 2 * shapes.num_actions + 4 * shapes.num_seats
+    data_bytes = roots * shapes.code_length + evals * answer_bytes
+    if learned:  # row, parent and action; rewards
+        data_bytes += evals * 3 * 4 + evals * 4 * shapes.num_seats
     # a message with its length, and request id, response id and version
-    request_bytes = 4 + len(pickle.dumps((1, 1_000_000, 200))) + 3 * 8
+    request_bytes = 4 + len(pickle.dumps((1, 1_000_000, 200, 200))) + 3 * 8
     return {
         "evals_per_s": evals / elapsed,
         "per_generator_core_evals_per_s": evals / generator_cpu,
         "simulations_per_s": simulations / elapsed,
-        "bytes_per_simulation": (evals * leaf_bytes + requests * request_bytes) / simulations,
+        "bytes_per_simulation": (data_bytes + requests * request_bytes) / simulations,
         "leaves_per_request": evals / requests,
         "mean_batch": rows / max(1.0, batches),
         "server_cpu_share": server_cpu / (server_cpu + generator_cpu),

@@ -16,6 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from hexpipe.arena.score import Score
     from hexpipe.games.game_env import Game
+    from hexpipe.inference.latents import PoolShape
     from hexpipe.nets.checkpoints import Checkpoint
     from hexpipe.search.evaluator import Evaluator
 
@@ -58,7 +59,14 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
     settings = override_settings(loaded.settings, {"search.num_simulations": simulations}).search
     target = device or ("cuda:0" if visible_gpus() else "cpu")
     with _progress_bar(len(positions), hidden=as_json) as on_progress:
-        score = score_positions(positions, lambda game: _evaluator(loaded, game, target), settings, 0, on_progress)
+        learned = loaded.settings.algorithm == "muzero"
+        score = score_positions(
+            positions,
+            lambda game, pool: _evaluator(loaded, game, pool, target),
+            settings,
+            learned=learned,
+            on_progress=on_progress,
+        )
     if as_json:
         facts = {"checkpoint": str(loaded.path), "step": loaded.step, "simulations": simulations, "device": target}
         click.echo(json.dumps({**facts, **as_flat(score)}))
@@ -79,12 +87,19 @@ def as_flat(score: Score) -> dict[str, Any]:
     return flat
 
 
-def _evaluator(checkpoint: Checkpoint, game: Game, device: str) -> Evaluator:
+def _evaluator(checkpoint: Checkpoint, game: Game, pool: PoolShape, device: str) -> Evaluator:
     """The checkpoint's playing weights on the board of ``game``, with the fastest backend."""
     from hexpipe.inference.inference_server import LocalEvaluator
+    from hexpipe.inference.latents import LocalLatentEvaluator
+    from hexpipe.nets.backend_latent import LatentBackend
     from hexpipe.nets.choose_backend import choose_backend
 
     saved = checkpoint.settings
+    if saved.algorithm == "muzero":
+        net = LatentBackend(saved.net, game.shapes, pool.rows, device=device)
+        latent_evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=1)
+        latent_evaluator.load(checkpoint.step, checkpoint.play_weights)
+        return latent_evaluator
     chosen = choose_backend(saved.net, game.shapes, saved.inference, device, _BATCH_SIZES)
     evaluator = LocalEvaluator(chosen[0], game.shapes, groups=1, max_batch=saved.inference.max_batch)
     evaluator.load(checkpoint.step, checkpoint.play_weights)

@@ -50,7 +50,8 @@ class Game(Protocol):
 
     symmetries int16 [num_symmetries, A] and code_symmetries int16 [num_symmetries, C] permute the net frame:
     ``new_policy = old_policy[symmetries[k]]``, ``new_codes = old_codes[code_symmetries[k]]``; row 0 is the identity.
-    action_view int16 [num_views, A] maps absolute actions to the net frame.
+    action_view int16 [num_views, A] maps absolute actions to the net frame; next_view int8 [num_views, A] is the view
+    after an action. Seats move in turn.
     """
 
     @property
@@ -71,6 +72,8 @@ class Game(Protocol):
     def shapes(self) -> Shapes: ...
     @property
     def action_view(self) -> Int16Array: ...
+    @property
+    def next_view(self) -> Int8Array: ...
     @property
     def symmetries(self) -> Int16Array: ...
     @property

@@ -41,13 +41,20 @@ class Hex:
         self.num_actions = n * n + extra
         self.max_plies = n * n + extra
         self.shapes = Shapes(
-            board_size=n, num_actions=self.num_actions, num_seats=self.num_seats, code_length=n * n + extra
+            board_size=n,
+            num_actions=self.num_actions,
+            num_seats=self.num_seats,
+            code_length=n * n + extra,
+            turns_frame=True,
         )
         same, transposed, rotated = (
             symmetry.with_fixed_tail(cells, extra)
             for cells in (np.arange(n * n, dtype=np.int16), symmetry.transposition(n), symmetry.half_turn(n))
         )
         self.action_view: Int16Array = np.stack([same, transposed])
+        # colours go on alternating, but a swap places no stone
+        self.next_view: Int8Array = np.ones((2, self.num_actions), np.int8) - np.arange(2, dtype=np.int8)[:, None]
+        self.next_view[:, n * n :] = np.arange(2)[:, None]
         self.symmetries: Int16Array = np.stack([same, rotated])
         self.code_symmetries: Int16Array = self.symmetries
 

@@ -13,7 +13,7 @@ from hexpipe.errors import InferenceError
 from hexpipe.inference import lru_kernels
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import STARTING, InferenceSlots, Request
-from hexpipe.search.evaluator import Evaluation, Evaluator
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
 LIVENESS_SECONDS = 0.5  # how often a waiting client looks whether its server lives
 
@@ -23,7 +23,8 @@ class InferenceClient:
 
     ``answer_timeout``: seconds without a sign of life from a serving server, ``start_timeout``: seconds until a server
     must be serving (a backend may compile for long); both raise InferenceError naming the server, as does, within
-    a second, a server that ended. ``requests``, ``evals`` and ``wait_seconds`` count since the client was made.
+    a second, a server that ended. ``requests``, ``evals`` rows, ``roots`` among them and ``wait_seconds`` count
+    since the client was made.
     """
 
     def __init__(
@@ -39,23 +40,31 @@ class InferenceClient:
         self._codes = [slots.arrays["codes"][region] for region in self._regions]
         self._answers = [slots.arrays["priors"][region].view(np.uint16) for region in self._regions]
         self._values = [slots.arrays["values"][region] for region in self._regions]
+        self._rewards = [slots.arrays["rewards"][region] for region in self._regions]
+        self._moves = [tuple(slots.arrays[name][region] for name in Moves._fields) for region in self._regions]
         self.requests = 0
         self.evals = 0
+        self.roots = 0
         self.wait_seconds = 0.0
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
-        """Sends codes int8 [L, C], 1 <= L <= max_leaves, for evaluation."""
-        rows = len(codes)
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        """Sends codes int8 [L, C] for evaluation, or roots and children (see `Evaluator`); 1 <= L <= max_leaves."""
+        roots = len(codes)
+        rows = roots if moves is None else len(moves.rows)
         if not 1 <= rows <= self._slots.max_leaves:
             raise InferenceError(f"a request has 1 to {self._slots.max_leaves} leaves, not {rows}")
         if self._rows[group]:
             raise InferenceError(f"group {group} has a request under way: collect it first")
-        self._codes[group][:rows] = codes
+        self._codes[group][:roots] = codes
+        if moves is not None:
+            for shared, own in zip(self._moves[group], moves, strict=True):
+                shared[: len(own)] = own
         self._ids[group] += 1
         self._rows[group] = rows
-        self._slots.send(Request(self._regions[group], self._ids[group], rows))
+        self._slots.send(Request(self._regions[group], self._ids[group], rows, roots))
         self.requests += 1
         self.evals += rows
+        self.roots += roots
 
     def collect(self, group: int) -> Evaluation:
         """Waits for the group's answer; arrays are valid until its next submit."""
@@ -67,7 +76,8 @@ class InferenceClient:
         priors = self._priors[group, :rows]
         lru_kernels.half_to_float(self._answers[group][:rows], priors)
         version = int(self._slots.arrays["version"][self._regions[group]])
-        return Evaluation(priors, self._values[group][:rows], version)
+        rewards = None if self._slots.pool is None else self._rewards[group][:rows]
+        return Evaluation(priors, self._values[group][:rows], version, rewards)
 
     def _wait(self, group: int) -> None:
         slots, region, request_id = self._slots, self._regions[group], self._ids[group]
@@ -123,7 +133,7 @@ class CachedEvaluator:
         self.hits = 0
         self.repeats = 0
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Looks codes int8 [L, C] up and sends the distinct missing ones on."""
         rows = len(codes)
         buffers = self._buffers.get(group)

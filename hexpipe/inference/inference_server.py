@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +21,7 @@ from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.slots import FAILED, SERVING, STOPPED, InferenceSlots, Request, RequestReader
 from hexpipe.inference.weights import WeightsBoard
-from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.evaluator import Evaluation, Moves
 
 if TYPE_CHECKING:
     from hexpipe.nets.backends import Backend  # the benchmark's server has a backend without torch
@@ -32,7 +34,7 @@ IDLE_SECONDS = (
 PROGRESS_SECONDS = 0.25
 
 
-class InferenceServer:
+class ServerLoop(ABC):
     """One server over ``slots.for_server(server)``; `run` serves until told to stop.
 
     Counters, from which ``on_progress(self)`` exports, called a few times a second from `run`: ``batches`` forward
@@ -45,20 +47,15 @@ class InferenceServer:
         self,
         slots: InferenceSlots,
         server: int,
-        backend: Backend,
         weights: WeightsBoard | None = None,
         *,
         max_batch: int = 256,
-        on_progress: Callable[[InferenceServer], None] | None = None,
+        on_progress: Callable[[ServerLoop], None] | None = None,
     ) -> None:
         self._slots, self._server = slots, server
-        self._backend, self._weights = backend, weights
+        self._weights = weights
         self._max_batch = max_batch
         self._on_progress = on_progress
-        shapes = slots.shapes
-        self._codes = np.zeros((max_batch, shapes.code_length), np.int8)
-        self._priors = np.zeros((max_batch, shapes.num_actions), np.float16)
-        self._values = np.zeros((max_batch, shapes.num_seats), np.float32)
         self._waiting: deque[Request] = deque()
         self._progress_at = 0.0
         self.batches = 0
@@ -69,6 +66,28 @@ class InferenceServer:
         self.busy_seconds = 0.0
         self.stale = 0
         self.weights_version = 0
+
+    @abstractmethod
+    def _serve(self, batch: list[Request], rows: int) -> None:
+        """Evaluate the ``rows`` rows of all requests of ``batch``, and write the answers into their regions."""
+
+    @abstractmethod
+    def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
+        """Take new weights."""
+
+    def _can_load(self) -> bool:
+        """Whether new weights may come now."""
+        return True
+
+    @contextmanager
+    def _timed_forward(self, rows: int) -> Iterator[None]:
+        """Count a forward pass of ``rows`` rows."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.forward_seconds += time.perf_counter() - wall
+        self.forward_cpu_seconds += time.process_time() - cpu
+        self.batches += 1
+        self.evals += rows
 
     @property
     def mean_batch(self) -> float:
@@ -121,13 +140,64 @@ class InferenceServer:
         while self._waiting and rows + self._waiting[0].rows <= self._max_batch:
             batch.append(self._waiting.popleft())
             rows += batch[-1].rows
-        if len(batch) == 1:
-            self._serve_alone(first)
-        else:
-            self._serve_together(batch, rows)
+        self._serve(batch, rows)
         self.requests += len(batch)
         for request in batch:
             self._slots.answer(request, self.weights_version)
+
+    def _take_newer_weights(self) -> None:
+        if self._weights is None or not self._can_load():
+            return
+        newer = self._weights.read_if_newer(self.weights_version)
+        if newer is not None:
+            version, tensors = newer
+            self._load(version, tensors)
+            self.weights_version = version
+            _log.debug("inference-%d took weights version %d", self._server, version)
+
+    def _take_first_weights(self, should_stop: Callable[[], bool]) -> None:
+        while self._weights is not None and self.weights_version == 0:
+            self._take_newer_weights()
+            if self._slots.stop_requested or should_stop():
+                return
+            if self.weights_version == 0:
+                self._slots.beat(self._server)
+                time.sleep(0.02)
+
+    def _report(self, now: float, always: bool) -> None:
+        if self._on_progress is not None and (always or now - self._progress_at >= PROGRESS_SECONDS):
+            self._progress_at = now
+            self._on_progress(self)
+
+
+class InferenceServer(ServerLoop):
+    """Serves positions: a forward pass of ``backend`` over their codes."""
+
+    def __init__(
+        self,
+        slots: InferenceSlots,
+        server: int,
+        backend: Backend,
+        weights: WeightsBoard | None = None,
+        *,
+        max_batch: int = 256,
+        on_progress: Callable[[ServerLoop], None] | None = None,
+    ) -> None:
+        super().__init__(slots, server, weights, max_batch=max_batch, on_progress=on_progress)
+        self._backend = backend
+        shapes = slots.shapes
+        self._codes = np.zeros((max_batch, shapes.code_length), np.int8)
+        self._priors = np.zeros((max_batch, shapes.num_actions), np.float16)
+        self._values = np.zeros((max_batch, shapes.num_seats), np.float32)
+
+    def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
+        self._backend.load(tensors)
+
+    def _serve(self, batch: list[Request], rows: int) -> None:
+        if len(batch) == 1:
+            self._serve_alone(batch[0])
+        else:
+            self._serve_together(batch, rows)
 
     def _serve_alone(self, request: Request) -> None:
         """Straight from and into the region, without copies; more than max_batch rows take several passes."""
@@ -152,36 +222,8 @@ class InferenceServer:
             start = end
 
     def _infer(self, codes: NDArray[np.int8], priors: NDArray[np.float16], values: NDArray[np.float32]) -> None:
-        wall, cpu = time.perf_counter(), time.process_time()
-        self._backend.infer(codes, priors, values)
-        self.forward_seconds += time.perf_counter() - wall
-        self.forward_cpu_seconds += time.process_time() - cpu
-        self.batches += 1
-        self.evals += len(codes)
-
-    def _take_newer_weights(self) -> None:
-        if self._weights is None:
-            return
-        newer = self._weights.read_if_newer(self.weights_version)
-        if newer is not None:
-            version, tensors = newer
-            self._backend.load(tensors)
-            self.weights_version = version
-            _log.debug("inference-%d took weights version %d", self._server, version)
-
-    def _take_first_weights(self, should_stop: Callable[[], bool]) -> None:
-        while self._weights is not None and self.weights_version == 0:
-            self._take_newer_weights()
-            if self._slots.stop_requested or should_stop():
-                return
-            if self.weights_version == 0:
-                self._slots.beat(self._server)
-                time.sleep(0.02)
-
-    def _report(self, now: float, always: bool) -> None:
-        if self._on_progress is not None and (always or now - self._progress_at >= PROGRESS_SECONDS):
-            self._progress_at = now
-            self._on_progress(self)
+        with self._timed_forward(len(codes)):
+            self._backend.infer(codes, priors, values)
 
 
 class LocalEvaluator:
@@ -206,7 +248,7 @@ class LocalEvaluator:
         self._backend.load(dict(weights))
         self.version = version
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Evaluates codes int8 [L, C]."""
         if self._rows[group]:
             raise InferenceError(f"group {group} has a request under way: collect it first")

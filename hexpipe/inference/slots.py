@@ -24,6 +24,7 @@ import psutil
 
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
+from hexpipe.inference.latents import PoolShape
 from hexpipe.shm import Field, SharedSegment, spawn_context
 
 # server_state; STARTING with pid 0 means that nobody has come yet
@@ -31,19 +32,22 @@ STARTING, SERVING, STOPPED, FAILED = 0, 1, 2, 3
 
 
 class Request(NamedTuple):
-    """One message: ``rows`` leaves wait in ``region``."""
+    """One message: ``rows`` leaves wait in ``region``, the first ``roots`` of them described by their codes."""
 
     region: int
     request_id: int
     rows: int
+    roots: int
 
 
 class InferenceSlots:
     """The shared arrays and the queues between ``workers`` x ``groups`` regions and ``servers``.
 
     ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
-    [regions, max_leaves, S]; request_id, response_id, version int64 [regions]; server_state, server_pid int64
-    [servers]; server_beat float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
+    [regions, max_leaves, S]; request_id, response_id, version, lives int64 [regions] (lives: clients that died there);
+    with learned dynamics parents, actions, rows int32 [regions, max_leaves] and rewards float32 [regions, max_leaves,
+    S] (see `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64 [servers]; server_beat
+    float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
     Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """
 
@@ -55,9 +59,11 @@ class InferenceSlots:
         answers: dict[int, Semaphore],
         *,
         groups: int,
+        pool: PoolShape | None = None,
     ) -> None:
         self.shapes = shapes
         self.groups = groups
+        self.pool = pool
         self.workers: int = segment.arrays["codes"].shape[0] // groups
         self.max_leaves: int = segment.arrays["codes"].shape[1]
         self.servers: int = segment.arrays["server_state"].shape[0]
@@ -66,14 +72,26 @@ class InferenceSlots:
         self._answers = answers  # by region
 
     @classmethod
-    def create(cls, shapes: Shapes, *, workers: int, groups: int, max_leaves: int, servers: int) -> InferenceSlots:
-        """Allocates everything; SharedMemoryError if there is not enough memory."""
+    def create(
+        cls,
+        shapes: Shapes,
+        *,
+        workers: int,
+        groups: int,
+        max_leaves: int,
+        servers: int,
+        pool: PoolShape | None = None,
+    ) -> InferenceSlots:
+        """Allocates everything; SharedMemoryError if there is not enough memory. ``pool``: a group's latent rows."""
         regions = workers * groups
+        children = 0 if pool is None else max_leaves
         fields = [
             Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
             Field("priors", "float16", (regions, max_leaves, shapes.num_actions)),
             Field("values", "float32", (regions, max_leaves, shapes.num_seats)),
-            *(Field(name, "int64", (regions,)) for name in ("request_id", "response_id", "version")),
+            *(Field(name, "int32", (regions, children)) for name in ("parents", "actions", "rows")),
+            Field("rewards", "float32", (regions, children, shapes.num_seats)),
+            *(Field(name, "int64", (regions,)) for name in ("request_id", "response_id", "version", "lives")),
             Field("server_state", "int64", (servers,)),
             Field("server_pid", "int64", (servers,)),
             Field("server_beat", "float64", (servers,)),
@@ -87,6 +105,7 @@ class InferenceSlots:
             {pair: context.SimpleQueue() for pair in sorted(pairs)},
             {region: context.Semaphore(0) for region in range(regions)},
             groups=groups,
+            pool=pool,
         )
 
     @property
@@ -115,7 +134,7 @@ class InferenceSlots:
     def _part(self, keep: Callable[[tuple[int, int]], bool], regions: Iterable[int]) -> InferenceSlots:
         queues = {pair: queue for pair, queue in self._queues.items() if keep(pair)}
         answers = {region: self._answers[region] for region in regions}
-        return InferenceSlots(self.shapes, self.segment, queues, answers, groups=self.groups)
+        return InferenceSlots(self.shapes, self.segment, queues, answers, groups=self.groups, pool=self.pool)
 
     # the generator's side
 
@@ -193,6 +212,7 @@ class InferenceSlots:
                 lock.release()
         for group in range(self.groups):
             answer = self._answers[self.region(worker, group)]
+            self.arrays["lives"][self.region(worker, group)] += 1
             while answer.acquire(False):
                 pass
 

@@ -16,7 +16,7 @@ from hexpipe.config import Settings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.learner.train_step import StepLosses, train_step
 from hexpipe.nets.checkpoints import Checkpoint, checkpoint_meta, prune, save_checkpoint
-from hexpipe.nets.factory import HexNet, build_net, load_weights
+from hexpipe.nets.factory import Net, build_net, load_weights
 from hexpipe.nets.optimizer_state import optimizer_tensors, restore_optimizer
 
 FINAL_RATE = 0.05
@@ -58,7 +58,7 @@ class Learner:
             torch.manual_seed(settings.seed)
             net = build_net(settings.net, shapes)
         # convolutions are faster in this layout, on a CPU (a tenth of a step at 5x5, 32 channels) as on a GPU
-        self.net: HexNet = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: Net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.net, settings.learner.learning_rate, settings.learner.weight_decay)
         self._model: nn.Module = wrap(self.net) if wrap is not None else self.net
         self._names = list(self.net.state_dict())

@@ -14,13 +14,16 @@ from torch.nn import functional as F
 
 
 class Losses(NamedTuple):
-    """Scalar tensors; only ``total`` carries a gradient."""
+    """Scalar tensors; only ``total`` carries a gradient. The others are of the start positions, but for the last two,
+    which are means over the unrolled steps (0 where nothing is unrolled)."""
 
     total: Tensor
     policy_loss: Tensor
     policy_kl: Tensor
     value_loss: Tensor
     value_sign_accuracy: Tensor
+    reward_loss: Tensor
+    consistency_loss: Tensor
 
 
 def compute_losses(
@@ -39,7 +42,46 @@ def compute_losses(
         policy_kl = policy_loss - (torch.special.entr(policy).sum(-1) * weights).sum()
         accuracy = (_sign_right(value_logits, values) * weights).sum()
     total = policy_loss + value_weight * value_loss
-    return Losses(total, policy_loss.detach(), policy_kl, value_loss.detach(), accuracy)
+    nothing = torch.zeros_like(policy_kl)
+    return Losses(total, policy_loss.detach(), policy_kl, value_loss.detach(), accuracy, nothing, nothing)
+
+
+class Unrolled(NamedTuple):
+    """What `MuZeroNet.forward` gives for B starts and U steps."""
+
+    policy_logits: Tensor  # [B, U + 1, A]
+    value_logits: Tensor  # [B, U + 1, S]
+    rewards: Tensor  # [B, U, S]
+    similarity: Tensor  # [B, U]
+
+
+def compute_unrolled_losses(
+    out: Unrolled,
+    policy: Tensor,
+    values: Tensor,
+    rewards: Tensor,
+    mask: Tensor,
+    *,
+    value_weight: float,
+    reward_weight: float,
+    consistency_weight: float,
+) -> Losses:
+    """Losses of an unroll against policies [B, U+1, A], values [B, U+1, S], rewards [B, U, S] and ``mask`` [B, U+1].
+
+    The start counts once and the U steps together once (MuZero, appendix G, scales each step by 1 / U). Past a game's
+    end there is no policy, and values and rewards are learned to be 0 there: an absorbing state. Rewards have a squared
+    error; the consistency loss is 1 - cosine (EfficientZero, section 4.1, up to a constant) at real positions.
+    """
+    first = (part[:, 0] for part in (out.policy_logits, out.value_logits, policy, values, mask))
+    start = compute_losses(*first, value_weight=value_weight)
+    real = mask[:, 1:]
+    policy_loss = (policy_cross_entropy(out.policy_logits[:, 1:], policy[:, 1:]) * real).mean()
+    value_loss = value_cross_entropy(out.value_logits[:, 1:], values[:, 1:]).mean()
+    reward_loss = (out.rewards - rewards).square().sum(-1).mean()
+    consistency = ((1.0 - out.similarity) * real).mean()
+    total = start.total + policy_loss + value_weight * value_loss + reward_weight * reward_loss
+    total = total + consistency_weight * consistency
+    return start._replace(total=total, reward_loss=reward_loss.detach(), consistency_loss=consistency.detach())
 
 
 def policy_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

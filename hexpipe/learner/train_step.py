@@ -11,9 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from hexpipe.config import LearnerSettings
-from hexpipe.learner.losses import compute_losses
+from hexpipe.learner.losses import Losses, Unrolled, compute_losses, compute_unrolled_losses
 
-METRICS = ("loss", "policy_loss", "policy_kl", "value_loss", "value_sign_accuracy", "gradient_norm")
+METRICS = (
+    "loss",
+    "policy_loss",
+    "policy_kl",
+    "value_loss",
+    "value_sign_accuracy",
+    "reward_loss",
+    "consistency_loss",
+    "gradient_norm",
+)
 
 
 class StepLosses(Mapping[str, float]):
@@ -68,17 +77,13 @@ def train_step(
     device: torch.device,
     settings: LearnerSettings,
 ) -> StepLosses:
-    """Train ``model`` on one batch of `ReplayBuffer.sample_batch` (its first steps; the true rules unroll nothing).
+    """Train ``model`` on one batch of `ReplayBuffer.sample_batch`: its starts, and with learned dynamics its unroll.
 
-    ``batch`` holds numpy arrays or tensors (pinned or not) alike: codes int8 [B, C], policy float32 [B, U+1, A], values
-    float32 [B, U+1, S], mask float32 [B, U+1]. On an accelerator the forward pass runs in bfloat16 under autocast,
-    losses and weights stay float32.
+    ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`. On an accelerator the forward
+    pass runs in bfloat16 under autocast, losses and weights stay float32.
     """
-    codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
-    with _autocast(device):
-        policy_logits, value_logits = model(codes)
-    losses = compute_losses(
-        policy_logits, value_logits, policy[:, 0], values[:, 0], mask[:, 0], value_weight=settings.value_weight
+    losses = (_unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses)(
+        model, batch, device, settings
     )
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()  # type: ignore[no-untyped-call]
@@ -86,6 +91,37 @@ def train_step(
     norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
     optimizer.step()
     return StepLosses(torch.stack([losses.total.detach(), *losses[1:], norm.detach()]))
+
+
+def _start_losses(
+    model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
+) -> Losses:
+    codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
+    with _autocast(device):
+        policy_logits, value_logits = model(codes)
+    return compute_losses(
+        policy_logits, value_logits, policy[:, 0], values[:, 0], mask[:, 0], value_weight=settings.value_weight
+    )
+
+
+def _unrolled_losses(
+    model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
+) -> Losses:
+    names = ("codes", "policy", "values", "mask", "rewards", "actions")
+    codes, policy, values, mask, rewards, actions = to_device(batch, device, names)
+    following = to_device(batch, device, ("next_codes",))[0] if settings.consistency_weight > 0 else None
+    with _autocast(device):
+        out = Unrolled(*model(codes, actions, following))
+    return compute_unrolled_losses(
+        out,
+        policy,
+        values,
+        rewards,
+        mask,
+        value_weight=settings.value_weight,
+        reward_weight=settings.reward_weight,
+        consistency_weight=settings.consistency_weight,
+    )
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[Any]:

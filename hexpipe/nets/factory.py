@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
+from hexpipe.nets.muzero_network import MuZeroNet
 from hexpipe.nets.planes import NUM_PLANES, check_shapes, edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d, Trunk, global_pool
 
@@ -41,10 +43,19 @@ class HexNet(nn.Module):
         x = self.trunk(planes)
         return self.logits(codes, x, global_pool(x))
 
+    def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives; the name that this net shares with MuZero's."""
+        logits: tuple[Tensor, Tensor] = self(codes)
+        return logits
+
     def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
         return logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), self.value(pooled).float()
+
+
+Net = HexNet | MuZeroNet
+AnyNet = TypeVar("AnyNet", HexNet, MuZeroNet)
 
 
 class InferenceNet(nn.Module):
@@ -59,9 +70,9 @@ class InferenceNet(nn.Module):
         return torch.softmax(policy_logits, dim=1), value_from_logits(value_logits)
 
 
-def build_net(settings: NetSettings, shapes: Shapes) -> HexNet:
-    """A fresh net, initialised from torch's random generator."""
-    return HexNet(settings, shapes)
+def build_net(settings: NetSettings, shapes: Shapes, plain: bool = False) -> Net:
+    """A fresh net, initialised from torch's random generator: MuZero's where ``settings`` have dynamics."""
+    return MuZeroNet(settings, shapes, plain) if settings.dynamics_blocks else HexNet(settings, shapes, plain)
 
 
 def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
@@ -69,13 +80,14 @@ def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in net.state_dict().items()}
 
 
-def load_weights(net: HexNet, weights: Weights) -> None:
+def load_weights(net: Net, weights: Weights) -> None:
     """Copy ``weights`` into ``net``; CheckpointError if a name or a shape does not fit."""
     own = net.state_dict()
     if own.keys() != weights.keys():
         odd = sorted(own.keys() ^ weights.keys())[0]
         raise CheckpointError(
-            f"the weights do not fit a net of {net.settings.blocks} blocks ({odd!r} is on one side only); "
+            f"the weights do not fit a net of {net.settings.blocks} blocks and {net.settings.dynamics_blocks} of "
+            f"dynamics ({odd!r} is on one side only); "
             "use the net settings of the checkpoint's run"
         )
     for name, tensor in own.items():
@@ -90,9 +102,9 @@ def load_weights(net: HexNet, weights: Weights) -> None:
 
 
 @torch.no_grad()
-def fold(net: HexNet) -> HexNet:
+def fold(net: AnyNet) -> AnyNet:
     """The same function as ``net`` in plain convolutions, without gradients, on the same device."""
-    plain = HexNet(net.settings, net.shapes, plain=True).to(net.edges.device).eval().requires_grad_(False)
+    plain = type(net)(net.settings, net.shapes, plain=True).to(net.edges.device).eval().requires_grad_(False)
     modules = dict(net.named_modules())
     for name, tensor in plain.state_dict().items():
         owner = modules[name.rpartition(".")[0]]
@@ -103,7 +115,15 @@ def fold(net: HexNet) -> HexNet:
 
 def folded_net(settings: NetSettings, shapes: Shapes, weights: Weights | None = None) -> HexNet:
     """The folded net of ``weights`` on the CPU (of fresh ones if None); CheckpointError if they do not fit."""
-    net = HexNet(settings, shapes)
+    return _folded(HexNet(settings, shapes), weights)
+
+
+def folded_muzero_net(settings: NetSettings, shapes: Shapes, weights: Weights | None = None) -> MuZeroNet:
+    """The same for a net with learned dynamics."""
+    return _folded(MuZeroNet(settings, shapes), weights)
+
+
+def _folded(net: AnyNet, weights: Weights | None) -> AnyNet:
     if weights is not None:
         load_weights(net, weights)
     return fold(net)

@@ -15,7 +15,7 @@ from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
-from hexpipe.search.evaluator import Evaluation, Evaluator
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 _EXPORT_SECONDS = 0.25
@@ -28,8 +28,8 @@ class _WatchedEvaluator:
         self._evaluator = evaluator
         self._row = row
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
-        self._evaluator.submit(group, codes)
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        self._evaluator.submit(group, codes, moves)
 
     def collect(self, group: int) -> Evaluation:
         self._row.beat(Waiting.INFERENCE)
@@ -46,7 +46,7 @@ def generator_main(context: ChildContext, outboxes: Outboxes, slots: InferenceSl
     client = InferenceClient(slots, context.number, start_timeout=settings.limits.stall_seconds)
     watched = _WatchedEvaluator(client, row)
     cached = None
-    if settings.selfplay.cache_entries:
+    if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
         cached = CachedEvaluator(watched, LRUCache(settings.selfplay.cache_entries, game.shapes), game.shapes)
     sender = outboxes.sender(context.number)
 

@@ -18,6 +18,7 @@ from hexpipe.config import Settings, Shapes
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.weights import WeightsBoard
+from hexpipe.learner.batches import training_batch
 from hexpipe.learner.distributed import agree, ddp_wrap, process_group, rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
@@ -28,7 +29,6 @@ from hexpipe.nets.factory import Weights, build_net, net_weights
 from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
 from hexpipe.pipeline.stats import Waiting
-from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
 
 log = logging.getLogger(__name__)
@@ -147,13 +147,9 @@ class LearnerLoop:
 
     def _prefetcher(self) -> Prefetcher:
         batch_size = rank_batch_size(self.settings.learner.batch_size, self.ranks)
-        augment = self.settings.learner.augment
 
         def sample(rng: np.random.Generator) -> Mapping[str, Any]:
-            batch = self.buffer.sample_batch(batch_size, rng)
-            if augment:
-                apply_board_augment(batch, self.game, rng)
-            return batch
+            return training_batch(self.buffer, self.game, self.settings, batch_size, rng)
 
         return Prefetcher(
             sample,
@@ -188,7 +184,7 @@ class LearnerLoop:
         means = dict(zip(METRICS, (self._losses / self._losses_steps).tolist(), strict=True))
         self._losses.zero_()
         self._losses_steps = 0
-        for name in ("loss", "policy_loss", "policy_kl", "value_loss", "value_sign_accuracy", "gradient_norm"):
+        for name in METRICS:
             self.row[name] = means[name]
         self.row["learning_rate"] = self.learner.optimizer.param_groups[0]["lr"]
 

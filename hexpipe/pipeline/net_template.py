@@ -11,6 +11,8 @@ from hexpipe.config import NetSettings
 _PLANES = 4
 _POOL_EVERY = 3
 _POLICY_HIDDEN = 32
+_ACTION_PLANES = 2
+_PROJECTION = 64
 
 Template = list[tuple[str, tuple[int, ...]]]
 
@@ -25,13 +27,32 @@ def net_template(settings: NetSettings, num_seats: int) -> Template:
         template += _conv(f"{prefix}.conv2", channels, channels, 3)
         if block % _POOL_EVERY == _POOL_EVERY - 1:
             template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    if settings.dynamics_blocks:
+        template += _dynamics(settings)
     template += _conv("policy.conv", channels, hidden, 1)
     template += [("policy.pool_bias.weight", (hidden, 2 * channels))]
     template += [("policy.cell_logits.weight", (1, hidden, 1, 1)), ("policy.cell_logits.bias", (1,))]
     template += _linear("policy.swap_hidden", 2 * channels, hidden)
     template += _linear("policy.swap_logit", hidden, 1)
-    template += _linear("value.hidden", 2 * channels, settings.value_hidden)
-    return template + _linear("value.logits", settings.value_hidden, num_seats)
+    for head in ("value", "reward") if settings.dynamics_blocks else ("value",):
+        template += _linear(f"{head}.hidden", 2 * channels, settings.value_hidden)
+        template += _linear(f"{head}.logits", settings.value_hidden, num_seats)
+    if settings.dynamics_blocks:
+        template += _linear("projection", 2 * channels, _PROJECTION)
+        template += _linear("predictor.0", _PROJECTION, _PROJECTION) + _linear("predictor.2", _PROJECTION, _PROJECTION)
+    return template
+
+
+def _dynamics(settings: NetSettings) -> Template:
+    channels = settings.channels
+    template = _conv("dynamics.stem", channels + _ACTION_PLANES, channels, 3)
+    for block in range(settings.dynamics_blocks):
+        prefix = f"dynamics.blocks.{block}"
+        template += _conv(f"{prefix}.conv1", channels, channels, 3)
+        template += _conv(f"{prefix}.conv2", channels, channels, 3)
+        if block % 2 == 1:
+            template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    return template
 
 
 def num_parameters(template: Template) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from hexpipe.config import Settings
 from hexpipe.errors import SettingsError, SharedMemoryError
 from hexpipe.games.game_env import Game
+from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
 from hexpipe.pipeline.devices import GROUPS, Plan
@@ -19,6 +20,7 @@ from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from hexpipe.pipeline.stats import COLUMNS, StatsBoard
 from hexpipe.replay.layout import segment_fields
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.search.mcts import nodes_per_game
 from hexpipe.shm import SharedSegment
 
 
@@ -61,6 +63,7 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
             groups=GROUPS,
             max_leaves=max_leaves(settings),
             servers=len(plan.server_devices),
+            pool=pool_shape(settings),
         )
         made.append(slots.segment)
         outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings, game))
@@ -81,6 +84,8 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     shapes = game.shapes
     rows = plan.workers * GROUPS * max_leaves(settings)
     slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+    if settings.algorithm == "muzero":
+        slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
     queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings, game)
     replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in segment_fields(settings.replay, game))
     return {
@@ -94,8 +99,19 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
 
 def max_leaves(settings: Settings) -> int:
     """Most leaves of one group's request."""
-    per_group = max(1, settings.selfplay.games_per_worker // GROUPS)
-    return per_group * settings.search.leaves_per_game
+    return games_per_group(settings) * settings.search.leaves_per_game
+
+
+def games_per_group(settings: Settings) -> int:
+    """Games that a generator searches together."""
+    return max(1, settings.selfplay.games_per_worker // GROUPS)
+
+
+def pool_shape(settings: Settings) -> PoolShape | None:
+    """Latent rows of a group of games; None where the search asks the rules."""
+    if settings.algorithm == "alphazero":
+        return None
+    return PoolShape(games_per_group(settings), nodes_per_game(settings.search, learned=True))
 
 
 def _record_bytes(settings: Settings, game: Game) -> int:

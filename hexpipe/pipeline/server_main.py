@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-from hexpipe.games.factory import make_game
-from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.inference_server import InferenceServer, ServerLoop
+from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
+from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.stats import Waiting
@@ -20,15 +22,8 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
     row, settings = context.row, context.settings
     slots.announce_server(context.number)
     row.beat(Waiting.STARTING)
-    shapes = make_game(settings.game).shapes
-    sizes = batch_sizes(slots, settings.inference.max_batch)
-    backend, _, table = choose_backend(settings.net, shapes, settings.inference, device, sizes)
-    row.note = f"{backend.name} {backend.dtype} on {device}"
-    for found in table:
-        log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
-    log.info("serves with %s", row.note)
 
-    def export(server: InferenceServer) -> None:
+    def export(server: ServerLoop) -> None:
         row["evals"] = server.evals
         row["batches"] = server.batches
         row["forward_seconds"] = server.forward_seconds
@@ -46,10 +41,44 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
         return context.stopping()
 
     last = [0]
-    server = InferenceServer(
-        slots, context.number, backend, weights, max_batch=settings.inference.max_batch, on_progress=export
-    )
-    server.run(should_stop)
+    make = _latent_server if settings.algorithm == "muzero" else _state_server
+    make(context, slots, weights, device, export).run(should_stop)
+
+
+def _state_server(
+    context: ChildContext,
+    slots: InferenceSlots,
+    weights: WeightsBoard,
+    device: str,
+    export: Callable[[ServerLoop], None],
+) -> ServerLoop:
+    settings = context.settings
+    sizes = batch_sizes(slots, settings.inference.max_batch)
+    backend, _, table = choose_backend(settings.net, slots.shapes, settings.inference, device, sizes)
+    context.row.note = f"{backend.name} {backend.dtype} on {device}"
+    for found in table:
+        log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
+    log.info("serves with %s", context.row.note)
+    most = settings.inference.max_batch
+    return InferenceServer(slots, context.number, backend, weights, max_batch=most, on_progress=export)
+
+
+def _latent_server(
+    context: ChildContext,
+    slots: InferenceSlots,
+    weights: WeightsBoard,
+    device: str,
+    export: Callable[[ServerLoop], None],
+) -> ServerLoop:
+    settings = context.settings
+    assert slots.pool is not None
+    regions = -(-slots.workers * slots.groups // slots.servers)
+    dtype = "float32" if device == "cpu" else "bfloat16"
+    net = LatentBackend(settings.net, slots.shapes, regions * slots.pool.rows, dtype, device)
+    context.row.note = f"{net.name} {net.dtype} on {device}, {net.pool_bytes / 1e6:.0f} MB of latents"
+    log.info("serves with %s", context.row.note)
+    most = settings.inference.max_batch
+    return LatentServer(slots, context.number, net, weights, max_batch=most, on_progress=export)
 
 
 def batch_sizes(slots: InferenceSlots, max_batch: int) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex_solver import MAX_SOLVER_SIZE, HexSolver
-from hexpipe.nets.factory import HexNet
+from hexpipe.nets.factory import Net
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class SolverCheck:
         return self._ready.wait(timeout)
 
     @torch.no_grad()
-    def score(self, net: HexNet, device: torch.device) -> tuple[float, float] | None:
+    def score(self, net: Net, device: torch.device) -> tuple[float, float] | None:
         """(share of positions whose value has the right sign, share of won positions whose likeliest move wins).
 
         Won and lost positions count half each, so a net that knows nothing has 0.5 of the first. None while the
@@ -49,7 +49,7 @@ class SolverCheck:
         """
         if not self._ready.is_set() or not 0 < int((self._values > 0).sum()) < len(self._values):
             return None
-        policy, value = net(torch.from_numpy(self._codes).to(device))
+        policy, value = net.root_logits(torch.from_numpy(self._codes).to(device))
         mover_wins = (value[:, 0] > value[:, 1]).cpu().numpy()
         chosen = policy.argmax(dim=1).cpu().numpy()
         won = self._values > 0

@@ -58,6 +58,8 @@ COLUMNS = (
     "value_loss",
     "policy_kl",
     "value_sign_accuracy",
+    "reward_loss",
+    "consistency_loss",
     "gradient_norm",
     "learning_rate",
     "published",

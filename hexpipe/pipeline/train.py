@@ -22,19 +22,23 @@ import torch
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
+from hexpipe.inference.latents import LocalLatentEvaluator
+from hexpipe.learner.batches import training_batch
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import batch_rng
 from hexpipe.learner.train_step import METRICS, StepLosses
+from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
-from hexpipe.pipeline.devices import visible_gpus
+from hexpipe.pipeline.devices import GROUPS, visible_gpus
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
+from hexpipe.pipeline.segments import pool_shape
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.selfplay.self_play import SelfPlay
 
@@ -96,6 +100,16 @@ def deterministic_torch() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | LocalLatentEvaluator:
+    """The net in this process, one that needs no timing to be chosen."""
+    pool = pool_shape(settings)
+    if pool is None:
+        backend = EagerBackend(settings.net, game.shapes, device=device)
+        return LocalEvaluator(backend, game.shapes, max_batch=settings.inference.max_batch)
+    net = LatentBackend(settings.net, game.shapes, GROUPS * pool.rows, device=device)
+    return LocalLatentEvaluator(net, game.shapes, pool, groups=GROUPS)
+
+
 class _Trainer:
     """The parts of a run and the loop over them."""
 
@@ -114,8 +128,7 @@ class _Trainer:
             if pacing is not None:
                 self.pacer.restore(pacing, self.buffer.total_positions)
             folder.write_settings(settings)
-            backend = EagerBackend(settings.net, self.game.shapes, device=device)
-            self.evaluator = LocalEvaluator(backend, self.game.shapes, max_batch=settings.inference.max_batch)
+            self.evaluator = _evaluator(settings, self.game, device)
             self.evaluator.load(self.learner.steps, self.learner.ema_weights())
             self.finished: list[GameRecord] = []
             # a resumed run plays other games than its first part did
@@ -184,11 +197,8 @@ class _Trainer:
             self.evaluator.load(self.learner.steps, self.learner.ema_weights())
 
     def _train_once(self) -> StepLosses:
-        learner = self.settings.learner
         rng = batch_rng(self.settings.seed, self.learner.steps)
-        batch = self.buffer.sample_batch(learner.batch_size, rng)
-        if learner.augment:
-            apply_board_augment(batch, self.game, rng)
+        batch = training_batch(self.buffer, self.game, self.settings, self.settings.learner.batch_size, rng)
         return self.learner.step(batch, self._progress())
 
     def _progress(self) -> float:

@@ -14,11 +14,26 @@ class Evaluation(NamedTuple):
     priors: float32 [L, A], net frame, softmax over the legal actions (illegal ones are 0).
     values: float32 [L, S] in [-1, 1]; values[:, k] is for seat (to_move + k) % S.
     version: the weights version of the oldest forward pass in the batch.
+    rewards: float32 [L, S], seats like those of values, of the moves that led to the leaves (0 for roots); None from an
+    evaluator of states, where the rules say who has won.
     """
 
     priors: NDArray[np.float32]
     values: NDArray[np.float32]
     version: int
+    rewards: NDArray[np.float32] | None = None
+
+
+class Moves(NamedTuple):
+    """Where learned dynamics make the leaves: R roots, whose codes come beside this, and K children.
+
+    parents: int32 [K], latent rows. actions: int32 [K], in the frame of the parent's mover. rows: int32 [R + K], where
+    the latents of the roots and then of the children go. Rows are numbered from 0 in each group.
+    """
+
+    parents: NDArray[np.int32]
+    actions: NDArray[np.int32]
+    rows: NDArray[np.int32]
 
 
 class Evaluator(Protocol):
@@ -27,8 +42,9 @@ class Evaluator(Protocol):
     The two steps let one group's search run while another group's batch is with the device.
     """
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
-        """Starts the evaluation of ``codes`` [L, C] for ``group``; the codes are copied before it returns."""
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        """Starts the evaluation of ``codes`` [L, C] for ``group``, or with ``moves`` of the roots that ``codes`` [R, C]
+        describe and of latent children; all is copied before it returns."""
 
     def collect(self, group: int) -> Evaluation:
         """Waits for the group's answer; raises InferenceError when it cannot come."""

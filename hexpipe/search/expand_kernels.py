@@ -80,8 +80,22 @@ def backward(tree, g, node):
             source = node
         tree.visits[g, node] += 1
         tree.pending[g, node] -= 1
-        for seat in range(tree.net_value.shape[2]):
-            tree.value_sum[g, node, seat] += tree.net_value[g, source, seat]
+        if tree.reward.shape[2] == 0:
+            for seat in range(tree.net_value.shape[2]):
+                tree.value_sum[g, node, seat] += tree.net_value[g, source, seat]
+        node = tree.parent[g, node]
+    for seat in range(tree.reward.shape[2]):
+        _add_returns(tree, g, source, seat)
+
+
+@njit(cache=True, nogil=True)
+def _add_returns(tree, g, leaf, seat):
+    """Send the value of ``leaf`` up, with the rewards on its way; a game's rewards never add up to more than 1."""
+    gain = tree.net_value[g, leaf, seat]
+    node = leaf
+    while node >= 0:
+        gain = min(max(gain + tree.reward[g, node, seat], np.float32(-1)), np.float32(1))
+        tree.value_sum[g, node, seat] += gain
         node = tree.parent[g, node]
 
 
@@ -146,12 +160,32 @@ def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values
 
 
 @njit(cache=True, nogil=True)
-def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, action_view):
+def imagine_children(tree: Tree, leaves, roots, count, to_move, view, next_view, action_view, moves):
+    """Where learned dynamics stand in for the rules: say who moves in which frame at leaves ``roots`` to ``count``.
+
+    ``to_move`` and ``view`` int8[R] are by latent row: those of the leaves' parents are read, the leaves' own written.
+    ``next_view`` int8[views, A] is the frame after an action. Fills ``moves`` int32[2, L] with each leaf's parent row
+    and the action that leads from it, in the frame of the parent's mover.
+    """
+    for i in range(count):
+        g, node, parent, action, row = leaves[0, i], leaves[1, i], leaves[2, i], leaves[3, i], leaves[4, i]
+        if i >= roots:
+            seen_as = view[parent]
+            to_move[row] = (to_move[parent] + 1) % tree.value_sum.shape[2]
+            view[row] = next_view[seen_as, action]
+            moves[0, i - roots] = parent
+            moves[1, i - roots] = action_view[seen_as, action]
+        tree.to_move[g, node] = to_move[row]
+
+
+@njit(cache=True, nogil=True)
+def expand_and_backward(tree: Tree, leaves, count, priors, values, rewards, legal, view, action_view):
     """Give ``count`` leaves their priors and values and send the values up.
 
-    ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] relative to the mover, ``legal`` bool[L, A]
-    by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns the index of the first leaf whose
-    evaluation is unusable (not finite, no mass on a legal action, a negative one, a value outside [-1, 1]), or -1.
+    ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] and ``rewards`` float32[L, S or 0] relative
+    to the mover, ``legal`` bool[L, A] by absolute action, ``view`` int8[R], ``action_view`` int16[views, A]. Returns
+    the index of the first leaf whose evaluation is unusable (not finite, no mass on a legal action, a negative one, a
+    value or reward outside [-1, 1]), or -1.
     """
     num_actions, num_seats = priors.shape[1], values.shape[1]
     for i in range(count):
@@ -171,6 +205,10 @@ def expand_and_backward(tree: Tree, leaves, count, priors, values, legal, view, 
             usable = usable and abs(value) <= _LARGEST_VALUE
             # rounding may leave a hair over 1; a record takes none
             tree.net_value[g, node, seat] = min(max(value, np.float32(-1)), np.float32(1))
+        for seat in range(rewards.shape[1]):
+            reward = rewards[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
+            usable = usable and abs(reward) <= _LARGEST_VALUE
+            tree.reward[g, node, seat] = reward
         if not usable:
             return i
         if abs(total - 1) > 1e-3:

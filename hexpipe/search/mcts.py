@@ -21,8 +21,9 @@ from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.game_env import Game
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
-from hexpipe.search.evaluator import Evaluator
+from hexpipe.search.evaluator import Evaluator, Moves
 from hexpipe.search.halving import halving_tables
+from hexpipe.search.models import LearnedDynamics, Model, TrueRules
 from hexpipe.search.tree import EXPANDED, SOLVED, Tree, new_tree
 
 DIRICHLET_TOTAL = 10.83
@@ -39,24 +40,39 @@ class RootResults(NamedTuple):
     policy: NDArray[np.float32]  # [k, A] training target: visit shares, or the Gumbel improved policy
 
 
+def nodes_per_game(settings: SearchSettings, learned: bool = False) -> int:
+    """Nodes of one game's tree: a kept subtree and a whole new search both fit; with learned dynamics none is kept."""
+    return settings.num_simulations + 2 if learned else 2 * settings.num_simulations + 2
+
+
 class Mcts:
     """Search trees of ``num_games`` games and the states they stand on.
 
-    ``states`` are the rules' state rows, ``states[tree.handle[g, 0]]`` that of game g's root. After `select`,
-    ``codes[:count]`` int8[count, C] are the positions to evaluate.
+    ``states`` holds the games' positions, in `root_rows`. After `select`, `request` is what to evaluate. ``learned``
+    puts learned dynamics behind the nodes, where otherwise the rules are (see `models`).
     """
 
-    def __init__(self, game: Game, num_games: int, settings: SearchSettings, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        game: Game,
+        num_games: int,
+        settings: SearchSettings,
+        rng: np.random.Generator,
+        learned: bool = False,
+    ) -> None:
         self.game = game
         self.settings = settings
         self.num_games = num_games
         self._rng = rng
         self._gumbel = settings.root == "gumbel"
-        # a kept subtree and a whole new search both fit
-        self.num_nodes = 2 * settings.num_simulations + 2
-        self._keep_at_most = self.num_nodes - settings.num_simulations - 1
-        self.tree: Tree = new_tree(num_games, self.num_nodes, game.num_actions, game.num_seats)
-        self.states = game.new_states(num_games * self.num_nodes)
+        self.num_nodes = nodes_per_game(settings, learned)
+        self._keep_at_most = self.num_nodes - settings.num_simulations - 1 if settings.reuse_tree else 0
+        most = num_games * settings.leaves_per_game
+        self.max_leaves = most
+        model_type = LearnedDynamics if learned else TrueRules
+        self.model: Model = model_type(game, num_games, self.num_nodes, most)
+        self.states = self.model.states
+        self.tree: Tree = new_tree(num_games, self.num_nodes, game.num_actions, game.num_seats, self.model.has_rewards)
         self.rules = select_kernels.Rules(
             self._gumbel,
             settings.solver,
@@ -76,23 +92,26 @@ class Mcts:
         self._searching = np.zeros(num_games, np.bool_)
         self._may_stop = np.zeros(num_games, np.bool_)
         self._noisy = np.zeros(num_games, np.bool_)
-        most = num_games * settings.leaves_per_game
-        self.max_leaves = most
         self._leaves = np.zeros((5, most), np.int32)
+        self._no_rewards = np.zeros((most, 0), np.float32)
         self._count = 0
         self._roots = 0
-        self._terminal_values = np.zeros((most, game.num_seats), np.float32)
-        self._legal = np.zeros((most, game.num_actions), np.bool_)
-        self.codes = np.zeros((most, game.shapes.code_length), np.int8)
-        self._new_index = np.zeros(self.num_nodes, np.int32)
-        self._steps = np.zeros((3, num_games), np.int32)
         self.simulations = 0
         self.evaluations = 0
 
     def root_rows(self, games: NDArray[np.int32]) -> NDArray[np.int32]:
         """State rows int32[k] of the roots of ``games``."""
-        rows: NDArray[np.int32] = self.tree.handle[games, 0]
-        return rows
+        return self.model.root_rows(self.tree, games)
+
+    @property
+    def codes(self) -> NDArray[np.int8]:
+        """Codes int8[max_leaves, C] of the leaves of the last `select`, or with learned dynamics of the roots in it."""
+        return self.model.codes
+
+    @property
+    def request(self) -> tuple[NDArray[np.int8], Moves | None]:
+        """What `Evaluator.submit` takes for the leaves of the last `select`."""
+        return self.model.request(self._count)
 
     def reset(self, games: NDArray[np.int32]) -> None:
         """Put ``games`` int32[k] back to the start position."""
@@ -109,6 +128,7 @@ class Mcts:
         problem = root_kernels.begin_searches(
             self.tree,
             self.states.winner,
+            self.root_rows(games),
             games,
             self.settings.num_simulations,
             self._gumbel,
@@ -174,26 +194,20 @@ class Mcts:
             if count == 0 and not self._searching.any():
                 self._count = self._roots = 0
                 return 0
-            leaves = self._leaves
             self._roots = roots
-            self.game.step(self.states, leaves[2, roots:count], leaves[3, roots:count], leaves[4, roots:count])
-            self.game.terminal_values(self.states, leaves[4, :count], self._terminal_values[:count])
-            self._count = expand_kernels.settle_terminals(
-                self.tree, leaves, count, self.states.winner, self.states.to_move, self._terminal_values, self.rules
-            )
+            self._count = self.model.reach(self.tree, self.rules, self._leaves, roots, count)
             if self._count:
                 break
         self.evaluations += self._count
-        rows = leaves[4, : self._count]
-        self.game.codes(self.states, rows, self.codes[: self._count])
-        self.game.legal_mask(self.states, rows, self._legal[: self._count])
         return self._count
 
-    def update(self, priors: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+    def update(
+        self, priors: NDArray[np.float32], values: NDArray[np.float32], rewards: NDArray[np.float32] | None = None
+    ) -> None:
         """Expand the leaves of the last `select` and send their values up.
 
-        ``priors`` float32[count, A] in the mover's frame, ``values`` float32[count, S] relative to the mover.
-        InferenceError if one is unusable.
+        ``priors`` float32[count, A] in the mover's frame, ``values`` float32[count, S] and, with learned dynamics,
+        ``rewards`` float32[count, S] relative to the mover. InferenceError if one is unusable.
         """
         count = self._count
         bad = expand_kernels.expand_and_backward(
@@ -202,8 +216,9 @@ class Mcts:
             count,
             priors,
             values,
-            self._legal,
-            self.states.view,
+            self._no_rewards if rewards is None else rewards,
+            self.model.legal,
+            self.model.view,
             self.game.action_view,
         )
         if bad >= 0:
@@ -249,9 +264,7 @@ class Mcts:
 
     def advance(self, games: NDArray[np.int32], actions: NDArray[np.int32]) -> None:
         """Play ``actions`` int32[k] (legal, absolute) in ``games``; the chosen subtree is kept if `reuse_tree`."""
-        keep = self._keep_at_most if self.settings.reuse_tree else 0
-        count = root_kernels.move_roots(self.tree, games, actions, keep, self._new_index, self._steps)
-        self.game.step(self.states, self._steps[0, :count], self._steps[1, :count], self._steps[2, :count])
+        self.model.advance(self.tree, games, actions, self._keep_at_most)
         self._searching[games] = False
 
 
@@ -267,7 +280,12 @@ class PositionResults(NamedTuple):
 
 
 def search_positions(
-    game: Game, move_lists: Sequence[Sequence[int]], evaluator: Evaluator, settings: SearchSettings, seed: int
+    game: Game,
+    move_lists: Sequence[Sequence[int]],
+    evaluator: Evaluator,
+    settings: SearchSettings,
+    seed: int,
+    learned: bool = False,
 ) -> PositionResults:
     """Search each of k > 0 positions, given by its moves from the start, once and without noise.
 
@@ -277,7 +295,7 @@ def search_positions(
     if not move_lists:
         raise ValueError("there is no position to search")
     games = np.arange(len(move_lists), dtype=np.int32)
-    mcts = Mcts(game, len(move_lists), settings, np.random.default_rng(seed))
+    mcts = Mcts(game, len(move_lists), settings, np.random.default_rng(seed), learned)
     mcts.reset(games)
     rows = mcts.root_rows(games)
     for ply in range(max(map(len, move_lists))):
@@ -286,10 +304,10 @@ def search_positions(
         game.step(mcts.states, rows[longer], actions, rows[longer])
     mcts.begin(games, noise=False, may_stop=True)
     priors, net_values = np.empty(0, np.float32), np.empty(0, np.float32)
-    while count := mcts.select():
-        evaluator.submit(0, mcts.codes[:count])
+    while mcts.select():
+        evaluator.submit(0, *mcts.request)
         answer = evaluator.collect(0)
-        mcts.update(answer.priors, answer.values)
+        mcts.update(answer.priors, answer.values, answer.rewards)
         if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
             priors, net_values = mcts.root_priors(games), mcts.tree.net_value[:, 0].copy()
     results = mcts.results(games)

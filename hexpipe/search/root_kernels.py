@@ -81,16 +81,17 @@ GAME_OVER, NO_ROOM = 1, 2
 
 
 @njit(cache=True, nogil=True)
-def begin_searches(tree, winner, games, simulations, gumbel, start, target, searching):
+def begin_searches(tree, winner, rows, games, simulations, gumbel, start, target, searching):
     """Begin a search of each of ``games`` int[k]; 0, or GAME_OVER or NO_ROOM, with nothing begun.
 
-    ``winner`` int8[R] is the state rows'. Fills, for these games, ``start`` int32[G] and ``target`` int32[G] (the
-    root's visits before the search and after it), ``searching`` bool[G] and, for sequential halving, the tree's
-    ``visits_before``.
+    ``winner`` int8[R] is the state rows', ``rows`` int[k] the games'. Fills, for these games, ``start`` int32[G] and
+    ``target`` int32[G] (the root's visits before the search and after it), ``searching`` bool[G] and, for sequential
+    halving, the tree's ``visits_before``.
     """
-    for g in games:
-        if winner[tree.handle[g, 0]] >= 0:
+    for row in rows:
+        if winner[row] >= 0:
             return GAME_OVER
+    for g in games:
         visits = tree.visits[g, 0]
         start[g] = max(visits, 1)
         if gumbel:

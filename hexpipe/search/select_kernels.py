@@ -65,6 +65,8 @@ def _select_puct(tree, g, node, rules):
         # first-play urgency: below the node's own value, the more so the more of the policy has been tried, but never
         # worse than a loss, or nothing new is tried where all else loses
         own = tree.value_sum[g, node, seat] / max(1, tree.visits[g, node])
+        if tree.reward.shape[2] > 0:
+            own -= tree.reward[g, node, seat]  # of the way here: no part of what is still to come
         first_play = max(-1.0, own - rules.fpu_reduction * math.sqrt(visited_prior))
         if first_play + scale * tree.unvisited_prior[g, node, action] > best_score:
             return -1, action

@@ -24,7 +24,7 @@ class Tree(NamedTuple):
     """Arrays over G games, N nodes a game, A actions, S seats. Node 0 is the root; -1 means none."""
 
     num_nodes: NDArray[np.int32]  # [G]        nodes in use; parents come before their children
-    handle: NDArray[np.int32]  # [G, N]        state row of the node; a permutation of the game's N rows
+    handle: NDArray[np.int32]  # [G, N]        state or latent row of the node; a permutation of the game's N rows
     parent: NDArray[np.int32]  # [G, N]
     action: NDArray[np.int32]  # [G, N]        the action that led here from the parent
     first_child: NDArray[np.int32]  # [G, N]
@@ -37,11 +37,12 @@ class Tree(NamedTuple):
     visits_before: NDArray[np.int32]  # [G, N] visits kept from earlier searches; kept for a Gumbel root's children
     prior: NDArray[np.float32]  # [G, N]       probability of `action` at the parent
     net_value: NDArray[np.float32]  # [G, N, S]  by absolute seat: the evaluator's value; the exact one where SOLVED
-    value_sum: NDArray[np.float32]  # [G, N, S]  sum of completed visits' values, by absolute seat
+    reward: NDArray[np.float32]  # [G, N, S]   of the move that led here, by absolute seat; S = 0 with true rules
+    value_sum: NDArray[np.float32]  # [G, N, S]  sum of completed visits' returns (with `reward`), by absolute seat
     unvisited_prior: NDArray[np.float32]  # [G, N, A]  priors of legal unvisited actions, else -1
 
 
-def new_tree(num_games: int, num_nodes: int, num_actions: int, num_seats: int) -> Tree:
+def new_tree(num_games: int, num_nodes: int, num_actions: int, num_seats: int, rewards: bool = False) -> Tree:
     """Trees with every root PENDING. ``handle[g, i]`` starts as row ``g * N + i``."""
     shape = (num_games, num_nodes)
 
@@ -63,6 +64,7 @@ def new_tree(num_games: int, num_nodes: int, num_actions: int, num_seats: int) -
         visits_before=filled(0),
         prior=np.zeros(shape, np.float32),
         net_value=np.zeros((*shape, num_seats), np.float32),
+        reward=np.zeros((*shape, num_seats if rewards else 0), np.float32),
         value_sum=np.zeros((*shape, num_seats), np.float32),
         unvisited_prior=np.full((*shape, num_actions), -1, np.float32),
     )

@@ -47,7 +47,7 @@ class _Group:
     """Games searched together, one evaluation batch at a time."""
 
     def __init__(self, game: Game, settings: Settings, num_games: int, rng: np.random.Generator) -> None:
-        self.mcts = Mcts(game, num_games, settings.search, rng)
+        self.mcts = Mcts(game, num_games, settings.search, rng, settings.algorithm == "muzero")
         self.games = [_Game() for _ in range(num_games)]
         self.all_games = np.arange(num_games, dtype=np.int32)
         self.waiting = False
@@ -93,16 +93,15 @@ class SelfPlay:
         if group.waiting:
             answer = self.evaluator.collect(turn)
             self._weights_version = answer.version
-            mcts.update(answer.priors, answer.values)
+            mcts.update(answer.priors, answer.values, answer.rewards)
             group.waiting = False
         while True:
             finished = mcts.finished()
             if len(finished):
                 self._play(group, finished)
-            count = mcts.select()
-            if count:
+            if mcts.select():
                 break
-        self.evaluator.submit(turn, mcts.codes[:count])
+        self.evaluator.submit(turn, *mcts.request)
         group.waiting = True
         self.stats.simulations = sum(g.mcts.simulations for g in self._groups)
         self.stats.evaluations = sum(g.mcts.evaluations for g in self._groups)

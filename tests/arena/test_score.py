@@ -16,7 +16,8 @@ from hexpipe.config import SearchSettings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
-from hexpipe.search.evaluator import Evaluation
+from hexpipe.inference.latents import PoolShape
+from hexpipe.search.evaluator import Evaluation, Moves
 
 SEARCH = SearchSettings.model_validate({"num_simulations": 200})
 
@@ -29,7 +30,7 @@ class NetLikeEvaluator:
         self.batches: list[int] = []
         self._answer: Evaluation | None = None
 
-    def submit(self, group: int, codes: NDArray[np.int8]) -> None:
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         assert group == 0
         self.batches.append(len(codes))
         legal = codes[:, : self.game.num_actions] == 0
@@ -63,7 +64,7 @@ def _solved(size: int, count: int, seed: int) -> list[SolvedPosition]:
 
 
 def _score(positions: Sequence[SolvedPosition], value: float = 0.2, settings: SearchSettings = SEARCH):
-    return score_positions(positions, lambda game: NetLikeEvaluator(game, value), settings)
+    return score_positions(positions, lambda game, pool: NetLikeEvaluator(game, value), settings)
 
 
 @pytest.mark.parametrize("root", ["puct", "gumbel"])
@@ -112,7 +113,7 @@ def test_many_positions_are_searched_at_once_and_progress_is_told(monkeypatch: p
     evaluators: list[NetLikeEvaluator] = []
     told: list[int] = []
 
-    def evaluator_for(game: Game) -> NetLikeEvaluator:
+    def evaluator_for(game: Game, pool: PoolShape) -> NetLikeEvaluator:
         evaluators.append(NetLikeEvaluator(game, 0.1))
         return evaluators[-1]
 

@@ -29,7 +29,7 @@ class _Named:
     def __init__(self, version: int) -> None:
         self.version = version
 
-    def submit(self, group: int, codes: Any) -> None:
+    def submit(self, group: int, codes: Any, moves: None = None) -> None:
         pass
 
     def collect(self, group: int) -> Evaluation:

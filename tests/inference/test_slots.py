@@ -101,7 +101,7 @@ def test_a_worker_that_died_holding_its_queue_is_replaced() -> None:
     slots.repair_after_death(0)
     slots.repair_after_death(0)
     client.submit(0, random_codes(np.random.default_rng(0), 1))
-    assert queue.get() == (0, 1, 1)
+    assert queue.get() == (0, 1, 1, 1)
     assert queue._wlock.acquire(False)  # type: ignore[attr-defined]
     assert not queue._wlock.acquire(False)  # type: ignore[attr-defined]
     slots.close()
@@ -143,7 +143,7 @@ def test_an_idle_server_takes_next_to_no_cpu() -> None:
 
 
 def test_messages_are_atomic() -> None:
-    largest = Request(region=2**31, request_id=2**62, rows=2**20)
+    largest = Request(region=2**31, request_id=2**62, rows=2**20, roots=2**20)
     assert len(pickle.dumps(tuple(largest))) + 4 < 512  # POSIX's least PIPE_BUF
 
 

@@ -67,8 +67,8 @@ def test_gradients_are_clipped() -> None:
 
 
 def test_losses_are_read_once_and_late() -> None:
-    losses = StepLosses(torch.arange(6.0))
+    losses = StepLosses(torch.arange(8.0))
     assert losses["policy_loss"] == 1.0
     losses.tensor.zero_()
-    assert losses["gradient_norm"] == 5.0
-    assert len(losses) == 6
+    assert losses["gradient_norm"] == 7.0
+    assert len(losses) == len(METRICS) == 8

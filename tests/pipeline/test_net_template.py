@@ -5,7 +5,14 @@ from hexpipe.nets.factory import build_net, net_weights
 from hexpipe.pipeline.net_template import net_template, num_parameters
 
 
-@pytest.mark.parametrize("settings", [*(load_settings(p).net for p in PRESETS), NetSettings(blocks=1, channels=8)])
+NETS = [
+    *(load_settings(preset).net for preset in PRESETS),
+    NetSettings(blocks=1, channels=8),
+    NetSettings(blocks=1, channels=8, dynamics_blocks=3),
+]
+
+
+@pytest.mark.parametrize("settings", NETS)
 def test_template_is_that_of_the_real_net(settings: NetSettings) -> None:
     shapes = Shapes(5, 25, 2, 25)
     weights = net_weights(build_net(settings, shapes))

@@ -17,7 +17,7 @@ MOVE_LISTS = [[], [5], [0, 15, 3], [6, 9], [1, 2, 4, 8, 10]]
 class HashEvaluator:
     """Priors and values from a hash of the position."""
 
-    def submit(self, group: int, codes: np.ndarray) -> None:
+    def submit(self, group: int, codes: np.ndarray, moves: None = None) -> None:
         self.codes = codes.copy()
 
     def collect(self, group: int) -> Evaluation:

@@ -26,7 +26,7 @@ class CountingEvaluator:
         self.waiting: dict[int, np.ndarray] = {}
         self.positions = self.batches = 0
 
-    def submit(self, group: int, codes: np.ndarray) -> None:
+    def submit(self, group: int, codes: np.ndarray, moves: None = None) -> None:
         assert group not in self.waiting
         assert len(codes) > 0
         self.waiting[group] = codes.copy()

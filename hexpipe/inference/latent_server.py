@@ -1,0 +1,85 @@
+"""The inference server where learned dynamics make the leaves: the same loop, over `Latents`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.inference.inference_server import ServerLoop
+from hexpipe.inference.latents import Answers, LatentNet, Latents
+from hexpipe.inference.slots import InferenceSlots, Request
+from hexpipe.inference.weights import WeightsBoard
+from hexpipe.search.evaluator import Moves
+
+
+class LatentServer(ServerLoop):
+    """Serves roots and children; see `ServerLoop` for the counters."""
+
+    def __init__(
+        self,
+        slots: InferenceSlots,
+        server: int,
+        net: LatentNet,
+        weights: WeightsBoard | None = None,
+        *,
+        max_batch: int = 256,
+        on_progress: Callable[[ServerLoop], None] | None = None,
+    ) -> None:
+        if slots.pool is None:
+            raise ValueError("these slots were made without a pool of latents: give InferenceSlots.create one")
+        super().__init__(slots, server, weights, max_batch=max_batch, on_progress=on_progress)
+        regions = slots.workers * slots.groups
+        own = [region for region in range(regions) if slots.server_of(region) == server]
+        self._place = np.zeros(regions, np.int64)
+        self._place[own] = np.arange(len(own))
+        self._latents = Latents(net, len(own), slots.pool)
+        self._lives = slots.arrays["lives"].copy()
+        shapes, rows = slots.shapes, max(max_batch, slots.max_leaves)
+        self._out = Answers(
+            np.zeros((rows, shapes.num_actions), np.float16),
+            np.zeros((rows, shapes.num_seats), np.float32),
+            np.zeros((rows, shapes.num_seats), np.float32),
+        )
+
+    def _serve(self, batch: list[Request], rows: int) -> None:
+        """All roots first, then all children, as `Latents.evaluate` wants them; the answers back to their regions."""
+        arrays = self._slots.arrays
+        roots = [(request.region, slice(0, request.roots)) for request in batch if request.roots]
+        children = [
+            (request.region, slice(request.roots, request.rows)) for request in batch if request.rows > request.roots
+        ]
+        parts = [*roots, *children]
+        codes = np.concatenate([arrays["codes"][part] for part in roots] or [arrays["codes"][0, :0]])
+        own = [(region, slice(0, part.stop - part.start)) for region, part in children]
+        nothing = [np.zeros(0, np.int32)]
+        moves = Moves(
+            parents=np.concatenate([arrays["parents"][part] for part in own] or nothing),
+            actions=np.concatenate([arrays["actions"][part] for part in own] or nothing),
+            rows=np.concatenate([arrays["rows"][part] for part in parts]),
+        )
+        region = np.concatenate([np.full(part.stop - part.start, self._place[number]) for number, part in parts])
+        with self._timed_forward(rows):
+            self._latents.evaluate(region, codes, moves, self._out)
+        for name, answers in zip(Answers._fields, self._out, strict=True):
+            start = 0
+            for number, part in parts:
+                end = start + part.stop - part.start
+                arrays[name][number, part] = answers[start:end]
+                start = end
+
+    def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
+        self._latents.load(version, tensors)
+
+    def _can_load(self) -> bool:
+        self._release_the_dead()
+        return self._latents.can_load()
+
+    def _release_the_dead(self) -> None:
+        lives = self._slots.arrays["lives"]
+        if not np.array_equal(lives, self._lives):
+            for region in np.flatnonzero(lives != self._lives).tolist():
+                if self._slots.server_of(region) == self._server:
+                    self._latents.release(int(self._place[region]))
+            self._lives = lives.copy()

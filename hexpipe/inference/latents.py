@@ -1,0 +1,185 @@
+"""Whose weights a search runs on, and which pool rows are its: the server's side of learned dynamics.
+
+Every group of games owns a fixed run of pool rows, a game of it ``nodes`` of them, so that nothing is handed out or
+taken back and a client that dies can lose none: its successor's roots overwrite its rows. A search belongs to the
+weights that made its root. There are two sets of weights; roots take the newer one, and the older one is overwritten
+only once no game's search holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Shapes
+from hexpipe.errors import InferenceError
+from hexpipe.search.evaluator import Evaluation, Moves
+
+FloatArray = NDArray[np.floating]
+NOBODY = -1
+
+
+class LatentNet(Protocol):
+    """What runs the net: `nets.backend_latent.LatentBackend`, or a benchmark's that costs nothing."""
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None: ...
+    def initial(
+        self,
+        slot: int,
+        codes: NDArray[np.int8],
+        rows: NDArray[np.integer],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+    ) -> None: ...
+    def recurrent(
+        self,
+        slot: int,
+        parents: NDArray[np.integer],
+        actions: NDArray[np.integer],
+        rows: NDArray[np.integer],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        rewards_out: FloatArray,
+    ) -> None: ...
+
+
+class PoolShape(NamedTuple):
+    """Pool rows of one group: ``games`` times ``nodes`` each."""
+
+    games: int
+    nodes: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of one group."""
+        return self.games * self.nodes
+
+
+class Answers(NamedTuple):
+    """Where evaluations go: priors float [L, A], values float [L, S], rewards float [L, S]."""
+
+    priors: FloatArray
+    values: FloatArray
+    rewards: FloatArray
+
+
+class Latents:
+    """The two sets of weights over ``regions`` groups of pool rows. ``version`` is that of the newer set."""
+
+    def __init__(self, net: LatentNet, regions: int, shape: PoolShape) -> None:
+        self._net = net
+        self.shape = shape
+        self._slot_of = np.full((regions, shape.games), NOBODY, np.int8)
+        self._newest = 0
+        self._versions = [0, 0]
+
+    @property
+    def version(self) -> int:
+        """The weights version that new roots take."""
+        return self._versions[self._newest]
+
+    def can_load(self) -> bool:
+        """Whether no search holds the older weights any more."""
+        return not (self._slot_of == 1 - self._newest).any()
+
+    def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Put ``weights`` where the older ones are; `can_load` must be so."""
+        slot = 1 - self._newest
+        if not self.can_load():
+            raise InferenceError(f"weights version {self._versions[slot]} still has searches: ask can_load first")
+        self._net.load(weights, slot)
+        self._versions[slot] = version
+        self._newest = slot
+
+    def release(self, region: int) -> None:
+        """The searches of ``region`` are over: their client has died."""
+        self._slot_of[region] = NOBODY
+
+    def evaluate(self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers) -> None:
+        """Evaluate R roots and K children: codes int8 [R, C], ``moves`` with rows of their regions, ``region`` int64
+        [R + K]. Fills the first R + K rows of ``out``, roots first."""
+        roots = len(codes)
+        games = moves.rows // self.shape.nodes
+        self._slot_of[region[:roots], games[:roots]] = self._newest
+        out.rewards[:roots] = 0
+        base = region * self.shape.rows
+        rows = base + moves.rows
+        if roots:
+            self._net.initial(self._newest, codes, rows[:roots], out.priors[:roots], out.values[:roots])
+        if len(rows) == roots:
+            return
+        slots = self._slot_of[region[roots:], games[roots:]]
+        parents, children = base[roots:] + moves.parents, rows[roots:]
+        priors, values, rewards = (array[roots : len(rows)] for array in out)
+        used = np.unique(slots)
+        if len(used) == 1:
+            self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, priors, values, rewards)
+            return
+        for slot in used:
+            at = np.flatnonzero(slots == slot)
+            part = Answers(*(np.empty((len(at), array.shape[1]), array.dtype) for array in (priors, values, rewards)))
+            self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], *part)
+            priors[at], values[at], rewards[at] = part
+
+    def _sound(self, slot: int) -> int:
+        """A child of nobody's search is a dead client's: its answer reaches no one, so any weights will do."""
+        return self._newest if slot == NOBODY else int(slot)
+
+
+class LocalLatentEvaluator:
+    """Evaluator with learned dynamics in the searching process itself; ``groups`` of the pool's shape.
+
+    Counts like the server: ``batches``, ``evals``.
+    """
+
+    def __init__(self, net: LatentNet, shapes: Shapes, shape: PoolShape, *, groups: int = 2) -> None:
+        self._latents = Latents(net, groups, shape)
+        self._shapes = shapes
+        self._answers: dict[int, Answers] = {}
+        self._rows: dict[int, int] = {}
+        self._waiting: tuple[int, dict[str, NDArray[np.float32]]] | None = None
+        self.batches = 0
+        self.evals = 0
+
+    @property
+    def version(self) -> int:
+        """The weights version that new searches take."""
+        return self._latents.version
+
+    def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Takes new weights as soon as no search holds the ones before the last."""
+        self._waiting = version, dict(weights)
+        self._load_waiting()
+
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        """Evaluates the roots and children of one group."""
+        if moves is None:
+            moves = Moves(np.zeros(0, np.int32), np.zeros(0, np.int32), np.arange(len(codes), dtype=np.int32))
+        rows = len(moves.rows)
+        answers = self._answers.get(group)
+        if answers is None or len(answers.priors) < rows:
+            shapes = self._shapes
+            answers = self._answers[group] = Answers(
+                np.zeros((rows, shapes.num_actions), np.float32),
+                np.zeros((rows, shapes.num_seats), np.float32),
+                np.zeros((rows, shapes.num_seats), np.float32),
+            )
+        self._load_waiting()
+        self._latents.evaluate(np.full(rows, group), codes, moves, answers)
+        self._rows[group] = rows
+        self.batches += 1
+        self.evals += rows
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer to the group's last submit; its arrays are valid until the next."""
+        rows = self._rows.pop(group)
+        answers = self._answers[group]
+        return Evaluation(answers.priors[:rows], answers.values[:rows], self.version, answers.rewards[:rows])
+
+    def _load_waiting(self) -> None:
+        if self._waiting is not None and self._latents.can_load():
+            self._latents.load(*self._waiting)
+            self._waiting = None

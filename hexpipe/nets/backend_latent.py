@@ -1,0 +1,128 @@
+"""MuZero's network for a search: latents stay in one pool on the device, two sets of weights stand side by side.
+
+A latent is a row of the pool. Which of the two sets made it is the caller's to know (`inference.latents`): a search
+belongs to the weights that made its root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.backend_torch import DTYPES
+from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.factory import folded_muzero_net
+from hexpipe.nets.muzero_network import MuZeroNet
+
+WEIGHT_SLOTS = 2
+_TRACED_ROWS = 8
+
+
+class _Initial(nn.Module):
+    def __init__(self, net: MuZeroNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.net.initial(codes)
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, net: MuZeroNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.net.recurrent(latent, actions)
+
+
+class LatentBackend:
+    """Two folded nets (traced and frozen on a CPU) over a pool float [rows, channels, n, n]. One thread uses it."""
+
+    def __init__(
+        self, settings: NetSettings, shapes: Shapes, rows: int, dtype: str = "float32", device: str = "cpu"
+    ) -> None:
+        self.name = "frozen" if device == "cpu" else "eager"
+        self.dtype = dtype
+        self._settings, self._shapes = settings, shapes
+        self._device = torch.device(device)
+        n = shapes.board_size
+        self.pool = torch.zeros(rows, settings.channels, n, n, dtype=DTYPES[dtype], device=self._device)
+        prepared = self._prepared(None)
+        self._nets = [prepared] * WEIGHT_SLOTS
+
+    @property
+    def pool_bytes(self) -> int:
+        """Memory of the latents."""
+        return self.pool.numel() * self.pool.element_size()
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None:
+        """Take new weights into ``slot``. CheckpointError if they do not fit."""
+        self._nets[slot] = self._prepared(weights)
+
+    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+        """`Backend.infer` with slot 0; keeps no latent."""
+        with torch.inference_mode():
+            _, priors, values = self._nets[0][0](self._on_device(codes))
+            self._write(priors, values, priors_out, values_out)
+
+    def initial(
+        self,
+        slot: int,
+        codes: NDArray[np.int8],
+        rows: NDArray[np.integer],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+    ) -> None:
+        """Evaluate roots: codes int8 [R, C] into priors [R, A] and values [R, S], their latents into pool ``rows``."""
+        with torch.inference_mode():
+            latent, priors, values = self._nets[slot][0](self._on_device(codes))
+            self.pool.index_copy_(0, self._on_device(rows, np.int64), latent)
+            self._write(priors, values, priors_out, values_out)
+
+    def recurrent(
+        self,
+        slot: int,
+        parents: NDArray[np.integer],
+        actions: NDArray[np.integer],
+        rows: NDArray[np.integer],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        rewards_out: FloatArray,
+    ) -> None:
+        """Evaluate the children by ``actions`` [K] of the latents in pool rows ``parents`` [K], their latents into pool
+        ``rows`` [K]."""
+        with torch.inference_mode():
+            latents = self.pool.index_select(0, self._on_device(parents, np.int64))
+            following, priors, values, rewards = self._nets[slot][1](latents, self._on_device(actions, np.int64))
+            self.pool.index_copy_(0, self._on_device(rows, np.int64), following)
+            rewards_out[...] = rewards.float().cpu().numpy()
+            self._write(priors, values, priors_out, values_out)
+
+    def _write(self, priors: Tensor, values: Tensor, priors_out: FloatArray, values_out: FloatArray) -> None:
+        write_outputs(priors.float().cpu().numpy(), values.float().cpu().numpy(), priors_out, values_out, self.name)
+
+    def _on_device(self, array: NDArray[np.generic], dtype: type | None = None) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype)).to(self._device)
+
+    def _prepared(self, weights: Mapping[str, NDArray[np.float32]] | None) -> tuple[nn.Module, nn.Module]:
+        net = folded_muzero_net(self._settings, self._shapes, weights).eval().to(self._device, DTYPES[self.dtype])
+        initial, recurrent = _Initial(net).eval(), _Recurrent(net).eval()
+        if self.name != "frozen":
+            return initial, recurrent
+        codes = torch.zeros(_TRACED_ROWS, self._shapes.code_length, dtype=torch.int8)
+        latent = torch.zeros(_TRACED_ROWS, *self.pool.shape[1:])
+        actions = torch.zeros(_TRACED_ROWS, dtype=torch.int64)
+        return _frozen(initial, (codes,)), _frozen(recurrent, (latent, actions))
+
+
+def _frozen(module: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+    with torch.no_grad():
+        traced: torch.jit.ScriptModule = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+        return frozen

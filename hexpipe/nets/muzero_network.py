@@ -1,0 +1,152 @@
+"""MuZero's network: representation, dynamics and prediction over one latent.
+
+Schrittwieser et al. 2020 (arXiv:1911.08265), with the self-supervised consistency loss of EfficientZero (Ye et al.
+2021, arXiv:2111.00210, section 4.1). A latent is float [B, channels, n, n], always in the frame of the seat that moves
+next: where seats see the board transposed against each other, the dynamics transpose what they made, so that one
+prediction head serves all seats. One set of weights serves every board size.
+
+Values are the softmax over seats that the true-rules net has (an outcome is a seat's win, so it is a distribution
+already); rewards are scalars a seat, because they are 0 but for one known amount at a game's end: a categorical support
+would only have to learn its two used bins.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
+from hexpipe.nets.planes import NUM_PLANES, check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, Trunk, global_pool, make_conv
+
+ACTION_PLANES = 2  # the cell played; all ones for the action that is no cell
+PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
+
+
+def scale_latent(x: Tensor) -> Tensor:
+    """``x`` [B, C, n, n] over its root mean square, sample by sample: what dynamics are applied to stays of one size.
+
+    The papers scale to [0, 1] by minimum and maximum, whose gradient passes through two cells alone.
+    """
+    return x * x.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-6).rsqrt()
+
+
+class Dynamics(nn.Module):
+    """latent [B, C, n, n], action planes [B, ACTION_PLANES, n, n] -> the next latent, still in the old frame."""
+
+    def __init__(self, blocks: int, channels: int, plain: bool) -> None:
+        super().__init__()
+        self.stem = make_conv(channels + ACTION_PLANES, channels, 3, padding=1, gain=RELU_GAIN, plain=plain)
+        self.blocks = nn.ModuleList(ResidualBlock(channels, index % 2 == 1, plain) for index in range(blocks))
+
+    def forward(self, latent: Tensor, planes: Tensor) -> Tensor:
+        x = F.relu(latent + self.stem(torch.cat((latent, planes), dim=1)))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+
+class MuZeroNet(nn.Module):
+    """See the module. ``forward`` is the training unroll; `initial` and `recurrent` are what a search asks.
+
+    ``plain`` makes the net of plain convolutions that `factory.fold` fills.
+    """
+
+    edges: Tensor
+
+    def __init__(self, settings: NetSettings, shapes: Shapes, plain: bool = False) -> None:
+        super().__init__()
+        check_shapes(shapes)
+        self.settings, self.shapes = settings, shapes
+        channels = settings.channels
+        self.trunk = Trunk(NUM_PLANES, settings.blocks, channels, plain)
+        self.dynamics = Dynamics(settings.dynamics_blocks, channels, plain)
+        self.policy = PolicyHead(channels, plain)
+        self.value = ValueHead(channels, settings.value_hidden, shapes.num_seats)
+        self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
+        self.projection = nn.Linear(2 * channels, PROJECTION)
+        self.predictor = nn.Sequential(nn.Linear(PROJECTION, PROJECTION), nn.ReLU(), nn.Linear(PROJECTION, PROJECTION))
+        self.register_buffer("edges", edge_planes(shapes.board_size), persistent=False)
+
+    def represent(self, codes: Tensor) -> Tensor:
+        """Codes int8 [B, C] -> latent [B, channels, n, n]."""
+        return scale_latent(self.trunk(expand_codes(codes, self.shapes.board_size, self.edges)))
+
+    def predict(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Policy logits [B, A] of all actions, and value logits [B, S] relative to the mover."""
+        pooled = global_pool(latent)
+        return self.policy(latent, pooled)[:, : self.shapes.num_actions].float(), self.value(pooled).float()
+
+    def imagine(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """The latent after ``actions`` int [B] (in the mover's frame), in the next mover's frame, and the rewards
+        [B, S] of the move, relative to the next mover."""
+        x = self.dynamics(latent, self._action_planes(actions, latent))
+        if self.shapes.turns_frame:
+            turned = x.transpose(2, 3)
+            if self.shapes.num_actions > self.shapes.num_cells:
+                stays = (actions >= self.shapes.num_cells)[:, None, None, None]
+                turned = torch.where(stays, x, turned)
+            x = turned
+        x = scale_latent(x)
+        return x, torch.tanh(self.reward(global_pool(x)).float())
+
+    def initial(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes int8 [B, C] -> (latent, priors float [B, A] over legal actions, values float [B, S])."""
+        latent, logits, value_logits = self._root(codes)
+        return latent, torch.softmax(logits, dim=1), value_from_logits(value_logits)
+
+    def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes int8 [B, C] -> (policy logits [B, A], illegal ones ILLEGAL_LOGIT; value logits [B, S])."""
+        return self._root(codes)[1:]
+
+    def recurrent(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(latent, actions [B]) -> (next latent, priors [B, A] over all actions, values [B, S], rewards [B, S])."""
+        following, rewards = self.imagine(latent, actions)
+        logits, value_logits = self.predict(following)
+        return following, torch.softmax(logits, dim=1), value_from_logits(value_logits), rewards
+
+    def forward(
+        self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Unroll ``actions`` int [B, U] from ``codes`` int8 [B, C].
+
+        Returns policy logits [B, U+1, A] (those of the start masked by legality), value logits [B, U+1, S], rewards
+        [B, U, S], and with ``next_codes`` int8 [B, U, C] the consistency [B, U] in [-1, 1] of each imagined latent with
+        the one that the real position has (cosine; 0 without). The gradient into each latent is halved, as in the
+        paper's appendix G.
+        """
+        latent, logits, value_logits = self._root(codes)
+        all_logits = [logits]
+        all_values, rewards, consistency = [value_logits], [], []
+        for step in range(actions.shape[1]):
+            latent = 0.5 * latent + 0.5 * latent.detach()
+            latent, reward = self.imagine(latent, actions[:, step])
+            logits, value_logits = self.predict(latent)
+            all_logits.append(logits)
+            all_values.append(value_logits)
+            rewards.append(reward)
+            if next_codes is not None:
+                consistency.append(self._consistency(latent, next_codes[:, step]))
+        similar = torch.stack(consistency, 1) if consistency else logits.new_zeros(len(codes), actions.shape[1])
+        return torch.stack(all_logits, 1), torch.stack(all_values, 1), torch.stack(rewards, 1), similar
+
+    def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        latent = self.represent(codes)
+        logits, value_logits = self.predict(latent)
+        return latent, logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), value_logits
+
+    def _consistency(self, imagined: Tensor, codes: Tensor) -> Tensor:
+        with torch.no_grad():
+            real = self.projection(global_pool(self.represent(codes)))
+        own = self.predictor(self.projection(global_pool(imagined)))
+        return F.cosine_similarity(own.float(), real.float(), dim=1)
+
+    def _action_planes(self, actions: Tensor, latent: Tensor) -> Tensor:
+        n, cells = self.shapes.board_size, self.shapes.num_cells
+        every = torch.arange(cells, device=actions.device)
+        cell = (actions[:, None] == every).to(latent.dtype).reshape(-1, 1, n, n)
+        other = (actions >= cells).to(latent.dtype).reshape(-1, 1, 1, 1).expand(-1, 1, n, n)
+        return torch.cat((cell, other), dim=1)

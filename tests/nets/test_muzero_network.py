@@ -1,0 +1,162 @@
+"""MuZero's net: what a search asks of it is what training unrolls; frames, scales, gradients, and the backend."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.errors import CheckpointError
+from hexpipe.nets.backend_latent import LatentBackend
+from hexpipe.nets.factory import build_net, fold, load_weights, net_weights
+from hexpipe.nets.heads import ILLEGAL_LOGIT
+from hexpipe.nets.muzero_network import MuZeroNet
+
+SETTINGS = NetSettings(blocks=2, channels=12, value_hidden=8, dynamics_blocks=2)
+SHAPES = Shapes(5, 25, 2, 25, turns_frame=True)
+
+
+@pytest.fixture
+def net() -> MuZeroNet:
+    """Every weight drawn, also those that start at zero."""
+    return drawn(SHAPES)
+
+
+def drawn(shapes: Shapes) -> MuZeroNet:
+    torch.manual_seed(0)
+    made = build_net(SETTINGS, shapes)
+    assert isinstance(made, MuZeroNet)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.abs().sum() == 0:
+                parameter.normal_(std=0.2)
+    return made
+
+
+def batch(count: int, steps: int, shapes: Shapes = SHAPES) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    codes = torch.randint(0, 3, (count, shapes.code_length), dtype=torch.int8, generator=generator)
+    return codes, torch.randint(0, shapes.num_actions, (count, steps), generator=generator)
+
+
+def test_the_unroll_is_what_a_search_sees(net: MuZeroNet) -> None:
+    codes, actions = batch(6, 3)
+    logits, value_logits, rewards, similarity = net(codes, actions)
+    assert (logits.shape, value_logits.shape, rewards.shape) == ((6, 4, 25), (6, 4, 2), (6, 3, 2))
+    assert similarity.abs().max() == 0  # nothing to hold it against
+    latent, priors, values = net.initial(codes)
+    taken = codes != 0
+    assert (logits[:, 0][taken] == ILLEGAL_LOGIT).all()
+    assert (priors[taken] == 0).all()
+    assert (logits[:, 1:] > ILLEGAL_LOGIT).all()  # no rules below the root
+    for step in range(4):
+        torch.testing.assert_close(torch.softmax(logits[:, step], 1), priors)
+        torch.testing.assert_close(2 * torch.softmax(value_logits[:, step], 1) - 1, values)
+        if step == 3:
+            break
+        latent, priors, values, reward = net.recurrent(latent, actions[:, step])
+        torch.testing.assert_close(rewards[:, step], reward)
+        assert (latent.square().mean((1, 2, 3)) - 1).abs().max() < 1e-4
+
+
+def test_the_next_mover_sees_the_board_transposed() -> None:
+    """The same weights without turning give the same latent, not yet transposed."""
+    turning, still = drawn(SHAPES), drawn(Shapes(5, 25, 2, 25, turns_frame=False))
+    codes, actions = batch(4, 1)
+    latent = turning.represent(codes)
+    there, _ = turning.imagine(latent, actions[:, 0])
+    here, _ = still.imagine(latent, actions[:, 0])
+    torch.testing.assert_close(there, here.transpose(2, 3))
+    assert not torch.allclose(there, here)
+
+
+def test_a_swap_turns_no_frame() -> None:
+    shapes = Shapes(4, 17, 2, 17, turns_frame=True)
+    turning, still = drawn(shapes), drawn(Shapes(4, 17, 2, 17))
+    codes, _ = batch(3, 1, shapes)
+    latent = turning.represent(codes)
+    actions = torch.tensor([16, 3, 16])
+    there, _ = turning.imagine(latent, actions)
+    here, _ = still.imagine(latent, actions)
+    torch.testing.assert_close(there[[0, 2]], here[[0, 2]])
+    torch.testing.assert_close(there[1], here[1].transpose(1, 2))
+
+
+def test_the_action_matters_and_only_where_it_is_played(net: MuZeroNet) -> None:
+    planes = net._action_planes(torch.tensor([0, 7]), torch.zeros(2, 12, 5, 5))
+    assert planes.shape == (2, 2, 5, 5)
+    assert planes.sum((1, 2, 3)).tolist() == [1, 1]
+    assert planes[1, 0, 1, 2] == 1
+
+
+def test_one_set_of_weights_for_every_board_size(net: MuZeroNet) -> None:
+    large = build_net(SETTINGS, Shapes(9, 82, 2, 82, turns_frame=True))
+    load_weights(large, net_weights(net))
+    codes, actions = batch(2, 2, Shapes(9, 82, 2, 82))
+    assert large(codes, actions)[0].shape == (2, 3, 82)
+
+
+def test_weights_of_the_other_algorithm_are_refused(net: MuZeroNet) -> None:
+    plain = build_net(SETTINGS.model_copy(update={"dynamics_blocks": 0}), SHAPES)
+    with pytest.raises(CheckpointError, match="dynamics"):
+        load_weights(plain, net_weights(net))
+
+
+def test_folding_changes_nothing(net: MuZeroNet) -> None:
+    codes, actions = batch(5, 2)
+    for own, folded in zip(net(codes, actions), fold(net)(codes, actions), strict=True):
+        torch.testing.assert_close(own, folded, atol=2e-5, rtol=1e-4)
+
+
+def test_every_weight_learns_and_real_latents_are_only_a_target(net: MuZeroNet) -> None:
+    codes, actions = batch(6, 2)
+    outputs = net(codes, actions, codes[:, None].expand(-1, 2, -1))
+    sum(part.sum() for part in outputs).backward()
+    idle = [name for name, p in net.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+    assert all(name.startswith("policy.swap") for name in idle)  # there is no swap here
+    net.zero_grad()
+    assert outputs[3].abs().max() <= 1
+    latent = net.represent(codes).detach().requires_grad_()
+    net._consistency(latent, codes).sum().backward()
+    assert latent.grad is not None
+    assert latent.grad.abs().sum() > 0
+    assert all(p.grad is None or p.grad.abs().sum() == 0 for p in net.trunk.parameters())
+
+
+def test_the_gradient_into_a_latent_is_halved_at_every_step(net: MuZeroNet) -> None:
+    """A loss on the first imagined step alone moves the representation half as much as it would undamped."""
+    codes, actions = batch(6, 1)
+    net(codes, actions)[1][:, 1, 0].sum().backward()
+    stem = net.trunk.stem.weight.grad.clone()
+    net.zero_grad()
+    latent, _ = net.imagine(net.represent(codes), actions[:, 0])
+    net.predict(latent)[1][:, 0].sum().backward()
+    torch.testing.assert_close(2 * stem, net.trunk.stem.weight.grad)
+
+
+def test_backend_runs_what_the_net_says_with_the_weights_of_the_slot(net: MuZeroNet) -> None:
+    other = drawn(SHAPES)
+    with torch.no_grad():
+        other.value.logits.bias += torch.tensor([1.0, -1.0])
+    backend = LatentBackend(SETTINGS, SHAPES, rows=20)
+    assert backend.pool_bytes == 20 * 12 * 25 * 4
+    for slot, made in enumerate((net, other)):
+        backend.load(net_weights(made), slot)
+    codes, actions = batch(3, 2)
+    outs = [np.zeros((3, width), np.float32) for width in (25, 2, 2)]
+    rows = np.array([4, 9, 2])
+    for slot, made in enumerate((net, other)):
+        with torch.no_grad():
+            latent, priors, values = made.initial(codes)
+            second = made.recurrent(latent, actions[:, 0])
+            third = made.recurrent(second[0], actions[:, 1])
+        backend.initial(slot, codes.numpy(), rows, *outs[:2])
+        np.testing.assert_allclose(outs[0], priors, atol=1e-5)
+        np.testing.assert_allclose(outs[1], values, atol=1e-5)
+        backend.infer(codes.numpy(), *outs[:2])
+        assert np.allclose(outs[1], values, atol=1e-5) == (slot == 0)
+        for parents, children, step, (_, *expected) in ((rows, rows + 5, 0, second), (rows + 5, rows, 1, third)):
+            backend.recurrent(slot, parents, actions[:, step].numpy(), children, *outs)
+            for own, wanted in zip(outs, expected, strict=True):
+                np.testing.assert_allclose(own, wanted, atol=1e-5)
