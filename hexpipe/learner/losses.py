@@ -1,7 +1,8 @@
 """Losses of the net against search targets: cross-entropies over actions and over seats.
 
 Every array has any leading axes ``...`` (a batch, or a batch and its unrolled steps); ``mask`` float32 [...] is 1 where
-the step is a real position and 0 past a game's end. Means are over real positions only.
+the step is a real position and 0 past a game's end, or these times the samples' weights. Means are over real positions
+only, by their weights.
 """
 
 from __future__ import annotations

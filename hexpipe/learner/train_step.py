@@ -71,14 +71,17 @@ def train_step(
     """Train ``model`` on one batch of `ReplayBuffer.sample_batch` (its first steps; the true rules unroll nothing).
 
     ``batch`` holds numpy arrays or tensors (pinned or not) alike: codes int8 [B, C], policy float32 [B, U+1, A], values
-    float32 [B, U+1, S], mask float32 [B, U+1]. On an accelerator the forward pass runs in bfloat16 under autocast,
-    losses and weights stay float32.
+    float32 [B, U+1, S], mask float32 [B, U+1]; weights float32 [B] where samples count unequally. On an accelerator the
+    forward pass runs in bfloat16 under autocast, losses and weights stay float32.
     """
     codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
     with _autocast(device):
         policy_logits, value_logits = model(codes)
+    weights = mask[:, 0]
+    if "weights" in batch:
+        weights = weights * to_device(batch, device, ("weights",))[0]
     losses = compute_losses(
-        policy_logits, value_logits, policy[:, 0], values[:, 0], mask[:, 0], value_weight=settings.value_weight
+        policy_logits, value_logits, policy[:, 0], values[:, 0], weights, value_weight=settings.value_weight
     )
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()  # type: ignore[no-untyped-call]
