@@ -1,16 +1,16 @@
 """Every error that hexpipe raises on purpose; each message says what to do.
 
-    HexpipeError
-    ├── UsageError            bad input from outside; a command ends with exit code 2
-    │   ├── SettingsError     a setting is unknown, out of range, or contradicts another
-    │   ├── NotationError     a coordinate, move list or position that cannot be read
-    │   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
-    │   ├── ArchiveError      a replay archive is damaged or belongs to other rules
-    │   └── RunFolderError    a run folder is in use, unwritable, or holds another run
-    ├── IllegalMoveError      a move that the rules forbid
-    ├── SharedMemoryError     shared memory is too small or cannot be had
-    ├── InferenceError        the inference side failed or does not answer
-    └── ProcessDiedError      a child process ended; carries its name and traceback
+HexpipeError
+├── UsageError            bad input from outside; a command ends with exit code 2
+│   ├── SettingsError     a setting is unknown, out of range, or contradicts another
+│   ├── NotationError     a coordinate, move list or position that cannot be read
+│   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
+│   ├── ArchiveError      a replay archive is damaged or belongs to other rules
+│   └── RunFolderError    a run folder is in use, unwritable, or holds another run
+├── IllegalMoveError      a move that the rules forbid
+├── SharedMemoryError     shared memory is too small or cannot be had
+├── InferenceError        the inference side failed or does not answer
+└── ProcessDiedError      a child process ended; carries its name and traceback
 """
 
 from __future__ import annotations

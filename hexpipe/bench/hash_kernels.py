@@ -69,7 +69,7 @@ def hash_evaluate(codes, priors, values):
     for i in range(codes.shape[0]):
         state = _mixed(_number(codes, i))
         # 4096 steps to a value; the two seats' values add up to 0
-        value = (np.float32(state >> np.uint64(52)) / np.float32(4095) - np.float32(0.5))
+        value = np.float32(state >> np.uint64(52)) / np.float32(4095) - np.float32(0.5)
         for seat in range(values.shape[1]):
             values[i, seat] = value if seat % 2 == 0 else -value
         seed = np.uint32(state >> np.uint64(16))

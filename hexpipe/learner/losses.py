@@ -1,7 +1,8 @@
 """Losses of the net against search targets: cross-entropies over actions and over seats.
 
 Every array has any leading axes ``...`` (a batch, or a batch and its unrolled steps); ``mask`` float32 [...] is 1 where
-the step is a real position and 0 past a game's end. Means are over real positions only.
+the step is a real position and 0 past a game's end, or these times the samples' weights. Means are over real positions
+only, by their weights.
 """
 
 from __future__ import annotations
@@ -61,23 +62,26 @@ def compute_unrolled_losses(
     values: Tensor,
     rewards: Tensor,
     mask: Tensor,
+    weights: Tensor,
     *,
     value_weight: float,
     reward_weight: float,
     consistency_weight: float,
 ) -> Losses:
-    """Losses of an unroll against policies [B, U+1, A], values [B, U+1, S], rewards [B, U, S] and ``mask`` [B, U+1].
+    """Losses of an unroll against policies [B, U+1, A], values [B, U+1, S], rewards [B, U, S], ``mask`` [B, U+1].
 
+    Samples count by ``weights`` [B], whose mean is 1.
     The start counts once and the U steps together once (MuZero, appendix G, scales each step by 1 / U). Past a game's
     end there is no policy, and values and rewards are learned to be 0 there: an absorbing state. Rewards have a squared
     error; the consistency loss is 1 - cosine (EfficientZero, section 4.1, up to a constant) at real positions.
     """
-    first = (part[:, 0] for part in (out.policy_logits, out.value_logits, policy, values, mask))
-    start = compute_losses(*first, value_weight=value_weight)
-    real = mask[:, 1:]
+    first = [part[:, 0] for part in (out.policy_logits, out.value_logits, policy, values)]
+    start = compute_losses(*first, mask[:, 0] * weights, value_weight=value_weight)
+    every = weights[:, None]
+    real = mask[:, 1:] * every
     policy_loss = (policy_cross_entropy(out.policy_logits[:, 1:], policy[:, 1:]) * real).mean()
-    value_loss = value_cross_entropy(out.value_logits[:, 1:], values[:, 1:]).mean()
-    reward_loss = (out.rewards - rewards).square().sum(-1).mean()
+    value_loss = (value_cross_entropy(out.value_logits[:, 1:], values[:, 1:]) * every).mean()
+    reward_loss = ((out.rewards - rewards).square().sum(-1) * every).mean()
     consistency = ((1.0 - out.similarity) * real).mean()
     total = start.total + policy_loss + value_weight * value_loss + reward_weight * reward_loss
     total = total + consistency_weight * consistency

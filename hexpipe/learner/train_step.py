@@ -79,8 +79,9 @@ def train_step(
 ) -> StepLosses:
     """Train ``model`` on one batch of `ReplayBuffer.sample_batch`: its starts, and with learned dynamics its unroll.
 
-    ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`. On an accelerator the forward
-    pass runs in bfloat16 under autocast, losses and weights stay float32.
+    ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`; samples count by ``weights``
+    float32 [B] where it has them. On an accelerator the forward pass runs in bfloat16 under autocast, losses and
+    weights stay float32.
     """
     losses = (_unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses)(
         model, batch, device, settings
@@ -100,8 +101,18 @@ def _start_losses(
     with _autocast(device):
         policy_logits, value_logits = model(codes)
     return compute_losses(
-        policy_logits, value_logits, policy[:, 0], values[:, 0], mask[:, 0], value_weight=settings.value_weight
+        policy_logits,
+        value_logits,
+        policy[:, 0],
+        values[:, 0],
+        mask[:, 0] * _weights(batch, device, mask),
+        value_weight=settings.value_weight,
     )
+
+
+def _weights(batch: Mapping[str, Any], device: torch.device, mask: Tensor) -> Tensor:
+    """What each sample counts, float32 [B]."""
+    return to_device(batch, device, ("weights",))[0] if "weights" in batch else torch.ones_like(mask[:, 0])
 
 
 def _unrolled_losses(
@@ -118,6 +129,7 @@ def _unrolled_losses(
         values,
         rewards,
         mask,
+        _weights(batch, device, mask),
         value_weight=settings.value_weight,
         reward_weight=settings.reward_weight,
         consistency_weight=settings.consistency_weight,

@@ -1,6 +1,6 @@
 """Checkpoints: a folder of safetensors files and one JSON file, written atomically, never unpickled. No torch needed.
 
-    RUN/checkpoints/step-00001234/{checkpoint.json, model.safetensors, ema.safetensors, optimizer.safetensors}
+RUN/checkpoints/step-00001234/{checkpoint.json, model.safetensors, ema.safetensors, optimizer.safetensors}
 """
 
 from __future__ import annotations

@@ -41,7 +41,6 @@ class StandardisedConv2d(nn.Module):
         return F.conv2d(x, self.standardised(), self.bias, padding=self.padding)
 
 
-
 def make_conv(inputs: int, outputs: int, kernel: int, *, padding: int, gain: float, plain: bool) -> nn.Module:
     """A standardised convolution, or the plain one that it folds into (uninitialised)."""
     if plain:

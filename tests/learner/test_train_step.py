@@ -72,3 +72,15 @@ def test_losses_are_read_once_and_late() -> None:
     losses.tensor.zero_()
     assert losses["gradient_norm"] == 7.0
     assert len(losses) == len(METRICS) == 8
+
+
+def test_a_sample_of_weight_two_trains_like_two_samples() -> None:
+    results = []
+    batch = make_batch(8)
+    twice = {name: np.concatenate([part, part[:4]]) for name, part in batch.items()}
+    weights = np.array([2, 2, 2, 2, 1, 1, 1, 1], np.float32) * 8 / 12  # their mean is 1, as the sampler gives them
+    for given in (twice, {**batch, "weights": weights}):
+        net, optimizer = _fresh()
+        losses = train_step(net, optimizer, given, CPU, SETTINGS.learner)
+        results.append([losses[name] for name in METRICS])
+    assert results[0] == pytest.approx(results[1], rel=1e-4)

@@ -77,9 +77,7 @@ def test_a_replacement_that_was_interrupted_leaves_the_old_one(tmp_path: Path) -
     assert load_checkpoint(tmp_path).meta["note"] == "old"
 
 
-def test_a_save_that_was_interrupted_is_not_seen_and_goes_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_save_that_was_interrupted_is_not_seen_and_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, 1)
 
     def killed(folder: Path) -> None:

@@ -1,0 +1,181 @@
+"""Compiled decoding of a piece of the store: a ply's board, policy and value targets out of its bytes.
+
+Readers hold no lock, so the writer may overwrite a game under their hands. Nothing here trusts what it reads: every
+index is checked before use, and bytes that make no sense are reported.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hexpipe.replay.layout import PieceLayout
+
+OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, PRIORITIES, SNAPSHOTS, POLICIES = range(9)
+INVERSE_VALUE_SCALE = np.float32(1.0 / 32767.0)
+
+# the number of a lone bit: its 64 products with a de Bruijn sequence differ in their upper six bits
+DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+BIT_NUMBER = np.zeros(64, np.uint8)
+for _bit in range(64):
+    BIT_NUMBER[((int(DE_BRUIJN) << _bit) & (2**64 - 1)) >> 58] = _bit
+
+
+class Decoder(NamedTuple):
+    """``weights`` float32 [256], what a policy code stands for; ``action_view`` int16 [num_views, A]."""
+
+    weights: NDArray[np.float32]
+    action_view: NDArray[np.int16]
+
+
+@njit(cache=True, nogil=True)
+def unsigned(data: NDArray[np.uint8], section: int, index: int, wide: bool) -> np.int64:
+    """Entry ``index`` of a section of uint16 (``wide``) or uint8."""
+    if wide:
+        return np.int64(data[section + 2 * index]) | (np.int64(data[section + 2 * index + 1]) << 8)
+    return np.int64(data[section + index])
+
+
+@njit(cache=True, nogil=True)
+def read_value(data: NDArray[np.uint8], at: int) -> np.float32:
+    """The outcome or root value at data[at]."""
+    return np.float32(np.int16(np.uint16(data[at]) | (np.uint16(data[at + 1]) << 8))) * INVERSE_VALUE_SCALE
+
+
+@njit(cache=True, nogil=True)
+def rebuild_cells(
+    data: NDArray[np.uint8],
+    layout: PieceLayout,
+    piece: int,
+    places: NDArray[np.int64],
+    ply: int,
+    cells: NDArray[np.int8],
+    row: int,
+) -> bool:
+    """The board before ``ply``: the nearest snapshot and at most snapshot_interval - 1 plies. False where damaged."""
+    snapshot = ply // layout.snapshot_interval
+    if snapshot == 0:
+        cells[row, :] = 0
+    else:
+        at = piece + places[SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
+        if layout.cells_per_byte == 1:
+            for i in range(layout.num_cells):
+                cells[row, i] = data[at + i]
+        else:
+            for i in range(layout.num_cells >> 2):
+                quad = data[at + i]
+                cells[row, 4 * i] = quad & 3
+                cells[row, 4 * i + 1] = (quad >> 2) & 3
+                cells[row, 4 * i + 2] = (quad >> 4) & 3
+                cells[row, 4 * i + 3] = quad >> 6
+            for i in range(layout.num_cells & ~3, layout.num_cells):
+                cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
+    for q in range(snapshot * layout.snapshot_interval, ply):
+        action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
+        if action >= layout.num_actions:
+            return False
+        if action < layout.num_cells:
+            cells[row, action] = 1 + (data[piece + places[FLAGS] + q] >> 4)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def policy_place(
+    data: NDArray[np.uint8], layout: PieceLayout, piece: int, places: NDArray[np.int64], ply: int
+) -> np.int64:
+    """Where the packed policy of ``ply`` begins in the piece's policies."""
+    nearest = ply // layout.snapshot_interval
+    at = piece + places[POLICY_BASES] + 4 * nearest
+    place = np.int64(0)
+    for i in range(4):
+        place |= np.int64(data[at + i]) << (8 * i)
+    for q in range(nearest * layout.snapshot_interval, ply):
+        place += layout.mask_bytes + 1 + unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _sum_weights(data: NDArray[np.uint8], at: int, count: int, weights: NDArray[np.float32]) -> np.float32:
+    """What ``count`` policy codes from data[at] on add up to; four sums, as one would wait for each addition."""
+    a, b, c, d = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    quads = count & ~3
+    for i in range(at, at + quads, 4):
+        a += weights[data[i]]
+        b += weights[data[i + 1]]
+        c += weights[data[i + 2]]
+        d += weights[data[i + 3]]
+    for i in range(at + quads, at + count):
+        a += weights[data[i]]
+    return (a + b) + (c + d)
+
+
+@njit(cache=True, nogil=True)
+def decode_policy(
+    data: NDArray[np.uint8],
+    at: int,
+    count: int,
+    layout: PieceLayout,
+    weights: NDArray[np.float32],
+    action_view: NDArray[np.int16],
+    view: int,
+    policy: NDArray[np.float32],
+    row: int,
+    step: int,
+) -> bool:
+    """The packed policy of ``count`` codes at data[at] into policy[row, step], net frame, sum 1.
+
+    False where the mask has not ``count`` bits or one past the last action.
+    """
+    code_at = at + layout.mask_bytes
+    end = code_at + count
+    scale = np.float32(1.0) / _sum_weights(data, code_at, count, weights)
+    policy[row, step, :] = 0
+    for first in range(0, layout.mask_bytes, 8):
+        word = np.uint64(0)
+        if first + 8 <= layout.mask_bytes:
+            for i in range(8):
+                word |= np.uint64(data[at + first + i]) << np.uint64(8 * i)
+        else:
+            for i in range(layout.mask_bytes - first):
+                word |= np.uint64(data[at + first + i]) << np.uint64(8 * i)
+        while word != 0:
+            lowest = word & (~word + np.uint64(1))
+            action = 8 * first + np.int64(BIT_NUMBER[(lowest * DE_BRUIJN) >> np.uint64(58)])
+            if action >= layout.num_actions or code_at >= end:
+                return False
+            policy[row, step, action_view[view, action]] = weights[data[code_at]] * scale
+            code_at += 1
+            word ^= lowest
+    return code_at == end
+
+
+@njit(cache=True, nogil=True)
+def decode_values(
+    data: NDArray[np.uint8],
+    layout: PieceLayout,
+    piece: int,
+    places: NDArray[np.int64],
+    ply: int,
+    num_plies: int,
+    td_steps: int,
+    seat: int,
+    values: NDArray[np.float32],
+    row: int,
+    step: int,
+) -> None:
+    """The value target of ``ply`` for each seat from the mover on: the outcome, or the search's value td_steps on."""
+    seats = layout.num_seats
+    later = ply + td_steps
+    from_outcome = td_steps == 0 or later >= num_plies
+    for k in range(seats):
+        absolute = (seat + k) % seats
+        if from_outcome:
+            values[row, step, k] = read_value(data, piece + places[OUTCOME] + 2 * absolute)
+        elif layout.stored_seats == seats:
+            values[row, step, k] = read_value(data, piece + places[ROOT_VALUES] + 2 * (later * seats + absolute))
+        else:
+            first = read_value(data, piece + places[ROOT_VALUES] + 2 * later)
+            values[row, step, k] = first if absolute == 0 else -first
