@@ -23,7 +23,7 @@ from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.records import GameRecord
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.search.evaluator import Evaluation, Moves
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 _SIZE = 4
@@ -53,15 +53,15 @@ def compile_all() -> None:
 
 
 def compile_selfplay() -> list[GameRecord]:
-    """Run the kernels of a generator alone, with both kinds of root; returns the games it played."""
+    """Run the kernels of a generator alone, with both kinds of root and model; returns the games it played."""
     game = Hex(_SIZE, swap=True)
     records: list[GameRecord] = []
     # what the slots carry
     half, single = np.zeros((2, game.num_actions), np.uint16), np.zeros((2, game.num_actions), np.float32)
     lru_kernels.half_to_float(half, single)
     lru_kernels.float_to_half(single, half)
-    for root in ("puct", "gumbel"):
-        records += play_games(game, load_settings("quick", {**_TINY, "search.root": root}))
+    for root, algorithm in (("puct", "alphazero"), ("gumbel", "alphazero"), ("puct", "muzero")):
+        records += play_games(game, load_settings("quick", {**_TINY, "algorithm": algorithm, "search.root": root}))
     return records
 
 
@@ -71,22 +71,27 @@ class FlatEvaluator:
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
         self._rows: dict[int, int] = {}
+        self._learned = False
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Note how many rows of codes int8 [L, C] came."""
-        self._rows[group] = len(codes)
+        self._rows[group] = len(codes) if moves is None else len(moves.rows)
+        self._learned = moves is not None
 
     def collect(self, group: int) -> Evaluation:
         """Priors 1 / A and values 0."""
         rows = self._rows.pop(group)
         priors = np.full((rows, self._shapes.num_actions), 1 / self._shapes.num_actions, np.float32)
-        return Evaluation(priors, np.zeros((rows, self._shapes.num_seats), np.float32), 1)
+        values = np.zeros((rows, self._shapes.num_seats), np.float32)
+        return Evaluation(priors, values, 1, np.zeros_like(values) if self._learned else None)
 
 
 def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecord]:
-    """At least ``count`` finished games of self-play without a net, through the evaluation cache."""
+    """At least ``count`` finished games of self-play without a net; with true rules through the evaluation cache."""
     records: list[GameRecord] = []
-    evaluator = CachedEvaluator(FlatEvaluator(game.shapes), LRUCache(64, game.shapes), game.shapes)
+    evaluator: Evaluator = FlatEvaluator(game.shapes)
+    if settings.algorithm == "alphazero":
+        evaluator = CachedEvaluator(evaluator, LRUCache(64, game.shapes), game.shapes)
     selfplay = SelfPlay(game, settings, evaluator, settings.seed, records.append)
     while len(records) < count:
         selfplay.step()

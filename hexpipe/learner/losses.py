@@ -75,8 +75,14 @@ def compute_unrolled_losses(
     end there is no policy, and values and rewards are learned to be 0 there: an absorbing state. Rewards have a squared
     error; the consistency loss is 1 - cosine (EfficientZero, section 4.1, up to a constant) at real positions.
     """
-    first = [part[:, 0] for part in (out.policy_logits, out.value_logits, policy, values)]
-    start = compute_losses(*first, mask[:, 0] * weights, value_weight=value_weight)
+    start = compute_losses(
+        out.policy_logits[:, 0],
+        out.value_logits[:, 0],
+        policy[:, 0],
+        values[:, 0],
+        mask[:, 0] * weights,
+        value_weight=value_weight,
+    )
     every = weights[:, None]
     real = mask[:, 1:] * every
     policy_loss = (policy_cross_entropy(out.policy_logits[:, 1:], policy[:, 1:]) * real).mean()

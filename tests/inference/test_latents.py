@@ -1,4 +1,4 @@
-"""Learned dynamics behind the slots: latents of the right search and weights, whoever dies and whatever is published."""
+"""Learned dynamics behind the slots: the right latents and weights, whoever dies and whatever is published."""
 
 from __future__ import annotations
 

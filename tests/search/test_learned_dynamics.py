@@ -1,4 +1,4 @@
-"""The search over learned dynamics: with a model that has learned the rules exactly, it is the search over the rules."""
+"""The search over learned dynamics: where the model has learned the rules exactly, it is the search over the rules."""
 
 from __future__ import annotations
 
