@@ -135,6 +135,7 @@ def _benchmarks() -> None:
 
     rules.run(seconds=0.0)
     search.run(seconds=0.0, size=_SIZE, games=2, simulations=4)
+    search.run(seconds=0.0, size=_SIZE, games=2, simulations=4, algorithm="muzero")
 
 
 if __name__ == "__main__":
