@@ -45,13 +45,13 @@ class Decoder(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Where samples go, B rows, U unroll steps. ``cells`` int8 [B, num_cells], ``views`` int8 [B], ``plies`` int16 [B]
-    (absolute, for Game.codes_from_cells); policy float32 [B, U + 1, A]; values float32 [B, U + 1, S]; actions
+    """Where samples go, B rows, U unroll steps. ``cells`` int8 [B, board_cells], ``views`` int8 [B] and ``plies``
+    int32 [B] (absolute, for Game.codes_from_cells); policy float32 [B, U + 1, A]; values float32 [B, U + 1, S]; actions
     int16 [B, U]; mask float32 [B, U + 1]; ``games`` int64 [B], the game's number; ``intact`` bool [B]."""
 
     cells: NDArray[np.int8]
     views: NDArray[np.int8]
-    plies: NDArray[np.int16]
+    plies: NDArray[np.int32]
     policy: NDArray[np.float32]
     values: NDArray[np.float32]
     actions: NDArray[np.int16]
@@ -107,22 +107,22 @@ def _rebuild_cells(
     else:
         at = piece + places[SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
         if layout.cells_per_byte == 1:
-            for i in range(layout.num_cells):
+            for i in range(layout.board_cells):
                 cells[row, i] = data[at + i]
         else:
-            for i in range(layout.num_cells >> 2):
+            for i in range(layout.board_cells >> 2):
                 quad = data[at + i]
                 cells[row, 4 * i] = quad & 3
                 cells[row, 4 * i + 1] = (quad >> 2) & 3
                 cells[row, 4 * i + 2] = (quad >> 4) & 3
                 cells[row, 4 * i + 3] = quad >> 6
-            for i in range(layout.num_cells & ~3, layout.num_cells):
+            for i in range(layout.board_cells & ~3, layout.board_cells):
                 cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
     for q in range(snapshot * layout.snapshot_interval, ply):
         action = _unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
         if action >= layout.num_actions:
             return False
-        if action < layout.num_cells:
+        if action < layout.board_cells:
             cells[row, action] = 1 + (data[piece + places[FLAGS] + q] >> 4)
     return True
 

@@ -39,7 +39,7 @@ class Sampler:
             out = allocate_batch(shapes, batch_size, unroll_steps)
         else:
             check_batch(out, shapes, batch_size, unroll_steps)
-        samples = samples_into(out, store.layout.num_cells)
+        samples = samples_into(out, store.layout.board_cells)
         rows = np.arange(batch_size)
         while len(rows):
             window = store.window()
@@ -61,5 +61,6 @@ class Sampler:
             if not (samples.intact[rows] | evicted).all():
                 raise RuntimeError("the replay buffer's memory is damaged: end the run and resume it from its archive")
             rows = rows[evicted]
-        store.game.codes_from_cells(samples.cells, samples.views, samples.plies, out["codes"])
+        origins = np.zeros((batch_size, 2), np.int16)  # `piece_layout` refuses games whose view is not the board
+        store.game.codes_from_cells(samples.cells, samples.views, samples.plies, origins, out["codes"])
         return out

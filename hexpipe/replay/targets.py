@@ -56,13 +56,13 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
             )
 
 
-def samples_into(batch: Batch, num_cells: int) -> Samples:
+def samples_into(batch: Batch, board_cells: int) -> Samples:
     """The kernels' view of ``batch``, with scratch arrays for absolute cells, views, plies and game numbers."""
     count = len(batch["codes"])
     return Samples(
-        cells=np.empty((count, num_cells), np.int8),
+        cells=np.empty((count, board_cells), np.int8),
         views=np.empty(count, np.int8),
-        plies=np.empty(count, np.int16),
+        plies=np.empty(count, np.int32),
         policy=batch["policy"],
         values=batch["values"],
         actions=batch["actions"],

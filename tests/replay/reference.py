@@ -24,7 +24,9 @@ def three_seat_game() -> Any:
     n, extra = 17, 3
     actions = n * n + extra
 
-    def codes_from_cells(cells: np.ndarray, views: np.ndarray, plies: np.ndarray, out: np.ndarray) -> None:
+    def codes_from_cells(
+        cells: np.ndarray, views: np.ndarray, plies: np.ndarray, origins: np.ndarray, out: np.ndarray
+    ) -> None:
         out[:, : n * n] = cells
         out[:, n * n] = views
         out[:, n * n + 1] = plies % 128
@@ -114,7 +116,8 @@ def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int,
         "actions": np.zeros(unroll_steps, np.int16),
         "mask": np.zeros(steps, np.float32),
     }
-    game.codes_from_cells(cells[None], record.views[ply : ply + 1], np.array([ply], np.int16), sample["codes"])
+    views, plies, origins = record.views[ply : ply + 1], np.array([ply], np.int32), np.zeros((1, 2), np.int16)
+    game.codes_from_cells(cells[None], views, plies, origins, sample["codes"])
     sample["codes"] = sample["codes"][0]
     for u in range(steps):
         q = ply + u
