@@ -68,8 +68,8 @@ def _play(states: States, row: int, action: int, rules: Rules) -> None:
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         both = _beyond(cells, row, i, j, down, right, n) + _beyond(cells, row, i, j, -down, -right, n)
         length = max(length, 1 + both)
-    if length > longest[row, seat]:
-        longest[row, seat] = length
+    before: int = longest[row, seat]
+    longest[row, seat] = max(before, length)
     if length >= rules.win_length:
         winner[row] = seat
     elif ply[row] >= rules.max_plies:

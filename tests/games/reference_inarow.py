@@ -52,7 +52,7 @@ class SlowInARow:
     def shown(self, origin: tuple[int, int]) -> list[tuple[int, int] | None]:
         """What each place of the view shows: a cell, or None off the board."""
         places = [(origin[0] + i, origin[1] + j) for i in range(self.v) for j in range(self.v)]
-        return [place if 0 <= min(place) and max(place) < self.n else None for place in places]
+        return [place if min(place) >= 0 and max(place) < self.n else None for place in places]
 
     def legal(self) -> list[int]:
         if self.winner >= 0:
@@ -77,7 +77,7 @@ class SlowInARow:
             self.place_view(self.order[-1])
 
     def place_view(self, centre: int) -> None:
-        """The nearest place, to that with ``centre`` in its middle, with an empty cell; see `place_view`'s docstring."""
+        """The place nearest to that with ``centre`` in its middle that has an empty cell (`place_view` says how)."""
         room = self.n - self.v
         if room <= 0:
             return
@@ -88,8 +88,9 @@ class SlowInARow:
 
         def moves(cell: tuple[int, int]) -> tuple[int, int]:
             """How far down and across the view must go to show ``cell``."""
+            shifts = range(-self.n, self.n)
             down, across = (
-                min((shift for shift in range(-self.n, self.n) if start + shift <= at < start + shift + self.v), key=abs)
+                min((shift for shift in shifts if 0 <= at - start - shift < self.v), key=abs)
                 for at, start in zip(cell, (top, left), strict=True)
             )
             return down, across
