@@ -55,6 +55,8 @@ class InARow:
             thumbnail=chosen.thumbnail,
         )
         buckets = self.local_view.buckets()
+        sizes = np.bincount(buckets, minlength=v)
+        areas = np.outer(sizes, sizes).ravel()
         self.rules = inarow_kernels.Rules(
             board_size=n,
             view_size=v,
@@ -63,7 +65,7 @@ class InARow:
             max_plies=self.max_plies,
             thumbnail=chosen.thumbnail,
             buckets=buckets,
-            bucket_sizes=np.bincount(buckets, minlength=v).astype(np.int16),
+            shades=np.where(areas > 0, 127 / np.maximum(areas, 1), 0.0),
         )
         self.action_view: Int16Array = np.tile(np.arange(v * v, dtype=np.int16), (seats, 1))
         self.symmetries: Int16Array = symmetry.square_symmetries(v)

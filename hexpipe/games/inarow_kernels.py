@@ -18,12 +18,14 @@ from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, IntArray, S
 from hexpipe.games.local_view_kernels import cell_of_action, holds_empty, place_view
 
 _OFF_BOARD = 4
+_ROUND_UP_HALVES = 0.5 + 1e-6  # a bucket has far less than a million cells: only what is a half is lifted over it
 
 
 class Rules(NamedTuple):
     """The game's settings as the kernels take them.
 
-    ``buckets`` int16 [n] and ``bucket_sizes`` int16 [V], rows (or columns) in each, are the thumbnail's.
+    ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each bucket and 0 for
+    those of none, are the thumbnail's.
     """
 
     board_size: int
@@ -33,7 +35,7 @@ class Rules(NamedTuple):
     max_plies: int
     thumbnail: bool
     buckets: Int16Array
-    bucket_sizes: Int16Array
+    shades: npt.NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
@@ -141,33 +143,37 @@ def place_views(states: States, rows: IntArray, centres: IntArray, rules: Rules)
 @njit(cache=True, nogil=True)
 def legal_mask(states: States, rows: IntArray, rules: Rules, out: BoolArray) -> None:
     """out bool [L, A]: the empty cells that the view shows; nothing once the game is over."""
+    cells, _, _, _, winner, _, origin, _, _, _ = states
     n, v = rules.board_size, rules.view_size
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
-        ongoing = states.winner[row] < 0
-        top, left = np.intp(states.origin[row, 0]), np.intp(states.origin[row, 1])
-        for i in range(v):
-            on_board = ongoing and 0 <= top + i < n
-            for j in range(v):
-                at = left + j
-                inside = on_board and 0 <= at < n
-                out[k, i * v + j] = inside and states.cells[row, (top + i) * n + at] == 0
+        top, left = np.intp(origin[row, 0]), np.intp(origin[row, 1])
+        first, last = max(0, -left), min(v, n - left)  # columns of the view that are on the board
+        out[k, :] = False
+        if winner[row] >= 0:
+            continue
+        for i in range(max(0, -top), min(v, n - top)):
+            for j in range(first, last):
+                # an unsigned index spares the check for a negative one, here and below
+                out[k, np.uintp(i * v + j)] = cells[row, np.uintp((top + i) * n + left + j)] == 0
 
 
 @njit(cache=True, nogil=True)
 def _write_view(
     cells: Int8Array, row: int, mover: int, top: int, left: int, rules: Rules, out: Int8Array, k: int
 ) -> None:
-    n, v, seats = rules.board_size, rules.view_size, rules.num_seats
-    for i in range(v):
-        for j in range(v):
-            if 0 <= top + i < n and 0 <= left + j < n:
-                stone = cells[row, (top + i) * n + left + j]
-                # seats count from the mover: 1 it, 2 the next, 3 the one after
-                seen = stone - mover if stone > mover else stone - mover + seats
-                out[k, i * v + j] = seen if stone else 0
-            else:
-                out[k, i * v + j] = _OFF_BOARD
+    n, v = rules.board_size, rules.view_size
+    seats, mine = np.int8(rules.num_seats), np.int8(mover)
+    first, last = max(0, -left), min(v, n - left)
+    if n < v:
+        out[k, : v * v] = _OFF_BOARD
+    for i in range(max(0, -top), min(v, n - top)):
+        for j in range(first, last):
+            stone = cells[row, np.uintp((top + i) * n + left + j)]
+            # seats count from the mover: 1 it, 2 the next, 3 the one after
+            seen = np.int8(stone - mine)
+            seen = seen if seen > 0 else np.int8(seen + seats)
+            out[k, np.uintp(i * v + j)] = seen if stone > 0 else np.int8(0)
 
 
 @njit(cache=True, nogil=True)
@@ -181,22 +187,21 @@ def _write_thumbnail(
     pooled: Int16Array, row: int, mover: int, top: int, left: int, rules: Rules, out: Int8Array, k: int
 ) -> None:
     """After the view's codes: a plane of occupancy a seat, from the mover on, and one of the buckets that it shows."""
-    n, v, seats = rules.board_size, rules.view_size, rules.num_seats
+    n, v, seats, shades = rules.board_size, rules.view_size, rules.num_seats, rules.shades
     area = v * v
     for plane in range(seats):
         seat = mover + plane if mover + plane < seats else mover + plane - seats
-        for i in range(v):
-            for j in range(v):
-                at = i * v + j
-                stones = np.int32(pooled[row, seat * area + at])
-                if stones:
-                    size = np.int32(rules.bucket_sizes[i]) * np.int32(rules.bucket_sizes[j])
-                    stones = (254 * stones + size) // (2 * size)  # round(127 * stones / size), halves up
-                out[k, (1 + plane) * area + at] = stones
-    for i in range(v):
-        down = _shown(top, i, n, v)
+        from_here, to_here = seat * area, (1 + plane) * area
+        for at in range(area):
+            stones = np.float64(pooled[row, np.uintp(from_here + at)])
+            out[k, np.uintp(to_here + at)] = np.int8(stones * shades[at] + _ROUND_UP_HALVES)
+    first = (1 + seats) * area
+    for j in range(v):
+        out[k, first + j] = _shown(left, j, n, v)
+    for i in range(v - 1, -1, -1):
+        shown = np.int8(_shown(top, i, n, v))
         for j in range(v):
-            out[k, (1 + seats) * area + i * v + j] = down and _shown(left, j, n, v)
+            out[k, np.uintp(first + i * v + j)] = shown & out[k, np.uintp(first + j)]
 
 
 @njit(cache=True, nogil=True)
@@ -233,8 +238,8 @@ def codes_from_cells(
 
 @njit(cache=True, nogil=True)
 def _draw(counter: np.uint64, limit: int) -> np.intp:
-    """0 to limit - 1, from a counter: splitmix64, its upper half scaled."""
-    z = counter
+    """0 to limit - 1, the counter's number in splitmix64's sequence, its upper half scaled."""
+    z = counter * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
@@ -242,10 +247,31 @@ def _draw(counter: np.uint64, limit: int) -> np.intp:
 
 
 @njit(cache=True, nogil=True)
-def _legal(states: States, row: int, action: int, rules: Rules) -> bool:
-    top, left = np.intp(states.origin[row, 0]), np.intp(states.origin[row, 1])
-    cell = cell_of_action(top, left, action, rules.view_size, rules.board_size)
-    return bool(cell >= 0 and states.cells[row, cell] == 0)
+def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int, counter: np.uint64) -> int:
+    """An action drawn evenly from the empty cells that the view at (top, left) shows; there is one.
+
+    ``counter`` and the eight after it are used up.
+    """
+    for attempt in range(8):
+        action = _draw(counter + np.uint64(attempt), v * v)
+        cell = cell_of_action(top, left, action, v, n)
+        if cell >= 0 and cells[row, cell] == 0:
+            return action
+    # a crowded view: count what is free and draw from that
+    rows = range(max(top, 0), min(top + v, n))
+    first, last = max(left, 0), min(left + v, n)
+    free = 0
+    for i in rows:
+        for j in range(first, last):
+            free += cells[row, i * n + j] == 0
+    skip = _draw(counter + np.uint64(8), free)
+    for i in rows:
+        for j in range(first, last):
+            if cells[row, i * n + j] == 0:
+                if skip == 0:
+                    return (i - top) * v + j - left
+                skip -= 1
+    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -255,33 +281,17 @@ def random_playouts(states: States, seed: int, repeats: int, rules: Rules) -> np
     Every move is drawn from those that the view holds. Returns int64 [2]: moves played, games that seat 0 won.
     """
     start = states.cells.shape[0] - 1
-    num_actions = rules.view_size * rules.view_size
     moves = 0
     wins = 0
-    counter = np.uint64(seed)
-    step_size = np.uint64(0x9E3779B97F4A7C15)
+    counter = np.uint64(seed) << np.uint64(32)
+    n, v = rules.board_size, rules.view_size
     for _ in range(repeats):
         for row in range(start):
             _copy(states, start, row)
             while states.winner[row] < 0:
-                action = 0
-                found = False
-                for _attempt in range(8):
-                    counter += step_size
-                    action = _draw(counter, num_actions)
-                    found = _legal(states, row, action, rules)
-                    if found:
-                        break
-                if not found:  # a crowded view: count what is free and draw from that
-                    free = 0
-                    for other in range(num_actions):
-                        free += _legal(states, row, other, rules)
-                    counter += step_size
-                    skip = _draw(counter, free)
-                    action = -1
-                    while skip >= 0:
-                        action += 1
-                        skip -= _legal(states, row, action, rules)
+                top, left = np.intp(states.origin[row, 0]), np.intp(states.origin[row, 1])
+                action = _draw_action(states.cells, row, top, left, v, n, counter)
+                counter += np.uint64(9)
                 _play(states, row, action, rules)
                 moves += 1
             wins += states.winner[row] == 0

@@ -92,11 +92,12 @@ def place_view(
         best = 2 * distance + 1
         for i in range(max(top - distance, 0), min(top + view_size + distance, board_size)):
             down = _outside(i, top, view_size)
-            across_all = abs(down) == distance
-            for j in range(max(left - distance, 0), min(left + view_size + distance, board_size)):
-                right = _outside(j, left, view_size)
-                if not across_all and abs(right) != distance:
+            # above and below the view the whole width is at this distance, beside it the two ends are
+            stride = 1 if abs(down) == distance else 2 * distance + view_size - 1
+            for j in range(left - distance, left + view_size + distance, stride):
+                if j < 0 or j >= board_size:
                     continue
+                right = _outside(j, left, view_size)
                 if cells[row, i * board_size + j] == 0 and abs(down) + abs(right) < best:
                     best = abs(down) + abs(right)
                     origins[row, 0], origins[row, 1] = top + down, left + right
