@@ -150,6 +150,14 @@ class GameSettings(_Section):
         if rewards[0] > 1 or rewards[2] < -1:
             raise ValueError(f"game.placement_rewards must be from -1 to 1 (got {[*rewards]})")
 
+    @property
+    def title(self) -> str:
+        """The game in a few words: "Hex 11x11 with swap"."""
+        n = self.board_size
+        if self.name == "hex":
+            return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
+        return f"{self.inarow_rules().win_length} in a row {n}x{n}, {self.players} players"
+
     def inarow_rules(self) -> InARowRules:
         """The rules of n in a row, every unset one replaced by what it stands for."""
         n, three = self.board_size, self.players == 3

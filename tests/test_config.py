@@ -64,6 +64,8 @@ def test_what_unset_rules_of_n_in_a_row_stand_for(game: dict[str, Any], wanted: 
         rules.thumbnail,
     ) == wanted
     assert settings_from_json(dump_settings(settings)) == settings
+    board = f"{rules.board_size}x{rules.board_size}"
+    assert settings.game.title == f"{wanted[0]} in a row {board}, {rules.players} players"
 
 
 def test_shapes_of_a_whole_board() -> None:

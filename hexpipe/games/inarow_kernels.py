@@ -147,7 +147,8 @@ def legal_mask(states: States, rows: IntArray, rules: Rules, out: BoolArray) -> 
     n, v = rules.board_size, rules.view_size
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
-        top, left = np.intp(origin[row, 0]), np.intp(origin[row, 1])
+        top: int = origin[row, 0]
+        left: int = origin[row, 1]
         first, last = max(0, -left), min(v, n - left)  # columns of the view that are on the board
         out[k, :] = False
         if winner[row] >= 0:
@@ -253,7 +254,7 @@ def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int
     ``counter`` and the eight after it are used up.
     """
     for attempt in range(8):
-        action = _draw(counter + np.uint64(attempt), v * v)
+        action: int = _draw(counter + np.uint64(attempt), v * v)
         cell = cell_of_action(top, left, action, v, n)
         if cell >= 0 and cells[row, cell] == 0:
             return action
