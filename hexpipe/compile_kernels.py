@@ -17,6 +17,7 @@ import hexpipe
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.games.inarow import InARow
 from hexpipe.inference import lru_kernels
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.lru_cache import LRUCache
@@ -115,10 +116,27 @@ def _rules(game: Game) -> None:
 
     states = game.play([0, 1])
     game.terminal_values(states, np.zeros(1, np.int32), np.zeros((1, game.num_seats), np.float32))
+    _inarow()
     solver = HexSolver(3)
     empty = np.zeros(9, np.int8)
     solver.value(empty, 0)
     solver.winning_moves(empty, 0)
+
+
+def _inarow() -> None:
+    from hexpipe.games import chain_kernels
+
+    settings = load_settings("quick", {"game.name": "inarow", "game.view_size": 3})
+    game = InARow(settings.game)
+    play_games(game, settings)
+    states, row = game.play([0]), np.zeros(1, np.int32)
+    game.place_views(states, row, row)
+    codes = np.zeros((1, game.shapes.code_length), np.int8)
+    game.codes_from_cells(states.cells, states.view, states.ply, states.origin, codes)
+    actions = game.local_view.actions_of_cells(row, states.origin)
+    game.local_view.cells_of_actions(actions, states.origin)
+    game.cell_of_action(game.action_of_cell(0, states.origin[0]), states.origin[0])
+    chain_kernels.threat_levels(states.longest, game.win_length, np.zeros((1, game.num_seats, 3), np.bool_))
 
 
 def _nets(shapes: Shapes) -> None:
@@ -134,6 +152,7 @@ def _benchmarks() -> None:
     from hexpipe.bench import rules, search
 
     rules.run(seconds=0.0)
+    rules.run(seconds=0.0, game="inarow")
     search.run(seconds=0.0, size=_SIZE, games=2, simulations=4)
     search.run(seconds=0.0, size=_SIZE, games=2, simulations=4, algorithm="muzero")
 

@@ -6,7 +6,8 @@ import importlib
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 import pytest
@@ -69,11 +70,15 @@ def _number(value: Any) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(get_args(field.annotation))
-    if field.annotation is bool:
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    kind = kinds[0] if get_origin(field.annotation) in (Union, UnionType) else field.annotation  # X | None
+    if get_origin(kind) is Literal:
+        return ", ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return "three numbers, -1 to 1"
+    if kind is bool:
         return "on or off"
-    if field.annotation is str:
+    if kind is str:
         return ", ".join(PRESETS)
     bounds = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
     low = f"above {_number(bounds['gt'])}" if "gt" in bounds else _number(bounds["ge"])

@@ -7,7 +7,7 @@ full speed without showing it, so only ratios of slices that were measured in tu
 from __future__ import annotations
 
 BENCHMARKS: dict[str, str] = {
-    "rules": "random playouts of Hex on one core: moves a second",
+    "rules": "random playouts of Hex or n in a row on one core: moves a second",
     "search": "tree search with an evaluator that costs nothing, on one core: simulations a second",
     "forward": "the bare net with the fastest backend and batch: positions a second",
     "slots": "generators, shared slots and a server whose net answers at once: round trips",

@@ -1,40 +1,77 @@
-"""`hexpipe bench rules`: random playouts of Hex on one core, the winner looked for at every move."""
+"""`hexpipe bench rules`: random playouts of a game on one core, the winner looked for at every move."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hexpipe.games import hex_kernels
+from hexpipe.config import load_settings
+from hexpipe.games import hex_kernels, inarow_kernels
 from hexpipe.games.hex import Hex
+from hexpipe.games.inarow import InARow
 
-OPTIONS = {"seconds": "how long to measure", "size": "cells along a side of the board"}
+OPTIONS = {
+    "seconds": "how long to measure",
+    "size": "cells along a side of the board",
+    "game": "Hex, or n in a row",
+    "players": "players of n in a row",
+    "win_length": "stones in a row that win; 5, or the size where that is less, unless given",
+}
 
 _ROWS = 64
 _SLICE_SECONDS = 0.05
 
+Playouts = Callable[[int, int], NDArray[np.int64]]
 
-def run(seconds: float = 5.0, size: int = 11) -> dict[str, float | int | str]:
+
+def run(
+    seconds: float = 5.0,
+    size: int = 11,
+    game: Literal["hex", "inarow"] = "hex",
+    players: int = 2,
+    win_length: int | None = None,
+) -> dict[str, float | int | str]:
     """Uniformly random games to their end with the rules' own kernel, one after the other on one core.
 
-    Each move places a stone, joins it to its neighbours (union-find) and asks for the winner; a game ends at the move
-    that decides it. The copy of the empty board that starts each game is counted in. Keys: moves_per_s, moves_per_game,
-    first_player_wins (a share).
+    Each move of Hex places a stone, joins it to its neighbours (union-find) and asks for the winner; each of n in a row
+    is drawn from the local view, measures the chains through its stone and counts it in the thumbnail. A game ends at
+    the move that decides it. The copy of the empty board that starts each game is counted in. Keys: moves_per_s,
+    playouts_per_s, moves_per_game, first_player_wins (a share).
     """
-    states = Hex(size).new_states(_ROWS + 1)
-    order = np.zeros(size * size, np.int16)
-    hex_kernels.random_playouts(states, 0, 1, size, order)  # compiles
+    playouts = _hex_playouts(size) if game == "hex" else _inarow_playouts(size, players, win_length)
+    playouts(0, 1)  # compiles
     repeats, seed = 1, 1
     moves = wins = games = 0
     elapsed = 0.0
     while not games or elapsed < seconds:
         started = time.perf_counter()
-        played, won = hex_kernels.random_playouts(states, seed, repeats, size, order)
+        played, won = playouts(seed, repeats)
         took = time.perf_counter() - started
         moves, wins, games = moves + int(played), wins + int(won), games + repeats * _ROWS
         elapsed += took
         seed += 1
         if took < _SLICE_SECONDS:
             repeats *= 2
-    return {"moves_per_s": moves / elapsed, "moves_per_game": moves / games, "first_player_wins": wins / games}
+    return {
+        "moves_per_s": moves / elapsed,
+        "playouts_per_s": games / elapsed,
+        "moves_per_game": moves / games,
+        "first_player_wins": wins / games,
+    }
+
+
+def _hex_playouts(size: int) -> Playouts:
+    states = Hex(size).new_states(_ROWS + 1)
+    order = np.zeros(size * size, np.int16)
+    return lambda seed, repeats: hex_kernels.random_playouts(states, seed, repeats, size, order)
+
+
+def _inarow_playouts(size: int, players: int, win_length: int | None) -> Playouts:
+    rules = {"name": "inarow", "board_size": size, "players": players, "win_length": win_length}
+    game = InARow(load_settings(overrides={f"game.{name}": value for name, value in rules.items()}).game)
+    states = game.new_states(_ROWS + 1)
+    return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, game.rules)

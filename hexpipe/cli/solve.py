@@ -17,9 +17,9 @@ from hexpipe.games.factory import make_game
 from hexpipe.games.format_conversion import column_name, format_moves, parse_moves
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import (
-    MAX_SOLVER_SIZE,
     HexSolver,
     LabelledPosition,
+    is_solvable,
     label,
     positions_of_games,
     random_positions,
@@ -104,9 +104,10 @@ def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
     """The board size of a run and the moves of its newest games."""
     settings = read_settings(run)
     game = make_game(settings.game)
-    if game.swap or game.board_size > MAX_SOLVER_SIZE:
-        rules = f"{game.board_size}x{game.board_size}{' with swap' * game.swap}"
-        raise UsageError(f"{run} plays {rules}, which no solver knows: name a run on 3x3 to 5x5 without swap")
+    if game.swap or not is_solvable(game):
+        raise UsageError(
+            f"{run} plays {settings.game.title}, which no solver knows: name a run of Hex on 3x3 to 5x5 without swap"
+        )
     if not (run / ARCHIVE_NAME).exists():
         raise UsageError(f"{run} has no archive of games; name the folder of a run that has played")
     archive = ReplayArchive(run / ARCHIVE_NAME, game)

@@ -1,6 +1,6 @@
-"""Every text form of Hex coordinates, games and boards, and arrays <-> strings: the only place.
+"""Every text form of coordinates, and of Hex games and boards, and arrays <-> strings: the only place.
 
-Coordinates are letters for the column and a number for the row, a1 at the top left. Moves are absolute actions:
+Coordinates are letters for the column and a number for the row, a1 at the top left. Moves of Hex are absolute actions:
 ``row * n + column``, and ``n * n`` for swap, after which stones stay and the players have changed colours. HexWorld and
 SGF's "swap-pieces" mirror the stone instead: what they write after a swap is transposed here (`mirror_after_swap`).
 Everything that cannot be read raises NotationError.
@@ -22,8 +22,10 @@ from hexpipe.games.game_env import Int8Array
 SWAP = "swap"
 STONES = ".XO"
 """Empty, black and white in a picture of a board."""
+SQUARE_STONES = ".XO#"
+"""Empty and the stones of seats 0, 1 and 2 in a picture of a board of squares."""
 
-_COORDINATE = re.compile(r"([a-z]{1,2})([1-9][0-9]?)")
+_COORDINATE = re.compile(r"([a-z]{1,2})([1-9][0-9]{0,2})")
 _WORD = re.compile(r"swap|[a-z]{1,2}[1-9][0-9]?")
 _TRMPH = re.compile(r"(?:\S*#)(\d+),(\S*)")
 _HEXWORLD = re.compile(r"(?:\S*#)?(\d+)(?:r\d+|n)?(?:c\d+)?(?:,([^,\s]*))?(?:,\S*)?")
@@ -33,35 +35,43 @@ _SGF_VALUE = re.compile(r"\[((?:\\.|[^\]\\])*)\]", re.DOTALL)
 
 
 def column_name(column: int) -> str:
-    """ "a" to "z", then "aa"."""
-    return chr(ord("a") + column) if column < 26 else "a" + chr(ord("a") + column - 26)
+    """ "a" to "z", then "aa" to "az", "ba" and so on, as spreadsheets count."""
+    before, letter = divmod(column, 26)
+    return (chr(ord("a") + before - 1) if before else "") + chr(ord("a") + letter)
+
+
+def cell_name(cell: int, board_size: int) -> str:
+    """The board's ``cell`` in words: "c3"."""
+    row, column = divmod(cell, board_size)
+    return f"{column_name(column)}{row + 1}"
+
+
+def parse_cell(text: str, board_size: int) -> int:
+    """The cell that ``text`` names."""
+    match = _COORDINATE.fullmatch(text.strip().lower())
+    last = cell_name(board_size**2 - 1, board_size)
+    if not match:
+        raise NotationError(f"{text!r} is no coordinate; write a letter and a number, a1 to {last}")
+    letters, digits = match.groups()
+    column = ord(letters[-1]) - ord("a") + (26 * (ord(letters[0]) - ord("a") + 1) if len(letters) == 2 else 0)
+    row = int(digits) - 1
+    if column >= board_size or row >= board_size:
+        raise NotationError(f"{text!r} is off the {board_size}x{board_size} board, which goes from a1 to {last}")
+    return row * board_size + column
 
 
 def action_name(action: int, board_size: int) -> str:
     """The absolute ``action`` in words: "c3", "swap"."""
-    if action == board_size**2:
-        return SWAP
-    row, column = divmod(action, board_size)
-    return f"{column_name(column)}{row + 1}"
+    return SWAP if action == board_size**2 else cell_name(action, board_size)
 
 
 def parse_action(text: str, board_size: int, swap: bool = False) -> int:
     """The absolute action that ``text`` names; "swap" only where ``swap`` allows it."""
-    word = text.strip().lower()
-    if word == SWAP:
-        if swap:
-            return board_size**2
-        raise NotationError("swap: the swap rule is off in this game")
-    match = _COORDINATE.fullmatch(word)
-    last = action_name(board_size**2 - 1, board_size)
-    if not match:
-        raise NotationError(f"{text!r} is no coordinate; write a letter and a number, a1 to {last}")
-    letters, digits = match.groups()
-    column = ord(letters[-1]) - ord("a") + (26 if len(letters) == 2 else 0)
-    row = int(digits) - 1
-    if column >= board_size or row >= board_size or (len(letters) == 2 and letters[0] != "a"):
-        raise NotationError(f"{text!r} is off the {board_size}x{board_size} board, which goes from a1 to {last}")
-    return row * board_size + column
+    if text.strip().lower() != SWAP:
+        return parse_cell(text, board_size)
+    if swap:
+        return board_size**2
+    raise NotationError("swap: the swap rule is off in this game")
 
 
 def format_moves(moves: Sequence[int], board_size: int) -> str:
@@ -190,6 +200,18 @@ def render(cells: Int8Array, board_size: int) -> str:
     lines = ["   " + " ".join(column_name(column) for column in range(n))]
     for row, line in enumerate(np.asarray(cells).reshape(n, n)):
         lines.append(" " * row + f"{row + 1:>2} " + " ".join(STONES[cell] for cell in line))
+    return "\n".join(lines)
+
+
+def render_square(cells: Int8Array, board_size: int) -> str:
+    """A picture of cells int8 [n * n] of a board of squares: ``.`` empty, ``X``, ``O`` and ``#`` the seats' stones."""
+    n = board_size
+    columns = [column_name(column) for column in range(n)]
+    wide = len(columns[-1])
+    margin = max(2, len(str(n)))
+    lines = [" " * margin + " " + " ".join(f"{name:>{wide}}" for name in columns)]
+    for row, line in enumerate(np.asarray(cells).reshape(n, n)):
+        lines.append(f"{row + 1:>{margin}} " + " ".join(f"{SQUARE_STONES[cell]:>{wide}}" for cell in line))
     return "\n".join(lines)
 
 

@@ -4,8 +4,11 @@ States live in arrays over R rows that a search, a generator or a test allocates
 addresses by row number; the kernels of a game write rows and allocate nothing.
 
 Words: a *seat* is a player (0 moves first). A *view* says in which frame a state is seen: for Hex the colour to move
-(0 black, 1 white). An *absolute action* is a cell index ``row * n + column``, then the actions that are no cell. The
-*net frame* is the board as its mover sees it; ``Game.action_view[view, action]`` is an absolute action's place in it.
+(0 black, 1 white), for n in a row the seat to move. A *cell* is a board index ``row * n + column``. The *local view*
+is the window of V x V cells that a state is seen through, known by its *origin*: the board row and column of its first
+cell. An *absolute action* is a cell of the local view (``i * V + j`` is the board's cell at origin + (i, j)), then the
+actions that are no cell; where the view is the whole board, as for Hex, cells and actions are the same. The *net
+frame* is the view as its mover sees it; ``Game.action_view[view, action]`` is an absolute action's place in it.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ class States(NamedTuple):
 
     Shapes: cells int8 [R, n * n] (0 empty, 1 + view of the stone's mover); parents int16 [R, P] (union-find, P = 0
     where a game needs none); to_move int8 [R] (seat); view int8 [R]; winner int8 [R] (-1 ongoing, else a seat, or
-    num_seats for a draw); ply int16 [R] (actions played so far).
+    num_seats for a draw); ply int32 [R] (actions played so far); origin int16 [R, 2] (of the local view, negative where
+    the view is larger than the board); last int32 [R] (cell of the last stone, -1 before there is one); pooled
+    int16 [R, S * V * V] (stones of each seat in each bucket of the thumbnail; [R, 0] without one); longest int16 [R, S]
+    (stones in each seat's longest chain; [R, 0] where a game asks for none).
     """
 
     cells: Int8Array
@@ -42,7 +48,11 @@ class States(NamedTuple):
     to_move: Int8Array
     view: Int8Array
     winner: Int8Array
-    ply: Int16Array
+    ply: Int32Array
+    origin: Int16Array
+    last: Int32Array
+    pooled: Int16Array
+    longest: Int16Array
 
 
 class Game(Protocol):
@@ -94,32 +104,64 @@ class Game(Protocol):
         """
         ...
 
+    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
+        """Put the local views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.
+
+        Views stay on the board, and where a view so placed held no legal move it is moved to the nearest place that
+        does. This changes what the actions of these rows mean. `step` keeps the parent's view, unless it is full after
+        the move; then it is placed anew around that move. Does nothing where the view is the whole board.
+        """
+        ...
+
     def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
-        """Write into ``out`` bool [L, A] which absolute actions are legal; nothing is where a game is over."""
+        """Write into ``out`` bool [L, A] which absolute actions are legal: one at the least, none where it is over."""
         ...
 
     def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
         """Write the net-frame codes of ``rows`` into ``out`` int8 [L, C]."""
         ...
 
-    def codes_from_cells(self, cells: Int8Array, views: Int8Array, plies: Int16Array, out: Int8Array) -> None:
-        """Write what `codes` would write, from absolute cells int8 [B, n * n], views [B] and plies [B] of
-        positions that are not over, into ``out`` int8 [B, C]."""
+    def codes_from_cells(
+        self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
+    ) -> None:
+        """Write what `codes` would write, from board cells int8 [B, n * n], views [B], plies [B] and origins
+        int16 [B, 2] of positions that are not over, into ``out`` int8 [B, C]."""
         ...
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write the outcome of ``rows`` by absolute seat into ``out`` float32 [L, S]; 0 where a game goes on.
 
-        The winner has 1, each other seat -1 / (S - 1); a draw is 0 for all.
+        Values are in [-1, 1]. Of two seats the winner has 1 and the loser -1. More seats are ranked, the winner first,
+        and have the game's reward for their places. A draw is 0 for all unless the game ranks seats then too.
         """
         ...
 
-    def action_name(self, action: int) -> str:
+    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
+        """The board cell that the absolute action is, -1 if it is none.
+
+        Here and below ``origin`` int16 [2] is that of the state that the action is meant in, the start position's if it
+        is not given.
+        """
+        ...
+
+    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
+        """The absolute action that plays the board's ``cell``, -1 where the local view does not show it."""
+        ...
+
+    def cell_name(self, cell: int) -> str:
+        """The board's cell in words: "c3"."""
+        ...
+
+    def parse_cell(self, text: str) -> int:
+        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        ...
+
+    def action_name(self, action: int, origin: Int16Array | None = None) -> str:
         """The absolute action in words: "c3", "swap"."""
         ...
 
-    def parse_action(self, text: str) -> int:
-        """The absolute action that ``text`` names; NotationError if it names none on this board."""
+    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
+        """The absolute action that ``text`` names; NotationError if it names none on this board or in this view."""
         ...
 
     def render(self, cells: Int8Array) -> str:

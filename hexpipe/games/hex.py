@@ -67,7 +67,11 @@ class Hex:
             to_move=np.empty(count, np.int8),
             view=np.empty(count, np.int8),
             winner=np.empty(count, np.int8),
-            ply=np.empty(count, np.int16),
+            ply=np.empty(count, np.int32),
+            origin=np.zeros((count, 2), np.int16),  # the view is the board: nothing writes it
+            last=np.empty(count, np.int32),
+            pooled=np.empty((count, 0), np.int16),
+            longest=np.empty((count, 0), np.int16),
         )
         hex_kernels.reset(states, np.arange(count, dtype=np.int32))
         return states
@@ -80,6 +84,9 @@ class Hex:
         """Copy row parents[i] to row children[i] and play actions[i] there; nothing is checked."""
         hex_kernels.step(states, parents, actions, children, self.board_size)
 
+    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
+        """Nothing: the view is the whole board."""
+
     def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
         """Write the legal absolute actions of ``rows`` into ``out`` bool [L, A]."""
         hex_kernels.legal_mask(states, rows, out)
@@ -88,7 +95,9 @@ class Hex:
         """Write the net-frame codes of ``rows`` into ``out`` int8 [L, C]."""
         hex_kernels.codes(states, rows, self.board_size, out)
 
-    def codes_from_cells(self, cells: Int8Array, views: Int8Array, plies: Int16Array, out: Int8Array) -> None:
+    def codes_from_cells(
+        self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
+    ) -> None:
         """Write the codes of positions given as absolute cells int8 [B, n * n] into ``out`` int8 [B, C]."""
         hex_kernels.codes_from_cells(cells, views, plies, self.board_size, out)
 
@@ -96,11 +105,27 @@ class Hex:
         """Write 1 for the winner and -1 for the loser, 0 while a game goes on, into ``out`` float32 [L, 2]."""
         hex_kernels.terminal_values(states, rows, out)
 
-    def action_name(self, action: int) -> str:
+    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
+        """The action itself, -1 if it is swap."""
+        return action if action < self.board_size**2 else -1
+
+    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
+        """The cell itself."""
+        return cell
+
+    def cell_name(self, cell: int) -> str:
+        """ "c3"."""
+        return format_conversion.cell_name(cell, self.board_size)
+
+    def parse_cell(self, text: str) -> int:
+        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        return format_conversion.parse_cell(text, self.board_size)
+
+    def action_name(self, action: int, origin: Int16Array | None = None) -> str:
         """ "c3", or "swap"."""
         return format_conversion.action_name(action, self.board_size)
 
-    def parse_action(self, text: str) -> int:
+    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
         """The action that ``text`` names; NotationError if there is none such on this board."""
         return format_conversion.parse_action(text, self.board_size, swap=self.swap)
 

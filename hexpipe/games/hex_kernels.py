@@ -50,7 +50,7 @@ def _join(parents: Int16Array, row: int, root: int, node: int) -> int:
 @njit(cache=True, nogil=True)
 def _play(states: States, row: int, action: int, n: int) -> None:
     """Play ``action`` in ``row``: place the stone, join its neighbours, find the winner, pass the turn."""
-    cells, parents, to_move, views, winner, ply = states
+    cells, parents, to_move, views, winner, ply, _, last, _, _ = states
     area = n * n
     ply[row] += 1
     seat = to_move[row]
@@ -61,6 +61,7 @@ def _play(states: States, row: int, action: int, n: int) -> None:
     views[row] = 1 - view
     stone = np.int8(1 + view)
     cells[row, action] = stone
+    last[row] = action
     i = action // n
     j = action - i * n
     root = np.intp(action)
@@ -95,7 +96,7 @@ def _play(states: States, row: int, action: int, n: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _copy(states: States, source: int, target: int) -> None:
-    cells, parents, to_move, views, winner, ply = states
+    cells, parents, to_move, views, winner, ply, _, last, _, _ = states
     from_cells, to_cells = cells[source], cells[target]
     for k in range(from_cells.shape[0]):
         to_cells[k] = from_cells[k]
@@ -106,12 +107,13 @@ def _copy(states: States, source: int, target: int) -> None:
     views[target] = views[source]
     winner[target] = winner[source]
     ply[target] = ply[source]
+    last[target] = last[source]
 
 
 @njit(cache=True, nogil=True)
 def reset(states: States, rows: IntArray) -> None:
     """Put ``rows`` [L] back to the empty board."""
-    cells, parents, to_move, views, winner, ply = states
+    cells, parents, to_move, views, winner, ply, _, last, _, _ = states
     for k in range(rows.shape[0]):
         row = rows[k]
         for cell in range(cells.shape[1]):
@@ -122,6 +124,7 @@ def reset(states: States, rows: IntArray) -> None:
         views[row] = 0
         winner[row] = -1
         ply[row] = 0
+        last[row] = -1
 
 
 @njit(cache=True, nogil=True)
@@ -165,14 +168,14 @@ def _write_codes(cells: Int8Array, row: int, view: int, flag: bool, n: int, out:
 @njit(cache=True, nogil=True)
 def codes(states: States, rows: IntArray, n: int, out: Int8Array) -> None:
     """out int8 [L, C]: the board as its mover sees it, then the swap flag where the rules have it."""
-    cells, _, _, views, winner, ply = states
+    cells, _, _, views, winner, ply, _, _, _, _ = states
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
         _write_codes(cells, row, views[row], ply[row] == 1 and winner[row] < 0, n, out, k)
 
 
 @njit(cache=True, nogil=True)
-def codes_from_cells(cells: Int8Array, views: Int8Array, plies: Int16Array, n: int, out: Int8Array) -> None:
+def codes_from_cells(cells: Int8Array, views: Int8Array, plies: IntArray, n: int, out: Int8Array) -> None:
     """`codes` from absolute cells int8 [B, n * n], views [B] and plies [B] of games that go on."""
     for k in range(cells.shape[0]):
         _write_codes(cells, k, views[k], plies[k] == 1, n, out, k)

@@ -13,12 +13,17 @@ from hexpipe.errors import NotationError, SettingsError, UsageError
 from hexpipe.games import hex_solver_kernels as kernels
 from hexpipe.games import player_utils
 from hexpipe.games.format_conversion import action_name
-from hexpipe.games.game_env import ONGOING, Int8Array
+from hexpipe.games.game_env import ONGOING, Game, Int8Array
 from hexpipe.games.hex import Hex
 
 MAX_SOLVER_SIZE = 5
 _DRAWS_WITHOUT_NEWS = 10_000
 _TABLE_ENTRIES = 1 << 20  # 16 MiB; all first moves of 5x5 fill a fifth of it
+
+
+def is_solvable(game: Game) -> bool:
+    """Whether a solver knows the boards of ``game``. It knows no swap: that is for the caller to see to."""
+    return game.name == Hex.name and game.board_size <= MAX_SOLVER_SIZE
 
 
 class HexSolver:

@@ -1,7 +1,8 @@
-"""Symmetries of the Hex board.
+"""Symmetries of the Hex board, and those of a board of squares.
 
-Two permutations keep the rules: the half turn (each colour keeps its sides) and, with the colours exchanged, the
-transposition. A permutation ``p`` is int16 [n * n] and is applied as ``new = old[p]``; both here are their own inverse.
+Two permutations keep the rules of Hex: the half turn (each colour keeps its sides) and, with the colours exchanged, the
+transposition; both are their own inverse. A board of squares has eight. A permutation ``p`` is int16 [n * n] and is
+applied as ``new = old[p]``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,18 @@ def half_turn(board_size: int) -> Int16Array:
 def transposition(board_size: int) -> Int16Array:
     """The exchange of rows and columns, int16 [n * n]."""
     return np.arange(board_size**2, dtype=np.int16).reshape(board_size, board_size).T.ravel().copy()
+
+
+def square_symmetries(size: int) -> Int16Array:
+    """The turns by 0, 90, 180 and 270 degrees anticlockwise, then of the mirrored square: int16 [8, n * n]."""
+    square = np.arange(size**2, dtype=np.int16).reshape(size, size)
+    return np.stack([np.rot90(side, turns).ravel() for side in (square, square[:, ::-1]) for turns in range(4)])
+
+
+def over_planes(permutations: Int16Array, planes: int) -> Int16Array:
+    """``permutations`` int16 [K, m] doing the same in each of ``planes`` planes of m codes: int16 [K, planes * m]."""
+    first = np.arange(planes, dtype=np.int16)[:, None] * np.int16(permutations.shape[1])
+    return np.ascontiguousarray((permutations[:, None, :] + first).reshape(len(permutations), -1))
 
 
 def with_fixed_tail(permutation: Int16Array, extra: int) -> Int16Array:

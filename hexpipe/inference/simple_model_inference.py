@@ -56,7 +56,7 @@ class SimpleModelInference:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
-        self.swap = shapes.num_actions > shapes.num_cells
+        self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
         chosen = choose_backend(checkpoint.settings.net, shapes, inference, device, _BATCH_SIZES)
         self._backend = chosen.backend
@@ -124,7 +124,7 @@ class SimpleModelInference:
         self._evaluator.submit(0, codes)
         answer = self._evaluator.collect(0)
         legal = codes == 0
-        legal[:, self.shapes.num_cells :] = codes[:, self.shapes.num_cells :] == 1
+        legal[:, self.shapes.view_cells :] = codes[:, self.shapes.view_cells :] == 1
         policies = self._absolute(answer.priors, white)
         self._boards += len(boards)
         self._seconds += time.perf_counter() - began
@@ -132,7 +132,7 @@ class SimpleModelInference:
 
     def _absolute(self, actions: NDArray[Any], white: NDArray[np.bool_]) -> NDArray[Any]:
         """A copy of ``actions`` [B, A] from the mover's frame in absolute actions: white sees the board transposed."""
-        n, num_cells = self.shapes.board_size, self.shapes.num_cells
+        n, num_cells = self.shapes.board_size, self.shapes.view_cells
         turned = actions.copy()
         turned[white, :num_cells] = (
             actions[white, :num_cells].reshape(-1, n, n).transpose(0, 2, 1).reshape(-1, num_cells)
@@ -141,7 +141,7 @@ class SimpleModelInference:
 
     def _codes(self, boards: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
-        n, num_cells = self.shapes.board_size, self.shapes.num_cells
+        n, num_cells = self.shapes.board_size, self.shapes.view_cells
         cells = np.zeros((len(boards), num_cells), np.int8)
         white = np.zeros(len(boards), np.bool_)
         for number, board in enumerate(boards):

@@ -51,7 +51,7 @@ class LatentBackend:
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._device = torch.device(device)
-        n = shapes.board_size
+        n = shapes.view_size
         self.pool = torch.zeros(rows, settings.channels, n, n, dtype=DTYPES[dtype], device=self._device)
         prepared = self._prepared(None)
         self._nets = [prepared] * WEIGHT_SLOTS

@@ -84,13 +84,13 @@ def _graph(plain: HexNet) -> Any:
         x = ops.relu(ops.add(conv(inner, f"{name}.conv2", 1), x))
     pooled = _pooled(x)
     hidden = ops.relu(ops.add(conv(x, "policy.conv", 0), over_cells(linear(pooled, "policy.pool_bias"))))
-    logits = ops.reshape(conv(hidden, "policy.cell_logits", 0), np.array([0, shapes.num_cells]), True)
-    if shapes.num_actions > shapes.num_cells:
+    logits = ops.reshape(conv(hidden, "policy.cell_logits", 0), np.array([0, shapes.view_cells]), True)
+    if shapes.num_actions > shapes.view_cells:
         swap = linear(ops.relu(linear(pooled, "policy.swap_hidden")), "policy.swap_logit")
         logits = ops.concat([logits, swap], 1)
     # a cell is legal where its code is 0, the swap where its flag is 1
     legal_code = np.zeros((1, shapes.num_actions), np.int8)
-    legal_code[:, shapes.num_cells :] = 1
+    legal_code[:, shapes.view_cells :] = 1
     legal = ops.equal(codes, ops.constant(legal_code))
     priors = ops.softmax(ops.select(legal, logits, ops.constant(np.float32(ILLEGAL_LOGIT))), 1)
     seats = np.float32(shapes.num_seats)
@@ -102,7 +102,7 @@ def _graph(plain: HexNet) -> Any:
 
 def _planes(codes: Any, plain: HexNet) -> Any:
     """`planes.expand_codes`."""
-    n, num_cells = plain.shapes.board_size, plain.shapes.num_cells
+    n, num_cells = plain.shapes.view_size, plain.shapes.view_cells
 
     def columns(first: int, last: int) -> Any:
         return ops.slice(codes, np.array([first]), np.array([last]), np.array([1]), np.array([1]))

@@ -52,7 +52,7 @@ class WinogradBackend:
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks
-        side = -(-shapes.board_size // 6)
+        side = -(-shapes.view_size // 6)
         self._board_tiles = side * side
         self._chunk = max(1, CHUNK_TILES // self._board_tiles)  # boards
         blocks = (width // kernels.BLOCK, kernels.BLOCK)
@@ -63,9 +63,9 @@ class WinogradBackend:
         # one row more than is used: at a stride of a power of two all 64 points would share a few cache sets
         self._products = torch.zeros(64, self._chunk * self._board_tiles + 1, width)
         self._scratch = np.zeros((2, 64 * kernels.BLOCK), np.float32)
-        self._kinds = np.zeros((shapes.board_size + 2, shapes.board_size + 2), np.int32)
+        self._kinds = np.zeros((shapes.view_size + 2, shapes.view_size + 2), np.int32)
         self._pooled = np.zeros((self._chunk, 2, *blocks), np.float32)
-        self._flat = np.zeros((self._chunk, shapes.board_size, shapes.board_size, *blocks), np.float32)
+        self._flat = np.zeros((self._chunk, shapes.view_size, shapes.view_size, *blocks), np.float32)
         self._take(folded_net(settings, shapes))
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -80,7 +80,7 @@ class WinogradBackend:
                 write_outputs(priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name)
 
     def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor]:
-        count, size = len(codes), self._shapes.board_size
+        count, size = len(codes), self._shapes.view_size
         scratch_a, scratch_b = self._scratch
         x, inner, tiles = self._x, self._inner, self._blocked(self._tiles)
         kernels.stem(codes, self._stem_table, self._stem_bias, x, size, self._kinds)
@@ -110,7 +110,7 @@ class WinogradBackend:
 
     def _pool(self, x: NDArray[np.float32], count: int) -> Tensor:
         """What `resnet.global_pool` gives: [count, 2 * channels]."""
-        kernels.pool(x, self._shapes.board_size, self._pooled, count)
+        kernels.pool(x, self._shapes.view_size, self._pooled, count)
         return torch.from_numpy(self._pooled[:count]).flatten(2)[:, :, : self._settings.channels].flatten(1)
 
     def _take(self, net: HexNet) -> None:

@@ -100,13 +100,13 @@ def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on
 def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
     """Codes int8 [batch, C] of random boards like a game's: as many stones of mine as of theirs, or one fewer."""
     rng = np.random.default_rng(seed)
-    order = rng.permuted(np.tile(np.arange(shapes.num_cells), (batch, 1)), axis=1)
-    plies = rng.integers(0, shapes.num_cells, (batch, 1))
+    order = rng.permuted(np.tile(np.arange(shapes.view_cells), (batch, 1)), axis=1)
+    plies = rng.integers(0, shapes.view_cells, (batch, 1))
     # the mover has the fewer stones where they differ: of the first ``plies`` stones, the newest is theirs
     stones = np.where((plies - 1 - order) % 2 == 0, 2, 1)
     codes = np.zeros((batch, shapes.code_length), np.int8)
-    codes[:, : shapes.num_cells] = np.where(order < plies, stones, 0)
-    codes[:, shapes.num_cells :] = plies == 1
+    codes[:, : shapes.view_cells] = np.where(order < plies, stones, 0)
+    codes[:, shapes.view_cells :] = plies == 1
     return codes
 
 

@@ -36,10 +36,10 @@ class HexNet(nn.Module):
         self.trunk = Trunk(NUM_PLANES, settings.blocks, settings.channels, plain)
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
-        self.register_buffer("edges", edge_planes(shapes.board_size), persistent=False)
+        self.register_buffer("edges", edge_planes(shapes.view_size), persistent=False)
 
     def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        planes = expand_codes(codes, self.shapes.board_size, self.edges)
+        planes = expand_codes(codes, self.shapes.view_size, self.edges)
         x = self.trunk(planes)
         return self.logits(codes, x, global_pool(x))
 
@@ -51,7 +51,8 @@ class HexNet(nn.Module):
     def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
-        return logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), self.value(pooled).float()
+        illegal = illegal_mask(codes, self.shapes.view_cells)
+        return logits.masked_fill(illegal, ILLEGAL_LOGIT), self.value(pooled).float()
 
 
 Net = HexNet | MuZeroNet

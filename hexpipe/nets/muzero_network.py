@@ -69,11 +69,11 @@ class MuZeroNet(nn.Module):
         self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.projection = nn.Linear(2 * channels, PROJECTION)
         self.predictor = nn.Sequential(nn.Linear(PROJECTION, PROJECTION), nn.ReLU(), nn.Linear(PROJECTION, PROJECTION))
-        self.register_buffer("edges", edge_planes(shapes.board_size), persistent=False)
+        self.register_buffer("edges", edge_planes(shapes.view_size), persistent=False)
 
     def represent(self, codes: Tensor) -> Tensor:
         """Codes int8 [B, C] -> latent [B, channels, n, n]."""
-        return scale_latent(self.trunk(expand_codes(codes, self.shapes.board_size, self.edges)))
+        return scale_latent(self.trunk(expand_codes(codes, self.shapes.view_size, self.edges)))
 
     def predict(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Policy logits [B, A] of all actions, and value logits [B, S] relative to the mover."""
@@ -86,8 +86,8 @@ class MuZeroNet(nn.Module):
         x = self.dynamics(latent, self._action_planes(actions, latent))
         if self.shapes.turns_frame:
             turned = x.transpose(2, 3)
-            if self.shapes.num_actions > self.shapes.num_cells:
-                stays = (actions >= self.shapes.num_cells)[:, None, None, None]
+            if self.shapes.num_actions > self.shapes.view_cells:
+                stays = (actions >= self.shapes.view_cells)[:, None, None, None]
                 turned = torch.where(stays, x, turned)
             x = turned
         x = scale_latent(x)
@@ -136,7 +136,7 @@ class MuZeroNet(nn.Module):
     def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         latent = self.represent(codes)
         logits, value_logits = self.predict(latent)
-        return latent, logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), value_logits
+        return latent, logits.masked_fill(illegal_mask(codes, self.shapes.view_cells), ILLEGAL_LOGIT), value_logits
 
     def _consistency(self, imagined: Tensor, codes: Tensor) -> Tensor:
         with torch.no_grad():
@@ -145,7 +145,7 @@ class MuZeroNet(nn.Module):
         return F.cosine_similarity(own.float(), real.float(), dim=1)
 
     def _action_planes(self, actions: Tensor, latent: Tensor) -> Tensor:
-        n, cells = self.shapes.board_size, self.shapes.num_cells
+        n, cells = self.shapes.view_size, self.shapes.view_cells
         every = torch.arange(cells, device=actions.device)
         cell = (actions[:, None] == every).to(latent.dtype).reshape(-1, 1, n, n)
         other = (actions >= cells).to(latent.dtype).reshape(-1, 1, 1, 1).expand(-1, 1, n, n)

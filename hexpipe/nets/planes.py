@@ -43,7 +43,8 @@ def illegal_mask(codes: Tensor, num_cells: int) -> Tensor:
 
 
 def check_shapes(shapes: Shapes) -> None:
-    """ValueError if ``shapes`` are not those that these planes can show (cells and at most one more action)."""
-    extra = shapes.num_actions - shapes.num_cells
-    if extra not in (0, 1) or shapes.code_length != shapes.num_actions:
-        raise ValueError(f"the planes show the cells and at most one more action, not {shapes}")
+    """ValueError if ``shapes`` are not those that these planes can show (a board and at most one more action)."""
+    extra = shapes.num_actions - shapes.view_cells
+    whole = shapes.view_size == shapes.board_size and shapes.code_length == shapes.num_actions
+    if extra not in (0, 1) or not whole:
+        raise ValueError(f"the planes show a whole board and at most one more action, not {shapes}")

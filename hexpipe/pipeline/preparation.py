@@ -88,8 +88,7 @@ def announcement(
 ) -> Iterator[str]:
     """What the run will do, in a few lines."""
     settings = request.settings
-    size = settings.game.board_size
-    what = f"preset {settings.preset}: Hex {size}x{size}{' with swap' if settings.game.swap else ''}"
+    what = f"preset {settings.preset}: {settings.game.title}"
     net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
     yield f"{what}, {net}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
     devices = ", ".join(sorted(set(plan.server_devices)))

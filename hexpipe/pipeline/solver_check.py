@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from hexpipe.games.game_env import ONGOING, Game
-from hexpipe.games.hex_solver import MAX_SOLVER_SIZE, HexSolver
+from hexpipe.games.hex_solver import HexSolver, is_solvable
 from hexpipe.nets.factory import Net
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ class SolverCheck:
 
     @classmethod
     def create(cls, game: Game, seed: int) -> SolverCheck | None:
-        """A check for ``game``, None where its boards are too large to be solved."""
-        return cls(game, seed) if game.name == "hex" and game.board_size <= MAX_SOLVER_SIZE else None
+        """A check for ``game``, None where no solver knows its boards."""
+        return cls(game, seed) if is_solvable(game) else None
 
     def wait(self, timeout: float) -> bool:
         """Wait for the positions, ``timeout`` seconds at most."""

@@ -62,22 +62,22 @@ def rebuild_cells(
     else:
         at = piece + places[SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
         if layout.cells_per_byte == 1:
-            for i in range(layout.num_cells):
+            for i in range(layout.board_cells):
                 cells[row, i] = data[at + i]
         else:
-            for i in range(layout.num_cells >> 2):
+            for i in range(layout.board_cells >> 2):
                 quad = data[at + i]
                 cells[row, 4 * i] = quad & 3
                 cells[row, 4 * i + 1] = (quad >> 2) & 3
                 cells[row, 4 * i + 2] = (quad >> 4) & 3
                 cells[row, 4 * i + 3] = quad >> 6
-            for i in range(layout.num_cells & ~3, layout.num_cells):
+            for i in range(layout.board_cells & ~3, layout.board_cells):
                 cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
     for q in range(snapshot * layout.snapshot_interval, ply):
         action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
         if action >= layout.num_actions:
             return False
-        if action < layout.num_cells:
+        if action < layout.board_cells:
             cells[row, action] = 1 + (data[piece + places[FLAGS] + q] >> 4)
     return True
 

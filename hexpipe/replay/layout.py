@@ -81,7 +81,7 @@ class Section(IntEnum):
 class PieceLayout(NamedTuple):
     """What the bytes of a piece depend on; plain integers, handed to numba kernels as it is."""
 
-    num_cells: int
+    board_cells: int
     num_actions: int
     num_seats: int
     num_views: int
@@ -94,11 +94,16 @@ class PieceLayout(NamedTuple):
 
 
 def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
-    """The layout of ``game``'s pieces."""
-    num_cells = game.board_size**2
+    """The layout of ``game``'s pieces; SettingsError where its local view is not the board, which they cannot say."""
+    if game.shapes.view_size != game.board_size:
+        raise SettingsError(
+            f"a view of {game.shapes.view_size} cells on a board of {game.board_size} cannot be kept for training yet: "
+            "set game.view_size to game.board_size"
+        )
+    board_cells = game.board_size**2
     cells_per_byte = 4 if game.num_views <= 3 else 1
     return PieceLayout(
-        num_cells=num_cells,
+        board_cells=board_cells,
         num_actions=game.num_actions,
         num_seats=game.num_seats,
         num_views=game.num_views,
@@ -107,7 +112,7 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
         mask_bytes=mask_length(game.num_actions),
         stored_seats=1 if game.num_seats == 2 else game.num_seats,
         cells_per_byte=cells_per_byte,
-        snapshot_bytes=-(-num_cells // cells_per_byte),
+        snapshot_bytes=-(-board_cells // cells_per_byte),
     )
 
 

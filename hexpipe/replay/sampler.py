@@ -57,7 +57,7 @@ class Sampler:
             out = allocate_batch(shapes, batch_size, unroll_steps, observations)
         else:
             check_batch(out, shapes, batch_size, unroll_steps, observations)
-        samples = samples_into(out, store.layout.num_cells)
+        samples = samples_into(out, store.layout.board_cells)
         out["weights"].fill(1)
         rows = np.arange(batch_size)
         while len(rows):
@@ -85,7 +85,7 @@ class Sampler:
         if unroll_steps:
             past_end = out["mask"][:, :-1] == 0
             out["actions"][past_end] = rng.integers(0, shapes.num_actions, np.count_nonzero(past_end))
-        store.game.codes_from_cells(samples.cells, samples.views[0], samples.plies, out["codes"])
+        store.game.codes_from_cells(samples.cells, samples.views[0], samples.plies, samples.origins, out["codes"])
         if observations:
             self._play_on(samples, out)
         return out
@@ -105,9 +105,9 @@ class Sampler:
 
     def _play_on(self, samples: Samples, out: Batch) -> None:
         """Fills next_codes from the starts' cells, a stone a step; ``samples`` are at their last steps after it."""
-        codes = np.empty_like(out["codes"])
+        game, codes = self._store.game, np.empty_like(out["codes"])
         for step in range(len(samples.moves)):
             play_moves(samples, step)
-            self._store.game.codes_from_cells(samples.cells, samples.views[step + 1], samples.plies, codes)
+            game.codes_from_cells(samples.cells, samples.views[step + 1], samples.plies, samples.origins, codes)
             out["next_codes"][:, step] = codes
         out["next_codes"][out["mask"][:, 1:] == 0] = 0

@@ -37,25 +37,25 @@ def encode_game(record: GameRecord, layout: PieceLayout, td_steps: int = 0) -> N
 
 
 def snapshot_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.int8]:
-    """Absolute cells int8 [N, num_cells] before plies interval, 2 * interval, ..."""
+    """Absolute cells int8 [N, board_cells] before plies interval, 2 * interval, ..."""
     interval = layout.snapshot_interval
-    snapshots = np.zeros((num_snapshots(record.num_plies, interval), layout.num_cells), np.int8)
-    cells = np.zeros(layout.num_cells, np.int8)
+    snapshots = np.zeros((num_snapshots(record.num_plies, interval), layout.board_cells), np.int8)
+    cells = np.zeros(layout.board_cells, np.int8)
     for k in range(len(snapshots)):
         played = record.actions[k * interval : (k + 1) * interval]
         stones = record.views[k * interval : (k + 1) * interval] + np.int8(1)
-        on_board = played < layout.num_cells
+        on_board = played < layout.board_cells
         cells[played[on_board]] = stones[on_board]
         snapshots[k] = cells
     return snapshots
 
 
 def pack_cells(cells: NDArray[np.int8], layout: PieceLayout) -> NDArray[np.uint8]:
-    """Cells int8 [N, num_cells] as uint8 [N, snapshot_bytes], ``cells_per_byte`` in each, lowest bits first."""
+    """Cells int8 [N, board_cells] as uint8 [N, snapshot_bytes], ``cells_per_byte`` in each, lowest bits first."""
     if layout.cells_per_byte == 1:
         return cells.astype(np.uint8)
     padded = np.zeros((len(cells), layout.snapshot_bytes * 4), np.uint8)
-    padded[:, : layout.num_cells] = cells
+    padded[:, : layout.board_cells] = cells
     quads = padded.reshape(len(cells), layout.snapshot_bytes, 4)
     packed = quads[..., 0].copy()
     for k in (1, 2, 3):

@@ -74,12 +74,13 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
             )
 
 
-def samples_into(batch: Batch, num_cells: int) -> Samples:
+def samples_into(batch: Batch, board_cells: int) -> Samples:
     """The kernels' view of ``batch``, with scratch arrays for what is beside it."""
     count, unroll_steps = batch["actions"].shape
     return Samples(
-        cells=np.empty((count, num_cells), np.int8),
-        plies=np.empty(count, np.int16),
+        cells=np.empty((count, board_cells), np.int8),
+        plies=np.empty(count, np.int32),
+        origins=np.zeros((count, 2), np.int16),
         views=np.empty((unroll_steps + 1, count), np.int8),
         moves=np.empty((unroll_steps, count), np.int16),
         policy=batch["policy"],

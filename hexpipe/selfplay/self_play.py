@@ -167,7 +167,7 @@ class SelfPlay:
         if len(going):
             mcts.begin(going, may_stop=plies[~over] >= self.settings.selfplay.temperature_plies)
 
-    def _choose(self, plies: NDArray[np.int16], results: RootResults) -> NDArray[np.int32]:
+    def _choose(self, plies: NDArray[np.int32], results: RootResults) -> NDArray[np.int32]:
         selfplay = self.settings.selfplay
         sampled = plies < selfplay.temperature_plies
         if self.settings.search.root == "gumbel":

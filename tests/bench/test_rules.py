@@ -18,5 +18,15 @@ def test_rules_throughput(benchmark: Any, size: int) -> None:
     assert 0.4 < figures["first_player_wins"] < 0.7
 
 
+@pytest.mark.parametrize(("size", "players"), [(9, 2), (30, 3)])
+def test_rules_throughput_of_n_in_a_row(benchmark: Any, size: int, players: int) -> None:
+    options = {"seconds": 0.2, "size": size, "game": "inarow", "players": players}
+    figures = benchmark.pedantic(rules.run, kwargs=options, rounds=1)
+    benchmark.extra_info.update(figures)
+    assert figures["moves_per_s"] == pytest.approx(figures["playouts_per_s"] * figures["moves_per_game"])
+    assert 4 * players < figures["moves_per_game"] < size * size
+    assert 0.2 < figures["first_player_wins"] < 0.7
+
+
 def test_no_time_is_one_batch_of_games() -> None:
     assert rules.run(seconds=0.0, size=3)["moves_per_game"] > 5

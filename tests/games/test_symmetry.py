@@ -50,3 +50,21 @@ def test_the_other_side_sees_the_transposed_board() -> None:
     seen = np.zeros((1, 16), np.int8)
     game.codes(states, np.zeros(1, np.int32), seen)
     np.testing.assert_array_equal(seen[0], symmetry.transpose_cells(states.cells[0], 4))
+
+
+@pytest.mark.parametrize("size", [3, 4, 21])
+def test_a_square_has_a_group_of_eight(size: int) -> None:
+    table = symmetry.square_symmetries(size)
+    members = {tuple(row) for row in table.tolist()}
+    assert len(members) == 8
+    assert table[0].tolist() == list(range(size**2))
+    for one in table:
+        assert {tuple(one[other].tolist()) for other in table} == members
+
+
+def test_planes_are_turned_alike() -> None:
+    table = symmetry.square_symmetries(3)
+    planes = np.arange(27).reshape(3, 9)
+    for one, over in zip(table, symmetry.over_planes(table, 3), strict=True):
+        assert over.dtype == np.int16
+        np.testing.assert_array_equal(planes.ravel()[over], planes[:, one].ravel())

@@ -22,7 +22,7 @@ def shapes(size: int, swap: bool = False) -> Shapes:
 def random_codes(batch: int, board: Shapes, seed: int = 0) -> torch.Tensor:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 3, (batch, board.code_length)).astype(np.int8)
-    codes[:, board.num_cells :] = rng.integers(0, 2, (batch, board.code_length - board.num_cells))
+    codes[:, board.view_cells :] = rng.integers(0, 2, (batch, board.code_length - board.view_cells))
     return torch.from_numpy(codes)
 
 

@@ -6,7 +6,9 @@ import torch
 
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
+from hexpipe.games.inarow import InARow
 from hexpipe.pipeline.solver_check import SolverCheck
+from tests.games.reference_inarow import game_settings
 
 
 class Knowing(torch.nn.Module):
@@ -53,3 +55,4 @@ def test_a_net_that_knows_nothing_has_half() -> None:
 
 def test_large_boards_have_no_check() -> None:
     assert SolverCheck.create(Hex(6), seed=1) is None
+    assert SolverCheck.create(InARow(game_settings(4, 4)), seed=1) is None

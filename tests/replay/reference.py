@@ -26,7 +26,9 @@ def three_seat_game() -> Any:
     n, extra = 17, 3
     actions = n * n + extra
 
-    def codes_from_cells(cells: np.ndarray, views: np.ndarray, plies: np.ndarray, out: np.ndarray) -> None:
+    def codes_from_cells(
+        cells: np.ndarray, views: np.ndarray, plies: np.ndarray, origins: np.ndarray, out: np.ndarray
+    ) -> None:
         out[:, : n * n] = cells
         out[:, n * n] = views
         out[:, n * n + 1] = plies % 128
@@ -145,7 +147,8 @@ def reference_codes(game: Any, record: GameRecord, ply: int) -> np.ndarray:
         if action < len(cells):
             cells[action] = 1 + view
     codes = np.zeros((1, game.shapes.code_length), np.int8)
-    game.codes_from_cells(cells[None], record.views[ply : ply + 1], np.array([ply], np.int16), codes)
+    origins = np.zeros((1, 2), np.int16)
+    game.codes_from_cells(cells[None], record.views[ply : ply + 1], np.array([ply], np.int32), origins, codes)
     return codes[0]
 
 

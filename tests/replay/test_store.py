@@ -159,7 +159,7 @@ def test_piece_sizes_and_packed_snapshots(game: Any) -> None:
             packed = pack_cells(cells, layout)
             per_byte = layout.cells_per_byte
             for k in range(len(cells)):
-                for cell in range(layout.num_cells):
+                for cell in range(layout.board_cells):
                     byte = int(packed[k, cell // per_byte])
                     assert (byte >> 2 * (cell % per_byte) & 3 if per_byte == 4 else byte) == cells[k, cell]
 

@@ -31,7 +31,7 @@ def hash_evaluator(game: Game, seed: int, sharpness: float = 1.0) -> Evaluate:
 
     The seats' values are not tied to one another, so that a value given to the wrong seat shows.
     """
-    cells = game.shapes.num_cells
+    cells = game.shapes.view_cells
 
     def evaluate(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([zlib.crc32(codes.tobytes()), seed])

@@ -43,11 +43,15 @@ class ToyGame:
             np.zeros(count, np.int8),
             np.zeros(count, np.int8),
             np.full(count, ONGOING, np.int8),
-            np.zeros(count, np.int16),
+            np.zeros(count, np.int32),
+            np.zeros((count, 2), np.int16),
+            np.full(count, -1, np.int32),
+            np.zeros((count, 0), np.int16),
+            np.zeros((count, 0), np.int16),
         )
 
     def reset(self, states: States, rows: np.ndarray) -> None:
-        for array, value in zip(states, (0, 0, 0, 0, ONGOING, 0), strict=True):
+        for array, value in zip(states, (0, 0, 0, 0, ONGOING, 0, 0, -1, 0, 0), strict=True):
             array[rows] = value
 
     def step(self, states: States, parents: np.ndarray, actions: np.ndarray, children: np.ndarray) -> None:
@@ -63,6 +67,9 @@ class ToyGame:
             if ply + 1 == self.max_plies:
                 states.winner[child] = self.winner_of((states.cells[child, : ply + 1] - 1).tolist())
 
+    def place_views(self, states: States, rows: np.ndarray, centres: np.ndarray) -> None:
+        pass
+
     def legal_mask(self, states: States, rows: np.ndarray, out: np.ndarray) -> None:
         out[...] = (states.winner[rows] == ONGOING)[:, None]
 
@@ -70,7 +77,9 @@ class ToyGame:
         out[:, : self._cells] = states.cells[rows]
         out[:, self._cells] = states.view[rows]
 
-    def codes_from_cells(self, cells: np.ndarray, views: np.ndarray, plies: np.ndarray, out: np.ndarray) -> None:
+    def codes_from_cells(
+        self, cells: np.ndarray, views: np.ndarray, plies: np.ndarray, origins: np.ndarray, out: np.ndarray
+    ) -> None:
         out[:, : self._cells] = cells
         out[:, self._cells] = views
 
@@ -81,10 +90,22 @@ class ToyGame:
                 out[i] = -1 / (self.num_seats - 1)
                 out[i, winner] = 1
 
-    def action_name(self, action: int) -> str:
+    def cell_of_action(self, action: int, origin: np.ndarray | None = None) -> int:
+        return action
+
+    def action_of_cell(self, cell: int, origin: np.ndarray | None = None) -> int:
+        return cell
+
+    def cell_name(self, cell: int) -> str:
+        return str(cell)
+
+    def parse_cell(self, text: str) -> int:
+        return int(text)
+
+    def action_name(self, action: int, origin: np.ndarray | None = None) -> str:
         return str(action)
 
-    def parse_action(self, text: str) -> int:
+    def parse_action(self, text: str, origin: np.ndarray | None = None) -> int:
         return int(text)
 
     def render(self, cells: np.ndarray) -> str:

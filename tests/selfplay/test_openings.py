@@ -55,7 +55,8 @@ def test_the_buffer_samples_no_opening_ply() -> None:
         cells = np.zeros((1, 16), np.int8)
         code = np.zeros((1, game.shapes.code_length), np.int8)
         for ply, action in enumerate(record.actions.tolist()):
-            game.codes_from_cells(cells, record.views[ply : ply + 1], np.array([ply], np.int16), code)
+            plies, origins = np.array([ply], np.int32), np.zeros((1, 2), np.int16)
+            game.codes_from_cells(cells, record.views[ply : ply + 1], plies, origins, code)
             (openings if ply < record.opening_plies else learned).add(code.tobytes())
             cells[0, action] = 1 + record.views[ply]
     sampled = {row.tobytes() for row in buffer.sample_batch(4000, np.random.default_rng(0))["codes"]}

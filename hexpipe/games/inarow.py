@@ -1,0 +1,189 @@
+"""n in a row: two or three players, square boards of 3 to 200 cells a side.
+
+Seats place a stone in turn; who first has ``win_length`` or more in a row, down, across or diagonally, has won. A full
+board, or the move cap, is a draw. Large boards are played through a local view (`game_env`): only its cells are
+actions, and the net may see the whole board as a thumbnail beside it, in which board row r is in the bucket
+floor((2r + 1) V / 2n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hexpipe.config import GameSettings, Shapes
+from hexpipe.errors import IllegalMoveError, NotationError
+from hexpipe.games import chain_kernels, format_conversion, inarow_kernels, symmetry
+from hexpipe.games.game_env import (
+    ONGOING,
+    BoolArray,
+    Float32Array,
+    Int8Array,
+    Int16Array,
+    IntArray,
+    States,
+)
+from hexpipe.games.local_view import LocalView
+
+
+class InARow:
+    """The rules of n in a row as a `game_env.Game`."""
+
+    name = "inarow"
+    swap = False
+
+    def __init__(self, settings: GameSettings) -> None:
+        """The game that ``settings`` (of name "inarow") describe."""
+        chosen = settings.inarow_rules()
+        n, v, seats = chosen.board_size, chosen.view_size, chosen.players
+        self.board_size = n
+        self.num_seats = self.num_views = seats
+        self.win_length = chosen.win_length
+        self.num_actions = v * v
+        self.max_plies = chosen.max_plies
+        self.local_view = LocalView(n, v)
+        self._rewards = np.array(chosen.placement_rewards, np.float32)
+        self._ranked_draws = chosen.ranked_draws
+        planes = 1 + (seats + 1) * chosen.thumbnail
+        self.shapes = Shapes(
+            board_size=n,
+            num_actions=v * v,
+            num_seats=seats,
+            code_length=planes * v * v,
+            view_size=v,
+            thumbnail=chosen.thumbnail,
+        )
+        buckets = self.local_view.buckets()
+        sizes = np.bincount(buckets, minlength=v)
+        areas = np.outer(sizes, sizes).ravel()
+        self.rules = inarow_kernels.Rules(
+            board_size=n,
+            view_size=v,
+            num_seats=seats,
+            win_length=self.win_length,
+            max_plies=self.max_plies,
+            thumbnail=chosen.thumbnail,
+            buckets=buckets,
+            shades=np.where(areas > 0, 127 / np.maximum(areas, 1), 0.0),
+        )
+        self.action_view: Int16Array = np.tile(np.arange(v * v, dtype=np.int16), (seats, 1))
+        self.symmetries: Int16Array = symmetry.square_symmetries(v)
+        self.code_symmetries: Int16Array = symmetry.over_planes(self.symmetries, planes)
+
+    def new_states(self, count: int) -> States:
+        """``count`` rows, all at the empty board."""
+        pooled = self.num_seats * self.num_actions if self.shapes.thumbnail else 0
+        states = States(
+            cells=np.empty((count, self.board_size**2), np.int8),
+            parents=np.empty((count, 0), np.int16),
+            to_move=np.empty(count, np.int8),
+            view=np.empty(count, np.int8),
+            winner=np.empty(count, np.int8),
+            ply=np.empty(count, np.int32),
+            origin=np.empty((count, 2), np.int16),
+            last=np.empty(count, np.int32),
+            pooled=np.empty((count, pooled), np.int16),
+            longest=np.empty((count, self.num_seats), np.int16),
+        )
+        inarow_kernels.reset(states, np.arange(count, dtype=np.int32), self.rules)
+        return states
+
+    def reset(self, states: States, rows: IntArray) -> None:
+        """Put the rows ``rows`` [L] back to the empty board."""
+        inarow_kernels.reset(states, rows, self.rules)
+
+    def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None:
+        """Copy row parents[i] to row children[i] and play actions[i] there; nothing is checked."""
+        inarow_kernels.step(states, parents, actions, children, self.rules)
+
+    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
+        """Put the views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.
+
+        Where it would show no empty cell a view moves to the nearest place that does: see
+        `local_view_kernels.place_view`.
+        """
+        inarow_kernels.place_views(states, rows, centres, self.rules)
+
+    def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
+        """Write the legal absolute actions of ``rows`` into ``out`` bool [L, A]."""
+        inarow_kernels.legal_mask(states, rows, self.rules, out)
+
+    def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
+        """Write the net-frame codes of ``rows`` (see `Shapes`) into ``out`` int8 [L, C]."""
+        inarow_kernels.codes(states, rows, self.rules, out)
+
+    def codes_from_cells(
+        self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
+    ) -> None:
+        """Write the codes of positions given as board cells int8 [B, n * n] into ``out`` int8 [B, C]."""
+        pooled = np.empty((1, self.num_seats * self.num_actions), np.int16)
+        inarow_kernels.codes_from_cells(cells, views, origins, self.rules, pooled, out)
+
+    def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
+        """Write the rewards of the seats' places, 0 while a game goes on, into ``out`` float32 [L, S].
+
+        The winner is first; the other seats, and at a draw that is ranked all of them, are ordered by their profiles
+        of chains (`chain_kernels`), and those that are equal share the mean of their places' rewards.
+        """
+        counts = np.empty((self.num_seats, self.win_length + 1), np.int32)
+        chain_kernels.terminal_values(states, rows, self.board_size, self._rewards, self._ranked_draws, counts, out)
+
+    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
+        """The board cell that the absolute action is, -1 where that is off the board."""
+        return self.local_view.cell_of_action(action, origin)
+
+    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
+        """The absolute action that plays the board's ``cell``, -1 where the local view does not show it."""
+        return self.local_view.action_of_cell(cell, origin)
+
+    def cell_name(self, cell: int) -> str:
+        """ "c3", "aa7"."""
+        return format_conversion.cell_name(cell, self.board_size)
+
+    def parse_cell(self, text: str) -> int:
+        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        return format_conversion.parse_cell(text, self.board_size)
+
+    def action_name(self, action: int, origin: Int16Array | None = None) -> str:
+        """The name of the action's cell, or "action 7" where that is off the board."""
+        cell = self.cell_of_action(action, origin)
+        return f"action {action}" if cell < 0 else self.cell_name(cell)
+
+    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
+        """The action that plays the cell ``text`` names; NotationError if it is off the board or out of the view."""
+        action = self.action_of_cell(self.parse_cell(text), origin)
+        if action < 0:
+            top, left = (self.local_view.start if origin is None else origin).tolist()
+            n, v = self.board_size, self.local_view.view_size
+            first, last = self.cell_name(top * n + left), self.cell_name((top + v - 1) * n + left + v - 1)
+            raise NotationError(f"{text!r} is outside the local view, which goes from {first} to {last}")
+        return action
+
+    def render(self, cells: Int8Array) -> str:
+        """An ASCII picture of board cells int8 [n * n]."""
+        return format_conversion.render_square(cells, self.board_size)
+
+    def play(self, moves: Sequence[int]) -> States:
+        """One row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
+        states = self.new_states(1)
+        row = np.zeros(1, np.int32)
+        for number, action in enumerate(moves, start=1):
+            reason = self._why_illegal(states, action)
+            if reason:
+                known = 0 <= action < self.num_actions
+                name = self.action_name(action, states.origin[0]) if known else str(action)
+                raise IllegalMoveError(f"move {number} ({name}) is illegal: {reason}")
+            self.step(states, row, np.array([action], np.int16), row)
+        return states
+
+    def _why_illegal(self, states: States, action: int) -> str:
+        winner = int(states.winner[0])
+        if winner != ONGOING:
+            return "the game has ended in a draw" if winner == self.num_seats else f"seat {winner} has already won"
+        if not 0 <= action < self.num_actions:
+            return f"actions of this game are 0 to {self.num_actions - 1}"
+        cell = self.cell_of_action(action, states.origin[0])
+        if cell < 0:
+            return "it is off the board"
+        return "the cell is taken" if states.cells[0, cell] else ""

@@ -1,0 +1,57 @@
+"""Which board cell an action of a local view is, and which action a cell is, for one state or many.
+
+An origin int16 [2] is the board row and column of a view's first cell (`States.origin`); the kernels are
+`local_view_kernels`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hexpipe.games import local_view_kernels
+from hexpipe.games.game_env import Int16Array, Int32Array, IntArray
+
+
+@dataclass(frozen=True)
+class LocalView:
+    """Views of ``view_size`` x ``view_size`` cells on boards of ``board_size`` x ``board_size``."""
+
+    board_size: int
+    view_size: int
+
+    @property
+    def start(self) -> Int16Array:
+        """The origin int16 [2] of the start position's view: in the board's middle, or half a cell before it."""
+        return np.full(2, (self.board_size - self.view_size) // 2, np.int16)
+
+    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
+        """The board cell of ``action``, -1 where that is off the board; ``origin`` None is the start's."""
+        top, left = (self.start if origin is None else origin).tolist()
+        return int(local_view_kernels.cell_of_action(top, left, action, self.view_size, self.board_size))
+
+    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
+        """The action of the board's ``cell``, -1 where the view does not show it; ``origin`` None is the start's."""
+        top, left = (self.start if origin is None else origin).tolist()
+        return int(local_view_kernels.action_of_cell(top, left, cell, self.view_size, self.board_size))
+
+    def cells_of_actions(self, actions: IntArray, origins: Int16Array) -> Int32Array:
+        """`cell_of_action` for ``actions`` [L] and ``origins`` int16 [L, 2]: int32 [L]."""
+        cells = np.empty(len(actions), np.int32)
+        local_view_kernels.cells_of_actions(origins, actions, self.view_size, self.board_size, cells)
+        return cells
+
+    def actions_of_cells(self, cells: IntArray, origins: Int16Array) -> Int32Array:
+        """`action_of_cell` for ``cells`` [L] and ``origins`` int16 [L, 2]: int32 [L]."""
+        actions = np.empty(len(cells), np.int32)
+        local_view_kernels.actions_of_cells(origins, cells, self.view_size, self.board_size, actions)
+        return actions
+
+    def buckets(self) -> Int16Array:
+        """The thumbnail's bucket of each board row (and column), int16 [n]: floor((2r + 1) V / 2n).
+
+        A mirrored board has mirrored buckets: (2r + 1) V is odd, or V = n, so that no row's middle is on a border.
+        """
+        doubled = (2 * np.arange(self.board_size) + 1) * self.view_size
+        return (doubled // (2 * self.board_size)).astype(np.int16)

@@ -1,0 +1,75 @@
+"""What the settings of a game allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hexpipe.config import Shapes, dump_settings, load_settings, settings_from_json
+from hexpipe.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("game", "message"),
+    [
+        ({"board_size": 28}, "game.board_size: Hex boards have 3 to 27 cells a side (got 28)"),
+        ({"board_size": 201}, "game.board_size: .* 200"),
+        ({"name": "inarow", "board_size": 2}, "game.board_size: .* 3"),
+        ({"name": "inarow", "swap": True}, "game.swap is for game.name=hex"),
+        ({"players": 3}, "game.players is for game.name=inarow"),
+        ({"win_length": 5}, "game.win_length is for game.name=inarow"),
+        ({"thumbnail": False}, "game.thumbnail is for game.name=inarow"),
+        ({"name": "inarow", "players": 4}, "game.players: .* 3"),
+        ({"name": "inarow", "win_length": 6}, "game.win_length is 6, more than the 5 cells"),
+        ({"name": "inarow", "view_size": 4}, "game.view_size must be odd"),
+        ({"name": "inarow", "board_size": 10, "view_size": 21}, "take an odd game.board_size"),
+        ({"name": "inarow", "view_size": 81}, "game.view_size: .* 79"),
+        ({"name": "inarow", "placement_rewards": [1, 0, -1]}, "game.placement_rewards is for game.players=3"),
+        ({"name": "inarow", "players": 3, "placement_rewards": [1, -1]}, "three falling numbers"),
+        ({"name": "inarow", "players": 3, "placement_rewards": [0, 1, -1]}, "three falling numbers"),
+        ({"name": "inarow", "players": 3, "placement_rewards": [2, 0, -1]}, "from -1 to 1"),
+        ({"name": "chess"}, "game.name: .*hex"),
+    ],
+)
+def test_impossible_games_are_refused_in_one_line(game: dict[str, Any], message: str) -> None:
+    escaped = message.replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(SettingsError, match=escaped) as caught:
+        load_settings(overrides={f"game.{name}": value for name, value in game.items()})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("game", "wanted"),
+    [
+        ({"board_size": 4}, (4, False, (1.0, -1.0), 16, 4, False)),
+        ({"board_size": 15, "view_size": 21}, (5, False, (1.0, -1.0), 225, 21, False)),
+        ({"board_size": 100, "players": 3, "win_length": 8}, (8, True, (1.0, -0.2, -1.0), 10_000, 21, True)),
+        (
+            {"board_size": 200, "players": 3, "draws": "shared", "move_cap": 5000, "thumbnail": False},
+            (5, False, (1.0, -0.2, -1.0), 5000, 21, False),
+        ),
+    ],
+)
+def test_what_unset_rules_of_n_in_a_row_stand_for(game: dict[str, Any], wanted: tuple[Any, ...]) -> None:
+    settings = load_settings(overrides={"game.name": "inarow", **{f"game.{key}": value for key, value in game.items()}})
+    rules = settings.game.inarow_rules()
+    assert (rules.board_size, rules.players) == (game["board_size"], game.get("players", 2))
+    assert (
+        rules.win_length,
+        rules.ranked_draws,
+        rules.placement_rewards,
+        rules.max_plies,
+        rules.view_size,
+        rules.thumbnail,
+    ) == wanted
+    assert settings_from_json(dump_settings(settings)) == settings
+    board = f"{rules.board_size}x{rules.board_size}"
+    assert settings.game.title == f"{wanted[0]} in a row {board}, {rules.players} players"
+
+
+def test_shapes_of_a_whole_board() -> None:
+    shapes = Shapes(board_size=5, num_actions=26, num_seats=2, code_length=26)
+    assert (shapes.view_size, shapes.view_cells, shapes.board_cells, shapes.thumbnail) == (5, 25, 25, False)
+    view = Shapes(board_size=100, num_actions=441, num_seats=3, code_length=2205, view_size=21, thumbnail=True)
+    assert (view.view_cells, view.board_cells) == (441, 10_000)
