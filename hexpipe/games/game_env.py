@@ -37,10 +37,10 @@ class States(NamedTuple):
 
     Shapes: cells int8 [R, n * n] (0 empty, 1 + view of the stone's mover); parents int16 [R, P] (union-find, P = 0
     where a game needs none); to_move int8 [R] (seat); view int8 [R]; winner int8 [R] (-1 ongoing, else a seat, or
-    num_seats for a draw); ply int32 [R] (actions played so far); origin int16 [R, 2] (of the local view, negative where
-    the view is larger than the board); last int32 [R] (cell of the last stone, -1 before there is one); pooled
-    int16 [R, S * V * V] (stones of each seat in each bucket of the thumbnail; [R, 0] without one); longest int16 [R, S]
-    (stones in each seat's longest chain; [R, 0] where a game asks for none).
+    num_seats for a draw); ply int32 [R] (actions played so far); last int32 [R] (cell of the last stone, -1 before
+    there is one, and always where a game's views stay put); origin int16 [R, 2] (of the local view, negative where that
+    is larger than the board); pooled int16 [R, S * V * V] (stones of each seat in each bucket of the thumbnail; [R, 0]
+    without one); longest int16 [R, S] (stones in each seat's longest chain; [R, 0] where a game asks for none).
     """
 
     cells: Int8Array
@@ -49,8 +49,8 @@ class States(NamedTuple):
     view: Int8Array
     winner: Int8Array
     ply: Int32Array
-    origin: Int16Array
     last: Int32Array
+    origin: Int16Array
     pooled: Int16Array
     longest: Int16Array
 

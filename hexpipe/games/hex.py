@@ -68,8 +68,9 @@ class Hex:
             view=np.empty(count, np.int8),
             winner=np.empty(count, np.int8),
             ply=np.empty(count, np.int32),
-            origin=np.zeros((count, 2), np.int16),  # the view is the board: nothing writes it
-            last=np.empty(count, np.int32),
+            # nothing writes these: the view is the board, and needs no last stone to be put around
+            last=np.full(count, -1, np.int32),
+            origin=np.zeros((count, 2), np.int16),
             pooled=np.empty((count, 0), np.int16),
             longest=np.empty((count, 0), np.int16),
         )

@@ -8,6 +8,7 @@ always its largest node, so an edge is the root of its set unless the opposite e
 bottom" is the one comparison ``parents[top] == bottom``. Finds halve their paths.
 
 `States` is unpacked where a kernel needs views: numba takes every attribute called ``view`` for the method of arrays.
+The kernels that play hand its first fields on, those that Hex uses: a call costs by the array that it is given.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from hexpipe.games.game_env import (
     IntArray,
     States,
 )
+
+_USED = 6
 
 
 @njit(cache=True, nogil=True)
@@ -48,9 +51,9 @@ def _join(parents: Int16Array, row: int, root: int, node: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _play(states: States, row: int, action: int, n: int) -> None:
+def _play(fields, row: int, action: int, n: int) -> None:
     """Play ``action`` in ``row``: place the stone, join its neighbours, find the winner, pass the turn."""
-    cells, parents, to_move, views, winner, ply, _, last, _, _ = states
+    cells, parents, to_move, views, winner, ply = fields
     area = n * n
     ply[row] += 1
     seat = to_move[row]
@@ -61,7 +64,6 @@ def _play(states: States, row: int, action: int, n: int) -> None:
     views[row] = 1 - view
     stone = np.int8(1 + view)
     cells[row, action] = stone
-    last[row] = action
     i = action // n
     j = action - i * n
     root = np.intp(action)
@@ -95,8 +97,8 @@ def _play(states: States, row: int, action: int, n: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _copy(states: States, source: int, target: int) -> None:
-    cells, parents, to_move, views, winner, ply, _, last, _, _ = states
+def _copy(fields, source: int, target: int) -> None:
+    cells, parents, to_move, views, winner, ply = fields
     from_cells, to_cells = cells[source], cells[target]
     for k in range(from_cells.shape[0]):
         to_cells[k] = from_cells[k]
@@ -107,13 +109,12 @@ def _copy(states: States, source: int, target: int) -> None:
     views[target] = views[source]
     winner[target] = winner[source]
     ply[target] = ply[source]
-    last[target] = last[source]
 
 
 @njit(cache=True, nogil=True)
 def reset(states: States, rows: IntArray) -> None:
     """Put ``rows`` [L] back to the empty board."""
-    cells, parents, to_move, views, winner, ply, _, last, _, _ = states
+    cells, parents, to_move, views, winner, ply = states[:_USED]
     for k in range(rows.shape[0]):
         row = rows[k]
         for cell in range(cells.shape[1]):
@@ -124,18 +125,18 @@ def reset(states: States, rows: IntArray) -> None:
         views[row] = 0
         winner[row] = -1
         ply[row] = 0
-        last[row] = -1
 
 
 @njit(cache=True, nogil=True)
 def step(states: States, parents: IntArray, actions: IntArray, children: IntArray, n: int) -> None:
     """Copy row parents[k] to children[k] and play actions[k] there, one k after the other."""
+    fields = states[:_USED]
     for k in range(parents.shape[0]):
         source = np.intp(parents[k])
         target = np.intp(children[k])
         if source != target:
-            _copy(states, source, target)
-        _play(states, target, np.intp(actions[k]), n)
+            _copy(fields, source, target)
+        _play(fields, target, np.intp(actions[k]), n)
 
 
 @njit(cache=True, nogil=True)
@@ -168,7 +169,7 @@ def _write_codes(cells: Int8Array, row: int, view: int, flag: bool, n: int, out:
 @njit(cache=True, nogil=True)
 def codes(states: States, rows: IntArray, n: int, out: Int8Array) -> None:
     """out int8 [L, C]: the board as its mover sees it, then the swap flag where the rules have it."""
-    cells, _, _, views, winner, ply, _, _, _, _ = states
+    cells, _, _, views, winner, ply = states[:_USED]
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
         _write_codes(cells, row, views[row], ply[row] == 1 and winner[row] < 0, n, out, k)
@@ -199,12 +200,13 @@ def random_playouts(states: States, seed: int, repeats: int, n: int, order: Int1
     Returns int64 [2]: moves played, games that seat 0 won.
     """
     start = states.cells.shape[0] - 1
+    fields = states[:_USED]
     moves = 0
     wins = 0
     random = np.uint64(seed)
     for _ in range(repeats):
         for row in range(start):
-            _copy(states, start, row)
+            _copy(fields, start, row)
             free = 0
             for cell in range(n * n):
                 order[free] = cell
@@ -220,7 +222,7 @@ def random_playouts(states: States, seed: int, repeats: int, n: int, order: Int1
                 action = np.intp(order[pick])
                 free -= 1
                 order[pick] = order[free]
-                _play(states, row, action, n)
+                _play(fields, row, action, n)
                 moves += 1
             wins += states.winner[row] == 0
     return np.array([moves, wins])

@@ -81,8 +81,8 @@ class InARow:
             view=np.empty(count, np.int8),
             winner=np.empty(count, np.int8),
             ply=np.empty(count, np.int32),
-            origin=np.empty((count, 2), np.int16),
             last=np.empty(count, np.int32),
+            origin=np.empty((count, 2), np.int16),
             pooled=np.empty((count, pooled), np.int16),
             longest=np.empty((count, self.num_seats), np.int16),
         )

@@ -53,7 +53,7 @@ def _beyond(cells: Int8Array, row: int, i: int, j: int, down: int, right: int, n
 @njit(cache=True, nogil=True)
 def _play(states: States, row: int, action: int, rules: Rules) -> None:
     """Play ``action`` of the row's view: place the stone, measure its chains, pass the turn, see to the view."""
-    cells, _, to_move, views, winner, ply, origin, last, pooled, longest = states
+    cells, _, to_move, views, winner, ply, last, origin, pooled, longest = states
     n, v = rules.board_size, rules.view_size
     i = action // v
     j = action - i * v + origin[row, 1]
@@ -86,7 +86,7 @@ def _play(states: States, row: int, action: int, rules: Rules) -> None:
 
 @njit(cache=True, nogil=True)
 def _copy(states: States, source: int, target: int) -> None:
-    cells, _, to_move, views, winner, ply, origin, last, pooled, longest = states
+    cells, _, to_move, views, winner, ply, last, origin, pooled, longest = states
     from_cells, to_cells = cells[source], cells[target]
     for k in range(from_cells.shape[0]):
         to_cells[k] = from_cells[k]
@@ -106,7 +106,7 @@ def _copy(states: States, source: int, target: int) -> None:
 @njit(cache=True, nogil=True)
 def reset(states: States, rows: IntArray, rules: Rules) -> None:
     """Put ``rows`` [L] back to the empty board, seen in its middle."""
-    cells, _, to_move, views, winner, ply, origin, last, pooled, longest = states
+    cells, _, to_move, views, winner, ply, last, origin, pooled, longest = states
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
         cells[row, :] = 0
@@ -143,7 +143,7 @@ def place_views(states: States, rows: IntArray, centres: IntArray, rules: Rules)
 @njit(cache=True, nogil=True)
 def legal_mask(states: States, rows: IntArray, rules: Rules, out: BoolArray) -> None:
     """out bool [L, A]: the empty cells that the view shows; nothing once the game is over."""
-    cells, _, _, _, winner, _, origin, _, _, _ = states
+    cells, _, _, _, winner, _, _, origin, _, _ = states
     n, v = rules.board_size, rules.view_size
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
@@ -208,7 +208,7 @@ def _write_thumbnail(
 @njit(cache=True, nogil=True)
 def codes(states: States, rows: IntArray, rules: Rules, out: Int8Array) -> None:
     """out int8 [L, C]: the view as its mover sees it, then the thumbnail where the rules have one."""
-    cells, _, _, views, _, _, origin, _, pooled, _ = states
+    cells, _, _, views, _, _, _, origin, pooled, _ = states
     for k in range(rows.shape[0]):
         row = np.intp(rows[k])
         mover, top, left = np.intp(views[row]), np.intp(origin[row, 0]), np.intp(origin[row, 1])

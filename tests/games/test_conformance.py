@@ -85,7 +85,7 @@ def test_shapes_agree(game: Game) -> None:
     assert game.code_symmetries.shape == (len(game.symmetries), shapes.code_length)
     assert states.cells.shape == (3, shapes.board_cells)
     assert states.origin.shape == (3, 2)
-    bytes_of_each = [1, 2, 1, 1, 1, 4, 2, 4, 2, 2]
+    bytes_of_each = [1, 2, 1, 1, 1, 4, 4, 2, 2, 2]
     assert [array.dtype for array in states] == [np.dtype(f"i{size}") for size in bytes_of_each]
     assert all(array.flags.c_contiguous and len(array) == 3 for array in states)
 

@@ -44,14 +44,14 @@ class ToyGame:
             np.zeros(count, np.int8),
             np.full(count, ONGOING, np.int8),
             np.zeros(count, np.int32),
-            np.zeros((count, 2), np.int16),
             np.full(count, -1, np.int32),
+            np.zeros((count, 2), np.int16),
             np.zeros((count, 0), np.int16),
             np.zeros((count, 0), np.int16),
         )
 
     def reset(self, states: States, rows: np.ndarray) -> None:
-        for array, value in zip(states, (0, 0, 0, 0, ONGOING, 0, 0, -1, 0, 0), strict=True):
+        for array, value in zip(states, (0, 0, 0, 0, ONGOING, 0, -1, 0, 0, 0), strict=True):
             array[rows] = value
 
     def step(self, states: States, parents: np.ndarray, actions: np.ndarray, children: np.ndarray) -> None:
