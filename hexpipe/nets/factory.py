@@ -14,7 +14,7 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
 from hexpipe.nets.muzero_network import MuZeroNet
-from hexpipe.nets.planes import NUM_PLANES, check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask, num_planes
 from hexpipe.nets.resnet import StandardisedConv2d, Trunk, global_pool
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -33,13 +33,13 @@ class HexNet(nn.Module):
         super().__init__()
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
-        self.trunk = Trunk(NUM_PLANES, settings.blocks, settings.channels, plain)
+        self.trunk = Trunk(num_planes(shapes), settings.blocks, settings.channels, plain)
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
-        self.register_buffer("edges", edge_planes(shapes.view_size), persistent=False)
+        self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        planes = expand_codes(codes, self.shapes.view_size, self.edges)
+        planes = expand_codes(codes, self.shapes, self.edges)
         x = self.trunk(planes)
         return self.logits(codes, x, global_pool(x))
 
@@ -51,7 +51,7 @@ class HexNet(nn.Module):
     def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
-        illegal = illegal_mask(codes, self.shapes.view_cells)
+        illegal = illegal_mask(codes, self.shapes)
         return logits.masked_fill(illegal, ILLEGAL_LOGIT), self.value(pooled).float()
 
 

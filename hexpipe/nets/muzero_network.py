@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
-from hexpipe.nets.planes import NUM_PLANES, check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask, num_planes
 from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, Trunk, global_pool, make_conv
 
 ACTION_PLANES = 2  # the cell played; all ones for the action that is no cell
@@ -62,18 +62,18 @@ class MuZeroNet(nn.Module):
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
         channels = settings.channels
-        self.trunk = Trunk(NUM_PLANES, settings.blocks, channels, plain)
+        self.trunk = Trunk(num_planes(shapes), settings.blocks, channels, plain)
         self.dynamics = Dynamics(settings.dynamics_blocks, channels, plain)
         self.policy = PolicyHead(channels, plain)
         self.value = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.projection = nn.Linear(2 * channels, PROJECTION)
         self.predictor = nn.Sequential(nn.Linear(PROJECTION, PROJECTION), nn.ReLU(), nn.Linear(PROJECTION, PROJECTION))
-        self.register_buffer("edges", edge_planes(shapes.view_size), persistent=False)
+        self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def represent(self, codes: Tensor) -> Tensor:
         """Codes int8 [B, C] -> latent [B, channels, n, n]."""
-        return scale_latent(self.trunk(expand_codes(codes, self.shapes.view_size, self.edges)))
+        return scale_latent(self.trunk(expand_codes(codes, self.shapes, self.edges)))
 
     def predict(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Policy logits [B, A] of all actions, and value logits [B, S] relative to the mover."""
@@ -136,7 +136,7 @@ class MuZeroNet(nn.Module):
     def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         latent = self.represent(codes)
         logits, value_logits = self.predict(latent)
-        return latent, logits.masked_fill(illegal_mask(codes, self.shapes.view_cells), ILLEGAL_LOGIT), value_logits
+        return latent, logits.masked_fill(illegal_mask(codes, self.shapes), ILLEGAL_LOGIT), value_logits
 
     def _consistency(self, imagined: Tensor, codes: Tensor) -> Tensor:
         with torch.no_grad():

@@ -1,4 +1,10 @@
-"""From int8 codes to input planes, on the device that runs the net."""
+"""From int8 codes to input planes, on the device that runs the net.
+
+Where seats own the board's edges and see it turned (Hex: `Shapes.turns_frame`) the planes are mine, theirs, empty, and
+"the extra action (swap) is legal"; the border ring shows whose edges are whose. Otherwise they are one for each seat
+from the mover on, empty, and off the board, which the ring is; and where there is a thumbnail of the board, one more
+for each seat and one of where the view is.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +13,70 @@ from torch import Tensor
 
 from hexpipe.config import Shapes
 
-NUM_PLANES = 4  # mine, theirs, empty, the extra action (swap) is legal
+OFF_BOARD = 4  # the code of a cell of the view that is none of the board
+FULL_BUCKET = 127.0
 
 
-def edge_planes(board_size: int) -> Tensor:
-    """The border ring that the first convolution sees: float32 [1, NUM_PLANES, n+2, n+2], zero inside.
+def num_planes(shapes: Shapes) -> int:
+    """Input planes P of a net for ``shapes``."""
+    if shapes.turns_frame:
+        return 4
+    return shapes.num_seats + 2 + (shapes.num_seats + 1 if shapes.thumbnail else 0)
 
-    The mover owns the top and bottom edge, the opponent the left and right one; a corner belongs to both.
+
+def edge_planes(shapes: Shapes) -> Tensor:
+    """The border ring that the first convolution sees: float32 [1, P, n+2, n+2], zero inside.
+
+    A mover that owns edges has the top and bottom one, the opponent the left and right one; a corner belongs to both.
     """
-    edges = torch.zeros(1, NUM_PLANES, board_size + 2, board_size + 2)
-    edges[:, 0, 0, :] = edges[:, 0, -1, :] = 1
-    edges[:, 1, :, 0] = edges[:, 1, :, -1] = 1
+    n = shapes.view_size
+    edges = torch.zeros(1, num_planes(shapes), n + 2, n + 2)
+    if shapes.turns_frame:
+        edges[:, 0, 0, :] = edges[:, 0, -1, :] = 1
+        edges[:, 1, :, 0] = edges[:, 1, :, -1] = 1
+    else:
+        off = shapes.num_seats + 1
+        edges[:, off, [0, -1], :] = 1
+        edges[:, off, :, [0, -1]] = 1
     return edges
 
 
-def expand_codes(codes: Tensor, board_size: int, edges: Tensor | None = None) -> Tensor:
-    """Input planes [B, NUM_PLANES, n+2, n+2] of ``codes`` int8 [B, C], in the dtype of ``edges`` (or float32).
+def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> Tensor:
+    """Input planes [B, P, n+2, n+2] of ``codes`` int8 [B, C], in the dtype of ``edges`` (or float32).
 
     ``edges`` is what `edge_planes` returns, kept on the device by the caller. The swap plane is all zero for codes
     without a flag, so that one set of weights serves both.
     """
     if edges is None:
-        edges = edge_planes(board_size).to(codes.device)
-    num_cells = board_size * board_size
-    cells = codes[:, :num_cells].reshape(-1, 1, board_size, board_size)
-    flag = torch.any(codes[:, num_cells:] == 1, dim=1)  # of no flag at all: False
-    swap = flag.reshape(-1, 1, 1, 1).expand(-1, 1, board_size, board_size)
-    planes = torch.cat((cells == 1, cells == 2, cells == 0, swap), dim=1)
-    return torch.nn.functional.pad(planes.to(edges.dtype), (1, 1, 1, 1)) + edges
+        edges = edge_planes(shapes).to(codes.device)
+    n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
+    cells = codes[:, :view_cells].reshape(-1, 1, n, n)
+    parts = [cells == seat for seat in range(1, shapes.num_seats + 1)] + [cells == 0]
+    if shapes.turns_frame:
+        flag = torch.any(codes[:, view_cells:num_actions] == 1, dim=1)  # of no flag at all: False
+        parts.append(flag.reshape(-1, 1, 1, 1).expand(-1, 1, n, n))
+    else:
+        parts.append(cells == OFF_BOARD)
+    planes = torch.cat(parts, dim=1).to(edges.dtype)
+    if shapes.thumbnail:
+        small = codes[:, num_actions:].reshape(-1, shapes.num_seats + 1, n, n).to(edges.dtype)
+        planes = torch.cat((planes, small[:, :-1] / FULL_BUCKET, small[:, -1:]), dim=1)
+    return torch.nn.functional.pad(planes, (1, 1, 1, 1)) + edges
 
 
-def illegal_mask(codes: Tensor, num_cells: int) -> Tensor:
-    """True where an action is illegal: bool [B, A], from ``codes`` int8 [B, C] (a cell is taken, a flag is 0)."""
-    return torch.cat((codes[:, :num_cells] != 0, codes[:, num_cells:] == 0), dim=1)
+def illegal_mask(codes: Tensor, shapes: Shapes) -> Tensor:
+    """True where an action is illegal: bool [B, A], from ``codes`` int8 [B, C] (a cell is taken or off, a flag is 0)."""
+    view_cells = shapes.view_cells
+    cells = codes[:, :view_cells] != 0
+    if shapes.num_actions == view_cells:
+        return cells
+    return torch.cat((cells, codes[:, view_cells : shapes.num_actions] == 0), dim=1)
 
 
 def check_shapes(shapes: Shapes) -> None:
-    """ValueError if ``shapes`` are not those that these planes can show (a board and at most one more action)."""
+    """ValueError if ``shapes`` are not those that these planes can show (a view and at most one more action)."""
     extra = shapes.num_actions - shapes.view_cells
-    whole = shapes.view_size == shapes.board_size and shapes.code_length == shapes.num_actions
-    if extra not in (0, 1) or not whole:
-        raise ValueError(f"the planes show a whole board and at most one more action, not {shapes}")
+    small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
+    whole = shapes.thumbnail or shapes.view_size >= shapes.board_size
+    if extra not in (0, 1) or not whole or shapes.code_length != shapes.num_actions + small:
+        raise ValueError(f"the planes show a view of the board and at most one more action, not {shapes}")

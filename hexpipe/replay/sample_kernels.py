@@ -49,9 +49,9 @@ class Samples(NamedTuple):
     """Where samples go, B rows, U unroll steps.
 
     Of the batch (see `targets`): policy, values, rewards, actions, mask. Beside it: ``cells`` int8 [B, board_cells] and
-    ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins`` int16 [B, 2] of their views; ``views`` int8 [U + 1, B] of
-    each step and ``moves`` int16 [U, B], its absolute action, both only where mask is 1 (views are 0 elsewhere);
-    ``games`` int64 [B], the game's number; ``intact`` bool [B].
+    ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins`` int16 [B, 2] of
+    their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int16 [U, B], its absolute action, both only where
+    mask is 1 (views are 0 elsewhere); ``games`` int64 [B], the game's number; ``intact`` bool [B].
     """
 
     cells: NDArray[np.int8]
