@@ -95,12 +95,13 @@ def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecor
 
 def _replay(game: Game, records: list[GameRecord]) -> None:
     small = {"replay.max_games": 16, "replay.min_games": 1, "replay.max_memory_gb": 0.1}
-    for td_steps in (0, 2):
-        settings = load_settings("quick", {**small, "replay.td_steps": td_steps}).replay
+    for td_steps, share in ((0, 0.0), (2, 0.5)):
+        changed = {**small, "replay.td_steps": td_steps, "replay.priority_share": share}
+        settings = load_settings("quick", changed).replay
         buffer = ReplayBuffer.create(settings, game, private=True)
         for record in records:
             buffer.add_game(record)
-        batch = buffer.sample_batch(8, np.random.default_rng(0), unroll_steps=2)
+        batch = buffer.sample_batch(8, np.random.default_rng(0), unroll_steps=2, observations=True)
         apply_board_augment(batch, game, np.random.default_rng(0))
 
 

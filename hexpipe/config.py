@@ -124,6 +124,9 @@ class ReplaySettings(_Section):
     )
     snapshot_interval: int = Field(16, ge=1, le=256, description="plies between board snapshots")
     td_steps: int = Field(0, ge=0, description="plies of n-step bootstrapping; 0 means the game's outcome")
+    priority_share: float = Field(
+        0.0, ge=0, le=1, description="share of sampling that goes by how wrong a position's value was; 0 is uniform"
+    )
 
 
 class LearnerSettings(_Section):

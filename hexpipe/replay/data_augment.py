@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from hexpipe.games.game_env import Game
-from hexpipe.replay.kernels import permute_samples
+from hexpipe.replay.augment_kernels import permute_samples
 from hexpipe.replay.targets import Batch
 
 
 def apply_board_augment(batch: Batch, game: Game, rng: np.random.Generator) -> None:
     """Turns each sample of ``batch`` (see `targets`) by a symmetry of ``game`` drawn at random, in place.
 
-    Codes, policies and actions of one sample are turned together; values and mask stay. A symmetry has the same number
-    in every mover's frame, so the steps of an unroll stay one game.
+    Codes, those of later steps too, policies and actions of one sample are turned together; all else stays. A symmetry
+    has the same number in every mover's frame, so the steps of an unroll stay one game.
     """
-    choice = rng.integers(0, len(game.symmetries), len(batch["codes"]))
+    codes = batch["codes"][:, None]
+    choice = rng.integers(0, len(game.symmetries), len(codes))
     permute_samples(
-        batch["codes"],
+        codes,
+        batch.get("next_codes", codes[:, :0]),
         batch["policy"],
         batch["actions"],
         choice,

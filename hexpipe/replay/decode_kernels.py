@@ -1,7 +1,7 @@
-"""Compiled loops of the sampler: find a position, rebuild its board, decode its targets, turn it.
+"""Compiled decoding of a piece of the store: a ply's board, policy and value targets out of its bytes.
 
 Readers hold no lock, so the writer may overwrite a game under their hands. Nothing here trusts what it reads: every
-index is checked before use, and a sample that makes no sense is reported with ``intact`` False: the sampler judges it.
+index is checked before use, and bytes that make no sense are reported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hexpipe.replay.layout import PieceLayout
 
-OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, SNAPSHOTS, POLICIES = range(8)
+OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, PRIORITIES, SNAPSHOTS, POLICIES = range(9)
 INVERSE_VALUE_SCALE = np.float32(1.0 / 32767.0)
 
 # the number of a lone bit: its 64 products with a de Bruijn sequence differ in their upper six bits
@@ -24,19 +24,6 @@ for _bit in range(64):
     BIT_NUMBER[((int(DE_BRUIJN) << _bit) & (2**64 - 1)) >> 58] = _bit
 
 
-class Ring(NamedTuple):
-    """The store's arrays, as `layout` describes them; ``section_starts`` int64 [8, 3]; ``ring_bytes`` without guard."""
-
-    starts: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    plies: NDArray[np.int32]
-    openings: NDArray[np.int32]
-    sizes: NDArray[np.int32]
-    data: NDArray[np.uint8]
-    section_starts: NDArray[np.int64]
-    ring_bytes: int
-
-
 class Decoder(NamedTuple):
     """``weights`` float32 [256], what a policy code stands for; ``action_view`` int16 [num_views, A]."""
 
@@ -44,54 +31,22 @@ class Decoder(NamedTuple):
     action_view: NDArray[np.int16]
 
 
-class Samples(NamedTuple):
-    """Where samples go, B rows, U unroll steps. ``cells`` int8 [B, num_cells], ``views`` int8 [B], ``plies`` int16 [B]
-    (absolute, for Game.codes_from_cells); policy float32 [B, U + 1, A]; values float32 [B, U + 1, S]; actions
-    int16 [B, U]; mask float32 [B, U + 1]; ``games`` int64 [B], the game's number; ``intact`` bool [B]."""
-
-    cells: NDArray[np.int8]
-    views: NDArray[np.int8]
-    plies: NDArray[np.int16]
-    policy: NDArray[np.float32]
-    values: NDArray[np.float32]
-    actions: NDArray[np.int16]
-    mask: NDArray[np.float32]
-    games: NDArray[np.int64]
-    intact: NDArray[np.bool_]
-
-
 @njit(cache=True, nogil=True)
-def _find_game(starts: NDArray[np.int64], position: int, tail: int, head: int) -> int:
-    """The game in [tail, head) that ``position`` belongs to: the last one that starts at or before it."""
-    slots = len(starts)
-    to_slot = tail % slots - tail  # one division, not one a step
-    low, high = tail, head
-    while high - low > 1:
-        middle = (low + high) >> 1
-        slot = middle + to_slot
-        if slot >= slots:
-            slot -= slots
-        if starts[slot] <= position:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, nogil=True)
-def _unsigned(data: NDArray[np.uint8], section: int, index: int, wide: bool) -> np.int64:
+def unsigned(data: NDArray[np.uint8], section: int, index: int, wide: bool) -> np.int64:
+    """Entry ``index`` of a section of uint16 (``wide``) or uint8."""
     if wide:
         return np.int64(data[section + 2 * index]) | (np.int64(data[section + 2 * index + 1]) << 8)
     return np.int64(data[section + index])
 
 
 @njit(cache=True, nogil=True)
-def _value(data: NDArray[np.uint8], at: int) -> np.float32:
+def read_value(data: NDArray[np.uint8], at: int) -> np.float32:
+    """The outcome or root value at data[at]."""
     return np.float32(np.int16(np.uint16(data[at]) | (np.uint16(data[at + 1]) << 8))) * INVERSE_VALUE_SCALE
 
 
 @njit(cache=True, nogil=True)
-def _rebuild_cells(
+def rebuild_cells(
     data: NDArray[np.uint8],
     layout: PieceLayout,
     piece: int,
@@ -119,7 +74,7 @@ def _rebuild_cells(
             for i in range(layout.num_cells & ~3, layout.num_cells):
                 cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
     for q in range(snapshot * layout.snapshot_interval, ply):
-        action = _unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
+        action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
         if action >= layout.num_actions:
             return False
         if action < layout.num_cells:
@@ -128,7 +83,7 @@ def _rebuild_cells(
 
 
 @njit(cache=True, nogil=True)
-def _policy_place(
+def policy_place(
     data: NDArray[np.uint8], layout: PieceLayout, piece: int, places: NDArray[np.int64], ply: int
 ) -> np.int64:
     """Where the packed policy of ``ply`` begins in the piece's policies."""
@@ -138,7 +93,7 @@ def _policy_place(
     for i in range(4):
         place |= np.int64(data[at + i]) << (8 * i)
     for q in range(nearest * layout.snapshot_interval, ply):
-        place += layout.mask_bytes + 1 + _unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+        place += layout.mask_bytes + 1 + unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
     return place
 
 
@@ -158,7 +113,7 @@ def _sum_weights(data: NDArray[np.uint8], at: int, count: int, weights: NDArray[
 
 
 @njit(cache=True, nogil=True)
-def _decode_policy(
+def decode_policy(
     data: NDArray[np.uint8],
     at: int,
     count: int,
@@ -198,7 +153,7 @@ def _decode_policy(
 
 
 @njit(cache=True, nogil=True)
-def _decode_values(
+def decode_values(
     data: NDArray[np.uint8],
     layout: PieceLayout,
     piece: int,
@@ -218,136 +173,9 @@ def _decode_values(
     for k in range(seats):
         absolute = (seat + k) % seats
         if from_outcome:
-            values[row, step, k] = _value(data, piece + places[OUTCOME] + 2 * absolute)
+            values[row, step, k] = read_value(data, piece + places[OUTCOME] + 2 * absolute)
         elif layout.stored_seats == seats:
-            values[row, step, k] = _value(data, piece + places[ROOT_VALUES] + 2 * (later * seats + absolute))
+            values[row, step, k] = read_value(data, piece + places[ROOT_VALUES] + 2 * (later * seats + absolute))
         else:
-            first = _value(data, piece + places[ROOT_VALUES] + 2 * later)
+            first = read_value(data, piece + places[ROOT_VALUES] + 2 * later)
             values[row, step, k] = first if absolute == 0 else -first
-
-
-@njit(cache=True, nogil=True)
-def _read_steps(
-    data: NDArray[np.uint8],
-    layout: PieceLayout,
-    decoder: Decoder,
-    piece: int,
-    end: int,
-    places: NDArray[np.int64],
-    ply: int,
-    num_plies: int,
-    td_steps: int,
-    out: Samples,
-    row: int,
-) -> bool:
-    """Targets of ply, ply + 1, ... into row ``row``; steps after the game's end are zeros. False where damaged."""
-    steps = out.mask.shape[1]
-    policy_at = piece + places[POLICIES] + _policy_place(data, layout, piece, places, ply)
-    for u in range(steps):
-        q = ply + u
-        if q >= num_plies:
-            out.policy[row, u, :] = 0
-            out.values[row, u, :] = 0
-            out.mask[row, u] = 0
-            if u < steps - 1:
-                out.actions[row, u] = 0
-            continue
-        flags = data[piece + places[FLAGS] + q]
-        view, seat = flags >> 4, flags & 15
-        count = 1 + _unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
-        if view >= layout.num_views or seat >= layout.num_seats or policy_at + layout.mask_bytes + count > end:
-            return False
-        if not _decode_policy(
-            data, policy_at, count, layout, decoder.weights, decoder.action_view, view, out.policy, row, u
-        ):
-            return False
-        policy_at += layout.mask_bytes + count
-        _decode_values(data, layout, piece, places, q, num_plies, td_steps, seat, out.values, row, u)
-        out.mask[row, u] = 1
-        if u == 0:
-            out.views[row] = view
-        if u < steps - 1:
-            action = _unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
-            if action >= layout.num_actions:
-                return False
-            out.actions[row, u] = decoder.action_view[view, action]
-    return True
-
-
-@njit(cache=True, nogil=True)
-def read_samples(
-    ring: Ring,
-    layout: PieceLayout,
-    decoder: Decoder,
-    tail: int,
-    head: int,
-    positions: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    td_steps: int,
-    out: Samples,
-) -> None:
-    """Reads position positions[i] (int64, in the window of games [tail, head)) into row rows[i] of ``out``, for all i.
-
-    One sample has the start and ``out.mask.shape[1] - 1`` steps after it. ``out.games[row]`` is the game it came from,
-    ``out.intact[row]`` whether its bytes made sense.
-    """
-    places = np.empty(8, np.int64)
-    slots = len(ring.starts)
-    for i in range(len(rows)):
-        row = rows[i]
-        game = _find_game(ring.starts, positions[i], tail, head)
-        slot = game % slots
-        num_plies = np.int64(ring.plies[slot])
-        ply = positions[i] - ring.starts[slot] + np.int64(ring.openings[slot])
-        piece = ring.offsets[slot]
-        end = piece + ring.sizes[slot]
-        out.games[row] = game
-        out.intact[row] = False
-        if ply < 0 or ply >= num_plies or piece < 0 or end > ring.ring_bytes:
-            continue
-        snapshots = (num_plies - 1) // layout.snapshot_interval
-        for k in range(8):
-            places[k] = (
-                ring.section_starts[k, 0]
-                + ring.section_starts[k, 1] * num_plies
-                + ring.section_starts[k, 2] * snapshots
-            )
-        if piece + places[POLICIES] > end:
-            continue
-        out.plies[row] = ply
-        out.intact[row] = _rebuild_cells(ring.data, layout, piece, places, ply, out.cells, row) and _read_steps(
-            ring.data, layout, decoder, piece, end, places, ply, num_plies, td_steps, out, row
-        )
-
-
-@njit(cache=True, nogil=True)
-def permute_samples(
-    codes: NDArray[np.int8],
-    policy: NDArray[np.float32],
-    actions: NDArray[np.int16],
-    choice: NDArray[np.int64],
-    symmetries: NDArray[np.int16],
-    inverses: NDArray[np.int16],
-    code_symmetries: NDArray[np.int16],
-    code_scratch: NDArray[np.int8],
-    policy_scratch: NDArray[np.float32],
-) -> None:
-    """Row b turned by symmetry choice[b], in place: codes int8 [B, C], policy float32 [B, U + 1, A], actions [B, U].
-
-    ``inverses`` holds the inverse permutations of ``symmetries``; the scratch arrays have one row's length, C and A.
-    """
-    for b in range(len(choice)):
-        k = choice[b]
-        if k == 0:
-            continue
-        for i in range(codes.shape[1]):
-            code_scratch[i] = codes[b, i]
-        for i in range(codes.shape[1]):
-            codes[b, i] = code_scratch[code_symmetries[k, i]]
-        for u in range(policy.shape[1]):
-            for a in range(policy.shape[2]):
-                policy_scratch[a] = policy[b, u, a]
-            for a in range(policy.shape[2]):
-                policy[b, u, a] = policy_scratch[symmetries[k, a]]
-        for u in range(actions.shape[1]):
-            actions[b, u] = inverses[k, actions[b, u]]

@@ -3,7 +3,7 @@
 The shared segment has these fields:
 
     header    int64 [16]     counters (the names below); written under the fence lock only
-    sections  int64 [7, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
+    sections  int64 [8, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
     starts    int64 [G]      number of the game's first sampled position, counted over everything ever added
     offsets   int64 [G]      where the game's piece begins in data
     plies     int32 [G]      plies of the game, T
@@ -21,6 +21,7 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
     flags          uint8  [T]           seat | view << 4
     policy_counts  uint8 or uint16 [T]  codes of the policy, less one; uint8 where A <= 256
     root_values    int16  [T, S or 1]   value * 32767; of two seats only seat 0, as seat 1 has the negative
+    priorities     uint8  [T]           how far the mover's root value is from its target (`targets.value_priorities`)
     snapshots      uint8  [N, ...]      cells before plies snapshot_interval, 2 * snapshot_interval, ...; four cells
                                         a byte (lowest bits first) where two bits hold a cell, else one
     policies       uint8  [...]         `records.pack_policies`, as it came
@@ -73,7 +74,8 @@ class Section(IntEnum):
     FLAGS = 3
     POLICY_COUNTS = 4
     ROOT_VALUES = 5
-    SNAPSHOTS = 6
+    PRIORITIES = 6
+    SNAPSHOTS = 7
 
 
 class PieceLayout(NamedTuple):
@@ -110,7 +112,7 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
 
 
 def section_table(layout: PieceLayout) -> NDArray[np.int64]:
-    """Bytes of each section as int64 [7, 3]: those of a game, of a ply, of a snapshot."""
+    """Bytes of each section as int64 [8, 3]: those of a game, of a ply, of a snapshot."""
     narrow_or_wide = 2 if layout.wide_actions else 1
     table = np.zeros((len(Section), 3), np.int64)
     table[Section.OUTCOME] = 2 * layout.num_seats, 0, 0
@@ -119,12 +121,13 @@ def section_table(layout: PieceLayout) -> NDArray[np.int64]:
     table[Section.FLAGS] = 0, 1, 0
     table[Section.POLICY_COUNTS] = 0, narrow_or_wide, 0
     table[Section.ROOT_VALUES] = 0, 2 * layout.stored_seats, 0
+    table[Section.PRIORITIES] = 0, 1, 0
     table[Section.SNAPSHOTS] = 0, 0, layout.snapshot_bytes
     return table
 
 
 def section_starts(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each section begins, and in the last row where `policies` does: int64 [8, 3], same columns."""
+    """Where each section begins, and in the last row where `policies` does: int64 [9, 3], same columns."""
     return np.vstack([np.zeros((1, 3), np.int64), np.cumsum(table, axis=0)])
 
 

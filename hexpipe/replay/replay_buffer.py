@@ -83,13 +83,21 @@ class ReplayBuffer:
         self._store.add(record)
 
     def sample_batch(
-        self, batch_size: int, rng: np.random.Generator, unroll_steps: int = 0, out: Batch | None = None
+        self,
+        batch_size: int,
+        rng: np.random.Generator,
+        unroll_steps: int = 0,
+        out: Batch | None = None,
+        *,
+        observations: bool = False,
     ) -> Batch:
-        """``batch_size`` positions drawn uniformly, with their targets: the arrays that `targets` describes.
+        """``batch_size`` positions with the targets of them and ``unroll_steps`` plies more: the arrays that `targets`
+        describes, with ``observations`` the codes of the later positions too.
 
-        ``out``, a batch of the same shapes, is filled and returned where given. Raises ValueError while empty.
+        Positions are drawn uniformly, or by priority where ``replay.priority_share`` says so (`sampler`). ``out``, a
+        batch of the same shapes, is filled and returned where given. Raises ValueError while empty.
         """
-        return self._sampler.sample_batch(batch_size, rng, unroll_steps, out)
+        return self._sampler.sample_batch(batch_size, rng, unroll_steps, out, observations=observations)
 
     def refill(self, archive: ReplayArchive) -> int:
         """Adds the newest games of ``archive`` that fit, oldest first, and takes over its totals. Returns how many."""

@@ -1,11 +1,23 @@
-"""Uniform samples of positions, taken while the writer goes on evicting."""
+"""Samples of positions, uniform or by priority, taken while the writer goes on evicting.
+
+With ``replay.priority_share`` a above 0 a position is drawn uniformly and kept with the chance c = 1 - a + a * priority
+(`targets.value_priorities`), or else another is drawn: no tree of sums, and nothing for the writer to keep up to date.
+It takes 1 / (mean c) draws a sample. What is kept has the probability P = c / (N * mean c), and its importance weight
+1 / (N * P) (arXiv:1911.08265, appendix G; arXiv:1511.05952, section 3.4) is ``weights`` of the batch: 1 / c, scaled to
+a mean of 1 over the batch. The loss needs them. |root value - outcome| is large where the search was wrong, but also
+where the game is open and just went the less likely way. Of positions that are won with probability p and searched to
+exactly that, the won ones have the error 2 (1 - p) and the lost ones 2 p: without weights (and a = 1) both would be
+trained equally often, and the net would learn that all of them are even.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hexpipe.replay.kernels import Decoder, Ring, read_samples
-from hexpipe.replay.store import Store
+from hexpipe.replay.decode_kernels import Decoder
+from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, play_moves, read_samples
+from hexpipe.replay.store import Store, Window
 from hexpipe.replay.targets import Batch, allocate_batch, check_batch, code_weights, samples_into
 
 
@@ -27,25 +39,32 @@ class Sampler:
         self._decoder = Decoder(code_weights(), store.game.action_view)
 
     def sample_batch(
-        self, batch_size: int, rng: np.random.Generator, unroll_steps: int = 0, out: Batch | None = None
+        self,
+        batch_size: int,
+        rng: np.random.Generator,
+        unroll_steps: int = 0,
+        out: Batch | None = None,
+        *,
+        observations: bool = False,
     ) -> Batch:
-        """``batch_size`` positions, each as likely as any other in the store, with their targets (see `targets`).
+        """``batch_size`` positions of the store with their targets (see `targets`), ``observations`` with next_codes.
 
         ``out`` is filled and returned where given. Raises ValueError while the store is empty.
         """
         store = self._store
         shapes = store.game.shapes
         if out is None:
-            out = allocate_batch(shapes, batch_size, unroll_steps)
+            out = allocate_batch(shapes, batch_size, unroll_steps, observations)
         else:
-            check_batch(out, shapes, batch_size, unroll_steps)
+            check_batch(out, shapes, batch_size, unroll_steps, observations)
         samples = samples_into(out, store.layout.num_cells)
+        out["weights"].fill(1)
         rows = np.arange(batch_size)
         while len(rows):
             window = store.window()
             if window.head_position == window.tail_position:
                 raise ValueError("the replay buffer is empty: add a game before sampling")
-            positions = rng.integers(window.tail_position, window.head_position, len(rows))
+            positions = self._draw(window, rows, rng, out["weights"])
             read_samples(
                 self._ring,
                 store.layout,
@@ -61,5 +80,34 @@ class Sampler:
             if not (samples.intact[rows] | evicted).all():
                 raise RuntimeError("the replay buffer's memory is damaged: end the run and resume it from its archive")
             rows = rows[evicted]
-        store.game.codes_from_cells(samples.cells, samples.views, samples.plies, out["codes"])
+        if store.settings.priority_share:
+            out["weights"] /= out["weights"].mean()
+        if unroll_steps:
+            past_end = out["mask"][:, :-1] == 0
+            out["actions"][past_end] = rng.integers(0, shapes.num_actions, np.count_nonzero(past_end))
+        store.game.codes_from_cells(samples.cells, samples.views[0], samples.plies, out["codes"])
+        if observations:
+            self._play_on(samples, out)
         return out
+
+    def _draw(
+        self, window: Window, rows: NDArray[np.int64], rng: np.random.Generator, weights: NDArray[np.float32]
+    ) -> NDArray[np.int64]:
+        """Positions of ``window`` for ``rows``; sets 1 / chance in ``weights`` [B] of these rows where it is not 1."""
+        store = self._store
+        share = store.settings.priority_share
+        if share == 0:
+            return rng.integers(window.tail_position, window.head_position, len(rows))
+        positions = np.empty(len(rows), np.int64)
+        seed = rng.integers(0, 2**64, dtype=np.uint64)
+        draw_positions(self._ring, store.layout, *window, share, seed, rows, positions, weights)
+        return positions
+
+    def _play_on(self, samples: Samples, out: Batch) -> None:
+        """Fills next_codes from the starts' cells, a stone a step; ``samples`` are at their last steps after it."""
+        codes = np.empty_like(out["codes"])
+        for step in range(len(samples.moves)):
+            play_moves(samples, step)
+            self._store.game.codes_from_cells(samples.cells, samples.views[step + 1], samples.plies, codes)
+            out["next_codes"][:, step] = codes
+        out["next_codes"][out["mask"][:, 1:] == 0] = 0

@@ -7,10 +7,14 @@ from numpy.typing import NDArray
 
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, num_snapshots
+from hexpipe.replay.targets import value_priorities
 
 
-def encode_game(record: GameRecord, layout: PieceLayout) -> NDArray[np.uint8]:
-    """The piece of ``record``, uint8 [piece bytes]. Raises ValueError where two seats' values are no negatives."""
+def encode_game(record: GameRecord, layout: PieceLayout, td_steps: int = 0) -> NDArray[np.uint8]:
+    """The piece of ``record``, uint8 [piece bytes]; ``td_steps`` is what its priorities hang on.
+
+    Raises ValueError where two seats' values are no negatives.
+    """
     plies = record.num_plies
     seats = layout.stored_seats
     if seats < layout.num_seats and np.abs(record.root_values.sum(axis=1)).max() > 1e-3:
@@ -25,6 +29,7 @@ def encode_game(record: GameRecord, layout: PieceLayout) -> NDArray[np.uint8]:
         (record.seats | (record.views << 4), "<u1"),
         (counts, narrow_or_wide),
         (_fixed_point(record.root_values[:, :seats]), "<i2"),
+        (value_priorities(record, td_steps), "<u1"),
         (pack_cells(snapshot_cells(record, layout), layout), "<u1"),
         (record.policy_bytes, "<u1"),
     )

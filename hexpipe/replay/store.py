@@ -105,7 +105,7 @@ class Store:
         """Adds a game, dropping the oldest to make room. Raises ValueError where the record does not belong here, or
         could only enter by going under ``min_games``."""
         check_rules(record, self.game)
-        piece = encode_game(record, self.layout)
+        piece = encode_game(record, self.layout, self.settings.td_steps)
         offset = self._make_room(len(piece), record.num_plies)
         self.data[offset : offset + len(piece)] = piece
         header = self._header

@@ -2,15 +2,25 @@
 
 A batch of B samples with U unroll steps is a dict of arrays:
 
-    codes    int8    [B, C]          the start positions, as their movers see them
-    policy   float32 [B, U + 1, A]   search policies of the start and the U plies after it, each in its mover's frame
-    values   float32 [B, U + 1, S]   value targets in [-1, 1]; entry k is for the seat k after the step's mover
-    actions  int16   [B, U]          what was played at each step, in the frame of that step's mover
-    mask     float32 [B, U + 1]      1 where the step is a position of the game; after its end all else is 0
+    codes       int8    [B, C]          the start positions, as their movers see them
+    policy      float32 [B, U + 1, A]   search policies of the start and the U plies after it, each in its mover's frame
+    values      float32 [B, U + 1, S]   value targets in [-1, 1]; entry k is for the seat k after the step's mover
+    rewards     float32 [B, U, S]       the game's outcome where the step's action ended it, else 0; in the frame of the
+                                        next step's mover: entry k is for the seat 1 + k after the step's mover
+    actions     int16   [B, U]          what was played at each step, in the frame of that step's mover; after the
+                                        game's end drawn uniformly from all actions
+    mask        float32 [B, U + 1]      1 where the step is a position of the game, 0 after its end
+    weights     float32 [B]             importance weights, mean 1 (see `sampler`); all 1 where sampling is uniform
+    next_codes  int8    [B, U, C]       only with ``observations``: the positions after each action, as their movers see
+                                        them (for a consistency loss: arXiv:2111.00210, section 4.1)
+
+A position that ends the game is no position to learn from: the step after the last ply is past the end, and there
+policy, values, rewards, mask and next_codes are 0. An absorbing state is worth nothing more, whatever is played in it
+(arXiv:1911.08265, appendix G), hence the actions at random.
 
 The value target of a ply is the game's outcome, or with td_steps = n > 0 the search's root value n plies later
 (outcome where the game is over by then): the n-step return of the MuZero paper (arXiv:1911.08265, appendix G) in games
-without rewards and discount, by seat.
+without discount whose only reward is the outcome, by seat.
 """
 
 from __future__ import annotations
@@ -21,35 +31,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import Shapes
-from hexpipe.records import MAX_CODE, STEPS_PER_OCTAVE
-from hexpipe.replay.kernels import Samples
+from hexpipe.records import MAX_CODE, STEPS_PER_OCTAVE, GameRecord
+from hexpipe.replay.sample_kernels import Samples
 
 Batch = dict[str, NDArray[Any]]
 
 
-def batch_shapes(shapes: Shapes, batch_size: int, unroll_steps: int) -> dict[str, tuple[type[Any], tuple[int, ...]]]:
+def batch_shapes(
+    shapes: Shapes, batch_size: int, unroll_steps: int, observations: bool = False
+) -> dict[str, tuple[type[Any], tuple[int, ...]]]:
     """Dtype and shape of every array of a batch."""
     steps = unroll_steps + 1
-    return {
+    arrays: dict[str, tuple[type[Any], tuple[int, ...]]] = {
         "codes": (np.int8, (batch_size, shapes.code_length)),
         "policy": (np.float32, (batch_size, steps, shapes.num_actions)),
         "values": (np.float32, (batch_size, steps, shapes.num_seats)),
+        "rewards": (np.float32, (batch_size, unroll_steps, shapes.num_seats)),
         "actions": (np.int16, (batch_size, unroll_steps)),
         "mask": (np.float32, (batch_size, steps)),
+        "weights": (np.float32, (batch_size,)),
     }
+    if observations:
+        arrays["next_codes"] = (np.int8, (batch_size, unroll_steps, shapes.code_length))
+    return arrays
 
 
-def allocate_batch(shapes: Shapes, batch_size: int, unroll_steps: int = 0) -> Batch:
+def allocate_batch(shapes: Shapes, batch_size: int, unroll_steps: int = 0, observations: bool = False) -> Batch:
     """Arrays for a batch, contents undefined; give them to ``sample_batch(out=...)`` again and again."""
-    return {
-        name: np.empty(shape, dtype) for name, (dtype, shape) in batch_shapes(shapes, batch_size, unroll_steps).items()
-    }
+    arrays = batch_shapes(shapes, batch_size, unroll_steps, observations)
+    return {name: np.empty(shape, dtype) for name, (dtype, shape) in arrays.items()}
 
 
-def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int) -> None:
+def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int, observations: bool = False) -> None:
     """Raises ValueError unless ``batch`` holds the arrays of `allocate_batch`."""
-    for name, (dtype, shape) in batch_shapes(shapes, batch_size, unroll_steps).items():
-        array = batch[name]
+    for name, (dtype, shape) in batch_shapes(shapes, batch_size, unroll_steps, observations).items():
+        array = batch.get(name)
+        if array is None:
+            raise ValueError(f"out has no array {name!r}: make it with allocate_batch of the same arguments")
         if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
             raise ValueError(
                 f"out[{name!r}] must be C-contiguous {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}"
@@ -57,19 +75,36 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
 
 
 def samples_into(batch: Batch, num_cells: int) -> Samples:
-    """The kernels' view of ``batch``, with scratch arrays for absolute cells, views, plies and game numbers."""
-    count = len(batch["codes"])
+    """The kernels' view of ``batch``, with scratch arrays for what is beside it."""
+    count, unroll_steps = batch["actions"].shape
     return Samples(
         cells=np.empty((count, num_cells), np.int8),
-        views=np.empty(count, np.int8),
         plies=np.empty(count, np.int16),
+        views=np.empty((unroll_steps + 1, count), np.int8),
+        moves=np.empty((unroll_steps, count), np.int16),
         policy=batch["policy"],
         values=batch["values"],
+        rewards=batch["rewards"],
         actions=batch["actions"],
         mask=batch["mask"],
         games=np.empty(count, np.int64),
         intact=np.empty(count, np.bool_),
     )
+
+
+def value_priorities(record: GameRecord, td_steps: int) -> NDArray[np.uint8]:
+    """The priority of each ply as a code, uint8 [T]: a position's priority is (1 + code) / 256.
+
+    It is |the search's root value - the value target| of the mover (arXiv:1911.08265, appendix G), halved, as that goes
+    from 0 to 2, and rounded up to the next 1/256: it is never 0, so every position can be drawn.
+    """
+    errors = record.root_values - record.outcome
+    searched = record.num_plies - td_steps if td_steps else 0  # plies whose target is a later search's value
+    if searched > 0:
+        errors[:searched] = record.root_values[:searched] - record.root_values[td_steps:]
+    mine = np.abs(errors[np.arange(record.num_plies), record.seats])
+    codes: NDArray[np.uint8] = np.minimum(mine * 128, 255).astype(np.uint8)
+    return codes
 
 
 def code_weights() -> NDArray[np.float32]:

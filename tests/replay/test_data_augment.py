@@ -26,10 +26,9 @@ def test_every_row_is_its_sample_or_that_of_the_game_turned_by_180_degrees(swap:
         policies = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
         offsets, packed = pack_policies(policies[:, turn])
         turned.add_game(replace(record, actions=turn[record.actions], policy_offsets=offsets, policy_bytes=packed))
-    batch = straight.sample_batch(200, np.random.default_rng(0), 5)
-    same = straight.sample_batch(200, np.random.default_rng(0), 5)
-    other = turned.sample_batch(200, np.random.default_rng(0), 5)
-    other["actions"][:] *= other["mask"][:, :-1] > 0  # steps after the end hold 0 in both
+    batch = straight.sample_batch(200, np.random.default_rng(0), 5, observations=True)
+    same = straight.sample_batch(200, np.random.default_rng(0), 5, observations=True)
+    other = turned.sample_batch(200, np.random.default_rng(0), 5, observations=True)
     arrays = dict(batch)
     apply_board_augment(batch, game, np.random.default_rng(1))
     assert all(batch[name] is arrays[name] for name in arrays)
@@ -40,11 +39,12 @@ def test_every_row_is_its_sample_or_that_of_the_game_turned_by_180_degrees(swap:
         for source in (same, other):
             images.append(
                 np.array_equal(batch["codes"][row], source["codes"][row])
+                and np.array_equal(batch["next_codes"][row], source["next_codes"][row])
                 and np.allclose(batch["policy"][row], source["policy"][row], atol=1e-6)
                 and np.array_equal(batch["actions"][row][real], source["actions"][row][real])
             )
         assert any(images)
         changed += images[1]
     assert 60 < changed < 140
-    for name in ("values", "mask"):
+    for name in ("values", "rewards", "mask", "weights"):
         np.testing.assert_array_equal(batch[name], same[name])

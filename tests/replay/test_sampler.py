@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hexpipe.games.hex import Hex
 from hexpipe.replay import targets
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.shm import spawn_context
-from tests.replay.reference import check_row, random_game, three_seat_game, tiny_buffer, tiny_settings
+from tests.replay.reference import (
+    check_row,
+    played_game,
+    random_game,
+    three_seat_game,
+    tiny_buffer,
+    tiny_settings,
+)
 
 GAMES = {"hex6": Hex(6), "hex6-swap": Hex(6, swap=True), "hex17": Hex(17), "three seats": three_seat_game()}
 
@@ -27,10 +36,73 @@ def test_every_sample_is_what_replaying_its_game_gives(name: str, td_steps: int,
         buffer.add_game(random_game(game, number))
     rng = np.random.default_rng(1)
     found = set()
-    for unroll_steps in (0, 5):
-        batch = buffer.sample_batch(40, rng, unroll_steps)
+    for unroll_steps, observations in ((0, False), (5, False), (5, True), (0, True)):
+        batch = buffer.sample_batch(40, rng, unroll_steps, observations=observations)
+        assert ("next_codes" in batch) == observations
         found |= {check_row(game, batch, row, td_steps) for row in range(40)}
     assert len(found) > 30
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    name=st.sampled_from(sorted(GAMES)),
+    first=st.integers(0, 2**20 - 10),
+    unroll_steps=st.integers(1, 70),
+    td_steps=st.integers(0, 70),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_long_unrolls_pass_the_end_of_games_of_any_kind(
+    name: str, first: int, unroll_steps: int, td_steps: int, share: float
+) -> None:
+    game = GAMES[name]
+    buffer = ReplayBuffer.create(tiny_settings(td_steps=td_steps, priority_share=share), game, private=True)
+    for number in range(first, first + 3):
+        buffer.add_game(random_game(game, number))
+    batch = buffer.sample_batch(6, np.random.default_rng(first), unroll_steps, observations=True)
+    for row in range(6):
+        check_row(game, batch, row, td_steps)
+
+
+def test_a_game_played_by_the_rules_gives_the_codes_that_its_states_give() -> None:
+    """Against the rules themselves, swap included, whose view stays while the seats change colours."""
+    game = Hex(3, swap=True)
+    record = played_game(game, 5)
+    assert record.actions[1] == 9
+    assert record.views[:5].tolist() == [0, 1, 1, 0, 1]
+    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+    buffer.add_game(record)
+    batch = buffer.sample_batch(200, np.random.default_rng(0), record.num_plies, observations=True)
+    states = [game.play(record.actions[:ply].tolist()) for ply in range(record.num_plies + 1)]
+    codes = np.zeros((record.num_plies, 1, game.shapes.code_length), np.int8)
+    for ply in range(record.num_plies):
+        game.codes(states[ply], np.zeros(1, np.int32), codes[ply])
+    value = np.zeros((1, 2), np.float32)
+    game.terminal_values(states[-1], np.zeros(1, np.int32), value)
+    seen = set()
+    for row in range(200):
+        ply = next(p for p in range(record.num_plies) if np.array_equal(batch["codes"][row], codes[p, 0]))
+        left = record.num_plies - ply
+        np.testing.assert_array_equal(batch["next_codes"][row, : left - 1], codes[ply + 1 :, 0])
+        assert not batch["next_codes"][row, left - 1 :].any()
+        # the last ply passed the turn, and the next to move is who has lost
+        assert value[0, states[-1].to_move[0]] == -1
+        np.testing.assert_array_equal(batch["rewards"][row, left - 1], [-1, 1])
+        assert not np.delete(batch["rewards"][row], left - 1, axis=0).any()
+        assert batch["values"][row, left - 1].tolist() == [1, -1]
+        seen.add(ply)
+    assert len(seen) == record.num_plies
+
+
+def test_actions_past_the_end_are_drawn_from_all() -> None:
+    game = Hex(3, swap=True)
+    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+    buffer.add_game(played_game(game, 1))
+    rng = np.random.default_rng(8)
+    batch = buffer.sample_batch(500, rng, 30)
+    counts = np.bincount(batch["actions"][batch["mask"][:, :-1] == 0], minlength=game.num_actions)
+    mean = counts.sum() / game.num_actions
+    assert mean > 1000
+    assert ((counts - mean) ** 2 / mean).sum() < game.num_actions - 1 + 5 * np.sqrt(2 * game.num_actions)
 
 
 def test_positions_are_drawn_uniformly() -> None:
@@ -55,15 +127,22 @@ def test_out_is_filled_and_the_same_seed_samples_the_same() -> None:
     game = Hex(6)
     buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
     buffer.add_game(random_game(game, 7))
-    out = targets.allocate_batch(game.shapes, 16, 5)
-    for array in out.values():
-        array.fill(77)
-    assert buffer.sample_batch(16, np.random.default_rng(3), 5, out) is out
-    again = buffer.sample_batch(16, np.random.default_rng(3), 5)
-    for name, array in again.items():
-        np.testing.assert_array_equal(array, out[name])
+    for observations in (True, False):
+        out = targets.allocate_batch(game.shapes, 16, 5, observations)
+        for array in out.values():
+            array.fill(77)
+        assert buffer.sample_batch(16, np.random.default_rng(3), 5, out, observations=observations) is out
+        again = buffer.sample_batch(16, np.random.default_rng(3), 5, observations=observations)
+        assert set(again) == set(out)
+        for name, array in again.items():
+            np.testing.assert_array_equal(array, out[name])
     with pytest.raises(ValueError, match="policy"):
         buffer.sample_batch(16, np.random.default_rng(3), 4, out)
+    with pytest.raises(ValueError, match="next_codes"):
+        buffer.sample_batch(16, np.random.default_rng(3), 5, out, observations=True)
+    out["rewards"] = out["rewards"].astype(np.float64)
+    with pytest.raises(ValueError, match=r"rewards.* float32"):
+        buffer.sample_batch(16, np.random.default_rng(3), 5, out)
 
 
 def test_an_empty_buffer_cannot_be_sampled() -> None:

@@ -1,0 +1,255 @@
+"""Compiled loops of the sampler: draw positions by priority, find their pieces, read them into a batch, play on.
+
+What `decode_kernels` says of readers without a lock holds here too: a sample that makes no sense is reported with
+``intact`` False, and the sampler judges it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hexpipe.replay.decode_kernels import (
+    ACTIONS,
+    FLAGS,
+    OUTCOME,
+    POLICIES,
+    POLICY_COUNTS,
+    PRIORITIES,
+    Decoder,
+    decode_policy,
+    decode_values,
+    policy_place,
+    read_value,
+    rebuild_cells,
+    unsigned,
+)
+from hexpipe.replay.layout import PieceLayout
+
+PRIORITY_SCALE = 1.0 / 256.0  # of priority codes, see `targets.value_priorities`
+
+
+class Ring(NamedTuple):
+    """The store's arrays, as `layout` describes them; ``section_starts`` int64 [9, 3]; ``ring_bytes`` without guard."""
+
+    starts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    plies: NDArray[np.int32]
+    openings: NDArray[np.int32]
+    sizes: NDArray[np.int32]
+    data: NDArray[np.uint8]
+    section_starts: NDArray[np.int64]
+    ring_bytes: int
+
+
+class Samples(NamedTuple):
+    """Where samples go, B rows, U unroll steps.
+
+    Of the batch (see `targets`): policy, values, rewards, actions, mask. Beside it: ``cells`` int8 [B, num_cells] and
+    ``plies`` int16 [B], absolute, of the start (`play_moves` takes both a step further); ``views`` int8 [U + 1, B] of
+    each step and ``moves`` int16 [U, B], its absolute action, both only where mask is 1 (views are 0 elsewhere);
+    ``games`` int64 [B], the game's number; ``intact`` bool [B].
+    """
+
+    cells: NDArray[np.int8]
+    plies: NDArray[np.int16]
+    views: NDArray[np.int8]
+    moves: NDArray[np.int16]
+    policy: NDArray[np.float32]
+    values: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+    actions: NDArray[np.int16]
+    mask: NDArray[np.float32]
+    games: NDArray[np.int64]
+    intact: NDArray[np.bool_]
+
+
+@njit(cache=True, nogil=True)
+def _find_game(starts: NDArray[np.int64], position: int, tail: int, head: int) -> int:
+    """The game in [tail, head) that ``position`` belongs to: the last one that starts at or before it."""
+    slots = len(starts)
+    to_slot = tail % slots - tail  # one division, not one a step
+    low, high = tail, head
+    while high - low > 1:
+        middle = (low + high) >> 1
+        slot = middle + to_slot
+        if slot >= slots:
+            slot -= slots
+        if starts[slot] <= position:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def _section_place(ring: Ring, section: int, num_plies: int, snapshots: int) -> np.int64:
+    """Where a section begins in a piece."""
+    starts = ring.section_starts
+    place: np.int64 = starts[section, 0] + starts[section, 1] * num_plies + starts[section, 2] * snapshots
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _priority(ring: Ring, layout: PieceLayout, position: int, tail: int, head: int) -> float:
+    """The priority of ``position``, above 0 and up to 1; 1 where its game makes no sense: reading it will tell."""
+    slot = _find_game(ring.starts, position, tail, head) % len(ring.starts)
+    num_plies = np.int64(ring.plies[slot])
+    ply = position - ring.starts[slot] + np.int64(ring.openings[slot])
+    piece = ring.offsets[slot]
+    if ply < 0 or ply >= num_plies or piece < 0:
+        return 1.0
+    at = piece + _section_place(ring, PRIORITIES, num_plies, (num_plies - 1) // layout.snapshot_interval) + ply
+    return (1.0 + ring.data[at]) * PRIORITY_SCALE if at < ring.ring_bytes else 1.0
+
+
+@njit(cache=True, nogil=True)
+def _random(state: np.uint64) -> np.uint64:
+    """The number that splitmix64 makes of ``state``."""
+    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
+def draw_positions(
+    ring: Ring,
+    layout: PieceLayout,
+    tail: int,
+    head: int,
+    first: int,
+    last: int,
+    share: float,
+    seed: np.uint64,
+    rows: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> None:
+    """Fills ``positions`` int64 [L] from [first, last), the window of games [tail, head).
+
+    Each is drawn uniformly, and again until kept: the chance is 1 - share + share * priority, which is never 0. Of row
+    rows[i] of the batch, ``weights`` float32 [B] gets one over the chance at which positions[i] was kept.
+    """
+    step = np.uint64(0x9E3779B97F4A7C15)
+    state = seed
+    span = np.uint64(last - first)
+    for i in range(len(positions)):
+        while True:
+            position = first + np.int64(_random(state) % span)
+            chance = 1.0 - share + share * _priority(ring, layout, position, tail, head)
+            kept = np.float64(_random(state + step) >> np.uint64(11)) * 2.0**-53 < chance
+            state += step + step
+            if kept:
+                break
+        positions[i] = position
+        weights[rows[i]] = 1.0 / chance
+
+
+@njit(cache=True, nogil=True)
+def _read_steps(
+    data: NDArray[np.uint8],
+    layout: PieceLayout,
+    decoder: Decoder,
+    piece: int,
+    end: int,
+    places: NDArray[np.int64],
+    ply: int,
+    num_plies: int,
+    td_steps: int,
+    out: Samples,
+    row: int,
+) -> bool:
+    """Targets of ply, ply + 1, ... into row ``row``; after the game's end zeros, no actions. False where damaged."""
+    steps, seats = out.mask.shape[1], layout.num_seats
+    policy_at = piece + places[POLICIES] + policy_place(data, layout, piece, places, ply)
+    for u in range(steps):
+        q = ply + u
+        if u < steps - 1:
+            for k in range(seats):
+                out.rewards[row, u, k] = 0
+        if q >= num_plies:
+            out.policy[row, u, :] = 0
+            out.values[row, u, :] = 0
+            out.mask[row, u] = 0
+            out.views[u, row] = 0
+            continue
+        flags = data[piece + places[FLAGS] + q]
+        view, seat = flags >> 4, flags & 15
+        count = 1 + unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+        if view >= layout.num_views or seat >= seats or policy_at + layout.mask_bytes + count > end:
+            return False
+        if not decode_policy(
+            data, policy_at, count, layout, decoder.weights, decoder.action_view, view, out.policy, row, u
+        ):
+            return False
+        policy_at += layout.mask_bytes + count
+        decode_values(data, layout, piece, places, q, num_plies, td_steps, seat, out.values, row, u)
+        out.mask[row, u] = 1
+        out.views[u, row] = view
+        if u < steps - 1:
+            action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
+            if action >= layout.num_actions:
+                return False
+            out.moves[u, row] = action
+            out.actions[row, u] = decoder.action_view[view, action]
+            if q == num_plies - 1:
+                for k in range(seats):
+                    out.rewards[row, u, k] = read_value(data, piece + places[OUTCOME] + 2 * ((seat + 1 + k) % seats))
+    return True
+
+
+@njit(cache=True, nogil=True)
+def read_samples(
+    ring: Ring,
+    layout: PieceLayout,
+    decoder: Decoder,
+    tail: int,
+    head: int,
+    positions: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    td_steps: int,
+    out: Samples,
+) -> None:
+    """Reads position positions[i] (int64, in the window of games [tail, head)) into row rows[i] of ``out``, for all i.
+
+    One sample has the start and ``out.mask.shape[1] - 1`` steps after it; actions past the game's end are left as they
+    are. ``out.games[row]`` is the game it came from, ``out.intact[row]`` whether its bytes made sense.
+    """
+    places = np.empty(POLICIES + 1, np.int64)
+    slots = len(ring.starts)
+    for i in range(len(rows)):
+        row = rows[i]
+        game = _find_game(ring.starts, positions[i], tail, head)
+        slot = game % slots
+        num_plies = np.int64(ring.plies[slot])
+        ply = positions[i] - ring.starts[slot] + np.int64(ring.openings[slot])
+        piece = ring.offsets[slot]
+        end = piece + ring.sizes[slot]
+        out.games[row] = game
+        out.intact[row] = False
+        if ply < 0 or ply >= num_plies or piece < 0 or end > ring.ring_bytes:
+            continue
+        snapshots = (num_plies - 1) // layout.snapshot_interval
+        for section in range(POLICIES + 1):
+            places[section] = _section_place(ring, section, num_plies, snapshots)
+        if piece + places[POLICIES] > end:
+            continue
+        out.plies[row] = ply
+        out.intact[row] = rebuild_cells(ring.data, layout, piece, places, ply, out.cells, row) and _read_steps(
+            ring.data, layout, decoder, piece, end, places, ply, num_plies, td_steps, out, row
+        )
+
+
+@njit(cache=True, nogil=True)
+def play_moves(samples: Samples, step: int) -> None:
+    """Plays each row's move of ``step`` in its cells, unless the game was over then or is after it."""
+    cells, plies = samples.cells, samples.plies
+    for row in range(len(plies)):
+        if samples.mask[row, step + 1] > 0:
+            action = samples.moves[step, row]
+            if action < cells.shape[1]:
+                cells[row, action] = 1 + samples.views[step, row]
+            plies[row] += 1
