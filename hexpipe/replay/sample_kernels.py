@@ -169,7 +169,8 @@ def _read_steps(
     for u in range(steps):
         q = ply + u
         if u < steps - 1:
-            out.rewards[row, u, :] = 0
+            for k in range(seats):
+                out.rewards[row, u, k] = 0
         if q >= num_plies:
             out.policy[row, u, :] = 0
             out.values[row, u, :] = 0
