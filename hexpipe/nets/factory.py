@@ -14,6 +14,7 @@ from hexpipe.errors import CheckpointError
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
 from hexpipe.nets.planes import NUM_PLANES, check_shapes, edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d, Trunk, global_pool
+from hexpipe.nets.transformer_backbone import TransformerTrunk
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -31,7 +32,7 @@ class HexNet(nn.Module):
         super().__init__()
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
-        self.trunk = Trunk(NUM_PLANES, settings.blocks, settings.channels, plain)
+        self.trunk = make_trunk(settings, plain)
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
         self.register_buffer("edges", edge_planes(shapes.board_size), persistent=False)
@@ -45,6 +46,13 @@ class HexNet(nn.Module):
         """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
         return logits.masked_fill(illegal_mask(codes, self.shapes.num_cells), ILLEGAL_LOGIT), self.value(pooled).float()
+
+
+def make_trunk(settings: NetSettings, plain: bool = False) -> Trunk | TransformerTrunk:
+    """The trunk of ``settings.backbone``: planes [B, NUM_PLANES, n+2, n+2] -> [B, channels, n, n]."""
+    if settings.backbone == "transformer":
+        return TransformerTrunk(NUM_PLANES, settings, plain)
+    return Trunk(NUM_PLANES, settings.blocks, settings.channels, plain)
 
 
 class InferenceNet(nn.Module):
@@ -75,7 +83,8 @@ def load_weights(net: HexNet, weights: Weights) -> None:
     if own.keys() != weights.keys():
         odd = sorted(own.keys() ^ weights.keys())[0]
         raise CheckpointError(
-            f"the weights do not fit a net of {net.settings.blocks} blocks ({odd!r} is on one side only); "
+            f"the weights do not fit a {net.settings.backbone} of {net.settings.blocks} blocks "
+            f"({odd!r} is on one side only); "
             "use the net settings of the checkpoint's run"
         )
     for name, tensor in own.items():

@@ -18,13 +18,8 @@ Template = list[tuple[str, tuple[int, ...]]]
 def net_template(settings: NetSettings, num_seats: int) -> Template:
     """(name, shape) of every weight of the net of ``settings``."""
     channels, hidden = settings.channels, min(settings.channels, _POLICY_HIDDEN)
-    template = _conv("trunk.stem", _PLANES, channels, 3)
-    for block in range(settings.blocks):
-        prefix = f"trunk.blocks.{block}"
-        template += _conv(f"{prefix}.conv1", channels, channels, 3)
-        template += _conv(f"{prefix}.conv2", channels, channels, 3)
-        if block % _POOL_EVERY == _POOL_EVERY - 1:
-            template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    trunk = _transformer if settings.backbone == "transformer" else _residual
+    template = _conv("trunk.stem", _PLANES, channels, 3) + trunk(settings)
     template += _conv("policy.conv", channels, hidden, 1)
     template += [("policy.pool_bias.weight", (hidden, 2 * channels))]
     template += [("policy.cell_logits.weight", (1, hidden, 1, 1)), ("policy.cell_logits.bias", (1,))]
@@ -32,6 +27,37 @@ def net_template(settings: NetSettings, num_seats: int) -> Template:
     template += _linear("policy.swap_logit", hidden, 1)
     template += _linear("value.hidden", 2 * channels, settings.value_hidden)
     return template + _linear("value.logits", settings.value_hidden, num_seats)
+
+
+def _residual(settings: NetSettings) -> Template:
+    channels = settings.channels
+    template: Template = []
+    for block in range(settings.blocks):
+        prefix = f"trunk.blocks.{block}"
+        template += _conv(f"{prefix}.conv1", channels, channels, 3)
+        template += _conv(f"{prefix}.conv2", channels, channels, 3)
+        if block % _POOL_EVERY == _POOL_EVERY - 1:
+            template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    return template
+
+
+def _transformer(settings: NetSettings) -> Template:
+    channels, latent, hidden = settings.channels, settings.latent_rank, settings.ffn_multiplier * settings.channels
+    rotary = channels // settings.heads // 2
+    template: Template = [("trunk.norm.weight", (channels,))]
+    for block in range(settings.blocks):
+        prefix = f"trunk.blocks.{block}"
+        template += [
+            (f"{prefix}.attention_norm.weight", (channels,)),
+            (f"{prefix}.attention.inputs.weight", (channels + latent + rotary, channels)),
+            (f"{prefix}.attention.latent_norm.weight", (latent,)),
+            (f"{prefix}.attention.up.weight", (settings.heads * 3 * rotary, latent)),
+            (f"{prefix}.attention.output.weight", (channels, channels)),
+            (f"{prefix}.ffn_norm.weight", (channels,)),
+            (f"{prefix}.ffn.gate_up.weight", (2 * hidden, channels)),
+            (f"{prefix}.ffn.down.weight", (channels, hidden)),
+        ]
+    return template
 
 
 def num_parameters(template: Template) -> int:

@@ -24,12 +24,12 @@ from typing import IO, Any
 
 import psutil
 
-from hexpipe.config import Settings, changed_settings, dump_settings, settings_from_json
+from hexpipe.config import NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import RunFolderError, SettingsError
 
 ARCHIVE_NAME = "archive.sqlite"
 _UNCHANGEABLE = ("game.name", "game.board_size", "game.swap")
-_NET = ("net.blocks", "net.channels", "net.value_hidden")
+_NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
 
 class RunFolder:
