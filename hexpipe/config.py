@@ -47,6 +47,13 @@ class Shapes:
             object.__setattr__(self, "view_size", self.board_size)
 
     @property
+    def num_planes(self) -> int:
+        """Input planes of a net (see `nets.planes`)."""
+        if self.turns_frame:
+            return 4
+        return self.num_seats + 2 + (self.num_seats + 1 if self.thumbnail else 0)
+
+    @property
     def board_cells(self) -> int:
         """Cells of the board, n * n."""
         return self.board_size * self.board_size
@@ -177,14 +184,42 @@ class GameSettings(_Section):
 
 
 class NetSettings(_Section):
-    """The residual net. One set of weights serves every board size."""
+    """The net. One set of weights serves every board size."""
 
-    blocks: int = Field(6, ge=1, le=80, description="residual blocks")
+    backbone: Literal["resnet", "transformer"] = Field(
+        "resnet", description="the trunk: residual convolutions, or attention between cells"
+    )
+    blocks: int = Field(6, ge=1, le=80, description="residual blocks, or transformer blocks")
     channels: int = Field(64, ge=8, le=1024, description="channels of the trunk")
     value_hidden: int = Field(64, ge=8, le=1024, description="hidden units of the value head")
     dynamics_blocks: int = Field(
         0, ge=0, le=80, description="residual blocks of the learned dynamics (MuZero); 0: the search asks the rules"
     )
+    heads: int = Field(2, ge=1, le=64, description="attention heads of a transformer block")
+    kv_latent: int | None = Field(
+        None, ge=4, le=1024, description="rank of a transformer's keys and values; unset: half the channels"
+    )
+    ffn_multiplier: int = Field(
+        2, ge=1, le=8, description="hidden units of a transformer's feed-forward layer for each channel"
+    )
+
+    @model_validator(mode="after")
+    def _fitting_heads(self) -> NetSettings:
+        if self.backbone == "resnet":
+            return self
+        if self.channels % (8 * self.heads):  # a quarter of a head turns by row, a quarter by column, in pairs
+            raise ValueError(
+                f"a transformer of {self.heads} heads wants channels in multiples of {8 * self.heads}, "
+                f"not {self.channels}: change net.channels or net.heads"
+            )
+        if self.latent_rank > self.channels:
+            raise ValueError(f"net.kv_latent {self.kv_latent} is above net.channels {self.channels}: lower it")
+        return self
+
+    @property
+    def latent_rank(self) -> int:
+        """``kv_latent``, or its default: half the channels."""
+        return self.channels // 2 if self.kv_latent is None else self.kv_latent
 
 
 class SearchSettings(_Section):

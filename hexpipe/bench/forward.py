@@ -23,7 +23,8 @@ from hexpipe.shm import set_parent_death_signal, spawn_context
 
 OPTIONS = {
     "seconds": "length of the measured window",
-    "blocks": "residual blocks",
+    "backbone": "the trunk",
+    "blocks": "blocks of the trunk",
     "channels": "channels of the trunk",
     "size": "board size",
     "processes": "one-thread processes; unset: one a GPU, else one a core",
@@ -39,6 +40,7 @@ START_SECONDS = 240.0  # kernels may have to be compiled first
 def run(
     *,
     seconds: float = 10.0,
+    backbone: Literal["resnet", "transformer"] = "resnet",
     blocks: int = 6,
     channels: int = 64,
     size: int = 11,
@@ -55,6 +57,7 @@ def run(
         "standard",
         {
             "game.board_size": size,
+            "net.backbone": backbone,
             "net.blocks": blocks,
             "net.channels": channels,
             "inference.backend": backend,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ OPTIONS = {
     "seconds": "seconds of measuring, half for each loop",
     "slices": "slices of each loop, in turn",
     "size": "board size",
-    "blocks": "residual blocks",
+    "backbone": "the trunk",
+    "blocks": "blocks of the trunk",
     "channels": "channels of the trunk",
     "batch_size": "positions in a step",
     "prefetch_threads": "threads that sample ahead; unset: as in a run",
@@ -47,6 +48,7 @@ def run(
     seconds: float = 30.0,
     slices: int = 6,
     size: int = 5,
+    backbone: Literal["resnet", "transformer"] = "resnet",
     blocks: int = 4,
     channels: int = 32,
     batch_size: int = 256,
@@ -63,6 +65,7 @@ def run(
         "quick",
         {
             "game.board_size": size,
+            "net.backbone": backbone,
             "net.blocks": blocks,
             "net.channels": channels,
             "search.num_simulations": 16,

@@ -14,6 +14,7 @@ from hexpipe.errors import SettingsError
 _SHORT = {
     "algorithm": "algorithm",
     "size": "game.board_size",
+    "backbone": "net.backbone",
     "simulations": "search.num_simulations",
     "workers": "selfplay.workers",
     "servers": "inference.servers",
@@ -32,6 +33,7 @@ def settings_options(function: Any) -> Any:
         click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: quick."),
         click.option("--algorithm", metavar="NAME", help="alphazero (true rules) or muzero (learned dynamics)."),
         click.option("--size", type=int, metavar="N", help="Cells along a side of the board (3 to 27)."),
+        click.option("--backbone", metavar="NAME", help="The net's trunk, resnet or transformer; default: resnet."),
         click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
         click.option("--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4)."),
         click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),

@@ -68,6 +68,7 @@ class InARow:
             shades=np.where(areas > 0, 127 / np.maximum(areas, 1), 0.0),
         )
         self.action_view: Int16Array = np.tile(np.arange(v * v, dtype=np.int16), (seats, 1))
+        self.next_view: Int8Array = np.tile((np.arange(seats, dtype=np.int8)[:, None] + 1) % seats, (1, v * v))
         self.symmetries: Int16Array = symmetry.square_symmetries(v)
         self.code_symmetries: Int16Array = symmetry.over_planes(self.symmetries, planes)
 

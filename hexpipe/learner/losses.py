@@ -105,20 +105,24 @@ def policy_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def win_probabilities(values: Tensor) -> Tensor:
-    """Values in [-1, 1] for each of S seats -> probabilities (v * (S - 1) + 1) / S: the inverse of the nets' values.
-
-    They sum to 1 because the values of all seats sum to 0.
-    """
-    seats = values.shape[-1]
-    return (values * (seats - 1) + 1.0) / seats
+    """Values in [-1, 1] for each of S seats -> (v + 1) / 2: the inverse of the nets' values. Those of two sum to 1."""
+    return (values + 1.0) / 2.0
 
 
 def value_cross_entropy(logits: Tensor, values: Tensor) -> Tensor:
-    """-sum_k p[k] * log softmax(logits)[k] with p the win probabilities of ``values``, float32 [...]."""
-    return -(win_probabilities(values) * F.log_softmax(logits.float(), dim=-1)).sum(-1)
+    """Cross-entropy of the win probabilities p of ``values`` and the logits, float32 [...].
+
+    Of two seats -sum_k p[k] * log softmax(logits)[k]; of more the mean over seats of their own binary cross-entropies
+    (see `heads.value_from_logits`).
+    """
+    targets = win_probabilities(values)
+    if values.shape[-1] == 2:
+        return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(-1)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").mean(-1)
 
 
 def _sign_right(value_logits: Tensor, values: Tensor) -> Tensor:
-    """1 where the net's value for the mover has its target's sign: softmax > 1/S is a value above 0."""
-    predicted = F.softmax(value_logits.float(), dim=-1)[..., 0] > 1.0 / value_logits.shape[-1]
+    """1 where the net's value for the mover has its target's sign."""
+    own = value_logits[..., 0]
+    predicted = own > value_logits[..., 1] if value_logits.shape[-1] == 2 else own > 0
     return (predicted == (values[..., 0] > 0)).float()

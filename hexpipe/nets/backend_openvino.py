@@ -20,7 +20,8 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backends import FloatArray, write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import ILLEGAL_LOGIT
-from hexpipe.nets.planes import check_shapes
+from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, residual_trunk, transformer_trunk
+from hexpipe.nets.planes import FULL_BUCKET, OFF_BOARD, check_shapes
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -60,66 +61,61 @@ class OpenVinoBackend:
 def _graph(plain: HexNet) -> Any:
     """`factory.InferenceNet` of a folded net: codes int8 [?, C] -> priors float32 [?, A], values float32 [?, S]."""
     shapes = plain.shapes
-    weights = {name: tensor.numpy() for name, tensor in plain.state_dict().items()}
-
-    def conv(x: Any, name: str, padding: int) -> Any:
-        filters = ops.constant(weights[f"{name}.weight"])
-        y = ops.convolution(x, filters, [1, 1], [padding, padding], [padding, padding], [1, 1])
-        return ops.add(y, ops.constant(weights[f"{name}.bias"].reshape(1, -1, 1, 1)))
-
-    def linear(x: Any, name: str) -> Any:
-        y = ops.matmul(x, ops.constant(weights[f"{name}.weight"]), False, True)
-        return ops.add(y, ops.constant(weights[f"{name}.bias"])) if f"{name}.bias" in weights else y
-
-    def over_cells(x: Any) -> Any:  # [B, C] -> [B, C, 1, 1]
-        return ops.unsqueeze(x, np.array([2, 3]))
-
+    layers = Layers({name: tensor.numpy() for name, tensor in plain.state_dict().items()})
     codes = ops.parameter([-1, shapes.code_length], np.int8, "codes")
-    x = ops.relu(conv(_planes(codes, plain), "trunk.stem", 0))
-    for index in range(plain.settings.blocks):
-        name = f"trunk.blocks.{index}"
-        inner = ops.relu(conv(x, f"{name}.conv1", 1))
-        if f"{name}.pool_bias.weight" in weights:
-            x = ops.add(x, over_cells(linear(_pooled(inner), f"{name}.pool_bias")))
-        x = ops.relu(ops.add(conv(inner, f"{name}.conv2", 1), x))
-    pooled = _pooled(x)
-    hidden = ops.relu(ops.add(conv(x, "policy.conv", 0), over_cells(linear(pooled, "policy.pool_bias"))))
-    logits = ops.reshape(conv(hidden, "policy.cell_logits", 0), np.array([0, shapes.view_cells]), True)
+    planes = _planes(codes, plain)
+    if plain.settings.backbone == "transformer":
+        x = transformer_trunk(layers, planes, plain.settings, shapes.view_size)
+    else:
+        x = residual_trunk(layers, planes, plain.settings)
+    features = pooled(x)
+    pool_bias = over_cells(layers.linear(features, "policy.pool_bias"))
+    hidden = ops.relu(ops.add(layers.conv(x, "policy.conv", 0), pool_bias))
+    logits = ops.reshape(layers.conv(hidden, "policy.cell_logits", 0), np.array([0, shapes.view_cells]), True)
     if shapes.num_actions > shapes.view_cells:
-        swap = linear(ops.relu(linear(pooled, "policy.swap_hidden")), "policy.swap_logit")
+        swap = layers.linear(ops.relu(layers.linear(features, "policy.swap_hidden")), "policy.swap_logit")
         logits = ops.concat([logits, swap], 1)
     # a cell is legal where its code is 0, the swap where its flag is 1
     legal_code = np.zeros((1, shapes.num_actions), np.int8)
     legal_code[:, shapes.view_cells :] = 1
-    legal = ops.equal(codes, ops.constant(legal_code))
+    legal = ops.equal(_columns(codes, 0, shapes.num_actions), ops.constant(legal_code))
     priors = ops.softmax(ops.select(legal, logits, ops.constant(np.float32(ILLEGAL_LOGIT))), 1)
-    seats = np.float32(shapes.num_seats)
-    chances = ops.softmax(linear(ops.relu(linear(pooled, "value.hidden")), "value.logits"), 1)
+    value_logits = layers.linear(ops.relu(layers.linear(features, "value.hidden")), "value.logits")
     # heads.value_from_logits
-    values = ops.divide(ops.subtract(ops.multiply(chances, seats), np.float32(1)), seats - np.float32(1))
+    if shapes.num_seats == 2:
+        values = ops.subtract(ops.multiply(ops.softmax(value_logits, 1), np.float32(2)), np.float32(1))
+    else:
+        values = ops.tanh(ops.multiply(value_logits, np.float32(0.5)))
     return openvino.Model([priors, values], [codes], "hexpipe")
 
 
 def _planes(codes: Any, plain: HexNet) -> Any:
     """`planes.expand_codes`."""
-    n, num_cells = plain.shapes.view_size, plain.shapes.view_cells
+    shapes = plain.shapes
+    n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
+    cells = ops.reshape(_columns(codes, 0, view_cells), np.array([0, 1, n, n]), True)
 
-    def columns(first: int, last: int) -> Any:
-        return ops.slice(codes, np.array([first]), np.array([last]), np.array([1]), np.array([1]))
+    def holding(code: int) -> Any:
+        return ops.convert(ops.equal(cells, np.int8(code)), np.float32)
 
-    cells = ops.reshape(columns(0, num_cells), np.array([0, 1, n, n]), True)
-    planes = [ops.convert(ops.equal(cells, np.int8(code)), np.float32) for code in (1, 2, 0)]
-    if plain.shapes.code_length > num_cells:
-        flag = ops.convert(ops.equal(columns(num_cells, num_cells + 1), np.int8(1)), np.float32)
+    planes = [holding(code) for code in (*range(1, shapes.num_seats + 1), 0)]
+    if not shapes.turns_frame:
+        planes.append(holding(OFF_BOARD))
+    elif num_actions > view_cells:
+        flag = ops.convert(ops.equal(_columns(codes, view_cells, num_actions), np.int8(1)), np.float32)
         planes.append(ops.multiply(ops.unsqueeze(flag, np.array([2, 3])), np.ones((1, 1, n, n), np.float32)))
     else:
         planes.append(ops.multiply(planes[0], np.float32(0)))
+    if shapes.thumbnail:
+        small = ops.convert(_columns(codes, num_actions, shapes.code_length), np.float32)
+        small = ops.reshape(small, np.array([0, shapes.num_seats + 1, n, n]), True)
+        scale = np.ones((1, shapes.num_seats + 1, 1, 1), np.float32)
+        scale[:, :-1] /= np.float32(FULL_BUCKET)
+        planes.append(ops.multiply(small, scale))
     ring = np.array([0, 0, 1, 1])
     padded = ops.pad(ops.concat(planes, 1), ring, ring, "constant", np.float32(0))
     return ops.add(padded, ops.constant(plain.edges.numpy()))
 
 
-def _pooled(x: Any) -> Any:
-    """`resnet.global_pool`."""
-    axes = np.array([2, 3])
-    return ops.concat([ops.reduce_mean(x, axes), ops.reduce_max(x, axes)], 1)
+def _columns(codes: Any, first: int, last: int) -> Any:
+    return ops.slice(codes, np.array([first]), np.array([last]), np.array([1]), np.array([1]))

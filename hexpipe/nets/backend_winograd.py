@@ -49,6 +49,8 @@ class WinogradBackend:
     def __init__(self, settings: NetSettings, shapes: Shapes, dtype: str = "float32", device: str = "cpu") -> None:
         if (dtype, device) != ("float32", "cpu"):
             raise ValueError(f"the Winograd backend is float32 on the CPU, not {dtype} on {device}")
+        if settings.backbone != "resnet":
+            raise ValueError(f"the Winograd backend runs residual nets, not a {settings.backbone}")
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks

@@ -57,7 +57,7 @@ def choose_backend(
     start = time.perf_counter()
     sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
     built: list[Backend] = []
-    for kind in _candidates(inference, device):
+    for kind in _candidates(net, inference, device):
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
             log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
             continue
@@ -110,8 +110,19 @@ def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[
     return codes
 
 
-def _candidates(inference: InferenceSettings, device: str) -> list[Kind]:
-    """The kinds that ``inference`` allows and this machine has; SettingsError if there is none."""
+def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> list[Kind]:
+    """The kinds that ``inference`` allows and this machine has, for such a net; SettingsError if there is none."""
+    kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or net.backbone == "resnet"]
+    if not kinds:
+        raise SettingsError(
+            f"inference.backend=winograd runs residual nets only, not net.backbone={net.backbone}; "
+            "set inference.backend to auto"
+        )
+    return kinds
+
+
+def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
+    """The kinds that ``inference`` allows and this machine has, whatever the net; SettingsError if there is none."""
     on_gpu = device.startswith("cuda")
     if on_gpu and not torch.cuda.is_available():
         raise SettingsError(f"there is no {device}: torch sees no CUDA device; set devices=0 or install CUDA torch")

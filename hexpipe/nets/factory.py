@@ -14,8 +14,9 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
 from hexpipe.nets.muzero_network import MuZeroNet
-from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask, num_planes
-from hexpipe.nets.resnet import StandardisedConv2d, Trunk, global_pool
+from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.resnet import StandardisedConv2d, global_pool
+from hexpipe.nets.transformer_backbone import make_trunk
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -33,7 +34,7 @@ class HexNet(nn.Module):
         super().__init__()
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
-        self.trunk = Trunk(num_planes(shapes), settings.blocks, settings.channels, plain)
+        self.trunk = make_trunk(settings, shapes, plain)
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
@@ -57,6 +58,8 @@ class HexNet(nn.Module):
 
 Net = HexNet | MuZeroNet
 AnyNet = TypeVar("AnyNet", HexNet, MuZeroNet)
+
+
 
 
 class InferenceNet(nn.Module):
@@ -87,8 +90,8 @@ def load_weights(net: Net, weights: Weights) -> None:
     if own.keys() != weights.keys():
         odd = sorted(own.keys() ^ weights.keys())[0]
         raise CheckpointError(
-            f"the weights do not fit a net of {net.settings.blocks} blocks and {net.settings.dynamics_blocks} of "
-            f"dynamics ({odd!r} is on one side only); "
+            f"the weights do not fit a {net.settings.backbone} of {net.settings.blocks} blocks with "
+            f"{net.settings.dynamics_blocks} of dynamics ({odd!r} is on one side only); "
             "use the net settings of the checkpoint's run"
         )
     for name, tensor in own.items():

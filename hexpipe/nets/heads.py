@@ -12,9 +12,14 @@ ILLEGAL_LOGIT = -1e9  # of illegal actions: exp() of it is exactly 0, and it sta
 
 
 def value_from_logits(value_logits: Tensor) -> Tensor:
-    """Values in [-1, 1] of logits [..., S]: (S*p - 1) / (S - 1), p the softmax over seats (2p - 1 for two)."""
-    seats = value_logits.shape[-1]
-    return (seats * torch.softmax(value_logits, dim=-1) - 1.0) / (seats - 1.0)
+    """Values in [-1, 1] of logits [..., S].
+
+    Of two seats 2p - 1, p the softmax over them: what one wins the other loses. Of more, 2 sigmoid - 1 for each seat on
+    its own: places earn what they earn, and need not add up to 0.
+    """
+    if value_logits.shape[-1] == 2:
+        return 2.0 * torch.softmax(value_logits, dim=-1) - 1.0
+    return torch.tanh(0.5 * value_logits)
 
 
 class PolicyHead(nn.Module):

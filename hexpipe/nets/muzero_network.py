@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
-from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask, num_planes
-from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, Trunk, global_pool, make_conv
+from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, global_pool, make_conv
+from hexpipe.nets.transformer_backbone import make_trunk
 
 ACTION_PLANES = 2  # the cell played; all ones for the action that is no cell
 PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
@@ -62,7 +63,7 @@ class MuZeroNet(nn.Module):
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
         channels = settings.channels
-        self.trunk = Trunk(num_planes(shapes), settings.blocks, channels, plain)
+        self.trunk = make_trunk(settings, shapes, plain)
         self.dynamics = Dynamics(settings.dynamics_blocks, channels, plain)
         self.policy = PolicyHead(channels, plain)
         self.value = ValueHead(channels, settings.value_hidden, shapes.num_seats)

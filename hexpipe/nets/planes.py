@@ -17,20 +17,13 @@ OFF_BOARD = 4  # the code of a cell of the view that is none of the board
 FULL_BUCKET = 127.0
 
 
-def num_planes(shapes: Shapes) -> int:
-    """Input planes P of a net for ``shapes``."""
-    if shapes.turns_frame:
-        return 4
-    return shapes.num_seats + 2 + (shapes.num_seats + 1 if shapes.thumbnail else 0)
-
-
 def edge_planes(shapes: Shapes) -> Tensor:
     """The border ring that the first convolution sees: float32 [1, P, n+2, n+2], zero inside.
 
     A mover that owns edges has the top and bottom one, the opponent the left and right one; a corner belongs to both.
     """
     n = shapes.view_size
-    edges = torch.zeros(1, num_planes(shapes), n + 2, n + 2)
+    edges = torch.zeros(1, shapes.num_planes, n + 2, n + 2)
     if shapes.turns_frame:
         edges[:, 0, 0, :] = edges[:, 0, -1, :] = 1
         edges[:, 1, :, 0] = edges[:, 1, :, -1] = 1
@@ -65,7 +58,7 @@ def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> 
 
 
 def illegal_mask(codes: Tensor, shapes: Shapes) -> Tensor:
-    """True where an action is illegal: bool [B, A], from ``codes`` int8 [B, C] (a cell is taken or off, a flag is 0)."""
+    """True where an action is illegal (a cell is taken or off, a flag is 0): bool [B, A], from codes int8 [B, C]."""
     view_cells = shapes.view_cells
     cells = codes[:, :view_cells] != 0
     if shapes.num_actions == view_cells:

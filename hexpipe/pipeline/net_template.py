@@ -6,9 +6,8 @@ start and hundreds of megabytes. The test compares it with the real nets.
 
 from __future__ import annotations
 
-from hexpipe.config import NetSettings
+from hexpipe.config import NetSettings, Shapes
 
-_PLANES = 4
 _POOL_EVERY = 3
 _POLICY_HIDDEN = 32
 _ACTION_PLANES = 2
@@ -17,16 +16,11 @@ _PROJECTION = 64
 Template = list[tuple[str, tuple[int, ...]]]
 
 
-def net_template(settings: NetSettings, num_seats: int) -> Template:
+def net_template(settings: NetSettings, shapes: Shapes) -> Template:
     """(name, shape) of every weight of the net of ``settings``."""
     channels, hidden = settings.channels, min(settings.channels, _POLICY_HIDDEN)
-    template = _conv("trunk.stem", _PLANES, channels, 3)
-    for block in range(settings.blocks):
-        prefix = f"trunk.blocks.{block}"
-        template += _conv(f"{prefix}.conv1", channels, channels, 3)
-        template += _conv(f"{prefix}.conv2", channels, channels, 3)
-        if block % _POOL_EVERY == _POOL_EVERY - 1:
-            template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    trunk = _transformer if settings.backbone == "transformer" else _residual
+    template = _conv("trunk.stem", shapes.num_planes, channels, 3) + trunk(settings)
     if settings.dynamics_blocks:
         template += _dynamics(settings)
     template += _conv("policy.conv", channels, hidden, 1)
@@ -36,7 +30,7 @@ def net_template(settings: NetSettings, num_seats: int) -> Template:
     template += _linear("policy.swap_logit", hidden, 1)
     for head in ("value", "reward") if settings.dynamics_blocks else ("value",):
         template += _linear(f"{head}.hidden", 2 * channels, settings.value_hidden)
-        template += _linear(f"{head}.logits", settings.value_hidden, num_seats)
+        template += _linear(f"{head}.logits", settings.value_hidden, shapes.num_seats)
     if settings.dynamics_blocks:
         template += _linear("projection", 2 * channels, _PROJECTION)
         template += _linear("predictor.0", _PROJECTION, _PROJECTION) + _linear("predictor.2", _PROJECTION, _PROJECTION)
@@ -52,6 +46,37 @@ def _dynamics(settings: NetSettings) -> Template:
         template += _conv(f"{prefix}.conv2", channels, channels, 3)
         if block % 2 == 1:
             template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    return template
+
+
+def _residual(settings: NetSettings) -> Template:
+    channels = settings.channels
+    template: Template = []
+    for block in range(settings.blocks):
+        prefix = f"trunk.blocks.{block}"
+        template += _conv(f"{prefix}.conv1", channels, channels, 3)
+        template += _conv(f"{prefix}.conv2", channels, channels, 3)
+        if block % _POOL_EVERY == _POOL_EVERY - 1:
+            template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
+    return template
+
+
+def _transformer(settings: NetSettings) -> Template:
+    channels, latent, hidden = settings.channels, settings.latent_rank, settings.ffn_multiplier * settings.channels
+    rotary = channels // settings.heads // 2
+    template: Template = [("trunk.norm.weight", (channels,))]
+    for block in range(settings.blocks):
+        prefix = f"trunk.blocks.{block}"
+        template += [
+            (f"{prefix}.attention_norm.weight", (channels,)),
+            (f"{prefix}.attention.inputs.weight", (channels + latent + rotary, channels)),
+            (f"{prefix}.attention.latent_norm.weight", (latent,)),
+            (f"{prefix}.attention.up.weight", (settings.heads * 3 * rotary, latent)),
+            (f"{prefix}.attention.output.weight", (channels, channels)),
+            (f"{prefix}.ffn_norm.weight", (channels,)),
+            (f"{prefix}.ffn.gate_up.weight", (2 * hidden, channels)),
+            (f"{prefix}.ffn.down.weight", (channels, hidden)),
+        ]
     return template
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hexpipe.config import Settings
+from hexpipe.config import NetSettings, Settings
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.pipeline.devices import Plan, thread_environment
@@ -33,10 +33,19 @@ def check_checkpoints(settings: Settings, resume: Path | None, init_from: Path |
             checkpoint = load_checkpoint(path)
             if checkpoint.settings.net != settings.net:
                 raise CheckpointError(
-                    f"{path} is of a net with {checkpoint.settings.net.blocks} blocks of "
-                    f"{checkpoint.settings.net.channels} channels, these settings want {settings.net.blocks} of "
-                    f"{settings.net.channels}; set net.blocks, net.channels and net.value_hidden as in the checkpoint"
+                    f"{path} is of a {_net_in_words(checkpoint.settings.net)}, these settings want a "
+                    f"{_net_in_words(settings.net)}; set {_net_differences(checkpoint.settings.net, settings.net)} "
+                    "as in the checkpoint"
                 )
+
+
+def _net_in_words(net: NetSettings) -> str:
+    return f"{net.backbone} with {net.blocks} blocks of {net.channels} channels"
+
+
+def _net_differences(theirs: NetSettings, ours: NetSettings) -> str:
+    """The settings that differ, as they are called."""
+    return " and ".join(f"net.{key}" for key, value in theirs.model_dump().items() if getattr(ours, key) != value)
 
 
 def child_specs(
@@ -90,6 +99,8 @@ def announcement(
     settings = request.settings
     what = f"preset {settings.preset}: {settings.game.title}"
     net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
+    if settings.net.backbone != "resnet":
+        net = f"{settings.net.backbone} {net}, {settings.net.heads} heads"
     yield f"{what}, {net}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
     devices = ", ".join(sorted(set(plan.server_devices)))
     servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"

@@ -24,12 +24,12 @@ from typing import IO, Any
 
 import psutil
 
-from hexpipe.config import GameSettings, Settings, changed_settings, dump_settings, settings_from_json
+from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import RunFolderError, SettingsError
 
 ARCHIVE_NAME = "archive.sqlite"
 _UNCHANGEABLE = tuple(f"game.{name}" for name in GameSettings.model_fields)
-_NET = ("net.blocks", "net.channels", "net.value_hidden")
+_NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
 
 class RunFolder:

@@ -68,7 +68,7 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
         made.append(slots.segment)
         outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings, game))
         made.append(outboxes.segment)
-        weights = WeightsBoard.create(net_template(settings.net, game.num_seats))
+        weights = WeightsBoard.create(net_template(settings.net, game.shapes))
         made.append(weights.segment)
         lock: Any = multiprocessing.get_context("spawn").Lock()
         buffer = ReplayBuffer.create(settings.replay, game, lock=lock)
@@ -92,7 +92,7 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
         "stats": len(process_names(plan)) * (8 * len(COLUMNS) + 96),
         "inference-slots": rows * slot_bytes,
         "outboxes": queue,
-        "weights": 2 * 4 * num_parameters(net_template(settings.net, game.num_seats)),
+        "weights": 2 * 4 * num_parameters(net_template(settings.net, game.shapes)),
         "replay": replay,
     }
 

@@ -99,13 +99,12 @@ def value_priorities(record: GameRecord, td_steps: int) -> NDArray[np.uint8]:
     It is |the search's root value - the value target| of the mover (arXiv:1911.08265, appendix G), halved, as that goes
     from 0 to 2, and rounded up to the next 1/256: it is never 0, so every position can be drawn.
     """
-    plies = np.arange(record.num_plies)
-    mine = record.root_values[plies, record.seats]
-    target = record.outcome[record.seats]
+    errors = record.root_values - record.outcome
     searched = record.num_plies - td_steps if td_steps else 0  # plies whose target is a later search's value
     if searched > 0:
-        target[:searched] = record.root_values[plies[td_steps:], record.seats[:searched]]
-    codes: NDArray[np.uint8] = np.minimum(np.abs(mine - target) * 128, 255).astype(np.uint8)
+        errors[:searched] = record.root_values[:searched] - record.root_values[td_steps:]
+    mine = np.abs(errors[np.arange(record.num_plies), record.seats])
+    codes: NDArray[np.uint8] = np.minimum(mine * 128, 255).astype(np.uint8)
     return codes
 
 

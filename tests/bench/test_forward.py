@@ -37,3 +37,11 @@ def test_an_error_in_a_process_is_shown(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(forward, "BATCHES", ("no number",))
     with pytest.raises(ProcessDiedError, match=r"forward-0.*\n(.*\n)*.*TypeError"):
         forward.run(**TINY, processes=1, batch=None)
+
+
+def test_a_transformer_runs_without_winograd() -> None:
+    tiny = {**TINY, "backbone": "transformer", "channels": 16}
+    result = forward.run(**tiny, processes=1, batch=4)
+    assert result["backend"] in ("openvino", "frozen")
+    with pytest.raises(SettingsError, match="residual nets only"):
+        forward.run(**tiny, processes=1, backend="winograd")

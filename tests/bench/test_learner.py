@@ -17,3 +17,10 @@ def test_learner_benchmark() -> None:
     assert 0 < float(result["sync_data_fraction"]) < 1
     assert int(result["steps"]) >= 4
     assert torch.get_num_threads() == threads
+
+
+def test_a_transformer_is_trained_too() -> None:
+    result = learner.run(
+        seconds=0.2, slices=1, size=3, backbone="transformer", blocks=1, channels=16, batch_size=8, games=4
+    )
+    assert float(result["sync_steps_per_s"]) > 0

@@ -11,8 +11,10 @@ import pytest
 
 from hexpipe.cli.main import run
 from hexpipe.cli.train import describe_progress, share_done
-from hexpipe.config import LimitSettings
+from hexpipe.config import LimitSettings, load_settings
+from hexpipe.errors import CheckpointError
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from hexpipe.pipeline.preparation import check_checkpoints
 from hexpipe.pipeline.train import TrainProgress
 
 TINY = ["--size", "3", "--simulations", "8", "--devices", "0"]
@@ -34,6 +36,20 @@ def test_train_then_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert f"hexpipe train --resume {tmp_path / 'run'}" in out
     assert run(["train", "--resume", str(tmp_path / "run"), "--steps", "8"]) == 0
     assert load_checkpoint(tmp_path / "run").step == 8
+
+
+def test_a_transformer_trains_and_is_no_residual_net(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    transformer = [*TINY, "--backbone", "transformer", "--set", "net.channels=16"]
+    assert run(["train", *transformer, "--steps", "2", "--run-dir", str(tmp_path / "run")]) == 0
+    assert load_checkpoint(tmp_path / "run").settings.net.backbone == "transformer"
+    capsys.readouterr()
+    start = ["train", *TINY, "--steps", "2", "--init-from", str(tmp_path / "run")]
+    assert run([*start, "--backbone", "resnet", "--run-dir", str(tmp_path / "other")]) != 0
+    assert "do not fit a resnet of 1 blocks" in capsys.readouterr().err
+    with pytest.raises(CheckpointError) as caught:  # what `hexpipe run` says before it starts a child
+        check_checkpoints(load_settings("quick", {"net.channels": 8}), None, tmp_path / "run")
+    assert "is of a transformer with 1 blocks of 16 channels, these settings want a resnet with 4" in str(caught.value)
+    assert "net.backbone and net.blocks and net.channels" in str(caught.value)
 
 
 @pytest.mark.parametrize(

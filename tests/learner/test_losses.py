@@ -82,8 +82,12 @@ def test_perfect_net_has_no_kl_and_three_seats_work() -> None:
     policy = torch.softmax(logits, -1)
     losses = compute_losses(logits, logits, policy, value_from_logits(logits), torch.ones(1), value_weight=1.0)
     assert losses.policy_kl.item() == pytest.approx(0, abs=1e-6)
-    assert losses.value_loss.item() == pytest.approx(losses.policy_loss.item(), rel=1e-5)
-    torch.testing.assert_close(win_probabilities(value_from_logits(logits)), policy)
-    assert value_cross_entropy(logits, torch.tensor([[1.0, -0.5, -0.5]])).item() == pytest.approx(
-        -math.log(policy[0, 0].item()), rel=1e-5
-    )
+    chances = win_probabilities(value_from_logits(logits))[0]
+    torch.testing.assert_close(chances, torch.sigmoid(logits[0]))
+    entropies = -(chances * chances.log() + (1 - chances) * (1 - chances).log())
+    assert losses.value_loss.item() == pytest.approx(entropies.mean().item(), rel=1e-5)
+    # places: each seat is judged on its own
+    expected = [-math.log(chances[0]), -0.4 * math.log(chances[1]) - 0.6 * math.log(1 - chances[1])]
+    expected.append(-math.log(1 - chances[2]))
+    loss = value_cross_entropy(logits, torch.tensor([[1.0, -0.2, -1.0]])).item()
+    assert loss == pytest.approx(sum(expected) / 3, rel=1e-5)

@@ -18,7 +18,7 @@ NET = NetSettings(blocks=3, channels=24, value_hidden=16)  # one pooled block; c
 
 def shapes(size: int, swap: bool = False) -> Shapes:
     actions = size * size + swap
-    return Shapes(board_size=size, num_actions=actions, num_seats=2, code_length=actions)
+    return Shapes(board_size=size, num_actions=actions, num_seats=2, code_length=actions, turns_frame=True)
 
 
 def shaken_weights(seed: int) -> dict[str, np.ndarray]:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from hexpipe.config import NetSettings, Shapes
+from hexpipe.config import NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError
+from hexpipe.games.factory import make_game
 from hexpipe.nets.factory import InferenceNet, build_net, fold, load_weights, net_weights
 from hexpipe.nets.heads import ILLEGAL_LOGIT, value_from_logits
-from hexpipe.nets.planes import expand_codes
+from hexpipe.nets.planes import expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d
 
 SMALL = NetSettings(blocks=3, channels=16, value_hidden=16)
@@ -16,7 +19,7 @@ SMALL = NetSettings(blocks=3, channels=16, value_hidden=16)
 
 def shapes(size: int, swap: bool = False) -> Shapes:
     actions = size * size + swap
-    return Shapes(board_size=size, num_actions=actions, num_seats=2, code_length=actions)
+    return Shapes(board_size=size, num_actions=actions, num_seats=2, code_length=actions, turns_frame=True)
 
 
 def random_codes(batch: int, board: Shapes, seed: int = 0) -> torch.Tensor:
@@ -57,7 +60,7 @@ def reference_planes(codes: np.ndarray, n: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [3, 5, 6])
 def test_planes_equal_the_slow_reference(size: int, swap: bool) -> None:
     codes = random_codes(7, shapes(size, swap))
-    np.testing.assert_array_equal(expand_codes(codes, size).numpy(), reference_planes(codes.numpy(), size))
+    np.testing.assert_array_equal(expand_codes(codes, shapes(size, swap)).numpy(), reference_planes(codes.numpy(), size))
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -112,8 +115,43 @@ def test_values_are_per_seat() -> None:
     two = value_from_logits(torch.tensor([[0.3, -0.4]]))
     torch.testing.assert_close(two[0, 0], torch.sigmoid(torch.tensor(0.7)) * 2 - 1)
     torch.testing.assert_close(two.sum(), torch.tensor(0.0))
-    three = value_from_logits(torch.tensor([[50.0, 0.0, 0.0]]))
-    torch.testing.assert_close(three, torch.tensor([[1.0, -0.5, -0.5]]))
+    three = value_from_logits(torch.tensor([[50.0, 0.0, -1.0]]))
+    torch.testing.assert_close(three, torch.tensor([[1.0, 0.0, math.tanh(-0.5)]]))
+
+
+@pytest.mark.parametrize(("size", "view", "players"), [(3, 3, 2), (5, 5, 3), (9, 5, 2), (9, 5, 3), (7, 9, 2)])
+def test_planes_of_n_in_a_row(size: int, view: int, players: int) -> None:
+    """Against the game itself, played at random, cell by cell."""
+    settings = {"game.name": "inarow", "game.board_size": size, "game.players": players, "game.view_size": view}
+    game = make_game(load_settings("quick", {**settings, "game.win_length": 3}).game)
+    rng, states, row = np.random.default_rng(0), game.new_states(1), np.zeros(1, np.int32)
+    legal, codes = np.zeros((1, game.num_actions), np.bool_), np.zeros((1, game.shapes.code_length), np.int8)
+    while states.winner[0] < 0:
+        game.codes(states, row, codes)
+        planes = expand_codes(torch.from_numpy(codes), game.shapes).numpy()[0]
+        assert planes.shape == (game.shapes.num_planes, view + 2, view + 2)
+        for i in range(-1, view + 1):
+            for j in range(-1, view + 1):
+                y, x = states.origin[0] + (i, j)
+                ring = not (0 <= i < view and 0 <= j < view)
+                wanted = np.zeros(players + 2)
+                if ring or not (0 <= y < size and 0 <= x < size):
+                    wanted[players + 1] = 1
+                elif stone := states.cells[0, y * size + x]:
+                    wanted[(stone - 1 - states.to_move[0]) % players] = 1
+                else:
+                    wanted[players] = 1
+                assert planes[: players + 2, i + 1, j + 1].tolist() == wanted.tolist()
+        game.legal_mask(states, row, legal)
+        illegal = illegal_mask(torch.from_numpy(codes), game.shapes).numpy()
+        assert np.array_equal(illegal, ~legal)
+        if game.shapes.thumbnail:
+            small = planes[players + 2 :, 1:-1, 1:-1]
+            assert small.min() >= 0
+            assert small.max() <= 1
+            assert (small[:-1].sum((1, 2)) > 0).sum() == min(players, states.ply[0])
+            assert set(np.unique(small[-1])) == {0, 1}
+        game.step(states, row, np.array([rng.choice(np.flatnonzero(legal[0]))]), row)
 
 
 def test_no_row_depends_on_its_batch() -> None:

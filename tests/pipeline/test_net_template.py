@@ -6,8 +6,10 @@ from hexpipe.pipeline.net_template import net_template, num_parameters
 
 NETS = [
     *(load_settings(preset).net for preset in PRESETS),
+    *(load_settings(preset, {"net.backbone": "transformer"}).net for preset in PRESETS),
     NetSettings(blocks=1, channels=8),
     NetSettings(blocks=1, channels=8, dynamics_blocks=3),
+    NetSettings(backbone="transformer", blocks=2, channels=32, heads=4, kv_latent=12, ffn_multiplier=3),
 ]
 
 
@@ -15,6 +17,6 @@ NETS = [
 def test_template_is_that_of_the_real_net(settings: NetSettings) -> None:
     shapes = Shapes(5, 25, 2, 25)
     weights = net_weights(build_net(settings, shapes))
-    template = net_template(settings, shapes.num_seats)
+    template = net_template(settings, shapes)
     assert dict(template) == {name: array.shape for name, array in weights.items()}
     assert num_parameters(template) == sum(array.size for array in weights.values())

@@ -1,0 +1,124 @@
+"""The trunks as OpenVINO graphs, from the weights of a folded net.
+
+OpenVINO is optional: ``pip install "hexpipe[openvino]"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from hexpipe.config import NetSettings
+from hexpipe.nets.transformer_backbone import NORM_EPS, rotary_turns
+
+_OVER_BOARD = np.array([2, 3])
+
+
+class Layers:
+    """Layers whose weights are found by the name of the module that has them."""
+
+    def __init__(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        self._weights = weights
+
+    def __contains__(self, name: str) -> bool:
+        return f"{name}.weight" in self._weights
+
+    def conv(self, x: Any, name: str, padding: int) -> Any:
+        """A convolution with a bias: [B, I, H, W] -> [B, O, H', W']."""
+        filters = ops.constant(self._weights[f"{name}.weight"])
+        y = ops.convolution(x, filters, [1, 1], [padding, padding], [padding, padding], [1, 1])
+        return ops.add(y, ops.constant(self._weights[f"{name}.bias"].reshape(1, -1, 1, 1)))
+
+    def linear(self, x: Any, name: str) -> Any:
+        """A linear layer, with a bias if it has one: [..., I] -> [..., O]."""
+        y = ops.matmul(x, ops.constant(self._weights[f"{name}.weight"]), False, True)
+        bias = self._weights.get(f"{name}.bias")
+        return y if bias is None else ops.add(y, ops.constant(bias))
+
+    def norm(self, x: Any, name: str) -> Any:
+        """`torch.nn.RMSNorm` over the last axis."""
+        mean = ops.reduce_mean(ops.power(x, np.float32(2)), np.array([-1]), True)
+        scaled = ops.multiply(x, ops.divide(np.float32(1), ops.sqrt(ops.add(mean, np.float32(NORM_EPS)))))
+        return ops.multiply(scaled, ops.constant(self._weights[f"{name}.weight"]))
+
+
+def pooled(x: Any) -> Any:
+    """`resnet.global_pool`."""
+    return ops.concat([ops.reduce_mean(x, _OVER_BOARD), ops.reduce_max(x, _OVER_BOARD)], 1)
+
+
+def over_cells(x: Any) -> Any:
+    """[B, C] -> [B, C, 1, 1]."""
+    return ops.unsqueeze(x, _OVER_BOARD)
+
+
+def residual_trunk(layers: Layers, planes: Any, settings: NetSettings) -> Any:
+    """`resnet.Trunk`."""
+    x = ops.relu(layers.conv(planes, "trunk.stem", 0))
+    for index in range(settings.blocks):
+        name = f"trunk.blocks.{index}"
+        inner = ops.relu(layers.conv(x, f"{name}.conv1", 1))
+        if f"{name}.pool_bias" in layers:
+            x = ops.add(x, over_cells(layers.linear(pooled(inner), f"{name}.pool_bias")))
+        x = ops.relu(ops.add(layers.conv(inner, f"{name}.conv2", 1), x))
+    return x
+
+
+def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, size: int) -> Any:
+    """`transformer_backbone.TransformerTrunk` on boards of ``size``."""
+    board = layers.conv(planes, "trunk.stem", 0)
+    tokens = _transposed(ops.reshape(board, np.array([0, 0, size * size]), True), 0, 2, 1)
+    rotary = settings.channels // settings.heads // 2
+    turns = [ops.constant(part.numpy()) for part in rotary_turns(size, rotary, torch.zeros(1))]
+    for index in range(settings.blocks):
+        name = f"trunk.blocks.{index}"
+        x = layers.norm(tokens, f"{name}.attention_norm")
+        tokens = ops.add(tokens, _attention(layers, x, f"{name}.attention", settings, turns))
+        x = layers.linear(layers.norm(tokens, f"{name}.ffn_norm"), f"{name}.ffn.gate_up")
+        gate, up = _parts(x, *(2 * [settings.ffn_multiplier * settings.channels]))
+        tokens = ops.add(tokens, layers.linear(ops.multiply(ops.swish(gate), up), f"{name}.ffn.down"))
+    board = _transposed(layers.norm(tokens, "trunk.norm"), 0, 2, 1)
+    return ops.reshape(board, np.array([0, 0, size, size]), True)
+
+
+def _attention(layers: Layers, x: Any, name: str, settings: NetSettings, turns: list[Any]) -> Any:
+    """`transformer_backbone.LatentAttention`."""
+    channels, heads = settings.channels, settings.heads
+    width = channels // heads
+    half = width // 2
+
+    def by_head(y: Any) -> Any:  # [B, N, heads * D] -> [B, heads, N, D]
+        return _transposed(ops.reshape(y, np.array([0, 0, heads, -1]), True), 0, 2, 1, 3)
+
+    queries, latent, shared = _parts(layers.linear(x, f"{name}.inputs"), channels, settings.latent_rank, half)
+    plain, turned = _parts(by_head(queries), half, half)
+    queries = ops.concat([plain, _rotated(turned, half, turns)], -1)
+    up = layers.linear(layers.norm(latent, f"{name}.latent_norm"), f"{name}.up")
+    plain, values = _parts(by_head(up), half, width)
+    shared = ops.unsqueeze(_rotated(shared, half, turns), np.array([1]))
+    keys = ops.concat([plain, ops.concat([shared] * heads, 1)], -1)
+    logits = ops.multiply(ops.matmul(queries, keys, False, True), np.float32(width**-0.5))
+    mixed = _transposed(ops.matmul(ops.softmax(logits, -1), values, False, False), 0, 2, 1, 3)
+    return layers.linear(ops.reshape(mixed, np.array([0, 0, channels]), True), f"{name}.output")
+
+
+def _rotated(x: Any, rotary: int, turns: list[Any]) -> Any:
+    """`transformer_backbone.rotate`."""
+    cos, sin = turns
+    a, b = _parts(x, rotary // 2, rotary // 2)
+    first = ops.subtract(ops.multiply(a, cos), ops.multiply(b, sin))
+    return ops.concat([first, ops.add(ops.multiply(b, cos), ops.multiply(a, sin))], -1)
+
+
+def _parts(x: Any, *widths: int) -> list[Any]:
+    """Pieces of the last axis."""
+    return list(ops.variadic_split(x, np.int64(-1), np.array(widths)).outputs())
+
+
+def _transposed(x: Any, *order: int) -> Any:
+    return ops.transpose(x, np.array(order))
