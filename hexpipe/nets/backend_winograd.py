@@ -78,7 +78,8 @@ class WinogradBackend:
             for first in range(0, len(codes), self._chunk):
                 part = slice(first, first + self._chunk)
                 policy_logits, value_logits = self._logits(codes[part])
-                priors, values = torch.softmax(policy_logits, dim=1), value_from_logits(value_logits)
+                priors = torch.softmax(policy_logits, dim=1)
+                values = value_from_logits(value_logits, self._shapes.num_seats)
                 write_outputs(priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name)
 
     def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor]:

@@ -71,7 +71,7 @@ class InferenceNet(nn.Module):
 
     def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         policy_logits, value_logits = self.net(codes)
-        return torch.softmax(policy_logits, dim=1), value_from_logits(value_logits)
+        return torch.softmax(policy_logits, dim=1), value_from_logits(value_logits, self.net.shapes.num_seats)
 
 
 def build_net(settings: NetSettings, shapes: Shapes, plain: bool = False) -> Net:

@@ -11,13 +11,13 @@ from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
 ILLEGAL_LOGIT = -1e9  # of illegal actions: exp() of it is exactly 0, and it stays finite
 
 
-def value_from_logits(value_logits: Tensor) -> Tensor:
-    """Values in [-1, 1] of logits [..., S].
+def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
+    """Values in [-1, 1] of logits [..., S]; ``seats`` is S, told beside because a traced tensor would not say.
 
     Of two seats 2p - 1, p the softmax over them: what one wins the other loses. Of more, 2 sigmoid - 1 for each seat on
     its own: places earn what they earn, and need not add up to 0.
     """
-    if value_logits.shape[-1] == 2:
+    if seats == 2:
         return 2.0 * torch.softmax(value_logits, dim=-1) - 1.0
     return torch.tanh(0.5 * value_logits)
 

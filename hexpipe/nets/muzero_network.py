@@ -97,7 +97,7 @@ class MuZeroNet(nn.Module):
     def initial(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Codes int8 [B, C] -> (latent, priors float [B, A] over legal actions, values float [B, S])."""
         latent, logits, value_logits = self._root(codes)
-        return latent, torch.softmax(logits, dim=1), value_from_logits(value_logits)
+        return latent, torch.softmax(logits, dim=1), value_from_logits(value_logits, self.shapes.num_seats)
 
     def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes int8 [B, C] -> (policy logits [B, A], illegal ones ILLEGAL_LOGIT; value logits [B, S])."""
@@ -107,7 +107,7 @@ class MuZeroNet(nn.Module):
         """(latent, actions [B]) -> (next latent, priors [B, A] over all actions, values [B, S], rewards [B, S])."""
         following, rewards = self.imagine(latent, actions)
         logits, value_logits = self.predict(following)
-        return following, torch.softmax(logits, dim=1), value_from_logits(value_logits), rewards
+        return following, torch.softmax(logits, dim=1), value_from_logits(value_logits, self.shapes.num_seats), rewards
 
     def forward(
         self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None

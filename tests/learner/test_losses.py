@@ -80,9 +80,9 @@ def test_all_masked_is_zero_not_nan() -> None:
 def test_perfect_net_has_no_kl_and_three_seats_work() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0]])
     policy = torch.softmax(logits, -1)
-    losses = compute_losses(logits, logits, policy, value_from_logits(logits), torch.ones(1), value_weight=1.0)
+    losses = compute_losses(logits, logits, policy, value_from_logits(logits, 3), torch.ones(1), value_weight=1.0)
     assert losses.policy_kl.item() == pytest.approx(0, abs=1e-6)
-    chances = win_probabilities(value_from_logits(logits))[0]
+    chances = win_probabilities(value_from_logits(logits, 3))[0]
     torch.testing.assert_close(chances, torch.sigmoid(logits[0]))
     entropies = -(chances * chances.log() + (1 - chances) * (1 - chances).log())
     assert losses.value_loss.item() == pytest.approx(entropies.mean().item(), rel=1e-5)

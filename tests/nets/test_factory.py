@@ -111,11 +111,11 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 
 def test_values_are_per_seat() -> None:
-    torch.testing.assert_close(value_from_logits(torch.zeros(2, 2)), torch.zeros(2, 2))
-    two = value_from_logits(torch.tensor([[0.3, -0.4]]))
+    torch.testing.assert_close(value_from_logits(torch.zeros(2, 2), 2), torch.zeros(2, 2))
+    two = value_from_logits(torch.tensor([[0.3, -0.4]]), 2)
     torch.testing.assert_close(two[0, 0], torch.sigmoid(torch.tensor(0.7)) * 2 - 1)
     torch.testing.assert_close(two.sum(), torch.tensor(0.0))
-    three = value_from_logits(torch.tensor([[50.0, 0.0, -1.0]]))
+    three = value_from_logits(torch.tensor([[50.0, 0.0, -1.0]]), 3)
     torch.testing.assert_close(three, torch.tensor([[1.0, 0.0, math.tanh(-0.5)]]))
 
 
