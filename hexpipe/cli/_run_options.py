@@ -34,7 +34,7 @@ def settings_options(function: Any) -> Any:
         click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: quick."),
         click.option("--game", metavar="NAME", help="hex or inarow; the rules are set with --set game.KEY=VALUE."),
         click.option("--algorithm", metavar="NAME", help="alphazero (true rules) or muzero (learned dynamics)."),
-        click.option("--size", type=int, metavar="N", help="Cells along a side of the board (3 to 27; inarow: to 200)."),
+        click.option("--size", type=int, metavar="N", help="Cells along a side (3 to 27; inarow: to 200)."),
         click.option("--backbone", metavar="NAME", help="The net's trunk, resnet or transformer; default: resnet."),
         click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
         click.option("--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4)."),

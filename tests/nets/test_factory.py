@@ -59,8 +59,9 @@ def reference_planes(codes: np.ndarray, n: int) -> np.ndarray:
 @pytest.mark.parametrize("swap", [False, True])
 @pytest.mark.parametrize("size", [3, 5, 6])
 def test_planes_equal_the_slow_reference(size: int, swap: bool) -> None:
-    codes = random_codes(7, shapes(size, swap))
-    np.testing.assert_array_equal(expand_codes(codes, shapes(size, swap)).numpy(), reference_planes(codes.numpy(), size))
+    board = shapes(size, swap)
+    codes = random_codes(7, board)
+    np.testing.assert_array_equal(expand_codes(codes, board).numpy(), reference_planes(codes.numpy(), size))
 
 
 @pytest.mark.parametrize("swap", [False, True])
