@@ -76,7 +76,9 @@ def _show(report: dict[str, Any]) -> None:
 
 def _sentences(report: dict[str, Any]) -> list[str]:
     if report.get("estimate"):
+        latents = f"latents: {human(report['latent_pool_bytes'])} of each inference server, on its device"
         return [
+            *([latents] if report["latent_pool_bytes"] else []),
             f"replay: budget {human(report['budget_bytes'])}; at least {report['games_at_least']:,} games of "
             f"{human(report['largest_game_bytes'])} at most",
             f"in all about {human(report['shared_bytes'] + report['own_bytes'])} of "

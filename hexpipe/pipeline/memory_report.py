@@ -18,7 +18,7 @@ from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_game
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.run_folder import find_runs, live_run
-from hexpipe.pipeline.segments import estimate
+from hexpipe.pipeline.segments import estimate, latent_pool_bytes
 from hexpipe.replay.layout import budget_bytes, largest_piece, piece_layout
 from hexpipe.replay.store import describe_store
 from hexpipe.shm import available_memory, read_only_view
@@ -86,10 +86,13 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "learner": len(plan.learner_devices),
         "replay": 1,
     }
-    processes = [{"role": role, "count": count, "own_bytes": _OWN_ESTIMATE[role]} for role, count in counts.items()]
-    own = sum(count * _OWN_ESTIMATE[role] for role, count in counts.items())
+    pool = latent_pool_bytes(settings, game, plan)
+    each = {**_OWN_ESTIMATE, "inference": _OWN_ESTIMATE["inference"] + pool}
+    processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items()]
+    own = sum(count * each[role] for role, count in counts.items())
     return {
         "estimate": True,
+        "latent_pool_bytes": pool,
         "budget_bytes": budget_bytes(settings.replay),
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
         "shared_bytes": sum(sizes.values()),

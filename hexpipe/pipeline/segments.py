@@ -114,5 +114,16 @@ def pool_shape(settings: Settings) -> PoolShape | None:
     return PoolShape(games_per_group(settings), nodes_per_game(settings.search, learned=True))
 
 
+def latent_pool_bytes(settings: Settings, game: Game, plan: Plan) -> int:
+    """Bytes of the pool of latents that each inference server keeps on its device; 0 where the rules are asked."""
+    pool = pool_shape(settings)
+    if pool is None:
+        return 0
+    servers = len(plan.server_devices)
+    regions = -(-plan.workers * GROUPS // servers)
+    number = 4 if plan.server_devices[0] == "cpu" else 2
+    return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number
+
+
 def _record_bytes(settings: Settings, game: Game) -> int:
     return largest_record_bytes(game.shapes, min(game.max_plies, settings.selfplay.max_game_plies))

@@ -117,6 +117,17 @@ def test_importing_the_command_is_light() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_memory_estimate_counts_the_latents(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["memory-report", "--json", "--algorithm", "muzero", "--size", "7", "--simulations", "20", "--servers", "2"]
+    options += ["--workers", "3", "--devices", "0", "--set", "net.channels=16", "--set", "selfplay.games_per_worker=8"]
+    assert run(options) == 0
+    report = json.loads(capsys.readouterr().out)
+    # three of the six groups are one server's: 4 games of 20 + 2 nodes, each 16 channels of 49 cells in float32
+    assert report["latent_pool_bytes"] == 3 * 4 * 22 * 16 * 49 * 4
+    inference = next(process for process in report["processes"] if process["role"] == "inference")
+    assert inference["own_bytes"] > report["latent_pool_bytes"]
+
+
 def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["memory-report", "--preset", "large", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
