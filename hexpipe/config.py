@@ -362,12 +362,6 @@ class Settings(_Section):
         return self
 
 
-ALGORITHMS: dict[str, dict[str, Any]] = {
-    "alphazero": {"net.dynamics_blocks": 0},
-    "muzero": {"net.dynamics_blocks": 2},
-}
-"""What choosing an algorithm sets; more of it may be set beside."""
-
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "game": {"board_size": 5},
@@ -403,6 +397,23 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "alphazero": {"net.dynamics_blocks": 0},
+    "muzero": {"net.dynamics_blocks": 2, "replay.td_steps": 5},
+}
+"""What choosing an algorithm sets beside the preset."""
+
+QUICK_MUZERO = {
+    "net.blocks": 2,
+    "net.dynamics_blocks": 1,
+    "search.gumbel_c_scale": 1.0,
+    "replay.td_steps": 2,
+    "learner.batch_size": 128,
+    "learner.replay_ratio": 8.0,
+}
+"""What muzero sets in the preset quick, where an unrolled step has to be cheap."""
+
+
 def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = None) -> Settings:
     """The settings of ``preset`` with dotted ``overrides`` applied.
 
@@ -413,7 +424,7 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
     tree: dict[str, Any] = {"preset": preset}
     for section, values in PRESETS[preset].items():
         tree[section] = dict(values)
-    for name, value in _with_algorithm(overrides or {}).items():
+    for name, value in _with_algorithm(overrides or {}, preset).items():
         _set_dotted(tree, name, value)
     return _validated(tree)
 
@@ -421,12 +432,12 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
 def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
     """A copy of ``settings`` with dotted ``overrides`` applied and everything validated again."""
     tree = settings.model_dump()
-    for name, value in _with_algorithm(overrides).items():
+    for name, value in _with_algorithm(overrides, settings.preset).items():
         _set_dotted(tree, name, value)
     return _validated(tree)
 
 
-def _with_algorithm(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """``overrides`` with the settings that ``algorithm`` stands for in its place; others win over them."""
     rest = dict(overrides)
     name = rest.pop("algorithm", None)
@@ -434,7 +445,8 @@ def _with_algorithm(overrides: Mapping[str, Any]) -> dict[str, Any]:
         return rest
     if name not in ALGORITHMS:
         raise SettingsError(f"there is no algorithm {name!r}; take one of: {', '.join(ALGORITHMS)}")
-    return {**ALGORITHMS[name], **rest}
+    quick = QUICK_MUZERO if (name, preset) == ("muzero", "quick") else {}
+    return {**ALGORITHMS[name], **quick, **rest}
 
 
 def dump_settings(settings: Settings) -> str:

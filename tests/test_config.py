@@ -73,3 +73,14 @@ def test_shapes_of_a_whole_board() -> None:
     assert (shapes.view_size, shapes.view_cells, shapes.board_cells, shapes.thumbnail) == (5, 25, 25, False)
     view = Shapes(board_size=100, num_actions=441, num_seats=3, code_length=2205, view_size=21, thumbnail=True)
     assert (view.view_cells, view.board_cells) == (441, 10_000)
+
+
+def test_an_algorithm_stands_for_its_settings() -> None:
+    assert load_settings("quick").algorithm == "alphazero"
+    learned = load_settings("standard", {"algorithm": "muzero", "replay.td_steps": 3})
+    assert (learned.algorithm, learned.net.dynamics_blocks, learned.replay.td_steps) == ("muzero", 2, 3)
+    assert learned.learner.batch_size == load_settings("standard").learner.batch_size
+    assert load_settings("quick", {"algorithm": "muzero"}).learner.batch_size == 128
+    assert override_settings(learned, {"algorithm": "alphazero"}).net.dynamics_blocks == 0
+    with pytest.raises(SettingsError, match="no algorithm 'alphago'; take one of: alphazero, muzero"):
+        load_settings("quick", {"algorithm": "alphago"})

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
 from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
-from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, global_pool, make_conv
+from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, global_pool, make_conv, standardised_once
 from hexpipe.nets.transformer_backbone import make_trunk
 
 ACTION_PLANES = 2  # the cell played; all ones for the action that is no cell
@@ -84,6 +84,13 @@ class MuZeroNet(nn.Module):
     def imagine(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """The latent after ``actions`` int [B] (in the mover's frame), in the next mover's frame, and the rewards
         [B, S] of the move, relative to the next mover."""
+        x = self._advance(latent, actions)
+        return x, self._rewards(x)
+
+    def _rewards(self, latent: Tensor) -> Tensor:
+        return torch.tanh(self.reward(global_pool(latent)).float())
+
+    def _advance(self, latent: Tensor, actions: Tensor) -> Tensor:
         x = self.dynamics(latent, self._action_planes(actions, latent))
         if self.shapes.turns_frame:
             turned = x.transpose(2, 3)
@@ -91,8 +98,7 @@ class MuZeroNet(nn.Module):
                 stays = (actions >= self.shapes.view_cells)[:, None, None, None]
                 turned = torch.where(stays, x, turned)
             x = turned
-        x = scale_latent(x)
-        return x, torch.tanh(self.reward(global_pool(x)).float())
+        return scale_latent(x)
 
     def initial(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Codes int8 [B, C] -> (latent, priors float [B, A] over legal actions, values float [B, S])."""
@@ -119,20 +125,21 @@ class MuZeroNet(nn.Module):
         the one that the real position has (cosine; 0 without). The gradient into each latent is halved, as in the
         paper's appendix G.
         """
-        latent, logits, value_logits = self._root(codes)
-        all_logits = [logits]
-        all_values, rewards, consistency = [value_logits], [], []
-        for step in range(actions.shape[1]):
-            latent = 0.5 * latent + 0.5 * latent.detach()
-            latent, reward = self.imagine(latent, actions[:, step])
-            logits, value_logits = self.predict(latent)
-            all_logits.append(logits)
-            all_values.append(value_logits)
-            rewards.append(reward)
-            if next_codes is not None:
-                consistency.append(self._consistency(latent, next_codes[:, step]))
-        similar = torch.stack(consistency, 1) if consistency else logits.new_zeros(len(codes), actions.shape[1])
-        return torch.stack(all_logits, 1), torch.stack(all_values, 1), torch.stack(rewards, 1), similar
+        latents = [self.represent(codes)]
+        with standardised_once(self.dynamics):
+            for step in range(actions.shape[1]):
+                latents.append(self._advance(0.5 * latents[-1] + 0.5 * latents[-1].detach(), actions[:, step]))
+        # one call of the heads for all steps: of many small ones most would be overhead
+        count, steps = actions.shape
+        every, later = torch.cat(latents), torch.cat(latents[1:])
+        logits, value_logits = (_by_sample(part, count) for part in self.predict(every))
+        rewards = _by_sample(self._rewards(later), count)
+        at_start = torch.arange(steps + 1, device=codes.device)[:, None] == 0
+        logits = logits.masked_fill(illegal_mask(codes, self.shapes)[:, None] & at_start, ILLEGAL_LOGIT)
+        if next_codes is None:
+            return logits, value_logits, rewards, rewards.new_zeros(count, steps)
+        real = next_codes.transpose(0, 1).flatten(0, 1)
+        return logits, value_logits, rewards, _by_sample(self._consistency(later, real), count)
 
     def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         latent = self.represent(codes)
@@ -151,3 +158,8 @@ class MuZeroNet(nn.Module):
         cell = (actions[:, None] == every).to(latent.dtype).reshape(-1, 1, n, n)
         other = (actions >= cells).to(latent.dtype).reshape(-1, 1, 1, 1).expand(-1, 1, n, n)
         return torch.cat((cell, other), dim=1)
+
+
+def _by_sample(x: Tensor, count: int) -> Tensor:
+    """[K * B, ...], step by step, as [B, K, ...]."""
+    return x.reshape(-1, count, *x.shape[1:]).transpose(0, 1)

@@ -10,6 +10,8 @@ learning in Go" (KataGo), section 3.3.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ class StandardisedConv2d(nn.Module):
         self.gain = nn.Parameter(torch.full((outputs,), gain))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.padding = padding
+        self.shared: Tensor | None = None  # see `standardised_once`
 
     def standardised(self) -> Tensor:
         """The plain weight float32 [O, I, k, k]: what the convolution uses, and what `fold` keeps."""
@@ -38,7 +41,21 @@ class StandardisedConv2d(nn.Module):
         return centred * (norm * self.gain[:, None, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.standardised(), self.bias, padding=self.padding)
+        weight = self.standardised() if self.shared is None else self.shared
+        return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+@contextmanager
+def standardised_once(module: nn.Module) -> Iterator[None]:
+    """Within the block, a convolution of ``module`` that runs several times standardises its weight once for all."""
+    convolutions = [part for part in module.modules() if isinstance(part, StandardisedConv2d)]
+    for convolution in convolutions:
+        convolution.shared = convolution.standardised()
+    try:
+        yield
+    finally:
+        for convolution in convolutions:
+            convolution.shared = None
 
 
 def make_conv(inputs: int, outputs: int, kernel: int, *, padding: int, gain: float, plain: bool) -> nn.Module:
