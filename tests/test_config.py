@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hexpipe.config import Shapes, dump_settings, load_settings, settings_from_json
+from hexpipe.config import Shapes, dump_settings, load_settings, override_settings, settings_from_json
 from hexpipe.errors import SettingsError
 
 

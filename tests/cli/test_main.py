@@ -118,8 +118,9 @@ def test_importing_the_command_is_light() -> None:
 
 
 def test_memory_estimate_counts_the_latents(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["memory-report", "--json", "--algorithm", "muzero", "--size", "7", "--simulations", "20", "--servers", "2"]
-    options += ["--workers", "3", "--devices", "0", "--set", "net.channels=16", "--set", "selfplay.games_per_worker=8"]
+    options = ["memory-report", "--json", "--algorithm", "muzero", "--size", "7", "--simulations", "20"]
+    options += ["--servers", "2", "--workers", "3", "--devices", "0"]
+    options += ["--set", "net.channels=16", "--set", "selfplay.games_per_worker=8"]
     assert run(options) == 0
     report = json.loads(capsys.readouterr().out)
     # three of the six groups are one server's: 4 games of 20 + 2 nodes, each 16 channels of 49 cells in float32

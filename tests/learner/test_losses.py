@@ -8,7 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexpipe.learner.losses import compute_losses, policy_cross_entropy, value_cross_entropy, win_probabilities
+from hexpipe.learner.losses import (
+    Unrolled,
+    compute_losses,
+    compute_unrolled_losses,
+    policy_cross_entropy,
+    value_cross_entropy,
+    win_probabilities,
+)
 from hexpipe.nets.heads import ILLEGAL_LOGIT, value_from_logits
 
 
@@ -91,3 +98,51 @@ def test_perfect_net_has_no_kl_and_three_seats_work() -> None:
     expected.append(-math.log(1 - chances[2]))
     loss = value_cross_entropy(logits, torch.tensor([[1.0, -0.2, -1.0]])).item()
     assert loss == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+@given(st.integers(2, 3), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_unrolled_losses_match_plain_python(seats: int, batch: int, steps: int, seed: int) -> None:
+    """The start once, the steps together once; past the end only value and reward count, and both are 0."""
+    rng = np.random.default_rng(seed)
+    logits, value_logits = rng.normal(size=(batch, steps + 1, 3)), rng.normal(size=(batch, steps + 1, seats))
+    policy = rng.dirichlet(np.ones(3), (batch, steps + 1))
+    values = rng.uniform(-1, 1, (batch, steps + 1, seats))
+    if seats == 2:
+        values[..., 1] = -values[..., 0]
+    rewards, outcome = rng.uniform(-1, 1, (2, batch, steps, seats))
+    similarity, weights = rng.uniform(-1, 1, (batch, steps)), rng.uniform(0.5, 2, batch)
+    weights /= weights.mean()
+    mask = (np.arange(steps + 1) <= rng.integers(0, steps + 1, batch)[:, None]).astype(float)
+
+    def value_loss(b: int, u: int) -> float:
+        chances = (values[b, u] + 1) / 2
+        if seats == 2:
+            return -sum(p * math.log(w) for p, w in zip(chances, _softmax(value_logits[b, u].tolist()), strict=True))
+        sigmoids = 1 / (1 + np.exp(-value_logits[b, u]))
+        return float(np.mean(-chances * np.log(sigmoids) - (1 - chances) * np.log(1 - sigmoids)))
+
+    def policy_loss(b: int, u: int) -> float:
+        return -sum(p * math.log(w) for p, w in zip(policy[b, u], _softmax(logits[b, u].tolist()), strict=True))
+
+    start = sum(weights[b] * (policy_loss(b, 0) + 0.5 * value_loss(b, 0)) for b in range(batch)) / weights.sum()
+    later = reward = consistency = 0.0
+    for b in range(batch):
+        for u in range(1, steps + 1):
+            part = weights[b] / (batch * steps)
+            later += part * (mask[b, u] * policy_loss(b, u) + 0.5 * value_loss(b, u))
+            reward += part * float(((rewards[b, u - 1] - outcome[b, u - 1]) ** 2).sum())
+            consistency += part * mask[b, u] * (1 - similarity[b, u - 1])
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.tensor(array, dtype=torch.float32)
+
+    losses = compute_unrolled_losses(
+        Unrolled(tensor(logits), tensor(value_logits), tensor(rewards), tensor(similarity)),
+        *(tensor(array) for array in (policy, values, outcome, mask, weights)),
+        value_weight=0.5,
+        reward_weight=3.0,
+        consistency_weight=2.0,
+    )
+    assert losses.total.item() == pytest.approx(start + later + 3 * reward + 2 * consistency, rel=1e-4)
+    assert losses.reward_loss.item() == pytest.approx(reward, rel=1e-4)
+    assert losses.consistency_loss.item() == pytest.approx(consistency, rel=1e-4, abs=1e-6)

@@ -50,8 +50,19 @@ def _hashes(path: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
 
 
-def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path) -> None:
-    settings = load_settings("quick", TINY)
+TICTACTOE = {"game.name": "inarow"}
+THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "game.win_length": 3}
+
+
+@pytest.mark.parametrize("changed", [
+    {},
+    {"algorithm": "muzero"},
+    {"algorithm": "muzero", **TICTACTOE, "learner.unroll_steps": 3},
+    {"algorithm": "muzero", **THREE_SEATS, "learner.consistency_weight": 0.0, "replay.priority_share": 0.5},
+    THREE_SEATS,
+], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats"])  # fmt: skip
+def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> None:
+    settings = load_settings("quick", {**TINY, **changed})
     ends = [_train(tmp_path / name, settings) for name in ("one", "two")]
     assert _hashes(tmp_path / "one") == _hashes(tmp_path / "two")
     assert _records(tmp_path / "one", settings) == _records(tmp_path / "two", settings)
