@@ -357,6 +357,8 @@ class Settings(_Section):
     def _consistent(self) -> Settings:
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
+        if self.algorithm == "muzero" and (self.inference.backend, self.inference.dtype) != ("auto", "auto"):
+            raise ValueError("learned dynamics have one backend: leave inference.backend and inference.dtype on auto")
         if self.learner.batch_size % self.learner.processes:
             raise ValueError("learner.batch_size must be a multiple of learner.processes: change either")
         return self

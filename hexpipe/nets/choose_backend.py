@@ -52,10 +52,13 @@ def choose_backend(
 
     Weights are fresh; timing runs with the threads the process has. Candidates come in the order of what is usually
     fastest; once half of ``budget_seconds`` is spent only the first two are built, once all of it is, nothing is timed
-    but the smallest batch. SettingsError if no candidate is there: it says how to install it.
+    but the smallest batch. SettingsError if no candidate is there: it says how to install it. A net with learned
+    dynamics has one backend, which then evaluates its roots.
     """
     start = time.perf_counter()
     sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
+    if net.dynamics_blocks:
+        return Choice(_learned(net, shapes, device), sizes[-1], [])
     built: list[Backend] = []
     for kind in _candidates(net, inference, device):
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
@@ -77,6 +80,12 @@ def choose_backend(
     batch = min(size for (number, size), speed in speeds.items() if number == best and speed >= NEAR_BEST * top)
     table = [Measurement(built[at].name, built[at].dtype, size, speed) for (at, size), speed in speeds.items()]
     return Choice(built[best], batch, sorted(table, key=lambda row: -row.evals_per_s))
+
+
+def _learned(net: NetSettings, shapes: Shapes, device: str) -> Backend:
+    from hexpipe.nets.backend_latent import LatentBackend
+
+    return LatentBackend(net, shapes, 1, "float32" if device == "cpu" else "bfloat16", device)
 
 
 def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on_cpu: bool) -> float:

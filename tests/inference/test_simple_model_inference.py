@@ -32,10 +32,13 @@ def _run_folder(folder: Path, settings: Settings) -> tuple[Path, HexNet]:
     return folder, net
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "swap"])
+KINDS = {"plain": {}, "swap": {"game.swap": True}, "muzero": {"game.swap": True, "algorithm": "muzero"}}
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, HexNet, Settings]:
-    overrides = {"game.board_size": 4, "game.swap": request.param, "net.blocks": 1, "net.channels": 8}
-    settings = load_settings("quick", overrides)
+    overrides = {"game.board_size": 4, "net.blocks": 1, "net.channels": 8}
+    settings = load_settings("quick", {**overrides, **KINDS[request.param]})
     folder, net = _run_folder(tmp_path_factory.mktemp("run"), settings)
     return folder, net, settings
 
@@ -61,7 +64,7 @@ def _by_the_net(net: HexNet, settings: Settings, moves: list[int]) -> tuple[np.n
     game.codes(states, row, codes)
     game.legal_mask(states, row, legal)
     with torch.no_grad():
-        policy_logits, value_logits = net(torch.from_numpy(codes))
+        policy_logits, value_logits = net.root_logits(torch.from_numpy(codes))
     view = int(states.view[0])
     return torch.softmax(policy_logits, 1)[0].numpy()[game.action_view[view]], legal[0], value_logits[0].numpy()
 
