@@ -51,6 +51,8 @@ class WinogradBackend:
             raise ValueError(f"the Winograd backend is float32 on the CPU, not {dtype} on {device}")
         if settings.backbone != "resnet":
             raise ValueError(f"the Winograd backend runs residual nets, not a {settings.backbone}")
+        if not shapes.turns_frame:
+            raise ValueError("the Winograd backend knows Hex's planes only")
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks

@@ -60,7 +60,7 @@ def choose_backend(
     if net.dynamics_blocks:
         return Choice(_learned(net, shapes, device), sizes[-1], [])
     built: list[Backend] = []
-    for kind in _candidates(net, inference, device):
+    for kind in _candidates(net, shapes, inference, device):
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
             log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
             continue
@@ -115,18 +115,19 @@ def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[
     stones = np.where((plies - 1 - order) % 2 == 0, 2, 1)
     codes = np.zeros((batch, shapes.code_length), np.int8)
     codes[:, : shapes.view_cells] = np.where(order < plies, stones, 0)
-    codes[:, shapes.view_cells :] = plies == 1
+    codes[:, shapes.view_cells : shapes.num_actions] = plies == 1
     return codes
 
 
-def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> list[Kind]:
+def _candidates(net: NetSettings, shapes: Shapes, inference: InferenceSettings, device: str) -> list[Kind]:
     """The kinds that ``inference`` allows and this machine has, for such a net; SettingsError if there is none."""
-    kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or net.backbone == "resnet"]
+    for_winograd = net.backbone == "resnet" and shapes.turns_frame
+    kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or for_winograd]
     if not kinds:
-        raise SettingsError(
-            f"inference.backend=winograd runs residual nets only, not net.backbone={net.backbone}; "
-            "set inference.backend to auto"
-        )
+        why = "knows Hex's planes only"
+        if net.backbone != "resnet":
+            why = f"runs residual nets only, not net.backbone={net.backbone}"
+        raise SettingsError(f"inference.backend=winograd {why}; set inference.backend to auto")
     return kinds
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hexpipe.config import InferenceSettings, NetSettings, Shapes
+from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, InferenceError, SettingsError
+from hexpipe.games.factory import make_game
 from hexpipe.nets import choose_backend as chooser
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend, padded_sizes
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
@@ -79,6 +80,53 @@ def test_every_backend_equals_the_training_net(name: str, size: int, swap: bool)
             np.testing.assert_allclose(priors, want_priors, atol=1e-4)
             np.testing.assert_allclose(values, want_values, atol=1e-4)
             assert (priors[:, : size * size][codes[:, : size * size] != 0] == 0).all()
+
+
+IN_A_ROW = {
+    "two": {"game.board_size": 4},
+    "three": {"game.board_size": 5, "game.players": 3},
+    "thumbnail": {"game.board_size": 9, "game.players": 3, "game.view_size": 5},
+    "larger-view": {"game.board_size": 5, "game.view_size": 7},
+}
+
+
+@pytest.mark.parametrize("rules", IN_A_ROW)
+@pytest.mark.parametrize("name", ["eager", "frozen", "openvino", "cuda_graphs"])
+def test_backends_know_the_planes_of_n_in_a_row(name: str, rules: str) -> None:
+    game = make_game(load_settings("quick", {"game.name": "inarow", "game.win_length": 4, **IN_A_ROW[rules]}).game)
+    torch.manual_seed(4)
+    net = build_net(NET, game.shapes)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    backend = make(name, game.shapes)
+    backend.load(net_weights(net))
+    rng, states, rows = np.random.default_rng(0), game.new_states(12), np.arange(12, dtype=np.int32)
+    legal = np.zeros((12, game.num_actions), np.bool_)
+    for row in range(12):
+        for _ in range(row % 6):
+            game.legal_mask(states, rows[row : row + 1], legal[:1])
+            action = rng.choice(np.flatnonzero(legal[0]))
+            game.step(states, rows[row : row + 1], np.array([action]), rows[row : row + 1])
+    codes = np.zeros((12, game.shapes.code_length), np.int8)
+    game.codes(states, rows, codes)
+    game.legal_mask(states, rows, legal)
+    priors, values = run(backend, game.shapes, codes)
+    with torch.no_grad():
+        want_priors, want_values = InferenceNet(net)(torch.from_numpy(codes))
+    np.testing.assert_allclose(priors, want_priors, atol=1e-4)
+    np.testing.assert_allclose(values, want_values, atol=1e-4)
+    assert (priors[~legal] == 0).all()
+    assert values.std() > 0.01
+
+
+def test_winograd_knows_hex_only() -> None:
+    inarow = make_game(load_settings("quick", {"game.name": "inarow", "game.board_size": 4}).game).shapes
+    with pytest.raises(ValueError, match="Hex's planes only"):
+        make("winograd", inarow)
+    with pytest.raises(SettingsError, match="Hex's planes only"):
+        choose_backend(NET, inarow, InferenceSettings(backend="winograd"))
+    assert "winograd" not in {row.backend for row in choose_backend(NET, inarow, InferenceSettings()).table}
 
 
 @pytest.mark.parametrize("name", ["frozen", "cuda_graphs", "openvino"])
