@@ -22,6 +22,14 @@ def _number(codes, i):
     return np.uint64(lanes) * np.uint64(0x9E3779B97F4A7C15)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _write_values(values, i, state):
+    # 4096 steps to a value; the two seats' values add up to 0
+    value = np.float32(state >> np.uint64(52)) / np.float32(4095) - np.float32(0.5)
+    for seat in range(values.shape[1]):
+        values[i, seat] = value if seat % 2 == 0 else -value
+
+
 @njit(cache=True, nogil=True)
 def hash_roots(codes, rows, pool):
     """Put a number for each of codes int8[R, C] into ``pool`` uint64[rows]: latents that cost nothing."""
@@ -37,9 +45,7 @@ def hash_children(parents, actions, rows, pool, priors, values):
     for i in range(rows.shape[0]):
         state = _mixed(pool[parents[i]] + np.uint64(actions[i] + 1) * np.uint64(0x9E3779B97F4A7C15))
         pool[rows[i]] = state
-        value = np.float32(state >> np.uint64(52)) / np.float32(4095) - np.float32(0.5)
-        for seat in range(values.shape[1]):
-            values[i, seat] = value if seat % 2 == 0 else -value
+        _write_values(values, i, state)
         seed = np.uint32(state >> np.uint64(16))
         total = np.float32(0)
         for action in range(num_actions):
@@ -68,10 +74,7 @@ def hash_evaluate(codes, priors, values):
     num_actions = priors.shape[1]
     for i in range(codes.shape[0]):
         state = _mixed(_number(codes, i))
-        # 4096 steps to a value; the two seats' values add up to 0
-        value = np.float32(state >> np.uint64(52)) / np.float32(4095) - np.float32(0.5)
-        for seat in range(values.shape[1]):
-            values[i, seat] = value if seat % 2 == 0 else -value
+        _write_values(values, i, state)
         seed = np.uint32(state >> np.uint64(16))
         total = np.float32(0)
         for action in range(num_actions):

@@ -21,9 +21,9 @@ from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import Settings, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
+from hexpipe.learner.batches import training_batch
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, default_threads, prepare_batch
-from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
@@ -163,9 +163,7 @@ def _sampler(settings: Settings, game: Game, games: int) -> Sample:
         selfplay.step()
 
     def sample(rng: np.random.Generator) -> Mapping[str, Any]:
-        batch = buffer.sample_batch(settings.learner.batch_size, rng)
-        apply_board_augment(batch, game, rng)
-        return batch
+        return training_batch(buffer, game, settings, settings.learner.batch_size, rng)
 
     return sample
 

@@ -96,7 +96,7 @@ def _evaluator(checkpoint: Checkpoint, game: Game, pool: PoolShape, device: str)
 
     saved = checkpoint.settings
     if saved.algorithm == "muzero":
-        net = LatentBackend(saved.net, game.shapes, pool.rows, device=device)
+        net = LatentBackend(saved.net, game.shapes, pool.rows, "float32", device)
         latent_evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=1)
         latent_evaluator.load(checkpoint.step, checkpoint.play_weights)
         return latent_evaluator

@@ -121,6 +121,11 @@ class InferenceSlots:
         """The server that answers a region; fixed, so that its queue keeps one reader."""
         return region % self.servers
 
+    @property
+    def regions_per_server(self) -> int:
+        """Most regions that one server answers."""
+        return -(-self.workers * self.groups // self.servers)
+
     def for_worker(self, worker: int) -> InferenceSlots:
         """What a generator needs: the arrays, its own queues and its own semaphores."""
         regions = [self.region(worker, group) for group in range(self.groups)]

@@ -85,7 +85,7 @@ def choose_backend(
 def _learned(net: NetSettings, shapes: Shapes, device: str) -> Backend:
     from hexpipe.nets.backend_latent import LatentBackend
 
-    return LatentBackend(net, shapes, 1, "float32" if device == "cpu" else "bfloat16", device)
+    return LatentBackend(net, shapes, 1, device=device)
 
 
 def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on_cpu: bool) -> float:

@@ -72,9 +72,7 @@ def _latent_server(
 ) -> ServerLoop:
     settings = context.settings
     assert slots.pool is not None
-    regions = -(-slots.workers * slots.groups // slots.servers)
-    dtype = "float32" if device == "cpu" else "bfloat16"
-    net = LatentBackend(settings.net, slots.shapes, regions * slots.pool.rows, dtype, device)
+    net = LatentBackend(settings.net, slots.shapes, slots.regions_per_server * slots.pool.rows, device=device)
     context.row.note = f"{net.name} {net.dtype} on {device}, {net.pool_bytes / 1e6:.0f} MB of latents"
     log.info("serves with %s", context.row.note)
     most = settings.inference.max_batch
@@ -83,6 +81,5 @@ def _latent_server(
 
 def batch_sizes(slots: InferenceSlots, max_batch: int) -> list[int]:
     """Batches that this server will meet: one region's leaves, half of them, and those of all its regions."""
-    regions = max(1, -(-slots.workers * slots.groups // slots.servers))
-    sizes = {max(1, slots.max_leaves // 2), slots.max_leaves, slots.max_leaves * regions}
+    sizes = {max(1, slots.max_leaves // 2), slots.max_leaves, slots.max_leaves * slots.regions_per_server}
     return sorted({min(size, max_batch) for size in sizes})

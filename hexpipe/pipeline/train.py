@@ -106,7 +106,7 @@ def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | 
     if pool is None:
         backend = EagerBackend(settings.net, game.shapes, device=device)
         return LocalEvaluator(backend, game.shapes, max_batch=settings.inference.max_batch)
-    net = LatentBackend(settings.net, game.shapes, GROUPS * pool.rows, device=device)
+    net = LatentBackend(settings.net, game.shapes, GROUPS * pool.rows, "float32", device)
     return LocalLatentEvaluator(net, game.shapes, pool, groups=GROUPS)
 
 
