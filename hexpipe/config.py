@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -31,7 +32,8 @@ class Shapes:
     action that is not a cell (1: legal); these are the ``num_actions`` actions. Where there is a ``thumbnail`` of the
     board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the mover's, the next seat's, ... stones
     each bucket of cells is (0 to 127), and which buckets the view shows (1). ``turns_frame``: each seat sees the board
-    transposed against the seat before (a move to a cell turns it over).
+    transposed against the seat before (a move to a cell turns it over). ``threats``: the game tells how near each seat
+    is to a win (`Game.threat_levels`), which the net learns to tell too.
     """
 
     board_size: int
@@ -41,6 +43,7 @@ class Shapes:
     view_size: int = 0
     thumbnail: bool = False
     turns_frame: bool = False
+    threats: bool = False
 
     def __post_init__(self) -> None:
         if not self.view_size:
@@ -203,6 +206,20 @@ class NetSettings(_Section):
         2, ge=1, le=8, description="hidden units of a transformer's feed-forward layer for each channel"
     )
 
+    engram: int = Field(
+        0, ge=0, le=2**24, description="entries of the net's episodic memory of positions played; 0: it has none"
+    )
+    engram_neighbours: int = Field(8, ge=1, le=256, description="entries that a position is compared with")
+
+    @model_validator(mode="after")
+    def _engram_large_enough(self) -> NetSettings:
+        if 0 < self.engram < self.engram_neighbours:
+            raise ValueError(
+                f"net.engram of {self.engram} entries cannot give net.engram_neighbours={self.engram_neighbours}: "
+                "raise the one or lower the other"
+            )
+        return self
+
     @model_validator(mode="after")
     def _fitting_heads(self) -> NetSettings:
         if self.backbone == "resnet":
@@ -227,6 +244,14 @@ class SearchSettings(_Section):
 
     root: Literal["puct", "gumbel"] = Field("puct", description="how the root chooses: PUCT with noise, or Gumbel")
     num_simulations: int = Field(100, ge=2, le=1_000_000, description="simulations a move")
+    phase_simulations: tuple[int, ...] | None = Field(
+        None,
+        description="simulations a move early, in the middle and late in a game of self-play, three numbers up to "
+        "num_simulations; unset: that many in all",
+    )
+    phase_plies: tuple[int, ...] = Field(
+        (20, 60), description="plies at which the middle and the late phase of phase_simulations begin"
+    )
     leaves_per_game: int = Field(4, ge=1, le=256, description="leaves of one game evaluated together")
     c_puct_init: float = Field(1.25, gt=0, description="c1 of the MuZero paper's PUCT")
     c_puct_base: float = Field(19652.0, gt=0, description="c2 of the MuZero paper's PUCT")
@@ -242,6 +267,18 @@ class SearchSettings(_Section):
     reuse_tree: bool = Field(True, description="keep the chosen move's subtree for the next search")
     early_stop: bool = Field(True, description="stop when no other move can catch up with the most visited")
 
+    @model_validator(mode="after")
+    def _possible_phases(self) -> SearchSettings:
+        phases, plies = self.phase_simulations, self.phase_plies
+        if phases is not None and (len(phases) != 3 or not all(2 <= n <= self.num_simulations for n in phases)):
+            raise ValueError(
+                f"search.phase_simulations must be three numbers from 2 to search.num_simulations="
+                f"{self.num_simulations} (got {[*phases]})"
+            )
+        if len(plies) != 2 or not 0 <= plies[0] <= plies[1]:
+            raise ValueError(f"search.phase_plies must be two rising plies (got {[*plies]})")
+        return self
+
 
 class SelfplaySettings(_Section):
     """Generators and how they choose moves."""
@@ -251,8 +288,15 @@ class SelfplaySettings(_Section):
     )
     games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
     temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
-    temperature_plies: int = Field(
-        10, ge=0, description="plies sampled with that temperature; the best move after them"
+    temperature_plies: int = Field(10, ge=0, description="plies sampled with that temperature")
+    temperature_late: float = Field(
+        0.0, ge=0, le=10, description="sampling temperature of the plies after those; 0: the best move"
+    )
+    policy_temperature: float = Field(
+        1.0, gt=0, le=10, description="policy targets are the search's policy ** (1 / this)"
+    )
+    focus_share: float = Field(
+        0.75, ge=0, le=1, description="share of moves whose view goes where the net looks, not to the last stone"
     )
     opening_random_plies: int = Field(
         0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"
@@ -294,6 +338,40 @@ class ReplaySettings(_Section):
     )
 
 
+class ReanalyzeSettings(_Section):
+    """The process that searches old games anew with new weights."""
+
+    ratio: float = Field(
+        0.0, ge=0, le=100, description="positions searched anew for each new position; 0: there is no such process"
+    )
+    games: int = Field(8, ge=1, le=1024, description="old games searched at once")
+
+
+class LeagueSettings(_Section):
+    """Past checkpoints of the run as opponents in self-play."""
+
+    share: float = Field(
+        0.0, ge=0, le=1, description="share of games in which a past checkpoint plays one seat or more; 0: none"
+    )
+    minutes: float = Field(5.0, gt=0, description="time between two opponents")
+
+
+class CurriculumSettings(_Section):
+    """Boards that grow inside one run (n in a row)."""
+
+    stages: tuple[tuple[int, int], ...] = Field(
+        (), description="board size and win length of each stage, [[15,5],[30,6],[50,7],[100,8]]; empty: no curriculum"
+    )
+    stage_games: int = Field(500, ge=1, description="games after which a stage may be mastered")
+    mastery: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="share of its last 100 games against the league that the newest net must win to master a stage; "
+        "without a league a stage ends with its games",
+    )
+
+
 class LearnerSettings(_Section):
     """Training."""
 
@@ -306,6 +384,8 @@ class LearnerSettings(_Section):
     consistency_weight: float = Field(
         2.0, ge=0, description="weight of the consistency loss between imagined and real latents (learned dynamics)"
     )
+    threat_weight: float = Field(0.1, ge=0, description="weight of the loss of threat levels (n in a row)")
+    focus_weight: float = Field(0.25, ge=0, description="weight of the loss of where the next move will be (views)")
     unroll_steps: int = Field(5, ge=1, le=20, description="plies that learned dynamics are unrolled in training")
     gradient_clip: float = Field(5.0, gt=0, description="largest gradient norm")
     replay_ratio: float = Field(4.0, gt=0, le=1000, description="samples trained for each new position")
@@ -320,6 +400,7 @@ class LearnerSettings(_Section):
     publish_seconds: float = Field(10.0, gt=0, description="least time between two weight versions sent to play")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
     keep_checkpoints: int = Field(5, ge=1, description="checkpoints kept; older ones are deleted")
+    keep_every: int = Field(10, ge=0, description="every so many-th checkpoint is never deleted; 0: none is kept so")
 
 
 class LimitSettings(_Section):
@@ -345,6 +426,9 @@ class Settings(_Section):
     selfplay: SelfplaySettings = SelfplaySettings()
     inference: InferenceSettings = InferenceSettings()
     replay: ReplaySettings = ReplaySettings()
+    reanalyze: ReanalyzeSettings = ReanalyzeSettings()
+    league: LeagueSettings = LeagueSettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
     learner: LearnerSettings = LearnerSettings()
     limits: LimitSettings = LimitSettings()
 
@@ -353,8 +437,24 @@ class Settings(_Section):
         """What stands behind the search: the true rules, or learned dynamics."""
         return "muzero" if self.net.dynamics_blocks else "alphazero"
 
+    @property
+    def stages(self) -> tuple[GameSettings, ...]:
+        """The games of the curriculum, the first of them first; without a curriculum the game alone.
+
+        The last one is `game`. All have its view and thumbnail, so that they are one game to a net.
+        """
+        if not self.curriculum.stages:
+            return (self.game,)
+        tree = self.game.model_dump()
+        return tuple(
+            GameSettings.model_validate({**tree, "board_size": size, "win_length": length})
+            for size, length in self.curriculum.stages
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        if self.curriculum.stages:
+            self._check_stages()
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
         if self.algorithm == "muzero" and (self.inference.backend, self.inference.dtype) != ("auto", "auto"):
@@ -362,6 +462,23 @@ class Settings(_Section):
         if self.learner.batch_size % self.learner.processes:
             raise ValueError("learner.batch_size must be a multiple of learner.processes: change either")
         return self
+
+    def _check_stages(self) -> None:
+        if self.game.name != "inarow":
+            raise ValueError("curriculum.stages are for game.name=inarow: leave them empty")
+        for before, after in pairwise(self.curriculum.stages):
+            if after[0] < before[0]:
+                raise ValueError(
+                    f"curriculum.stages must have growing boards (got {after[0]} after {before[0]}): reorder them"
+                )
+        last, game = self.curriculum.stages[-1], self.game
+        if (game.board_size, game.win_length) != last or game.view_size is None or not game.thumbnail:
+            raise ValueError("with curriculum.stages the game is that of the last stage, with a view and a thumbnail")
+        try:
+            _ = self.stages
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"curriculum.stages have a stage that cannot be: {message}") from error
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -493,7 +610,24 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
     tree[key] = value
 
 
+def _settle_stages(tree: dict[str, Any]) -> None:
+    """With a curriculum the game is that of its last stage, seen through a view that suits the first."""
+    stages = tree.get("curriculum", {}).get("stages")
+    try:
+        sizes = [int(size) for size, _ in stages or ()]
+        win_length = int(stages[-1][1]) if sizes else 0
+    except (TypeError, ValueError):
+        return  # validation says it better
+    if not sizes or tree.get("game", {}).get("name") != "inarow":
+        return
+    game = dict(tree.get("game", {}))
+    view = game.get("view_size") or min(*sizes, DEFAULT_VIEW_SIZE)
+    game |= {"view_size": view - (view % 2 == 0), "thumbnail": True, "board_size": sizes[-1], "win_length": win_length}
+    tree["game"] = game
+
+
 def _validated(tree: dict[str, Any]) -> Settings:
+    _settle_stages(tree)
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:

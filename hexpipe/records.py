@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -21,10 +21,10 @@ STEPS_PER_OCTAVE = 16
 MAX_CODE = 255
 
 _MAGIC = b"HXGR"
-_VERSION = 2
-# magic, version, name length, board size, swap, seats, actions, plies, opening plies, policy bytes, weights version,
-# simulations
-_HEADER = struct.Struct("<4sHHHBBIIIIqq")
+_VERSION = 3
+# magic, version, name length, board size, win length, swap, seats, opponents, actions, plies, opening plies, origins,
+# policy bytes, weights version, simulations
+_HEADER = struct.Struct("<4sHHHHBBBIIIIIqq")
 _CRC = struct.Struct("<I")
 
 
@@ -32,11 +32,16 @@ _CRC = struct.Struct("<I")
 class GameRecord:
     """One finished game of T plies, S seats and A actions; every action and value in absolute terms.
 
+    ``board_size``, ``swap`` and ``win_length`` (0 where the game has none) are the rules of this game: in a run whose
+    board grows they differ between games.
+
     ``actions`` int16 [T]; ``seats`` int8 [T], who moved; ``views`` int8 [T], the frame the mover saw the state in;
     ``root_values`` float32 [T, S] in [-1, 1], the search's value for each seat; ``policy_offsets`` uint32 [T + 1] into
     ``policy_bytes`` uint8 (see `pack_policies`); ``outcome`` float32 [S]; ``weights_version`` of the first move;
     ``simulations`` a move; ``opening_plies``, the plies at the start that were played at random and are not learned
-    from (their policies are the moves played). Raises ValueError when the parts do not fit together.
+    from (their policies are the moves played); ``origins`` int16 [T, 2] of the local view that each action is a place
+    in, [0, 2] where the view stays where the game starts; ``opponents``, a bit for each seat (1 << seat) that a net of
+    the league played. Raises ValueError when the parts do not fit together.
     """
 
     game: str
@@ -54,6 +59,9 @@ class GameRecord:
     weights_version: int
     simulations: int
     opening_plies: int = 0
+    win_length: int = 0
+    opponents: int = 0
+    origins: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 2), np.int16))
 
     def __post_init__(self) -> None:
         plies = len(self.actions)
@@ -65,6 +73,7 @@ class GameRecord:
             ("policy_offsets", self.policy_offsets, np.uint32, (plies + 1,)),
             ("policy_bytes", self.policy_bytes, np.uint8, (len(self.policy_bytes),)),
             ("outcome", self.outcome, np.float32, (self.num_seats,)),
+            ("origins", self.origins, np.int16, (plies if len(self.origins) else 0, 2)),
         )
         for name, array, dtype, shape in wanted:
             if array.dtype != dtype or array.shape != shape:
@@ -72,6 +81,8 @@ class GameRecord:
                 raise ValueError(f"{name} of a game record must be {np.dtype(dtype)} {shape}, not {found}")
         if plies == 0:
             raise ValueError("a game record needs at least one ply")
+        if not 0 <= self.opponents < 1 << self.num_seats:
+            raise ValueError(f"a game record of {self.num_seats} seats cannot have the opponents {self.opponents:b}")
         if not 0 <= self.opening_plies < plies:
             raise ValueError(f"a game record of {plies} plies cannot have {self.opening_plies} opening plies")
         _check_range("actions", self.actions, self.num_actions)
@@ -99,11 +110,14 @@ class GameRecord:
             _VERSION,
             len(name),
             self.board_size,
+            self.win_length,
             int(self.swap),
             self.num_seats,
+            self.opponents,
             self.num_actions,
             self.num_plies,
             self.opening_plies,
+            len(self.origins),
             len(self.policy_bytes),
             self.weights_version,
             self.simulations,
@@ -117,6 +131,7 @@ class GameRecord:
             (self.policy_offsets, "<u4"),
             (self.policy_bytes, "<u1"),
             (self.outcome, "<f4"),
+            (self.origins, "<i2"),
         ):
             parts.append(np.ascontiguousarray(array, dtype).tobytes())
         body = b"".join(parts)
@@ -127,13 +142,13 @@ class GameRecord:
         """The record that `to_bytes` wrote. Raises ArchiveError if the bytes are damaged, foreign or newer."""
         if len(data) < _HEADER.size + _CRC.size or data[:4] != _MAGIC:
             raise ArchiveError("these bytes are no game record; take the archive from a backup")
-        (_, version, name_length, board_size, swap, seats, num_actions, plies, *rest) = _HEADER.unpack_from(data)
-        opening_plies, policy_length, weights, simulations = rest
+        _, version, name_length, board_size, win_length, swap, seats, opponents, *rest = _HEADER.unpack_from(data)
+        num_actions, plies, opening_plies, num_origins, policy_length, weights, simulations = rest
         if version != _VERSION:
             raise ArchiveError(f"a game record has format {version}, this version reads {_VERSION}; update hexpipe")
         if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
             raise ArchiveError("a game record is damaged (its checksum does not fit); take the archive from a backup")
-        sizes = (plies * 2, plies, plies, plies * seats * 4, (plies + 1) * 4, policy_length, seats * 4)
+        sizes = (plies * 2, plies, plies, plies * seats * 4, (plies + 1) * 4, policy_length, seats * 4, num_origins * 4)
         if _HEADER.size + name_length + sum(sizes) + _CRC.size != len(data):
             raise ArchiveError("a game record is damaged (its length does not fit); take the archive from a backup")
         ends = np.cumsum((_HEADER.size + name_length, *sizes)).tolist()
@@ -155,6 +170,9 @@ class GameRecord:
                 weights_version=weights,
                 simulations=simulations,
                 opening_plies=opening_plies,
+                win_length=win_length,
+                opponents=opponents,
+                origins=np.frombuffer(parts[7], "<i2").astype(np.int16, copy=False).reshape(num_origins, 2),
             )
         except ValueError as error:
             raise ArchiveError(f"a game record is damaged ({error}); take the archive from a backup") from error

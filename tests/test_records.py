@@ -35,6 +35,9 @@ def make_record(seed: int = 0, plies: int = 9, num_actions: int = 25, seats: int
         outcome=np.array([1] + [-1] * (seats - 1), np.float32),
         weights_version=seed,
         simulations=100,
+        win_length=seed % 7,
+        opponents=seed % (1 << seats),
+        origins=rng.integers(0, 90, (plies if seed % 2 else 0, 2)).astype(np.int16),
     )
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from numba import njit
 
 from hexpipe.games.game_env import (
-    BoolArray,
     Float32Array,
     Int8Array,
     Int16Array,
     Int32Array,
     IntArray,
     States,
+    UInt8Array,
 )
 
 
@@ -95,13 +95,17 @@ def terminal_values(
 
 
 @njit(cache=True, nogil=True)
-def threat_levels(longest: Int16Array, win_length: int, out: BoolArray) -> None:
-    """How near each seat is to the end: ``out`` bool [L, S, 3] from ``longest`` int16 [L, S], its longest chain.
-
-    out[., s, t] says that seat s has a chain of at least max(1, win_length - 3 + t) stones; whether it can still grow
-    is not asked.
+def threat_levels(longest: Int16Array, rows: IntArray, win_length: int, out: UInt8Array) -> None:
+    """How near each seat is to the end: ``out`` uint8 [L] from ``longest`` int16 [R, S] of ``rows`` [L], the longest
+    chains. Two bits a seat, seat 0 lowest: of the lengths win_length - 3, - 2 and - 1, each 1 at the least, how many
+    its longest chain reaches; whether that can still grow is not asked.
     """
-    for k in range(longest.shape[0]):
+    for k in range(rows.shape[0]):
+        levels = 0
         for seat in range(longest.shape[1]):
-            for level in range(3):
-                out[k, seat, level] = longest[k, seat] >= max(1, win_length - 3 + level)
+            length = longest[rows[k], seat]
+            level = 0
+            for missing in range(1, 4):
+                level += length >= max(1, win_length - missing)
+            levels |= level << (2 * seat)
+        out[k] = levels

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from hexpipe.config import Shapes
 
 Int8Array = npt.NDArray[np.int8]
+UInt8Array = npt.NDArray[np.uint8]
 Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -70,6 +71,21 @@ class Game(Protocol):
     def board_size(self) -> int: ...
     @property
     def swap(self) -> bool: ...
+    @property
+    def win_length(self) -> int:
+        """Stones in a row that win; 0 where the game asks for none."""
+        ...
+
+    @property
+    def start_origin(self) -> Int16Array:
+        """The origin int16 [2] of the start position's local view; every position's where the view stays put."""
+        ...
+
+    @property
+    def view_moves(self) -> bool:
+        """Whether the local view is smaller than the board, so that `place_views` can move it."""
+        ...
+
     @property
     def num_seats(self) -> int: ...
     @property
@@ -126,6 +142,11 @@ class Game(Protocol):
     ) -> None:
         """Write what `codes` would write, from board cells int8 [B, n * n], views [B], plies [B] and origins
         int16 [B, 2] of positions that are not over, into ``out`` int8 [B, C]."""
+        ...
+
+    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
+        """Write how near the seats of ``rows`` are to a win into ``out`` uint8 [L], two bits a seat, seat 0 lowest:
+        how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only where ``shapes.threats``."""
         ...
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:

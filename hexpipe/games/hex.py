@@ -22,6 +22,7 @@ from hexpipe.games.game_env import (
     Int16Array,
     IntArray,
     States,
+    UInt8Array,
 )
 
 
@@ -31,6 +32,8 @@ class Hex:
     name = "hex"
     num_seats = 2
     num_views = 2
+    win_length = 0
+    view_moves = False
 
     def __init__(self, board_size: int = 11, swap: bool = False) -> None:
         if not MIN_HEX_SIZE <= board_size <= MAX_HEX_SIZE:
@@ -47,6 +50,7 @@ class Hex:
             code_length=n * n + extra,
             turns_frame=True,
         )
+        self.start_origin: Int16Array = np.zeros(2, np.int16)
         same, transposed, rotated = (
             symmetry.with_fixed_tail(cells, extra)
             for cells in (np.arange(n * n, dtype=np.int16), symmetry.transposition(n), symmetry.half_turn(n))
@@ -101,6 +105,10 @@ class Hex:
     ) -> None:
         """Write the codes of positions given as absolute cells int8 [B, n * n] into ``out`` int8 [B, C]."""
         hex_kernels.codes_from_cells(cells, views, plies, self.board_size, out)
+
+    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
+        """Hex has no such levels: ``out`` uint8 [L] is 0."""
+        out[:] = 0
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write 1 for the winner and -1 for the loser, 0 while a game goes on, into ``out`` float32 [L, 2]."""

@@ -23,6 +23,7 @@ from hexpipe.games.game_env import (
     Int16Array,
     IntArray,
     States,
+    UInt8Array,
 )
 from hexpipe.games.local_view import LocalView
 
@@ -43,6 +44,8 @@ class InARow:
         self.num_actions = v * v
         self.max_plies = chosen.max_plies
         self.local_view = LocalView(n, v)
+        self.start_origin: Int16Array = self.local_view.start
+        self.view_moves = v < n
         self._rewards = np.array(chosen.placement_rewards, np.float32)
         self._ranked_draws = chosen.ranked_draws
         planes = 1 + (seats + 1) * chosen.thumbnail
@@ -53,6 +56,7 @@ class InARow:
             code_length=planes * v * v,
             view_size=v,
             thumbnail=chosen.thumbnail,
+            threats=True,
         )
         buckets = self.local_view.buckets()
         sizes = np.bincount(buckets, minlength=v)
@@ -120,6 +124,10 @@ class InARow:
         """Write the codes of positions given as board cells int8 [B, n * n] into ``out`` int8 [B, C]."""
         pooled = np.empty((1, self.num_seats * self.num_actions), np.int16)
         inarow_kernels.codes_from_cells(cells, views, origins, self.rules, pooled, out)
+
+    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
+        """Write the threat levels of ``rows`` (`chain_kernels.threat_levels`) into ``out`` uint8 [L]."""
+        chain_kernels.threat_levels(states.longest, rows, self.win_length, out)
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write the rewards of the seats' places, 0 while a game goes on, into ``out`` float32 [L, S].

@@ -181,10 +181,12 @@ class Store:
 
 def check_rules(record: GameRecord, game: Game) -> None:
     """Raises ValueError unless ``record`` is a game by the rules of ``game``."""
-    theirs = (record.game, record.board_size, record.swap, record.num_seats, record.num_actions)
-    ours = (game.name, game.board_size, game.swap, game.num_seats, game.num_actions)
+    theirs = (record.game, record.board_size, record.win_length, record.swap, record.num_seats, record.num_actions)
+    ours = (game.name, game.board_size, game.win_length, game.swap, game.num_seats, game.num_actions)
     if theirs != ours:
-        raise ValueError(f"a record of {theirs} does not belong to {ours} (game, size, swap, seats, actions)")
+        raise ValueError(
+            f"a record of {theirs} does not belong to {ours} (game, size, win length, swap, seats, actions)"
+        )
     if record.views.max() >= game.num_views or record.num_plies > game.max_plies:
         raise ValueError(f"a record has views or plies ({record.num_plies}) that {game.name} cannot have")
 

@@ -39,6 +39,7 @@ class _Game:
     actions: list[int] = field(default_factory=list)
     seats: list[int] = field(default_factory=list)
     views: list[int] = field(default_factory=list)
+    origins: list[NDArray[np.int16]] = field(default_factory=list)
     root_values: list[NDArray[np.float32]] = field(default_factory=list)
     policies: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -185,6 +186,7 @@ class SelfPlay:
         """Remember ``moves``, which are about to be played, with what the search said."""
         states, rows = group.mcts.states, group.mcts.root_rows(games)
         seats, views = states.to_move[rows], states.view[rows]
+        origins = states.origin[rows]
         for i, g in enumerate(games.tolist()):
             record = group.games[g]
             if record.weights_version < 0:
@@ -192,6 +194,8 @@ class SelfPlay:
             record.actions.append(int(moves[i]))
             record.seats.append(int(seats[i]))
             record.views.append(int(views[i]))
+            if self.game.view_moves:
+                record.origins.append(origins[i])
             record.root_values.append(root_values[i])
             record.policies.append(policies[i])
 
@@ -219,5 +223,7 @@ class SelfPlay:
                 weights_version=played.weights_version,
                 simulations=self.settings.search.num_simulations,
                 opening_plies=played.opening_plies,
+                win_length=self.game.win_length,
+                origins=np.array(played.origins, np.int16).reshape(-1, 2),
             )
         )

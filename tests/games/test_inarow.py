@@ -150,15 +150,15 @@ def test_draws_are_ranked_or_shared() -> None:
 @pytest.mark.parametrize(
     ("win_length", "longest", "wanted"),
     [
-        (5, [1, 2, 4], ["000", "100", "111"]),
-        (3, [0, 1, 2], ["000", "110", "111"]),
-        (8, [5, 6, 7], ["100", "110", "111"]),
+        (5, [1, 2, 4], [0, 1, 3]),
+        (3, [0, 1, 2], [0, 2, 3]),
+        (8, [5, 6, 7], [1, 2, 3]),
     ],
 )
-def test_threat_levels(win_length: int, longest: list[int], wanted: list[str]) -> None:
-    out = np.zeros((1, 3, 3), np.bool_)
-    chain_kernels.threat_levels(np.array([longest], np.int16), win_length, out)
-    assert ["".join(str(int(level)) for level in seat) for seat in out[0]] == wanted
+def test_threat_levels(win_length: int, longest: list[int], wanted: list[int]) -> None:
+    out = np.zeros(1, np.uint8)
+    chain_kernels.threat_levels(np.array([[9, 9, 9], longest], np.int16), np.array([1]), win_length, out)
+    assert [out[0] >> 2 * seat & 3 for seat in range(3)] == wanted
 
 
 def test_a_full_view_moves_to_the_nearest_empty_cell() -> None:

@@ -37,6 +37,9 @@ def three_seat_game() -> Any:
         name="made-up",
         board_size=n,
         swap=False,
+        win_length=0,
+        start_origin=np.zeros(2, np.int16),
+        view_moves=False,
         num_seats=3,
         num_actions=actions,
         num_views=4,
@@ -81,6 +84,7 @@ def random_game(game: Any, number: int) -> GameRecord:
         outcome=outcome,
         weights_version=number,
         simulations=100,
+        win_length=game.win_length,
     )
 
 
