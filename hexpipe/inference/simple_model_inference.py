@@ -6,21 +6,25 @@
 
 A board is whatever `format_conversion` reads: an array of cells, a move list, a TRMPH string and so on. Whose turn it
 is follows from its stones (`player_utils`). With the swap rule on, a board of one black stone counts as one that may
-still be swapped.
+still be swapped. For a search over the net see `hexpipe.arena.engine`.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+import torch
 from numpy.typing import NDArray
 
-from hexpipe.config import InferenceSettings, load_settings
-from hexpipe.errors import NotationError
+from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
+from hexpipe.errors import CheckpointError, NotationError
 from hexpipe.games import format_conversion, player_utils
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
@@ -32,16 +36,35 @@ from hexpipe.search.evaluator import Evaluator
 ILLEGAL_LOGIT = -1e9
 _SMALLEST_PRIOR = 2.0**-25  # priors pass through float16, whose least step is 2**-24: less than that is not told apart
 _LARGEST_VALUE = 1.0 - 2.0**-20  # keeps the value's logit finite
-_BATCH_SIZES = (16, 64, 128)
+_BATCH_SIZES = (16, 64, 128, 256)
+_MEMORY_SHARE = 0.25  # of what is free, for one batch
+_LIVE_TENSORS = 6  # activations of the trunk's size that one pass holds at once: a block's, its branch's, scratch
+STAGES = ("convert", "cache", "forward")
+
+
+def fitting_batch(net: NetSettings, shapes: Shapes, free_bytes: int) -> int:
+    """The largest batch whose activations, in float32, take at most a quarter of ``free_bytes``; 1 at the least."""
+    ringed = (shapes.view_size + 2) ** 2
+    attention = net.heads * shapes.view_cells**2 if net.backbone == "transformer" else 0
+    row = 4 * (_LIVE_TENSORS * net.channels * ringed + shapes.num_planes * ringed + attention)
+    return max(1, int(_MEMORY_SHARE * free_bytes) // row)
+
+
+def free_memory(device: str) -> int:
+    """Bytes that are free for tensors on ``device`` now."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 class SimpleModelInference:
-    """Evaluates Hex positions with a checkpoint's averaged weights.
+    """Evaluates Hex positions with a checkpoint's averaged weights. Threads may share it; their calls take turns.
 
     ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise.
     ``device``: "cpu", "cuda:0"; the fastest backend there is chosen by timing, unless ``inference`` names one, and with
-    it the batch size, unless ``batch_size`` is given. ``cache_entries`` positions are remembered, 0 for none. Not
-    thread-safe.
+    it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is given. ``cache_entries`` positions are
+    remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn, which Hex cannot tell apart, for one
+    position. That also makes their answers equal, which a net's are not quite.
     """
 
     def __init__(
@@ -50,25 +73,46 @@ class SimpleModelInference:
         *,
         device: str = "cpu",
         cache_entries: int = 16384,
+        symmetric_cache: bool = False,
         batch_size: int | None = None,
         inference: InferenceSettings | None = None,
     ) -> None:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
+        if not shapes.turns_frame:
+            raise CheckpointError(f"{checkpoint.path} is no net for Hex: ask it through hexpipe.arena.engine.Engine")
         self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
-        chosen = choose_backend(checkpoint.settings.net, shapes, inference, device, _BATCH_SIZES)
+        self._net = checkpoint.settings.net
+        chosen = choose_backend(self._net, shapes, inference, device, _BATCH_SIZES)
         self._backend = chosen.backend
-        self.batch_size = batch_size or chosen.batch
+        self.batch_size = batch_size or min(chosen.batch, fitting_batch(self._net, shapes, free_memory(device)))
         self._local = LocalEvaluator(self._backend, shapes, groups=1, max_batch=self.batch_size)
         self._local.load(checkpoint.step, checkpoint.play_weights)
+        self._symmetric = symmetric_cache
         self._cache = LRUCache(cache_entries, shapes) if cache_entries else None
         self._evaluator: Evaluator = self._local
         if self._cache is not None:
             self._evaluator = CachedEvaluator(self._local, self._cache, shapes)
+        self._lock = threading.Lock()
         self._boards = 0
-        self._seconds = 0.0
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+
+    def load(self, checkpoint_path: str | Path) -> None:
+        """Take the weights of another checkpoint of the same net, and forget what the old ones said.
+
+        CheckpointError, and nothing has changed, where it is another net's or another board's.
+        """
+        checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
+        if checkpoint.shapes != self.shapes or checkpoint.settings.net != self._net:
+            raise CheckpointError(f"{checkpoint.path} is of another net or board: make a new object of it")
+        with self._lock:
+            # counted up, whatever the training step: the cache keeps no answers of a version below one it has seen
+            self._local.load(self._local.version + 1, checkpoint.play_weights)
+            self.checkpoint_path = checkpoint.path
+            if self._cache is not None:
+                self._cache.clear()
 
     def simple_infer(self, board: Any) -> tuple[NDArray[np.float32], float]:
         """Policy logits float32 [A] and the value's logit of one position.
@@ -97,38 +141,77 @@ class SimpleModelInference:
         """Counts since the object was made.
 
         boards, boards_per_s (over the time inside inference calls), cache_hit_rate (boards answered without a forward
-        pass of their own), cache_size, batches, mean_batch, batch_size, backend, dtype.
+        pass of their own), hits (from the cache), repeats (equal to another of their call), misses, cache_size,
+        batches, mean_batch, batch_size, seconds by stage (convert_seconds: reading boards; cache_seconds: looking up
+        and keeping; forward_seconds: the net), backend, dtype.
         """
-        evals, batches = self._local.evals, self._local.batches
-        return {
-            "boards": self._boards,
-            "boards_per_s": self._boards / self._seconds if self._seconds else 0.0,
-            "cache_hit_rate": 1.0 - evals / self._boards if self._boards else 0.0,
-            "cache_size": 0 if self._cache is None else len(self._cache),
-            "batches": batches,
-            "mean_batch": evals / max(1, batches),
-            "batch_size": self.batch_size,
-            "backend": self._backend.name,
-            "dtype": self._backend.dtype,
-        }
+        with self._lock:
+            evals, batches = self._local.evals, self._local.batches
+            cached = self._evaluator if isinstance(self._evaluator, CachedEvaluator) else None
+            total = sum(self._seconds.values())
+            return {
+                "boards": self._boards,
+                "boards_per_s": self._boards / total if total else 0.0,
+                "cache_hit_rate": 1.0 - evals / self._boards if self._boards else 0.0,
+                "hits": cached.hits if cached else 0,
+                "repeats": cached.repeats if cached else 0,
+                "misses": evals,
+                "cache_size": 0 if self._cache is None else len(self._cache),
+                "batches": batches,
+                "mean_batch": evals / max(1, batches),
+                "batch_size": self.batch_size,
+                **{f"{stage}_seconds": seconds for stage, seconds in self._seconds.items()},
+                "backend": self._backend.name,
+                "dtype": self._backend.dtype,
+            }
 
     def clear_cache(self) -> None:
         """Forgets all cached positions; the statistics stay."""
-        if self._cache is not None:
-            self._cache.clear()
+        with self._lock:
+            if self._cache is not None:
+                self._cache.clear()
 
     def _infer(self, boards: Sequence[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Policies [B, A] and legality bool [B, A] in absolute actions, values [B] for the mover."""
+        with self._lock, self._timed("convert"):
+            codes, white = self._codes(boards)
+            legal = codes == 0
+            legal[:, self.shapes.view_cells :] = codes[:, self.shapes.view_cells :] == 1
+        turned = self._half_turned(codes) if self._symmetric else np.zeros(len(codes), np.bool_)
+        with self._lock, self._timed("cache"):
+            forward = self._local.forward_seconds
+            self._evaluator.submit(0, codes)
+            answer = self._evaluator.collect(0)
+            priors, values = answer.priors, answer.values[:, 0].copy()
+            priors[turned, : self.shapes.view_cells] = priors[turned, : self.shapes.view_cells][:, ::-1]
+            policies = self._absolute(priors, white)
+            forward = self._local.forward_seconds - forward
+            self._seconds["forward"] += forward
+            self._seconds["cache"] -= forward
+            self._boards += len(boards)
+        return policies, values, self._absolute(legal, white)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
         began = time.perf_counter()
-        codes, white = self._codes(boards)
-        self._evaluator.submit(0, codes)
-        answer = self._evaluator.collect(0)
-        legal = codes == 0
-        legal[:, self.shapes.view_cells :] = codes[:, self.shapes.view_cells :] == 1
-        policies = self._absolute(answer.priors, white)
-        self._boards += len(boards)
-        self._seconds += time.perf_counter() - began
-        return policies, answer.values[:, 0].copy(), self._absolute(legal, white)
+        try:
+            yield
+        finally:
+            self._seconds[stage] += time.perf_counter() - began
+
+    def _half_turned(self, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+        """Turn those boards of ``codes`` [B, C] by half whose turned form comes first in reading order, in place.
+
+        Which they were, bool [B]. A board and its half turn so become one.
+        """
+        cells = codes[:, : self.shapes.view_cells]
+        other = cells[:, ::-1]
+        differs = cells != other
+        first = differs.argmax(axis=1)
+        rows = np.arange(len(cells))
+        turned: NDArray[np.bool_] = differs.any(axis=1) & (other[rows, first] < cells[rows, first])
+        cells[turned] = other[turned].copy()
+        return turned
 
     def _absolute(self, actions: NDArray[Any], white: NDArray[np.bool_]) -> NDArray[Any]:
         """A copy of ``actions`` [B, A] from the mover's frame in absolute actions: white sees the board transposed."""

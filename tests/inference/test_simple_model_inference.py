@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hexpipe.config import Settings, load_settings
 from hexpipe.errors import CheckpointError, NotationError
 from hexpipe.games import format_conversion
 from hexpipe.games.factory import make_game
-from hexpipe.inference.simple_model_inference import ILLEGAL_LOGIT, SimpleModelInference
+from hexpipe.inference.simple_model_inference import ILLEGAL_LOGIT, SimpleModelInference, fitting_batch
 from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.nets.factory import HexNet, build_net, net_weights
 
@@ -128,6 +129,82 @@ def test_bad_input_is_named(model: SimpleModelInference, tmp_path: Path) -> None
         model.simple_infer(np.full((4, 4), 2))
     with pytest.raises(CheckpointError):
         SimpleModelInference(tmp_path / "nothing")
+
+
+def test_a_symmetric_cache_takes_half_turns_for_one(trained: tuple[Path, HexNet, Settings]) -> None:
+    model = SimpleModelInference(trained[0], inference=EAGER, symmetric_cache=True)
+    plain = SimpleModelInference(trained[0], inference=EAGER)
+    boards = [format_conversion.cells_from_moves(moves, 4) for moves in _games(46, 4, seed=5)]
+    boards = [board for board in boards if (board != board[::-1]).any()][:40]
+    policies, values = model.batch_infer([*boards, *(board[::-1].copy() for board in boards)])
+    cells = 16
+    np.testing.assert_array_equal(policies[40:, :cells], policies[:40, :cells][:, ::-1])
+    np.testing.assert_array_equal(policies[40:, cells:], policies[:40, cells:])
+    np.testing.assert_array_equal(values[40:], values[:40])
+    distinct = {min(board.tobytes(), board[::-1].tobytes()) for board in boards}
+    assert model.statistics()["misses"] == len(distinct) == 40  # of 80 boards asked for
+    # each answer is the net's for the board or for its half turn
+    own, own_values = plain.batch_infer(boards)
+    other, other_values = plain.batch_infer([board[::-1].copy() for board in boards])
+    other[:, :cells] = other[:, :cells][:, ::-1].copy()
+    same = np.isclose(policies[:40], own, atol=1e-3).all(1) & np.isclose(values[:40], own_values, atol=1e-3)
+    turned = np.isclose(policies[:40], other, atol=1e-3).all(1) & np.isclose(values[:40], other_values, atol=1e-3)
+    assert (same | turned).all()
+
+
+def test_new_weights_empty_the_cache_even_of_an_older_step(
+    trained: tuple[Path, HexNet, Settings], tmp_path: Path
+) -> None:
+    folder, net, settings = trained
+    weights = {name: array * 0.5 for name, array in net_weights(net).items()}
+    meta = checkpoint_meta(settings, make_game(settings.game).shapes, 3)
+    save_checkpoint(tmp_path, {"model": weights, "ema": weights}, meta)
+    model = SimpleModelInference(folder, inference=EAGER)
+    before, _ = model.simple_infer("")
+    model.load(tmp_path)
+    after, _ = model.simple_infer("")
+    assert not np.allclose(before, after)
+    np.testing.assert_array_equal(after, SimpleModelInference(tmp_path, inference=EAGER).simple_infer("")[0])
+    model.simple_infer("")
+    assert model.statistics()["hits"] == 1
+    model.load(folder)
+    np.testing.assert_array_equal(model.simple_infer("")[0], before)
+
+
+def test_weights_of_another_net_are_refused(model: SimpleModelInference, tmp_path: Path) -> None:
+    folder, _net = _run_folder(tmp_path, load_settings("quick", {"net.blocks": 1, "net.channels": 16}))
+    with pytest.raises(CheckpointError, match="another net"):
+        model.load(folder)
+
+
+def test_threads_may_share_it(trained: tuple[Path, HexNet, Settings]) -> None:
+    model = SimpleModelInference(trained[0], inference=EAGER, cache_entries=32)
+    boards = [format_conversion.cells_from_moves(moves, 4) for moves in _games(64, 4, seed=2)]
+    alone, _ = SimpleModelInference(trained[0], inference=EAGER, cache_entries=0).batch_infer(boards)
+
+    def ask(turn: int) -> None:
+        rng = np.random.default_rng(turn)
+        for _ in range(20):
+            chosen = rng.integers(0, len(boards), 5)
+            policies, _values = model.batch_infer([boards[k] for k in chosen])
+            np.testing.assert_allclose(policies, alone[chosen], atol=2e-3)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
+    figures = model.statistics()
+    assert figures["boards"] == 400
+    assert int(figures["hits"]) + int(figures["repeats"]) + int(figures["misses"]) == 400
+
+
+def test_batches_fit_into_memory() -> None:
+    settings = load_settings("standard")
+    shapes = make_game(settings.game).shapes
+    assert fitting_batch(settings.net, shapes, 0) == 1
+    one = fitting_batch(settings.net, shapes, 10**8)
+    assert 50 < one < 1000
+    assert fitting_batch(settings.net, shapes, 2 * 10**8) == pytest.approx(2 * one, abs=1)
+    wide = settings.net.model_copy(update={"channels": 128})
+    assert fitting_batch(wide, shapes, 10**8) < one
 
 
 @pytest.mark.slow
