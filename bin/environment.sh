@@ -45,7 +45,9 @@ wanted_torch() {
 }
 
 wanted_extras() {
-    if [ "$(uname -sm)" = "Linux x86_64" ] && ! has_nvidia_driver; then echo openvino; fi
+    local extras="web plots"
+    if [ "$(uname -sm)" = "Linux x86_64" ] && ! has_nvidia_driver; then extras="$extras openvino"; fi
+    echo "$extras"
 }
 
 # What the environment must be, one fact a line. Lines 1 and 2 differ: made anew; line 3 or 4: brought up to date.
@@ -53,7 +55,9 @@ wanted_state() {
     echo "python ${HEXPIPE_PYTHON:-any}"
     echo "torch $(wanted_torch)"
     echo "extras $(wanted_extras)"
-    echo "packages $({ cat "$repository/bin/constraints.txt"; project_list dependencies; project_list openvino; } | checksum)"
+    local lists
+    lists=$(for list in dependencies web plots openvino; do project_list "$list"; done)
+    echo "packages $({ cat "$repository/bin/constraints.txt"; echo "$lists"; } | checksum)"
 }
 
 find_python() {

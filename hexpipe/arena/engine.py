@@ -6,7 +6,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hexpipe.arena.analysis import Analysis, analyse
+from hexpipe.arena.players import NetPlayer
 from hexpipe.config import SearchSettings, override_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
@@ -21,6 +25,8 @@ from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import nodes_per_game
 
 BATCH_SIZES = (16, 64, 128)
+MOST_AT_ONCE = 128
+"""Games that one `Engine.choose` searches side by side."""
 
 
 def checkpoint_evaluator(
@@ -71,11 +77,6 @@ class Engine:
         self._pool = PoolShape(0, 0)
         self._evaluator: Evaluator | None = None
 
-    @property
-    def search(self) -> SearchSettings:
-        """The search settings of the checkpoint's run."""
-        return self.settings.search
-
     def analyse(
         self, positions: Sequence[Sequence[int]], simulations: int | None = None, seconds: float | None = None
     ) -> list[Analysis]:
@@ -83,12 +84,24 @@ class Engine:
 
         ``simulations`` for each, those of the run unless given; ``seconds`` for all of them together.
         """
-        search = self.search
-        if simulations is not None:
-            search = override_settings(self.settings, {"search.num_simulations": simulations}).search
+        search = self._search(simulations)
         with self._lock:
             evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
             return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds)
+
+    def choose(self, positions: Sequence[Sequence[int]], simulations: int | None = None) -> NDArray[np.int32]:
+        """One action int32 [k] for each of k > 0 positions: what the run's own search takes without noise."""
+        search = self._search(simulations)
+        at_once = min(len(positions), MOST_AT_ONCE)
+        with self._lock:
+            evaluator = self._evaluator_for(PoolShape(at_once, nodes_per_game(search, self.learned)))
+            player = NetPlayer(self.game, evaluator, search, learned=self.learned, at_once=at_once)
+            return player.choose(positions)
+
+    def _search(self, simulations: int | None) -> SearchSettings:
+        if simulations is None:
+            return self.settings.search
+        return override_settings(self.settings, {"search.num_simulations": simulations}).search
 
     def _evaluator_for(self, pool: PoolShape) -> Evaluator:
         """The net, made when it is first asked, and again only where a larger pool of latents is needed."""

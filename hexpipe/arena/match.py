@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.arena.players import Player
+from hexpipe.arena.players import RESIGN, Player
 from hexpipe.games.game_env import ONGOING, Game
+
+
+class MatchGames(NamedTuple):
+    """What k games came to: ``outcomes`` float32 [k, S] by seat, ``moves`` of each, and whether it was ``resigned``,
+    bool [k]."""
+
+    outcomes: NDArray[np.float32]
+    moves: list[list[int]]
+    resigned: NDArray[np.bool_]
 
 
 def play_match(
@@ -17,14 +27,15 @@ def play_match(
     seats: NDArray[np.int64],
     openings: Sequence[Sequence[int]] = (),
     on_progress: Callable[[int], None] = lambda done: None,
-) -> tuple[NDArray[np.float32], list[list[int]]]:
+) -> MatchGames:
     """Play one game for each row of ``seats`` int [k, S], which says by number which of ``players`` sits where.
 
-    Game i begins with the moves of ``openings[i]``, where there is one; it must not end the game. Returns the outcomes
-    float32 [k, S] by seat, and the moves. ``on_progress`` hears how many games are over.
+    Game i begins with the moves of ``openings[i]``, where there is one; it must not end the game. A player of two
+    may RESIGN. ``on_progress`` hears how many games are over.
     """
     moves = [list(openings[i]) if i < len(openings) else [] for i in range(len(seats))]
     outcomes = np.zeros((len(seats), game.num_seats), np.float32)
+    resigned = np.zeros(len(seats), np.bool_)
     states = game.new_states(len(seats))
     everyone = np.arange(len(seats), dtype=np.int32)
     for g, opening in enumerate(moves):
@@ -37,9 +48,13 @@ def play_match(
             mine = going[to_move == number]
             if len(mine):
                 actions = player.choose([moves[g] for g in mine.tolist()])
+                gave_up = mine[actions == RESIGN]
+                resigned[gave_up] = True
+                states.winner[gave_up] = 1 - states.to_move[gave_up]
+                mine, actions = mine[actions != RESIGN], actions[actions != RESIGN]
                 game.step(states, mine, actions, mine)
                 for g, action in zip(mine.tolist(), actions.tolist(), strict=True):
                     moves[g].append(action)
         on_progress(int((states.winner != ONGOING).sum()))
     game.terminal_values(states, everyone, outcomes)
-    return outcomes, moves
+    return MatchGames(outcomes, moves, resigned)

@@ -14,13 +14,15 @@ from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import search_positions
 
 Moves = Sequence[int]
+RESIGN = -1
+"""What a player gives instead of an action to give a game of two up."""
 
 
 class Player(Protocol):
     """Chooses moves in many games at once."""
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
-        """One legal action int32 [k] for each of k > 0 positions, given by their moves from the start."""
+        """One legal action int32 [k], or RESIGN, for each of k > 0 positions, given by their moves from the start."""
 
 
 class NetPlayer:

@@ -46,7 +46,7 @@ def test_perfect_play(position: str, best: str, value: float) -> None:
 
 def test_perfect_players_draw() -> None:
     assert PerfectPlayer(TICTACTOE, 0).value([]).tolist() == [0, 0]
-    outcomes, played = play_match(
+    outcomes, played, _ = play_match(
         TICTACTOE, [PerfectPlayer(TICTACTOE, 1), PerfectPlayer(TICTACTOE, 2)], np.array([[0, 1], [1, 0]] * 5)
     )
     assert not outcomes.any()
@@ -86,7 +86,7 @@ def test_who_sits_where_and_what_comes_of_it() -> None:
     told: list[int] = []
     players: list[Player] = [upper, lower]
     seats = np.array([[0, 1], [1, 0], [0, 1]])
-    outcomes, played = play_match(TICTACTOE, players, seats, [[], [], moves("c3")], told.append)
+    outcomes, played, _ = play_match(TICTACTOE, players, seats, [[], [], moves("c3")], told.append)
     assert outcomes.tolist() == [[1, -1]] * 3
     assert played[0] == moves("a1 a3 b1 b3 c1")
     assert played[1] == moves("a3 a1 b3 b1 c3")
@@ -98,6 +98,6 @@ def test_who_sits_where_and_what_comes_of_it() -> None:
 def test_a_search_without_a_net_beats_chance() -> None:
     """With the true rules even flat priors and values of 0 find wins and blocks."""
     net = NetPlayer(TICTACTOE, FlatEvaluator(TICTACTOE.shapes), SearchSettings(num_simulations=60), at_once=7)
-    outcomes, _ = play_match(TICTACTOE, [net, RandomPlayer(TICTACTOE, 0)], np.array([[0, 1], [1, 0]] * 10))
+    outcomes, _, _ = play_match(TICTACTOE, [net, RandomPlayer(TICTACTOE, 0)], np.array([[0, 1], [1, 0]] * 10))
     assert outcomes[::2, 0].mean() > 0.5
     assert outcomes[1::2, 1].mean() > 0

@@ -1,0 +1,128 @@
+"""From what people write to players: checkpoints, runs, command lines of HTP programs, "random", "solver"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.arena.engine import Engine
+from hexpipe.arena.htp_player import HtpPlayer
+from hexpipe.arena.players import Player, RandomPlayer
+from hexpipe.config import GameSettings, load_settings, override_settings
+from hexpipe.errors import SettingsError, UsageError
+from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
+from hexpipe.games.hex_solver import HexSolver, is_solvable
+from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
+
+HTP_PREFIX = "htp:"
+_WORDS = ("random", "solver")
+
+
+class Contestant(NamedTuple):
+    """A player and what it is called."""
+
+    name: str
+    player: Player
+
+
+class SolverPlayer:
+    """Perfect play on boards that the solver knows: a random winning move, or where there is none any move."""
+
+    def __init__(self, game: Game, seed: int) -> None:
+        if not is_solvable(game) or game.swap:
+            raise SettingsError("solver: it knows Hex up to 5x5 without swap; take another player or a smaller board")
+        self._game, self._solver, self._rng = game, HexSolver(game.board_size), np.random.default_rng(seed)
+
+    def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+        return np.array([self._one(position) for position in positions], np.int32)
+
+    def _one(self, position: Sequence[int]) -> int:
+        cells = self._game.play(position).cells[0]
+        winning = self._solver.winning_moves(cells, len(position) % 2)
+        return int(self._rng.choice(winning or np.flatnonzero(cells == 0)))
+
+
+class _EnginePlayer:
+    def __init__(self, engine: Engine, simulations: int | None) -> None:
+        self._engine, self._simulations = engine, simulations
+
+    def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+        return self._engine.choose(positions, self._simulations)
+
+
+def expand(specs: Sequence[str]) -> list[str]:
+    """``specs`` with runs and folders of checkpoints replaced by all the checkpoints in them, oldest first."""
+    found: list[str] = []
+    for spec in specs:
+        path = Path(spec)
+        inside = [] if spec in _WORDS or spec.startswith(HTP_PREFIX) else list_checkpoints(path)
+        found += [str(checkpoint) for checkpoint in inside] or [spec]
+    return found
+
+
+def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None) -> GameSettings:
+    """The rules that all play by: those of the first checkpoint, with ``board_size`` and ``swap`` where given.
+
+    Hex 5x5 where there is no checkpoint. SettingsError where a checkpoint is of another game.
+    """
+    changed = {"game.board_size": board_size, "game.swap": swap}
+    given = {name: value for name, value in changed.items() if value is not None}
+    settings: GameSettings | None = None
+    for spec in specs:
+        if spec in _WORDS or spec.startswith(HTP_PREFIX):
+            continue
+        theirs = override_settings(load_checkpoint(Path(spec), groups=()).settings, given).game
+        if settings is not None and theirs != settings:
+            raise SettingsError(
+                f"{spec} plays {theirs.title}, the others {settings.title}: give --size (and --swap or --no-swap)"
+            )
+        settings = theirs
+    return settings or load_settings("quick", given).game
+
+
+def make_contestants(
+    specs: Sequence[str],
+    rules: GameSettings,
+    resources: ExitStack,
+    simulations: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> list[Contestant]:
+    """The players of ``specs``; what must be closed is entered into ``resources``.
+
+    UsageError for what is none, or two of the same name.
+    """
+    game = make_game(rules)
+    contestants = []
+    for number, spec in enumerate(specs):
+        player: Player
+        name = spec
+        if spec == "random":
+            player = RandomPlayer(game, seed + number)
+        elif spec == "solver":
+            player = SolverPlayer(game, seed + number)
+        elif spec.startswith(HTP_PREFIX):
+            player = resources.enter_context(HtpPlayer(game, spec.removeprefix(HTP_PREFIX)))
+        else:
+            engine = Engine(spec, board_size=rules.board_size, swap=rules.swap, device=device)
+            player = _EnginePlayer(engine, simulations)
+            name = _short_name(spec) + (f"@{simulations}" if simulations else "")
+        contestants.append(Contestant(name, player))
+    names = [contestant.name for contestant in contestants]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two players are called {name}: name them by different paths")
+    return contestants
+
+
+def _short_name(spec: str) -> str:
+    """A checkpoint by its run and step, "first/1234"; a run as it was named."""
+    match = re.search(r"([^/]+)/checkpoints/step-0*(\d+)/?$", spec)
+    return f"{match[1]}/{match[2]}" if match else spec

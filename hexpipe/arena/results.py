@@ -1,0 +1,114 @@
+"""The results of games between players, kept in a SQLite file that may be added to and read at any time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from hexpipe.arena.ratings import Unit
+from hexpipe.sqlite_file import SqliteFile
+
+APPLICATION_ID = 0x48585253  # "HXRS"
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE players (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE           -- what the player was called: a checkpoint's path, "random", a command line
+);
+CREATE TABLE games (
+    id INTEGER PRIMARY KEY,
+    unit INTEGER NOT NULL,              -- games with the same opening, colours swapped, have one number
+    rules TEXT NOT NULL,                -- the game in a few words: "Hex 11x11"
+    first INTEGER NOT NULL REFERENCES players (id),   -- who had the first seat
+    second INTEGER NOT NULL REFERENCES players (id),
+    score REAL NOT NULL,                -- points of the first: 1, 0.5 or 0
+    opening INTEGER NOT NULL,           -- plies that were given
+    moves TEXT NOT NULL,                -- JSON list of absolute actions
+    resigned INTEGER NOT NULL,          -- 1 where the loser gave up
+    played_at REAL NOT NULL             -- seconds since 1970
+);
+CREATE INDEX games_by_unit ON games (unit)
+"""
+
+
+class PlayedGame(NamedTuple):
+    """One game: the names of who had the first and second seat, the first's points, the moves of which the first
+    ``opening`` were given."""
+
+    first: str
+    second: str
+    score: float
+    moves: tuple[int, ...]
+    opening: int
+    resigned: bool = False
+
+
+class Results:
+    """The file ``path``; made where it does not exist. Raises ArchiveError where it is something else or damaged."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._file = SqliteFile(path, APPLICATION_ID, SCHEMA_VERSION, _SCHEMA)
+        self.path = self._file.path
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def add_units(self, rules: str, units: Sequence[Sequence[PlayedGame]]) -> None:
+        """Commits games, unit by unit, all or none."""
+        with self._file.transaction() as db:
+            number = int(db.execute("SELECT coalesce(max(unit), 0) FROM games").fetchone()[0])
+            for games in units:
+                number += 1
+                for game in games:
+                    players = [self._player(name) for name in (game.first, game.second)]
+                    facts = (*players, game.score, game.opening, json.dumps(game.moves), game.resigned, time.time())
+                    db.execute(
+                        "INSERT INTO games (unit, rules, first, second, score, opening, moves, resigned, played_at)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (number, rules, *facts),
+                    )
+
+    def units(self, rules: str, names: Sequence[str]) -> list[Unit]:
+        """The results by ``rules`` between players of ``names``, who have their places in that list as numbers."""
+        place = {name: number for number, name in enumerate(names)}
+        with self._file.explained():
+            rows = self._file.db.execute(
+                "SELECT unit, f.name, s.name, score FROM games JOIN players f ON f.id = first"
+                " JOIN players s ON s.id = second WHERE rules = ? ORDER BY games.id",
+                (rules,),
+            ).fetchall()
+        found: dict[int, Unit] = {}
+        for number, first, second, score in rows:
+            if first not in place or second not in place:
+                continue
+            a, b = place[first], place[second]
+            unit = found.get(number, Unit(min(a, b), max(a, b), 0.0, 0))
+            points = score if a == unit.a else 1.0 - score
+            found[number] = unit._replace(score=unit.score + points, games=unit.games + 1)
+        return list(found.values())
+
+    def games(self, rules: str | None = None) -> list[PlayedGame]:
+        """All games in order, or those by ``rules``."""
+        with self._file.explained():
+            rows = self._file.db.execute(
+                "SELECT f.name, s.name, score, moves, opening, resigned FROM games JOIN players f ON f.id = first"
+                " JOIN players s ON s.id = second WHERE ?1 IS NULL OR rules = ?1 ORDER BY games.id",
+                (rules,),
+            ).fetchall()
+        return [
+            PlayedGame(first, second, score, tuple(json.loads(moves)), opening, bool(resigned))
+            for first, second, score, moves, opening, resigned in rows
+        ]
+
+    def _player(self, name: str) -> int:
+        db = self._file.db
+        db.execute("INSERT OR IGNORE INTO players (name) VALUES (?)", (name,))
+        return int(db.execute("SELECT id FROM players WHERE name = ?", (name,)).fetchone()[0])

@@ -1,0 +1,140 @@
+"""Everyone against everyone, in pairs of games with one opening and colours swapped, until it is decided who is better.
+
+All games of a round are played side by side, so that a net's batches hold the positions of all its games.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.arena.contestants import Contestant
+from hexpipe.arena.match import play_match
+from hexpipe.arena.players import legal_actions
+from hexpipe.arena.ratings import Rating, Unit, rate, sequential_test
+from hexpipe.arena.results import PlayedGame
+from hexpipe.errors import SettingsError
+from hexpipe.games.game_env import ONGOING, Game
+
+_TRIES = 1000  # random openings drawn in search of a new one
+
+
+class Plan(NamedTuple):
+    """How a tournament goes on: at most ``pairs`` of games between every two players, ``round_pairs`` at a time;
+    ``opening_plies`` at random before each; the sequential test's ``margin_elo`` and ``error``, 0 for no test."""
+
+    pairs: int = 100
+    round_pairs: int = 10
+    opening_plies: int = 2
+    margin_elo: float = 20.0
+    error: float = 0.05
+
+
+@dataclass
+class Tournament:
+    """Players, their games so far as units, and what is still to be played."""
+
+    game: Game
+    contestants: Sequence[Contestant]
+    plan: Plan
+    seed: int = 0
+    units: list[Unit] = field(default_factory=list)
+    _openings: list[list[int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.game.num_seats != 2:
+            raise SettingsError(f"tournaments are for games of two players, {self.game.name} has three here")
+        if len(self.contestants) < 2:
+            raise SettingsError("two players are needed at the least: name another checkpoint, random or solver")
+
+    def between(self, a: int, b: int) -> list[Unit]:
+        """The units of two players, a's points first."""
+        turned = [Unit(u.b, u.a, u.games - u.score, u.games) for u in self.units if (u.a, u.b) == (b, a)]
+        return [unit for unit in self.units if (unit.a, unit.b) == (a, b)] + turned
+
+    def open_pairs(self) -> list[tuple[int, int]]:
+        """The pairs of players that have games left and of whom it is not decided who is better."""
+        return [
+            (a, b) for a, b in combinations(range(len(self.contestants)), 2) if not self._decided(self.between(a, b))
+        ]
+
+    def play_round(self, on_progress: Callable[[int], None] = lambda done: None) -> list[list[PlayedGame]]:
+        """One round: ``round_pairs`` pairs of games of every open pair of players. Returns the games, unit by unit."""
+        schedule = [
+            (a, b, number)
+            for a, b in self.open_pairs()
+            for number in range(len(self.between(a, b)), min(self.plan.pairs, self._next_stop(a, b)))
+        ]
+        seats, openings = [], []
+        for a, b, number in schedule:
+            opening = self.opening(number)
+            seats += [(a, b), (b, a)]
+            openings += [opening, opening]
+        players = [contestant.player for contestant in self.contestants]
+        table: NDArray[np.int64] = np.array(seats, np.int64)
+        outcomes, moves, resigned = play_match(self.game, players, table, openings, on_progress)
+        units = []
+        for i, (a, b, _) in enumerate(schedule):
+            pair = []
+            for k in (2 * i, 2 * i + 1):
+                first, second = (self.contestants[seat].name for seat in seats[k])
+                score = (float(outcomes[k, 0]) + 1.0) / 2.0
+                pair.append(PlayedGame(first, second, score, tuple(moves[k]), len(openings[k]), bool(resigned[k])))
+            units.append(pair)
+            self.units.append(Unit(a, b, pair[0].score + 1.0 - pair[1].score, 2))
+        return units
+
+    def ratings(self, anchor: int = 0, anchor_elo: float = 0.0) -> list[Rating]:
+        """Everyone's rating, ``anchor``'s being ``anchor_elo``."""
+        return rate(self.units, len(self.contestants), anchor, anchor_elo)
+
+    def opening(self, number: int) -> list[int]:
+        """The opening of every pair of players' pair ``number``: random plies that do not end the game.
+
+        The first ``pairs`` openings differ from each other as long as there are so many.
+        """
+        while len(self._openings) <= number:
+            self._openings.append(self._new_opening())
+        return self._openings[number]
+
+    def _new_opening(self) -> list[int]:
+        rng = np.random.default_rng([self.seed, len(self._openings)])
+        for _ in range(_TRIES):
+            moves: list[int] = []
+            states = self.game.play(moves)
+            for _ply in range(self.plan.opening_plies):
+                moves.append(int(rng.choice(legal_actions(self.game, states))))
+                states = self.game.play(moves)
+                if states.winner[0] != ONGOING:
+                    break
+            if states.winner[0] == ONGOING and moves not in self._openings:
+                return moves
+        if states.winner[0] != ONGOING:
+            raise SettingsError(f"{self.plan.opening_plies} random plies end the game on this board: ask for fewer")
+        return moves
+
+    def _next_stop(self, a: int, b: int) -> int:
+        return len(self.between(a, b)) + self.plan.round_pairs
+
+    def _decided(self, units: list[Unit]) -> bool:
+        if len(units) >= self.plan.pairs:
+            return True
+        if not self.plan.error or len(units) < self.plan.round_pairs:
+            return False
+        return sequential_test(units, self.plan.margin_elo, self.plan.error).verdict != "open"
+
+
+def crosstable(tournament: Tournament) -> list[list[tuple[float, int]]]:
+    """(points, games) of every player against every other, (0, 0) on the diagonal."""
+    count = len(tournament.contestants)
+    table = [[(0.0, 0)] * count for _ in range(count)]
+    for unit in tournament.units:
+        for a, b, points in ((unit.a, unit.b, unit.score), (unit.b, unit.a, unit.games - unit.score)):
+            score, games = table[a][b]
+            table[a][b] = score + points, games + unit.games
+    return table

@@ -1,0 +1,146 @@
+"""What `hexpipe match` and `hexpipe tournament` share: playing on until it is decided, and showing how it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from hexpipe.arena.results import Results
+    from hexpipe.arena.tournament import Tournament
+
+
+def tournament_options(function: Any) -> Any:
+    """Options of both commands."""
+    options = [
+        click.option("--pairs", type=click.IntRange(1), default=100, show_default=True, metavar="N",
+                     help="Pairs of games between two players at most; a pair has one opening, colours swapped."),
+        click.option("--opening-plies", type=click.IntRange(0), default=2, show_default=True, metavar="N",
+                     help="Random plies that a pair begins with."),
+        click.option("--simulations", type=click.IntRange(2), metavar="N",
+                     help="Simulations a move of every net; default: those of its run."),
+        click.option("--size", type=int, metavar="N", help="Cells along a side; default: the first checkpoint's."),
+        click.option("--swap/--no-swap", default=None, help="The swap rule; default: the first checkpoint's."),
+        click.option("--margin", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True,
+                     metavar="ELO", help="A match ends once it is clear which side of this margin the players are."),
+        click.option("--error", type=click.FloatRange(0, 0.5, max_open=True), default=0.05, show_default=True,
+                     help="Chance of ending it wrongly; 0 plays all pairs."),
+        click.option("--results", type=click.Path(dir_okay=False), metavar="FILE",
+                     help="SQLite file that the games are added to; those in it count."),
+        click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ..."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of openings and players."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def begin(
+    specs: Sequence[str], options: Mapping[str, Any], round_pairs: int, resources: ExitStack
+) -> tuple[Tournament, Results | None, str]:
+    """The tournament that the options describe, with the games that its results file has already, and its rules."""
+    from hexpipe.arena.contestants import common_game, make_contestants
+    from hexpipe.arena.results import Results
+    from hexpipe.arena.tournament import Plan, Tournament
+    from hexpipe.games.factory import make_game
+
+    rules = common_game(specs, options["size"], options["swap"])
+    results = None if options["results"] is None else resources.enter_context(Results(options["results"]))
+    contestants = make_contestants(
+        specs, rules, resources, options["simulations"], options["device"], options["seed"]
+    )
+    pairs = options["pairs"]
+    plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
+    tournament = Tournament(make_game(rules), contestants, plan, options["seed"])
+    if results is not None:
+        tournament.units += results.units(rules.title, [contestant.name for contestant in contestants])
+    return tournament, results, rules.title
+
+
+def play_out(tournament: Tournament, results: Results | None, rules: str, quiet: bool) -> None:
+    """Play round after round until nothing is open; every round's games go to ``results`` as they are done."""
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("games", total=None)
+        done = 0
+        while open_pairs := tournament.open_pairs():
+            most = sum(2 * (tournament.plan.pairs - len(tournament.between(a, b))) for a, b in open_pairs)
+            bar.update(task, total=done + most)
+            before = done
+
+            def on_progress(over: int, before: int = before) -> None:
+                bar.update(task, completed=before + over)
+
+            units = tournament.play_round(on_progress)
+            done += sum(map(len, units))
+            if results is not None:
+                results.add_units(rules, units)
+
+
+def rating_table(tournament: Tournament, anchor: int) -> Table:
+    """Players by rating, with errors and scores."""
+    from hexpipe.arena.tournament import crosstable
+
+    ratings, cross = tournament.ratings(anchor), crosstable(tournament)
+    table = Table(title=f"{sum(unit.games for unit in tournament.units)} games")
+    table.add_column("player")
+    for heading in ("Elo", "+/-", "points", "games"):
+        table.add_column(heading, justify="right")
+    for number in by_rating(tournament, anchor):
+        rating, row = ratings[number], cross[number]
+        points, games = sum(score for score, _ in row), sum(count for _, count in row)
+        error = "anchor" if number == anchor else f"{1.96 * rating.error:.0f}"
+        table.add_row(tournament.contestants[number].name, f"{rating.elo:.0f}", error, f"{points:g}", f"{games}")
+    return table
+
+
+def cross_table(tournament: Tournament, anchor: int) -> Table:
+    """Who took how many points from whom, the best first."""
+    from hexpipe.arena.tournament import crosstable
+
+    order, cross = by_rating(tournament, anchor), crosstable(tournament)
+    table = Table(title="points against each other")
+    table.add_column("")
+    for number in range(len(order)):
+        table.add_column(f"{number + 1}", justify="right")
+    for place, number in enumerate(order):
+        cells = [f"{cross[number][other][0]:g}/{cross[number][other][1]}" for other in order]
+        cells[place] = "-"
+        table.add_row(f"{place + 1} {tournament.contestants[number].name}", *cells)
+    return table
+
+
+def by_rating(tournament: Tournament, anchor: int) -> list[int]:
+    """Numbers of the players, the highest rating first."""
+    ratings = tournament.ratings(anchor)
+    return sorted(range(len(ratings)), key=lambda number: -ratings[number].elo)
+
+
+def as_json(tournament: Tournament, anchor: int, rules: str) -> dict[str, Any]:
+    """Everything of `rating_table` and `cross_table`; ratings without games are null."""
+    from hexpipe.arena.tournament import crosstable
+
+    ratings = tournament.ratings(anchor)
+    return {
+        "game": rules,
+        "games": sum(unit.games for unit in tournament.units),
+        "anchor": tournament.contestants[anchor].name,
+        "players": [
+            {
+                "name": contestant.name,
+                "elo": None if math.isnan(rating.elo) else rating.elo,
+                "error": None if math.isnan(rating.error) else rating.error,
+            }
+            for contestant, rating in zip(tournament.contestants, ratings, strict=True)
+        ],
+        "crosstable": crosstable(tournament),
+    }
