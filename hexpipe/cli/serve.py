@@ -1,0 +1,66 @@
+"""`hexpipe serve`: play a net and watch a run in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hexpipe.errors import SettingsError, UsageError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hexpipe serve                       the newest run in runs/
+  hexpipe serve runs/mine --port 8080
+  hexpipe serve runs/mine/checkpoints/step-00001234"""
+)
+@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[RUN|CHECKPOINT]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 lets other machines in.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
+@click.option("--size", type=int, metavar="N", help="Cells along a side; default: the checkpoint's.")
+@click.option("--swap/--no-swap", default=None, help="The swap rule; default: the checkpoint's.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
+@click.option(
+    "--most-simulations", type=click.IntRange(2), default=5000, show_default=True, help="Cap of what a visitor may ask."
+)
+@click.option(
+    "--most-waiting", type=click.IntRange(1), default=64, show_default=True, help="Searches that may wait; then 503."
+)
+def command(
+    path: Path | None,
+    host: str,
+    port: int,
+    size: int | None,
+    swap: bool | None,
+    device: str,
+    most_simulations: int,
+    most_waiting: int,
+) -> None:
+    """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
+    from hexpipe.nets.checkpoints import latest_checkpoint
+    from hexpipe.pipeline.run_folder import find_runs
+
+    if path is None:
+        runs = find_runs(Path("runs"))
+        if not runs:
+            raise UsageError("there is no run in runs/: name a run folder or a checkpoint, or train one: hexpipe run")
+        path = runs[0]
+    run = path if (path / "settings.json").exists() and (path / "lock").exists() else None
+    try:
+        import uvicorn
+
+        from hexpipe.web.server import make_app
+    except ImportError as error:
+        raise SettingsError(f'hexpipe serve needs its extra ({error.name}): pip install "hexpipe[web]"') from error
+    from hexpipe.arena.engine import Engine
+
+    engine = None
+    if run is None or latest_checkpoint(run) is not None:
+        engine = Engine(path, board_size=size, swap=swap, device=device)
+    else:
+        click.echo("the run has no checkpoint yet: there is only its page to watch")
+    app = make_app(engine, run, most_simulations=most_simulations, most_waiting=most_waiting)
+    click.echo(f"hexpipe serve: http://{host}:{port}/ (Ctrl-C ends it)")
+    uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -1,0 +1,182 @@
+"""A run as a page sees it: curves, processes and newest games, read from its folder and its shared memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import psutil
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from numpy.typing import NDArray
+
+from hexpipe.errors import HexpipeError, SharedMemoryError
+from hexpipe.games.factory import make_game
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
+from hexpipe.pipeline.stats import INDEX, WAITING_TEXT, ProcessRow
+from hexpipe.replay.archive import ReplayArchive
+from hexpipe.shm import read_only_view
+
+STATE_SECONDS = 1.0
+MOST_POINTS = 600  # of a curve: more than a screen shows
+MOST_GAMES = 24
+_TAIL_BYTES = 65536
+_PREFIXES = ("cpu_percent/", "own_bytes/", "gpu_percent/", "gpu_mb/")
+
+
+class RunWatcher:
+    """Looks at the run in ``run_dir``; nothing of it is changed, held open or kept beyond the newest state."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.settings = read_settings(run_dir)
+        self._processes: dict[int, psutil.Process] = {}
+
+    def state(self) -> dict[str, Any]:
+        """The run now: "alive", "title", the newest "figures" by name, "processes" (name, pid, waits_for, cpu_percent,
+        own_bytes, restarts)."""
+        document = live_run(self.run_dir)
+        return {
+            "time": time.time(),
+            "run": self.run_dir.name,
+            "title": self.settings.game.title,
+            "algorithm": self.settings.algorithm,
+            "alive": document is not None,
+            "figures": _plain(self._newest_line()),
+            "processes": self._process_table(document) if document is not None else [],
+        }
+
+    def metrics(self) -> dict[str, list[float | None]]:
+        """Every figure of metrics.jsonl over time, at most MOST_POINTS of each, None where it was not known."""
+        lines = [_plain(line) for line in self._lines()]
+        stride = -(-len(lines) // MOST_POINTS) or 1
+        kept = lines[::-1][::stride][::-1]  # the newest is always one of them
+        names = sorted(set().union(*kept))
+        return {name: [line.get(name) for line in kept] for name in names}
+
+    def games(self, count: int) -> list[dict[str, Any]]:
+        """The newest finished games: moves as cells of the board, winner (-1 for a draw), weights version."""
+        game = make_game(self.settings.game)
+        path = self.run_dir / ARCHIVE_NAME
+        if not path.exists():
+            return []
+        with ReplayArchive(path, game) as archive:
+            records = list(archive.newest(count, 1 << 40, lambda plies, policy_bytes: 0))
+        return [
+            {
+                "size": record.board_size,
+                "seats": record.num_seats,
+                "moves": [int(action) for action in record.actions],
+                "views": [int(view) for view in record.views],
+                "opening": record.opening_plies,
+                "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
+                "weights_version": record.weights_version,
+            }
+            for record in reversed(records)
+        ]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        with contextlib.suppress(OSError), (self.run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):  # the last may be half written
+                    yield json.loads(line)
+
+    def _newest_line(self) -> dict[str, Any]:
+        try:
+            with (self.run_dir / "metrics.jsonl").open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+                tail = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return {}
+        for line in reversed(tail):
+            with contextlib.suppress(ValueError):
+                found = json.loads(line)
+                if isinstance(found, dict):
+                    return found
+        return {}
+
+    def _process_table(self, document: dict[str, Any]) -> list[dict[str, Any]]:
+        stats = next((part for part in document.get("segments", []) if part["name"] == "stats"), None)
+        if stats is None:
+            return []
+        try:
+            board = read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])
+        except SharedMemoryError:
+            return []  # it has just ended
+        pids: NDArray[np.float64] = board["values"][:, INDEX["pid"]]
+        table = []
+        for name, pid in document.get("processes", {}).items():
+            rows = np.flatnonzero(pids == pid)
+            if len(rows):
+                row = ProcessRow(board["values"][rows[0]], board["notes"][rows[0]])
+                table.append(self._process(name, int(pid), row))
+        return table
+
+    def _process(self, name: str, pid: int, row: ProcessRow) -> dict[str, Any]:
+        cpu, own = 0.0, 0
+        with contextlib.suppress(psutil.Error):
+            if pid not in self._processes:
+                self._processes[pid] = psutil.Process(pid)
+            process = self._processes[pid]
+            cpu, own = process.cpu_percent(), int(process.memory_full_info().uss)
+        return {
+            "name": name,
+            "pid": pid,
+            "waits_for": "ended" if row["done"] else WAITING_TEXT[row.waiting],
+            "note": row.note,
+            "cpu_percent": cpu,
+            "own_bytes": own,
+            "restarts": int(row["restarts"]),
+        }
+
+
+def add_dashboard(app: FastAPI, run_dir: Path) -> None:
+    """The run's part of the API: /api/run/state, /api/run/metrics, /api/run/games and the websocket /api/run/live."""
+    watcher = RunWatcher(run_dir)
+    lock = asyncio.Lock()
+    newest: dict[str, Any] = {}
+
+    async def state() -> dict[str, Any]:
+        """The state, at most STATE_SECONDS old: however many watch, the run is looked at once."""
+        async with lock:
+            if not newest or time.time() - newest["time"] > STATE_SECONDS:
+                newest.update(await anyio.to_thread.run_sync(watcher.state))
+        return dict(newest)
+
+    @app.get("/api/run/state")
+    async def run_state() -> dict[str, Any]:
+        """The run now: figures and processes."""
+        return await state()
+
+    @app.get("/api/run/metrics")
+    def run_metrics() -> dict[str, list[float | None]]:
+        """Every figure over time."""
+        return watcher.metrics()
+
+    @app.get("/api/run/games")
+    def run_games(count: int = 6) -> list[dict[str, Any]]:
+        """The newest finished games."""
+        return watcher.games(max(1, min(count, MOST_GAMES)))
+
+    @app.websocket("/api/run/live")
+    async def live(socket: WebSocket) -> None:
+        """The state, again and again: each is sent once the one before has gone, so a slow watcher only sees fewer."""
+        await socket.accept()
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                try:
+                    await socket.send_json(await state())
+                except HexpipeError as error:
+                    await socket.send_json({"error": str(error)})
+                await asyncio.sleep(STATE_SECONDS)
+
+
+def _plain(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of metrics without what belongs to one process."""
+    return {name: value for name, value in line.items() if not name.startswith(_PREFIXES)}

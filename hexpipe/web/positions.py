@@ -1,0 +1,85 @@
+"""Games as a visitor's moves: checked by the rules, told as what a page has to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hexpipe.errors import NotationError
+from hexpipe.games import format_conversion
+from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.hex import Hex
+
+
+class Position:
+    """The position after ``words`` ("a1", "swap") of ``game``.
+
+    NotationError for a word that is no move, IllegalMoveError for a move that the rules forbid.
+    """
+
+    def __init__(self, game: Game, words: Sequence[str]) -> None:
+        self.game = game
+        self.moves = [game.parse_action(word) for word in words]
+        self.states: States = game.play(self.moves)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is to move."""
+        return int(self.states.winner[0]) != ONGOING
+
+    def names(self, actions: Sequence[int]) -> list[str]:
+        """``actions`` in words."""
+        return [self.game.action_name(action) for action in actions]
+
+    def describe(self) -> dict[str, Any]:
+        """What a page draws: size, seats, moves, cells (0 empty, 1.. stones row by row), to_move and its colour, legal
+        extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, and the game in text forms."""
+        game, states, row = self.game, self.states, np.zeros(1, np.int32)
+        legal = np.zeros((1, game.num_actions), np.bool_)
+        game.legal_mask(states, row, legal)
+        outcome = np.zeros((1, game.num_seats), np.float32)
+        game.terminal_values(states, row, outcome)
+        winner = int(states.winner[0])
+        cells = game.board_size**2
+        extra = [game.action_name(action) for action in range(game.shapes.view_cells, game.num_actions)]
+        return {
+            "game": game.name,
+            "size": game.board_size,
+            "seats": game.num_seats,
+            "swap": game.swap,
+            "moves": self.names(self.moves),
+            "cells": states.cells[0].tolist(),
+            "last": int(self.moves[-1]) if self.moves and self.moves[-1] < cells else None,
+            "to_move": None if self.is_over else int(states.to_move[0]),
+            "colour": None if self.is_over else int(states.view[0]),
+            "extra_actions": [name for k, name in enumerate(extra) if legal[0, game.shapes.view_cells + k]],
+            "winner": None if winner == ONGOING else -1 if winner == game.num_seats else winner,
+            "outcome": outcome[0].tolist() if self.is_over else None,
+            "texts": self._texts(),
+        }
+
+    def _texts(self) -> dict[str, str]:
+        """TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them."""
+        if self.game.name != Hex.name:
+            return {}
+        n = self.game.board_size
+        texts = {
+            "sgf": format_conversion.to_sgf(self.moves, n),
+            "hexworld": "https://hexworld.org/board/" + format_conversion.to_hexworld(self.moves, n),
+        }
+        if n * n not in self.moves:
+            texts["trmph"] = format_conversion.to_trmph(self.moves, n)
+        return texts
+
+
+def read_game(text: str) -> tuple[int, list[int]]:
+    """(board size, moves) of a game of Hex as TRMPH, HexWorld or SGF. NotationError where it is none of them."""
+    stripped = text.strip()
+    if stripped.startswith("("):
+        return format_conversion.from_sgf(stripped)
+    try:
+        return format_conversion.from_trmph(stripped)
+    except NotationError:
+        return format_conversion.from_hexworld(stripped)

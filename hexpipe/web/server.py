@@ -1,0 +1,248 @@
+"""The JSON API and the pages, on FastAPI: checked input, searches in a queue, a live state for every watcher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict, Field
+
+from hexpipe import __version__
+from hexpipe.arena.analysis import Analysis
+from hexpipe.arena.engine import Engine
+from hexpipe.errors import HexpipeError, IllegalMoveError, UsageError
+from hexpipe.web.dashboard import add_dashboard
+from hexpipe.web.positions import Position, read_game
+from hexpipe.web.searches import BusyError, SearchQueue
+
+PAGES = Path(__file__).parent / "pages"
+MOST_BODY_BYTES = 1 << 20
+MOST_MOVES = 40_000
+MOST_TEXT = 200_000
+RETRY_SECONDS = 2
+
+Word = Annotated[str, Field(max_length=8)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class GameBody(_Body):
+    """A game by its moves."""
+
+    moves: Annotated[list[Word], Field(max_length=MOST_MOVES, description='from the start: ["a1", "swap"]')] = []
+
+
+class SearchBody(GameBody):
+    """A position to search."""
+
+    simulations: Annotated[int, Field(ge=2, le=1_000_000, description="simulations; the server has a cap")] = 100
+
+
+class TextBody(_Body):
+    """A game in a text form."""
+
+    text: Annotated[str, Field(max_length=MOST_TEXT, description="TRMPH, a HexWorld link, or SGF")]
+
+
+class MoveFacts(BaseModel):
+    """A move of an analysis."""
+
+    move: str
+    visits: int
+    prior: float = Field(description="the net's own probability for it")
+    win_probability: float = Field(description="of the side to move, after this move; of three seats (value + 1) / 2")
+    proven: bool
+    variation: list[str] = Field(description="the moves that the search expects, this one first")
+
+
+class AnalysisFacts(BaseModel):
+    """What a search found. Values are those of the seats in [-1, 1]."""
+
+    to_move: int
+    values: list[float]
+    win_probability: float = Field(description="of the side to move")
+    net_win_probability: float = Field(description="the net's own, without a search")
+    policy: dict[str, float] = Field(description="the net's probabilities of legal moves above 1e-4")
+    moves: list[MoveFacts]
+    simulations: int
+    proven: bool
+    seconds: float
+
+
+class MoveAnswer(BaseModel):
+    """The move to play."""
+
+    move: str
+    value: float = Field(description="of the position to the side that moves, in [-1, 1]")
+    win_probability: float
+    policy: dict[str, float] = Field(description="shares of the search's visits")
+    seconds: float
+    simulations: int
+
+
+def make_app(
+    engine: Engine | None, run_dir: Path | None = None, *, most_simulations: int = 5000, most_waiting: int = 64
+) -> FastAPI:
+    """The server over ``engine`` (None: nothing to play, only the run's page) and the run in ``run_dir`` (or None)."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        app.state.searches = SearchQueue(engine, most_waiting) if engine is not None else None
+        yield
+        if app.state.searches is not None:
+            await anyio.to_thread.run_sync(app.state.searches.close)
+
+    app = FastAPI(title="hexpipe", version=__version__, lifespan=life, docs_url="/api", redoc_url=None)
+    _refuse_large_bodies(app)
+    _explain_errors(app)
+
+    @app.get("/api/info")
+    def info() -> dict[str, Any]:
+        """What is served: the game, the checkpoint, the cap on simulations."""
+        facts: dict[str, Any] = {"version": __version__, "run": str(run_dir) if run_dir else None, "engine": None}
+        if engine is not None:
+            game = engine.game
+            facts["engine"] = {
+                "checkpoint": str(engine.checkpoint.path),
+                "step": engine.checkpoint.step,
+                "algorithm": engine.settings.algorithm,
+                "title": engine.settings.game.title,
+                "game": game.name,
+                "size": game.board_size,
+                "seats": game.num_seats,
+                "swap": game.swap,
+                "simulations": engine.settings.search.num_simulations,
+                "most_simulations": most_simulations,
+            }
+        return facts
+
+    if engine is not None:
+        _add_play(app, engine, most_simulations)
+    if run_dir is not None:
+        add_dashboard(app, run_dir)
+    _add_pages(app, engine is not None)
+    return app
+
+
+def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
+    def position(body: GameBody) -> Position:
+        return Position(engine.game, body.moves)
+
+    async def search(body: SearchBody) -> tuple[Position, Analysis]:
+        if body.simulations > most_simulations:
+            raise UsageError(f"simulations: this server gives {most_simulations} at the most (got {body.simulations})")
+        here = await anyio.to_thread.run_sync(position, body)
+        if here.is_over:
+            raise IllegalMoveError("the game is over: there is no move to search for")
+        return here, await app.state.searches.analyse(here.moves, body.simulations)
+
+    @app.post("/api/position")
+    def describe(body: GameBody) -> dict[str, Any]:
+        """The position after the moves: stones, who is to move, who has won, the game as TRMPH, SGF and HexWorld."""
+        return position(body).describe()
+
+    @app.post("/api/move")
+    async def move(body: SearchBody) -> MoveAnswer:
+        """The move to play in the position after the moves, with its value, policy and time."""
+        began = time.monotonic()
+        here, found = await search(body)
+        total = sum(candidate.visits for candidate in found.moves)
+        return MoveAnswer(
+            move=here.names([found.best])[0],
+            value=float(found.values[found.to_move]),
+            win_probability=found.win_probability,
+            policy={here.names([m.action])[0]: m.visits / total for m in found.moves if m.visits},
+            seconds=time.monotonic() - began,
+            simulations=found.simulations,
+        )
+
+    @app.post("/api/analyse")
+    async def analyse(body: SearchBody) -> AnalysisFacts:
+        """Moves with visits, priors, win probabilities and variations, the best first."""
+        here, found = await search(body)
+        likely = [action for action, prior in enumerate(found.priors.tolist()) if prior > 1e-4]
+        return AnalysisFacts(
+            to_move=found.to_move,
+            values=found.values.tolist(),
+            win_probability=found.win_probability,
+            net_win_probability=(float(found.net_values[found.to_move]) + 1.0) / 2.0,
+            policy=dict(zip(here.names(likely), found.priors[likely].tolist(), strict=True)),
+            moves=[
+                MoveFacts(
+                    move=here.names([m.action])[0],
+                    visits=m.visits,
+                    prior=m.prior,
+                    win_probability=(m.value + 1.0) / 2.0,
+                    proven=m.proven,
+                    variation=here.names(m.variation),
+                )
+                for m in found.moves
+            ],
+            simulations=found.simulations,
+            proven=found.proven,
+            seconds=found.seconds,
+        )
+
+    @app.post("/api/import")
+    def read(body: TextBody) -> dict[str, Any]:
+        """A game given as TRMPH, HexWorld or SGF, as `/api/position` would tell it; 400 if of another board."""
+        size, moves = read_game(body.text)
+        if size != engine.game.board_size:
+            raise UsageError(f"this is a game on {size}x{size}, the net here plays {engine.game.board_size}")
+        return Position(engine.game, [engine.game.action_name(move) for move in moves]).describe()
+
+
+def _add_pages(app: FastAPI, plays: bool) -> None:
+    @app.get("/", include_in_schema=False)
+    def front() -> FileResponse:
+        return FileResponse(PAGES / ("board.html" if plays else "dashboard.html"))
+
+    @app.get("/dashboard", include_in_schema=False)
+    def dashboard() -> FileResponse:
+        return FileResponse(PAGES / "dashboard.html")
+
+    app.mount("/pages", StaticFiles(directory=PAGES), name="pages")
+
+
+def _explain_errors(app: FastAPI) -> None:
+    """Every error as {"error": what to do}: 400 for bad input, 503 where it is busy, 500 for a failure."""
+
+    def answer(status: int, error: Exception) -> JSONResponse:
+        headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
+        return JSONResponse({"error": str(error)}, status, headers)
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, BusyError):
+            return answer(503, error)
+        return answer(400 if isinstance(error, UsageError | IllegalMoveError) else 500, error)
+
+    app.add_exception_handler(HexpipeError, handle)
+
+
+def _refuse_large_bodies(app: FastAPI) -> None:
+    """413 for a body over MOST_BODY_BYTES, counted as it comes where its length was not told."""
+
+    @app.middleware("http")
+    async def limit(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        told = request.headers.get("content-length", "")
+        too_large = told.isdigit() and int(told) > MOST_BODY_BYTES
+        if not too_large and request.method in ("POST", "PUT", "PATCH"):
+            body = b""
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BODY_BYTES:
+                    too_large = True
+                    break
+            request._body = body  # what has been read, for the endpoint
+        if too_large:
+            return JSONResponse({"error": f"the request is over {MOST_BODY_BYTES} bytes: send less"}, 413)
+        return await call_next(request)
