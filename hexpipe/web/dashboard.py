@@ -70,6 +70,7 @@ class RunWatcher:
             records = list(archive.newest(count, 1 << 40, lambda plies, policy_bytes: 0))
         return [
             {
+                "game": record.game,
                 "size": record.board_size,
                 "seats": record.num_seats,
                 "moves": [int(action) for action in record.actions],

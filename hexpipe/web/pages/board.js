@@ -1,0 +1,231 @@
+// The page to play: the server knows the rules, this page shows what it says.
+import { BoardView, cellName } from "/pages/boardview.js";
+
+const $ = (id) => document.getElementById(id);
+const COLOURS = ["Black", "White", "Blue"];
+const state = { info: null, moves: [], position: null, analysis: null, busy: false, turn: 0 };
+const view = new BoardView($("board"), { onPlay: (cell) => playCell(cell), onHover: (cell) => showVariation(cell) });
+
+async function ask(path, body) {
+  const answer = await fetch(path, body === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  const facts = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(facts.error ?? facts.detail?.[0]?.msg ?? `the server answered ${answer.status}`);
+  return facts;
+}
+
+// Every change of the game goes through here; what comes back late, of an older change, is dropped.
+async function become(moves) {
+  const turn = ++state.turn;
+  $("error").textContent = "";
+  try {
+    const position = await ask("/api/position", { moves });
+    if (turn === state.turn) shown(position);
+  } catch (error) {
+    if (turn === state.turn) $("error").textContent = error.message;
+  }
+}
+
+function shown(position) {
+  Object.assign(state, { position, moves: position.moves, analysis: null, busy: false });
+  view.shape(position.game, position.size);
+  view.show(position.cells, position.last, position.winner !== null);
+  if (position.last !== null) view.lookAt(position.last);
+  $("frame").classList.toggle("still", position.game === "hex");
+  $("swap").hidden = !position.extra_actions.includes("swap") || !isHuman();
+  $("undo").disabled = !position.moves.length;
+  $("move").disabled = position.winner !== null;
+  $("moves").replaceChildren(...position.moves.map((move) => Object.assign(document.createElement("li"), { textContent: move })));
+  $("moves").scrollTop = $("moves").scrollHeight;
+  $("meter").style.visibility = "hidden";
+  $("hint-text").textContent = "";
+  shareLinks();
+  say();
+  history.replaceState(null, "", "#" + encodeURIComponent(position.moves.join(",")));
+  if (position.winner !== null) return;
+  if (isHuman()) hint(); else netMoves();
+}
+
+function say(text) {
+  const { winner, to_move: seat, colour, seats } = state.position;
+  if (text) $("status").textContent = text;
+  else if (winner === -1) $("status").textContent = "A draw";
+  else if (winner !== null) $("status").textContent = `${seatName(winner)} has won${humanSeats().length === 1 ? (humanSeats()[0] === winner ? ": well played" : "") : ""}`;
+  else {
+    const side = state.position.game === "hex" ? (colour === 0 ? ", top to bottom" : ", left to right") : "";
+    $("status").textContent = `${COLOURS[colour]} to move${side}${seats === 2 && seat !== colour ? " (colours were swapped)" : ""}`;
+  }
+}
+
+// Whose stones: with a swap of seats the first player has the second colour.
+function seatName(seat) {
+  const swapped = state.moves.includes("swap");
+  return COLOURS[swapped ? 1 - seat : seat];
+}
+
+const humanSeats = () => ({ all: [0, 1, 2], none: [] }[$("side").value] ?? [Number($("side").value)]);
+const isHuman = () => humanSeats().includes(state.position.to_move);
+const simulations = () => Math.max(2, Math.min(state.info.most_simulations, Math.round(2 ** Number($("strength").value))));
+
+function playCell(cell) {
+  if (!state.position || state.busy || state.position.winner !== null || !isHuman() || state.position.cells[cell]) return;
+  become([...state.moves, cellName(cell, state.position.size)]);
+}
+
+async function netMoves() {
+  const turn = state.turn;
+  state.busy = true;
+  say("The net is thinking…");
+  try {
+    const answer = await ask("/api/move", { moves: state.moves, simulations: simulations() });
+    if (turn !== state.turn) return;
+    await become([...state.moves, answer.move]);
+    if (turn + 1 === state.turn) meter(1 - answer.win_probability);
+  } catch (error) {
+    if (turn !== state.turn) return;
+    state.busy = false;
+    say();
+    $("error").textContent = error.message;
+  }
+}
+
+async function hint() {
+  const kind = $("hints").value, turn = state.turn;
+  if (kind === "off" || state.position.winner !== null) return;
+  try {
+    const analysis = await ask("/api/analyse", { moves: state.moves, simulations: kind === "policy" ? 2 : simulations() });
+    if (turn !== state.turn) return;
+    state.analysis = analysis;
+    drawHints();
+    meter(analysis.win_probability);
+  } catch (error) {
+    if (turn === state.turn) $("error").textContent = error.message;
+  }
+}
+
+function drawHints() {
+  const kind = $("hints").value, { analysis, position } = state;
+  if (!analysis || kind === "off") return view.clearMarks();
+  const percent = (share) => `${Math.round(100 * share)}`;
+  const total = Math.max(1, analysis.moves.reduce((sum, move) => sum + move.visits, 0));
+  let rows;
+  if (kind === "policy") {
+    const most = Math.max(...Object.values(analysis.policy));
+    rows = Object.entries(analysis.policy).map(([move, prior]) => [move, prior / most, prior >= 0.01 ? percent(prior) : "", prior === most]);
+  } else {
+    rows = analysis.moves.map((move, k) => [move.move, move.visits / total, kind === "visits" ? `${move.visits}` : percent(move.win_probability), k === 0]);
+  }
+  const cells = new Map(position.cells.map((_, cell) => [cellName(cell, position.size), cell]));
+  view.showHeat(rows.filter(([move]) => cells.has(move)).map(([move, share, text, best]) => ({ cell: cells.get(move), share, text, best })));
+  const best = analysis.moves[0];
+  const words = kind === "policy"
+    ? `The net's own win probability: ${percent(analysis.net_win_probability)} %.`
+    : `${analysis.simulations} simulations: ${best.move}, win probability ${percent(best.win_probability)} %${best.proven ? " (proven)" : ""}. Point at a move for how it goes on.`;
+  $("hint-text").textContent = words + (rows.some(([move]) => move === "swap") ? ` Swap: ${rows.find(([move]) => move === "swap")[2] || "0"}.` : "");
+  return undefined;
+}
+
+function showVariation(cell) {
+  const { analysis, position } = state;
+  if (!analysis || $("hints").value === "off") return;
+  const name = cell === null ? "" : cellName(cell, position.size);
+  const found = $("hints").value === "policy" ? null : analysis.moves.find((move) => move.move === name);
+  if (!found) { drawHints(); return; }
+  let colour = position.colour;
+  const stones = [];
+  for (const move of found.variation) {
+    const at = position.cells.findIndex((_, k) => cellName(k, position.size) === move);
+    if (at < 0) continue;  // a swap places no stone, and the colours go on in turn
+    stones.push({ cell: at, stone: colour + 1 });
+    colour = (colour + 1) % position.seats;
+  }
+  view.showVariation(stones);
+}
+
+// the chance of Black to win, of two seats
+function meter(winProbability) {
+  const { seats, to_move: seat, colour } = state.position;
+  if (seats !== 2 || seat === null) return;
+  $("meter").style.visibility = "visible";
+  $("meter").firstElementChild.style.width = `${100 * (colour === 0 ? winProbability : 1 - winProbability)}%`;
+  $("meter").title = `Black's chance to win: ${$("meter").firstElementChild.style.width}`;
+}
+
+function undo() {
+  if (!state.moves.length) return;
+  let moves = state.moves.slice(0, -1);
+  const humans = humanSeats(), { seats } = state.position;
+  // back to a position in which a person is to move, where one plays at all
+  while (moves.length && humans.length && !humans.includes(moves.length % seats)) moves = moves.slice(0, -1);
+  become(moves);
+}
+
+function shareLinks() {
+  const { texts } = state.position;
+  for (const button of $("copies").querySelectorAll("[data-form]")) {
+    button.hidden = button.dataset.form !== "link" && !texts[button.dataset.form];
+  }
+  $("download").hidden = !texts.sgf;
+  if (texts.sgf) $("download").href = "data:application/x-go-sgf," + encodeURIComponent(texts.sgf + "\n");
+}
+
+async function copy(form) {
+  const text = form === "link" ? location.href : state.position.texts[form];
+  $("text").value = text;
+  try { await navigator.clipboard.writeText(text); } catch { $("text").select(); }
+}
+
+async function load(text) {
+  const turn = ++state.turn;
+  $("error").textContent = "";
+  try {
+    const position = await ask("/api/import", { text });
+    if (turn !== state.turn) return;
+    $("side").value = "all";
+    shown(position);
+  } catch (error) {
+    $("error").textContent = error.message;
+  }
+}
+
+function strengthText() { $("strength-text").textContent = `${simulations()} simulations a move`; }
+
+async function start() {
+  const info = await ask("/api/info");
+  state.info = info.engine;
+  $("to-dashboard").hidden = !info.run;
+  $("about").textContent = `${info.engine.title}, net of step ${info.engine.step} (${info.engine.algorithm}): ${info.engine.checkpoint}`;
+  const names = info.engine.seats === 2 ? ["first (Black)", "second (White)"] : ["first (Black)", "second (White)", "third (Blue)"];
+  const options = [...names.map((name, seat) => [String(seat), name]), ["all", "all sides (analyse)"], ["none", "none (watch)"]];
+  $("side").replaceChildren(...options.map(([value, text]) => Object.assign(document.createElement("option"), { value, textContent: text })));
+  $("strength").max = Math.log2(info.engine.most_simulations).toFixed(1);
+  $("strength").value = Math.min(Number($("strength").max), Math.log2(info.engine.simulations));
+  $("share").hidden = info.engine.game !== "hex";
+  strengthText();
+  const given = decodeURIComponent(location.hash.slice(1));
+  if (given) $("side").value = "all";
+  await become(given ? given.split(",") : []);
+  if (!state.position) await become([]);
+}
+
+$("new").onclick = () => become([]);
+$("undo").onclick = undo;
+$("swap").onclick = () => become([...state.moves, "swap"]);
+$("move").onclick = () => { if (!state.busy && state.position.winner === null) netMoves(); };
+$("side").onchange = () => become(state.moves);
+$("strength").oninput = strengthText;
+$("hints").onchange = () => { state.analysis = null; view.clearMarks(); $("hint-text").textContent = ""; hint(); };
+$("load").onclick = () => load($("text").value);
+$("file").onchange = async () => { if ($("file").files.length) await load(await $("file").files[0].text()); $("file").value = ""; };
+for (const button of $("copies").querySelectorAll("[data-form]")) button.onclick = () => copy(button.dataset.form);
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("textarea, input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const action = { n: "new", u: "undo", s: "swap", m: "move" }[event.key.toLowerCase()];
+  if (action && !$(action).hidden && !$(action).disabled) $(action).click();
+  if (event.key.toLowerCase() === "h") {
+    $("hints").selectedIndex = ($("hints").selectedIndex + 1) % $("hints").options.length;
+    $("hints").dispatchEvent(new Event("change"));
+  }
+});
+start().catch((error) => { $("status").textContent = "The server does not answer"; $("error").textContent = error.message; });
