@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import click
@@ -62,5 +63,10 @@ def command(
     else:
         click.echo("the run has no checkpoint yet: there is only its page to watch")
     app = make_app(engine, run, most_simulations=most_simulations, most_waiting=most_waiting)
-    click.echo(f"hexpipe serve: http://{host}:{port}/ (Ctrl-C ends it)")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}): take another --port") from error
+    with listener:
+        click.echo(f"hexpipe serve: http://{host}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

@@ -1,0 +1,272 @@
+"""The pages in a real browser, Chromium without a screen, against a net that a run is training meanwhile.
+
+Needs chromium and chromedriver (Debian's packages of that name) and selenium; where they are missing these tests are
+skipped, unless HEXPIPE_BROWSER_TESTS=required, as in continuous integration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REQUIRED = os.environ.get("HEXPIPE_BROWSER_TESTS") == "required"
+if not REQUIRED:
+    pytest.importorskip("selenium", reason="browser tests need selenium")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("browser tests need chromium and chromedriver", allow_module_level=True)
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+pytestmark = pytest.mark.timeout(420)
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+SMALL = ["net.blocks=2", "net.channels=16", "learner.batch_size=64", "replay.min_games=20", "game.swap=true"]
+HEXPIPE = [sys.executable, "-P", "-m", "hexpipe"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run at work on 5x5 that has a checkpoint."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    settings = [part for setting in (*SMALL, "learner.checkpoint_minutes=0.1") for part in ("--set", setting)]
+    command = [*HEXPIPE, "run", "--size", "5", "--minutes", "20", "--run-dir", str(folder), *settings]
+    with (folder.parent / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _until(lambda: any(folder.glob("checkpoints/step-*[0-9]/checkpoint.json")), 180, process)
+            yield folder
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(120) == 0
+
+
+@pytest.fixture(scope="module")
+def address(run: Path) -> Iterator[str]:
+    """Where the run is served."""
+    with subprocess.Popen([*HEXPIPE, "serve", str(run), "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        found = re.search(r"http://\S+/", server.stdout.readline())
+        assert found
+        yield found[0]
+        server.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_window_size(1280, 900)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """The browser, which must have had nothing to complain of when the test is over."""
+    yield chromium
+    complaints = [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not [entry for entry in complaints if "400" not in entry["message"]]  # bad input is tried on purpose
+
+
+def _until(true: Callable[[], Any], seconds: float, process: subprocess.Popen[Any] | None = None) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert process is None or process.poll() is None, "the run has ended"
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+    return found
+
+
+class Page:
+    """The page to play on."""
+
+    def __init__(self, browser: webdriver.Chrome, address: str) -> None:
+        self.browser = browser
+        browser.get("about:blank")
+        browser.get(address)
+        self.wait(lambda: "to move" in self.status)
+
+    def find(self, name: str) -> WebElement:
+        return self.browser.find_element(By.ID, name)
+
+    def wait(self, true: Callable[[], Any]) -> Any:
+        return WebDriverWait(self.browser, 60, 0.05).until(lambda _: true())
+
+    @property
+    def status(self) -> str:
+        return self.find("status").text
+
+    @property
+    def moves(self) -> list[str]:
+        found: list[str] = self.browser.execute_script(
+            "return [...document.querySelectorAll('#moves li')].map((entry) => entry.textContent)"
+        )
+        return found
+
+    def select(self, name: str, value: str) -> None:
+        Select(self.find(name)).select_by_value(value)
+
+    def click(self, cell: int) -> None:
+        self.browser.find_element(By.CSS_SELECTOR, f'polygon[data-cell="{cell}"]').click()
+
+    def weakest(self) -> None:
+        self.find("strength").send_keys(Keys.HOME)
+
+    def share(self, form: str) -> str:
+        self.browser.find_element(By.CSS_SELECTOR, f'[data-form="{form}"]').click()
+        return self.wait(lambda: self.find("text").get_attribute("value"))
+
+
+def _cell(name: str) -> int:
+    return (int(name[1:]) - 1) * 5 + ord(name[0]) - ord("a")
+
+
+def test_a_whole_game_by_clicks(browser: webdriver.Chrome, address: str) -> None:
+    page = Page(browser, address)
+    page.weakest()
+    while "to move" in page.status or "thinking" in page.status:
+        page.wait(lambda: "thinking" not in page.status)
+        if "won" in page.status:
+            break
+        taken = {_cell(move) for move in page.moves if move != "swap"}
+        before = len(page.moves)
+        page.click(next(cell for cell in (12, 7, 17, 2, 22, *range(25)) if cell not in taken))
+        # the person's move, and the net's answer where the game goes on
+        page.wait(lambda before=before: len(page.moves) >= before + 2 or "won" in page.status)
+    assert "has won" in page.status
+    assert len(page.moves) >= 8
+    page.find("undo").click()
+    page.wait(lambda: "Black to move" in page.status or "White to move" in page.status)
+
+
+def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
+    page = Page(browser, address)
+    page.select("side", "all")
+    page.click(12)
+    page.wait(lambda: page.find("swap").is_displayed())
+    page.find("swap").click()
+    page.wait(lambda: page.moves == ["c3", "swap"])
+    assert "colours were swapped" in page.status
+    page.click(0)
+    page.wait(lambda: page.moves == ["c3", "swap", "a1"])
+    page.find("undo").click()
+    page.find("undo").click()
+    page.wait(lambda: page.moves == ["c3"])
+    assert page.find("swap").is_displayed()
+
+
+def test_hints_of_every_kind(browser: webdriver.Chrome, address: str) -> None:
+    page = Page(browser, address)
+    page.select("side", "all")
+    for kind, words in (("policy", "own win probability"), ("visits", "simulations"), ("win", "win probability")):
+        page.select("hints", kind)
+        page.wait(lambda words=words: words in page.find("hint-text").text)
+        assert browser.find_elements(By.CSS_SELECTOR, "#board .heat")
+    best = page.find("hint-text").text.split(": ")[1].split(",")[0]
+    target = browser.find_element(By.CSS_SELECTOR, f'polygon[data-cell="{_cell(best)}"]')
+    webdriver.ActionChains(browser).move_to_element(target).perform()
+    page.wait(lambda: browser.find_elements(By.CSS_SELECTOR, "#board .stone.ghost"))
+    page.select("hints", "off")
+    assert not browser.find_elements(By.CSS_SELECTOR, "#board .heat")
+
+
+def test_games_go_out_and_come_back(browser: webdriver.Chrome, address: str) -> None:
+    page = Page(browser, address)
+    page.select("side", "all")
+    for cell in (12, 6, 8):
+        before = len(page.moves)
+        page.click(cell)
+        page.wait(lambda before=before: len(page.moves) == before + 1)
+    wanted = page.moves
+    texts = {form: page.share(form) for form in ("trmph", "sgf", "hexworld", "link")}
+    assert texts["trmph"] == "#5,c3b2d2"
+    for form in ("trmph", "sgf", "hexworld"):
+        page.find("new").click()
+        page.wait(lambda: page.moves == [])
+        page.find("text").clear()
+        page.find("text").send_keys(texts[form])
+        page.find("load").click()
+        page.wait(lambda: page.moves == wanted)
+    other = Page(browser, texts["link"])
+    assert other.moves == wanted
+    page.find("text").clear()
+    page.find("text").send_keys("nonsense")
+    page.find("load").click()
+    page.wait(lambda: "nonsense" in page.find("error").text)
+    assert page.moves == wanted
+
+
+def test_keys_alone_are_enough(browser: webdriver.Chrome, address: str) -> None:
+    page = Page(browser, address)
+    page.select("side", "all")
+    board = page.find("board")
+    board.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP, Keys.ENTER)
+    page.wait(lambda: page.moves == ["b2"])
+    board.send_keys("s")
+    page.wait(lambda: page.moves == ["b2", "swap"])
+    board.send_keys("u")
+    page.wait(lambda: page.moves == ["b2"])
+    board.send_keys("n")
+    page.wait(lambda: page.moves == [])
+
+
+@pytest.mark.parametrize("path", ["", "dashboard"])
+def test_a_phone_is_wide_enough(browser: webdriver.Chrome, address: str, path: str) -> None:
+    try:
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+        )
+        browser.get(address + path)
+        time.sleep(1.5)
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_dashboard_moves_with_the_run(browser: webdriver.Chrome, address: str) -> None:
+    browser.get(address + "dashboard")
+
+    def figure(name: str) -> float:
+        found = browser.find_elements(By.CSS_SELECTOR, f'[data-figure="{name}"] strong')
+        text = found[0].text.replace(",", "") if found else ""
+        return float(text) if re.fullmatch(r"[\d.]+", text) else 0.0
+
+    first = _until(lambda: figure("games"), 60)
+    assert browser.find_element(By.ID, "alive").text == "at work"
+    assert _until(lambda: figure("games") > first, 60)
+    names = [row.text.split()[0] for row in browser.find_elements(By.CSS_SELECTOR, "#processes tr")]
+    assert {"generator-0", "replay-0", "learner-0"} <= set(names)
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 60)
+    caption = _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#games figcaption"), 60)[0]
+    before = caption.text
+    assert _until(lambda: caption.text != before, 20)
