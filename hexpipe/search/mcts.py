@@ -11,6 +11,8 @@ A game whose search has ended stands still until `advance` or `begin` gives it s
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -279,19 +281,31 @@ class PositionResults(NamedTuple):
     net_values: NDArray[np.float32]  # [k, S] of the evaluator alone, by absolute seat
 
 
-def search_positions(
-    game: Game,
-    move_lists: Sequence[Sequence[int]],
-    evaluator: Evaluator,
-    settings: SearchSettings,
-    seed: int,
-    learned: bool = False,
-) -> PositionResults:
-    """Search each of k > 0 positions, given by its moves from the start, once and without noise.
+def run_searches(
+    mcts: Mcts, games: NDArray[np.int32], evaluator: Evaluator, deadline: float = math.inf
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Search ``games`` int32[k], fresh roots that were begun, to their end or until ``time.monotonic()`` is past
+    ``deadline`` (but for at least one turn); ``evaluator`` is asked as group 0.
 
-    The moves must be legal and the game not over after them. ``evaluator`` is asked as group 0. Deterministic for a
-    deterministic evaluator.
+    Returns what the evaluator alone said of the roots: priors float32[k, A] by absolute action, -1 where illegal, and
+    values float32[k, S] by absolute seat.
     """
+    priors, net_values = np.empty(0, np.float32), np.empty(0, np.float32)
+    while mcts.select():
+        evaluator.submit(0, *mcts.request)
+        answer = evaluator.collect(0)
+        mcts.update(answer.priors, answer.values, answer.rewards)
+        if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
+            priors, net_values = mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
+        if time.monotonic() >= deadline:
+            break
+    return priors, net_values
+
+
+def searches_at(
+    game: Game, move_lists: Sequence[Sequence[int]], settings: SearchSettings, seed: int, learned: bool = False
+) -> Mcts:
+    """A search of each of k > 0 positions, given by legal moves from the start that do not end the game; not begun."""
     if not move_lists:
         raise ValueError("there is no position to search")
     games = np.arange(len(move_lists), dtype=np.int32)
@@ -302,14 +316,25 @@ def search_positions(
         longer = np.array([g for g, moves in enumerate(move_lists) if len(moves) > ply], np.int32)
         actions = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
         game.step(mcts.states, rows[longer], actions, rows[longer])
+    return mcts
+
+
+def search_positions(
+    game: Game,
+    move_lists: Sequence[Sequence[int]],
+    evaluator: Evaluator,
+    settings: SearchSettings,
+    seed: int,
+    learned: bool = False,
+) -> PositionResults:
+    """Search each of k > 0 positions (`searches_at`) once and without noise.
+
+    ``evaluator`` is asked as group 0. Deterministic for a deterministic evaluator.
+    """
+    mcts = searches_at(game, move_lists, settings, seed, learned)
+    games = np.arange(len(move_lists), dtype=np.int32)
     mcts.begin(games, noise=False, may_stop=True)
-    priors, net_values = np.empty(0, np.float32), np.empty(0, np.float32)
-    while mcts.select():
-        evaluator.submit(0, *mcts.request)
-        answer = evaluator.collect(0)
-        mcts.update(answer.priors, answer.values, answer.rewards)
-        if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
-            priors, net_values = mcts.root_priors(games), mcts.tree.net_value[:, 0].copy()
+    priors, net_values = run_searches(mcts, games, evaluator)
     results = mcts.results(games)
     return PositionResults(
         results.visit_counts,

@@ -1,0 +1,138 @@
+"""What a search says about a position, for people and programs: moves with visits and values, and how they go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import SearchSettings
+from hexpipe.games.game_env import Game
+from hexpipe.search.evaluator import Evaluator
+from hexpipe.search.mcts import Mcts, run_searches, searches_at
+from hexpipe.search.tree import ROOT, SOLVED
+
+LONGEST_VARIATION = 12
+
+
+class MoveAnalysis(NamedTuple):
+    """One move: absolute ``action``, its ``visits``, the net's ``prior`` for it, its ``value`` to the mover in [-1, 1],
+    whether that is ``proven``, and the ``variation`` that the search expects, the move itself first."""
+
+    action: int
+    visits: int
+    prior: float
+    value: float
+    proven: bool
+    variation: tuple[int, ...]
+
+
+class Analysis(NamedTuple):
+    """One position: who is ``to_move``, ``values`` float32 [S] by seat from the search and ``net_values`` from the net
+    alone, the net's ``priors`` float32 [A] (-1 where illegal), the visited ``moves``, the best first, how many
+    ``simulations`` were done, whether the position's value is ``proven``, and ``seconds`` of the whole search."""
+
+    to_move: int
+    values: NDArray[np.float32]
+    net_values: NDArray[np.float32]
+    priors: NDArray[np.float32]
+    moves: tuple[MoveAnalysis, ...]
+    simulations: int
+    proven: bool
+    seconds: float
+
+    @property
+    def best(self) -> int:
+        """The move to play."""
+        return self.moves[0].action
+
+    @property
+    def win_probability(self) -> float:
+        """The chance of the side to move to win, of two seats: (value + 1) / 2."""
+        return (float(self.values[self.to_move]) + 1.0) / 2.0
+
+
+def analyse(
+    game: Game,
+    positions: Sequence[Sequence[int]],
+    evaluator: Evaluator,
+    settings: SearchSettings,
+    *,
+    learned: bool = False,
+    seconds: float | None = None,
+) -> list[Analysis]:
+    """Search each of k > 0 positions, given by its moves, with a PUCT root and no noise: the same answer every time.
+
+    ``settings.num_simulations`` are done for each, fewer where a value is proven or ``seconds`` are over (one of the
+    net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must not be over.
+    """
+    began = time.monotonic()
+    deadline = began + seconds if seconds is not None else float("inf")
+    plain = settings.model_copy(update={"root": "puct", "early_stop": False})
+    mcts = searches_at(game, positions, plain, seed=0, learned=learned)
+    games = np.arange(len(positions), dtype=np.int32)
+    mcts.begin(games, noise=False)
+    priors, net_values = run_searches(mcts, games, evaluator, deadline)
+    results = mcts.results(games)
+    took = time.monotonic() - began
+    tree = mcts.tree
+    return [
+        Analysis(
+            to_move=int(tree.to_move[g, ROOT]),
+            values=results.root_values[g],
+            net_values=net_values[g],
+            priors=priors[g],
+            moves=_moves(mcts, g, int(results.actions[g]), priors[g]),
+            simulations=max(0, int(tree.visits[g, ROOT]) - 1),
+            proven=bool(tree.status[g, ROOT] == SOLVED),
+            seconds=took,
+        )
+        for g in range(len(positions))
+    ]
+
+
+def _moves(mcts: Mcts, g: int, best: int, priors: NDArray[np.float32]) -> tuple[MoveAnalysis, ...]:
+    """The visited moves of game ``g``: ``best``, then by visits; the net's own move alone if there are none."""
+    tree = mcts.tree
+    seat = int(tree.to_move[g, ROOT])
+    found = []
+    for child in _children(mcts, g, ROOT):
+        visits = int(tree.visits[g, child])
+        if not visits:
+            continue
+        action = int(tree.action[g, child])
+        proven = bool(tree.status[g, child] == SOLVED)
+        value = float(tree.value_sum[g, child, seat]) / visits
+        if proven:
+            value = float(tree.net_value[g, child, seat])
+        variation = (action, *_variation(mcts, g, child))
+        found.append(MoveAnalysis(action, visits, float(priors[action]), value, proven, variation))
+    if not found:  # the time was over with the net's first answer
+        best, value = int(priors.argmax()), float(tree.net_value[g, ROOT, seat])
+        return (MoveAnalysis(best, 0, float(priors[best]), value, False, (best,)),)
+    return tuple(sorted(found, key=lambda move: (move.action != best, -move.visits, -move.value)))
+
+
+def _variation(mcts: Mcts, g: int, node: int) -> list[int]:
+    """The most visited moves from ``node`` on."""
+    tree = mcts.tree
+    actions: list[int] = []
+    while len(actions) < LONGEST_VARIATION - 1:
+        children = [child for child in _children(mcts, g, node) if tree.visits[g, child]]
+        if not children:
+            break
+        node = max(children, key=lambda child: int(tree.visits[g, child]))
+        actions.append(int(tree.action[g, node]))
+    return actions
+
+
+def _children(mcts: Mcts, g: int, node: int) -> list[int]:
+    """The children of ``node`` that have been begun."""
+    children, child = [], int(mcts.tree.first_child[g, node])
+    while child >= 0:
+        children.append(child)
+        child = int(mcts.tree.next_sibling[g, child])
+    return children
