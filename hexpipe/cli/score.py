@@ -15,10 +15,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from hexpipe.arena.score import Score
-    from hexpipe.games.game_env import Game
-    from hexpipe.inference.latents import PoolShape
-    from hexpipe.nets.checkpoints import Checkpoint
-    from hexpipe.search.evaluator import Evaluator
 
 _LABELS = {
     "net_value_share": "value right, net alone",
@@ -26,7 +22,6 @@ _LABELS = {
     "net_move_share": "winning move, net alone",
     "search_move_share": "winning move, search",
 }
-_BATCH_SIZES = (32, 128)
 
 
 @click.command()
@@ -48,6 +43,7 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
     Values count as right if their sign is; moves, where there are winning moves, if the one chosen is among them. The
     net serves boards of any size. The search has no noise and starts from nothing at each position.
     """
+    from hexpipe.arena.engine import checkpoint_evaluator
     from hexpipe.arena.score import score_positions
     from hexpipe.arena.solved_positions import read_positions
     from hexpipe.config import override_settings
@@ -62,7 +58,7 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
         learned = loaded.settings.algorithm == "muzero"
         score = score_positions(
             positions,
-            lambda game, pool: _evaluator(loaded, game, pool, target),
+            lambda game, pool: checkpoint_evaluator(loaded, game, pool, target),
             settings,
             learned=learned,
             on_progress=on_progress,
@@ -85,25 +81,6 @@ def as_flat(score: Score) -> dict[str, Any]:
         flat[name] = share.share
         flat[f"{name}_interval"] = [share.low, share.high]
     return flat
-
-
-def _evaluator(checkpoint: Checkpoint, game: Game, pool: PoolShape, device: str) -> Evaluator:
-    """The checkpoint's playing weights on the board of ``game``, with the fastest backend."""
-    from hexpipe.inference.inference_server import LocalEvaluator
-    from hexpipe.inference.latents import LocalLatentEvaluator
-    from hexpipe.nets.backend_latent import LatentBackend
-    from hexpipe.nets.choose_backend import choose_backend
-
-    saved = checkpoint.settings
-    if saved.algorithm == "muzero":
-        net = LatentBackend(saved.net, game.shapes, pool.rows, "float32", device)
-        latent_evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=1)
-        latent_evaluator.load(checkpoint.step, checkpoint.play_weights)
-        return latent_evaluator
-    chosen = choose_backend(saved.net, game.shapes, saved.inference, device, _BATCH_SIZES)
-    evaluator = LocalEvaluator(chosen[0], game.shapes, groups=1, max_batch=saved.inference.max_batch)
-    evaluator.load(checkpoint.step, checkpoint.play_weights)
-    return evaluator
 
 
 @contextmanager

@@ -1,0 +1,103 @@
+"""A checkpoint as something that can be asked about positions: what every way to play a net stands on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from hexpipe.arena.analysis import Analysis, analyse
+from hexpipe.config import SearchSettings, override_settings
+from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
+from hexpipe.inference.client import CachedEvaluator
+from hexpipe.inference.inference_server import LocalEvaluator
+from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.nets.backend_latent import LatentBackend
+from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint
+from hexpipe.nets.choose_backend import choose_backend
+from hexpipe.search.evaluator import Evaluator
+from hexpipe.search.mcts import nodes_per_game
+
+BATCH_SIZES = (16, 64, 128)
+
+
+def checkpoint_evaluator(
+    checkpoint: Checkpoint, game: Game, pool: PoolShape, device: str = "cpu", batch_sizes: tuple[int, ...] = BATCH_SIZES
+) -> LocalEvaluator | LocalLatentEvaluator:
+    """The checkpoint's playing weights on the board of ``game`` with the fastest backend, in this process, one group.
+
+    ``pool`` is of latents, where the checkpoint has learned dynamics. Raises SettingsError where ``device`` is none.
+    """
+    saved = checkpoint.settings
+    evaluator: LocalEvaluator | LocalLatentEvaluator
+    if saved.algorithm == "muzero":
+        net = LatentBackend(saved.net, game.shapes, pool.rows, "float32", device)
+        evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=1)
+    else:
+        chosen = choose_backend(saved.net, game.shapes, saved.inference, device, batch_sizes)
+        evaluator = LocalEvaluator(chosen.backend, game.shapes, groups=1, max_batch=saved.inference.max_batch)
+    evaluator.load(checkpoint.step, checkpoint.play_weights)
+    return evaluator
+
+
+class Engine:
+    """A checkpoint on one board. Threads may share it: one search runs at a time, the others wait.
+
+    ``checkpoint``: a run folder (its newest checkpoint) or a checkpoint folder. ``board_size`` and ``swap`` are its
+    run's unless given; one net plays every size. ``cache_entries`` positions are remembered (rounded to float16), 0 for
+    none.
+    Raises CheckpointError where there is no such checkpoint, SettingsError where the game or the device cannot be.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        *,
+        board_size: int | None = None,
+        swap: bool | None = None,
+        device: str = "cpu",
+        cache_entries: int = 65536,
+    ) -> None:
+        self.checkpoint = load_checkpoint(Path(checkpoint), groups=("model", "ema"))
+        changes = {"game.board_size": board_size, "game.swap": swap}
+        given = {name: value for name, value in changes.items() if value is not None}
+        self.settings = override_settings(self.checkpoint.settings, given)
+        self.game: Game = make_game(self.settings.game)
+        self.learned = self.settings.algorithm == "muzero"
+        self._device, self._cache_entries = device, cache_entries
+        self._lock = threading.Lock()
+        self._pool = PoolShape(0, 0)
+        self._evaluator: Evaluator | None = None
+
+    @property
+    def search(self) -> SearchSettings:
+        """The search settings of the checkpoint's run."""
+        return self.settings.search
+
+    def analyse(
+        self, positions: Sequence[Sequence[int]], simulations: int | None = None, seconds: float | None = None
+    ) -> list[Analysis]:
+        """`analysis.analyse` of k > 0 positions, given by their moves, which must be legal and not over.
+
+        ``simulations`` for each, those of the run unless given; ``seconds`` for all of them together.
+        """
+        search = self.search
+        if simulations is not None:
+            search = override_settings(self.settings, {"search.num_simulations": simulations}).search
+        with self._lock:
+            evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
+            return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds)
+
+    def _evaluator_for(self, pool: PoolShape) -> Evaluator:
+        """The net, made when it is first asked, and again only where a larger pool of latents is needed."""
+        fits = not self.learned or (pool.nodes == self._pool.nodes and pool.games <= self._pool.games)
+        if self._evaluator is None or not fits:
+            self._pool = PoolShape(1 << (pool.games - 1).bit_length(), pool.nodes)
+            local = checkpoint_evaluator(self.checkpoint, self.game, self._pool, self._device)
+            self._evaluator = local
+            if self._cache_entries and not self.learned:  # latents are no answer to keep
+                shapes = self.game.shapes
+                self._evaluator = CachedEvaluator(local, LRUCache(self._cache_entries, shapes), shapes)
+        return self._evaluator
