@@ -7,12 +7,13 @@ colours go on alternating, so the first player, white from then on, plays the ne
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE, Shapes
-from hexpipe.errors import IllegalMoveError, SettingsError
+from hexpipe.errors import IllegalMoveError, NotationError, SettingsError
 from hexpipe.games import format_conversion, hex_kernels, symmetry
 from hexpipe.games.game_env import (
     ONGOING,
@@ -24,6 +25,7 @@ from hexpipe.games.game_env import (
     States,
     UInt8Array,
 )
+from hexpipe.games.player_utils import COLOURS
 
 
 class Hex:
@@ -157,7 +159,7 @@ class Hex:
     def _why_illegal(self, states: States, action: int) -> str:
         area = self.board_size**2
         if states.winner[0] != ONGOING:
-            return f"{('black', 'white')[1 - states.view[0]]} has already won"
+            return f"{COLOURS[1 - states.view[0]]} has already won"
         if not 0 <= action < self.num_actions:
             if action == area:
                 return "the swap rule is off"
@@ -165,3 +167,22 @@ class Hex:
         if action == area:
             return "" if states.ply[0] == 1 else "swap can only answer the first stone"
         return "the cell is taken" if states.cells[0, action] else ""
+
+
+def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
+    """``game`` played by the rules, with the winner that the board shows; NotationError where a move is illegal.
+
+    A result that contradicts the board gives way to it, which is noted.
+    """
+    rules = Hex(game.size, swap=game.swapped)
+    try:
+        states = rules.play(game.moves)
+    except IllegalMoveError as error:
+        raise NotationError(str(error)) from error
+    if states.winner[0] == ONGOING:
+        return game
+    winner = 1 - game.to_move  # whoever placed the last stone
+    if game.winner in (None, winner):
+        return dataclasses.replace(game, winner=winner)
+    note = f"{COLOURS[game.winner]} is said to have won, but {COLOURS[winner]}'s stones connect"
+    return dataclasses.replace(game, winner=winner, ending="", notes=(*game.notes, note))

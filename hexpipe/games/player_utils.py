@@ -10,16 +10,28 @@ from hexpipe.games.game_env import Int8Array
 COLOURS = ("black", "white")
 
 
-def side_to_move(cells: Int8Array) -> int:
+def side_to_move(cells: Int8Array, mirrored_swap: bool = False) -> int:
     """The colour to move, 0 black or 1 white, on absolute cells int8 [n * n] or [n, n].
 
     Black places the first stone and colours alternate, with the swap rule too (seats change colours, stones stay).
+    ``mirrored_swap``: white has swapped in the other way, in which black's stone is turned over and becomes white's;
+    then white has the first stone, so that one stone each leaves white to move. No board tells that by itself.
     NotationError if the numbers of stones fit neither side.
     """
     black = int(np.count_nonzero(cells == 1))
     white = int(np.count_nonzero(cells == 2))
-    if black - white not in (0, 1):
-        raise NotationError(
-            f"{black} black and {white} white stones: black moves first, so it has as many as white or one more"
-        )
-    return black - white
+    ahead = white - black if mirrored_swap else black - white
+    if ahead not in (0, 1):
+        rule = "black moves first, so it has as many as white or one more"
+        if mirrored_swap:
+            rule = "a mirrored swap made the first stone white's, so white has as many as black or one more"
+        raise NotationError(f"{black} black and {white} white stones: {rule}")
+    return 1 - ahead if mirrored_swap else ahead
+
+
+def check_side_to_move(cells: Int8Array, to_move: int, mirrored_swap: bool = False) -> None:
+    """NotationError unless ``to_move``, 0 black or 1 white, is `side_to_move`."""
+    told = side_to_move(cells, mirrored_swap)
+    if told != to_move:
+        hint = "" if mirrored_swap else " (or say that a swap was mirrored)"
+        raise NotationError(f"{COLOURS[to_move]} is said to move, but by the stones it is {COLOURS[told]}'s turn{hint}")

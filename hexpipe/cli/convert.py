@@ -1,0 +1,139 @@
+"""`hexpipe convert`: games of Hex from any notation into any other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from hexpipe.errors import NotationError, UsageError
+from hexpipe.games import format_conversion as notation
+from hexpipe.games.game_texts import as_document
+from hexpipe.games.hex import checked_game
+
+WRITERS: dict[str, Callable[[notation.HexGame], str]] = {
+    "trmph": notation.to_trmph,
+    "sgf": notation.to_sgf,
+    "hexworld": notation.to_hexworld,
+    "moves": notation.to_moves,
+    "json": notation.to_json,
+    "ascii": lambda game: notation.render(notation.cells_from_moves(game.moves, game.size), game.size),
+}
+_MOST_SHOWN = 5
+
+
+class _Source(NamedTuple):
+    """A game and where it stands: "games.txt, line 3"."""
+
+    place: str
+    text: str
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hexpipe convert "https://hexworld.org/board/#11c1,a2:sf6" --to sgf
+  hexpipe convert games.sgf more.trmph --to trmph --output all.trmph --skip-bad
+  hexpipe convert --size 5 "a1 c3 b2" --to ascii"""
+)
+@click.argument("games", nargs=-1, metavar="[GAMES|FILES]...")
+@click.option("--to", "form", type=click.Choice(list(WRITERS)), default="sgf", show_default=True, help="What to write.")
+@click.option("--size", type=int, metavar="N", help="Cells along a side, for plain lists of moves.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
+@click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read or written, and say how many.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each game: its place, moves, text.")
+def command(
+    games: tuple[str, ...], form: str, size: int | None, output: Path | None, skip_bad: bool, as_json: bool
+) -> None:
+    """Convert games of Hex between TRMPH, SGF, HexWorld links, JSON and lists of moves.
+
+    Games come from the arguments, from files (a game a line, or a collection in SGF), or from standard input. Each is
+    played by the rules; its result is kept where the form has words for it. If a game cannot be read or written,
+    nothing is written, unless --skip-bad.
+    """
+    sources = list(_sources(games))
+    if not sources:
+        raise UsageError("there is no game in the input; give games, or files that hold some")
+    bad: list[str] = []
+    notes: list[str] = []
+    texts: list[str] = []
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        for source in bar.track(sources, description="converting"):
+            try:
+                game = checked_game(notation.read_game(source.text, size))
+                text = WRITERS[form](game)
+            except NotationError as error:
+                if not skip_bad:
+                    hint = "; --skip-bad leaves such games out" if len(sources) > 1 else ""
+                    raise UsageError(f"{source.place}: {error}{hint}") from error
+                bad.append(f"{source.place}: {error}")
+                continue
+            notes += [f"{source.place}: {note}" for note in game.notes]
+            facts = {"source": source.place, **as_document(game), "notes": game.notes, "to": form, "text": text}
+            texts.append(json.dumps(facts) if as_json else text)
+    if not texts:
+        raise UsageError(f"none of {len(sources)} games could be converted; the first: {bad[0]}")
+    _write(("\n\n" if form == "ascii" and not as_json else "\n").join(texts) + "\n", output)
+    _tell(notes)
+    if bad:
+        _tell([f"{len(bad)} of {len(sources)} games left out", *bad])
+
+
+def _sources(arguments: tuple[str, ...]) -> Iterator[_Source]:
+    """Every game of the input with its place."""
+    for number, argument in enumerate(arguments or ("-",), start=1):
+        if argument == "-":
+            yield from _lines("standard input", sys.stdin.buffer.read())
+        elif _exists(path := Path(argument)):
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of games") from error
+            yield from _lines(str(path), data)
+        else:
+            yield _Source(f"argument {number}", argument)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a game may be longer than any name can be
+        return False
+
+
+def _lines(name: str, data: bytes) -> Iterator[_Source]:
+    """The games of a file: UTF-8, or else the Latin-1 that SGF means where it says nothing."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    for piece in notation.split_games(text):
+        yield _Source(f"{name}, line {piece.line}", piece.text)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    half = output.with_name(output.name + ".part")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(output)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}); name another file") from error
+
+
+def _tell(lines: list[str]) -> None:
+    """The first of ``lines`` on standard error, and how many more there are."""
+    for line in lines[: _MOST_SHOWN + 1]:
+        click.echo(f"hexpipe: {line}", err=True)
+    if len(lines) > _MOST_SHOWN + 1:
+        click.echo(f"hexpipe: and {len(lines) - _MOST_SHOWN - 1} more", err=True)

@@ -1,0 +1,65 @@
+"""Cells of boards as pictures and as rows of letters, and from moves: int8 [n * n], 0 empty, 1 black, 2 white.
+
+What cannot be read raises NotationError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hexpipe.errors import NotationError
+from hexpipe.games.coordinates import action_name, column_name
+from hexpipe.games.game_env import Int8Array
+
+STONES = ".XO"
+"""Empty, black and white in a picture of a board."""
+SQUARE_STONES = ".XO#"
+"""Empty and the stones of seats 0, 1 and 2 in a picture of a board of squares."""
+
+
+def render(cells: Int8Array, board_size: int) -> str:
+    """A picture of absolute cells int8 [n * n]: ``.`` empty, ``X`` black (top to bottom), ``O`` white; rows lean."""
+    n = board_size
+    lines = ["   " + " ".join(column_name(column) for column in range(n))]
+    for row, line in enumerate(np.asarray(cells).reshape(n, n)):
+        lines.append(" " * row + f"{row + 1:>2} " + " ".join(STONES[cell] for cell in line))
+    return "\n".join(lines)
+
+
+def render_square(cells: Int8Array, board_size: int) -> str:
+    """A picture of cells int8 [n * n] of a board of squares: ``.`` empty, ``X``, ``O`` and ``#`` the seats' stones."""
+    n = board_size
+    columns = [column_name(column) for column in range(n)]
+    wide = len(columns[-1])
+    margin = max(2, len(str(n)))
+    lines = [" " * margin + " " + " ".join(f"{name:>{wide}}" for name in columns)]
+    for row, line in enumerate(np.asarray(cells).reshape(n, n)):
+        lines.append(f"{row + 1:>{margin}} " + " ".join(f"{SQUARE_STONES[cell]:>{wide}}" for cell in line))
+    return "\n".join(lines)
+
+
+def cells_to_text(cells: Int8Array, board_size: int) -> str:
+    """Absolute cells int8 [n * n] as rows of ``.XO`` with slashes between: "X../.O./..."."""
+    return "/".join("".join(STONES[cell] for cell in row) for row in np.asarray(cells).reshape(board_size, board_size))
+
+
+def cells_from_text(text: str, board_size: int) -> Int8Array:
+    """Absolute cells int8 [n * n] from `cells_to_text` or `render`: whatever is no ``.``, ``X`` or ``O`` is skipped."""
+    stones = [character for character in text if character in STONES]
+    if len(stones) != board_size**2:
+        raise NotationError(f"a {board_size}x{board_size} board has {board_size**2} cells, not {len(stones)}")
+    return np.array([STONES.index(stone) for stone in stones], np.int8)
+
+
+def cells_from_moves(moves: Sequence[int], board_size: int) -> Int8Array:
+    """Absolute cells int8 [n * n] after ``moves``: black and white stones in turn, swaps place none."""
+    cells = np.zeros(board_size**2, np.int8)
+    for number, move in enumerate(move for move in moves if move != board_size**2):
+        if not 0 <= move < len(cells):
+            raise NotationError(f"there is no move {move} on a {board_size}x{board_size} board")
+        if cells[move]:
+            raise NotationError(f"{action_name(move, board_size)} is played twice")
+        cells[move] = 1 + number % 2
+    return cells

@@ -1,0 +1,266 @@
+"""Games as text: every form into every other and back, what programs really write, and what cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexpipe.errors import NotationError
+from hexpipe.games import game_texts
+from hexpipe.games.conventions import CONVENTIONS, Convention
+from hexpipe.games.game_texts import HexGame, read_game
+from hexpipe.games.hex import Hex, checked_game
+from hexpipe.games.player_utils import COLOURS
+from tests.games.hex_games import hex_games
+
+Writer = Callable[[HexGame], str]
+WRITERS: dict[str, Writer] = {
+    "moves": game_texts.to_moves,
+    "trmph": game_texts.to_trmph,
+    "sgf": game_texts.to_sgf,
+    "hexworld": game_texts.to_hexworld,
+    "json": game_texts.to_json,
+}
+
+
+def kept(game: HexGame, form: str) -> HexGame:
+    """What of ``game`` a form has words for."""
+    if form == "moves":
+        return HexGame(game.size, game.moves)
+    if form == "trmph":
+        return HexGame(game.size, game.moves, game.winner)
+    if form == "hexworld":
+        if not game.ending:
+            return HexGame(game.size, game.moves)
+        return dataclasses.replace(game, ending="forfeit" if game.ending == "time" else game.ending)
+    return game
+
+
+@pytest.mark.parametrize(("first", "second"), [*product(WRITERS, WRITERS)])
+@given(data=st.data())
+def test_every_form_into_every_other_and_back(first: str, second: str, data: st.DataObject) -> None:
+    game = data.draw(hex_games(swap="trmph" not in (first, second)))
+    text = WRITERS[first](game)
+    there = read_game(text, game.size)
+    assert there == kept(game, first)
+    assert WRITERS[first](there) == text
+    other = WRITERS[second](there)
+    again = read_game(other, game.size)
+    assert again == kept(there, second)
+    assert WRITERS[second](again) == other
+    assert again.notes == ()
+
+
+@given(hex_games(swap=False), st.sampled_from(["https://trmph.com/hex/board", "http://www.trmph.com/hex/board", "  "]))
+def test_addresses_of_trmph(game: HexGame, address: str) -> None:
+    assert read_game(address + game_texts.to_trmph(game)) == kept(game, "trmph")
+
+
+@given(hex_games(), st.sampled_from(["r9", "n", "m", "r1mnc1", ""]), st.integers(0, 20))
+def test_links_of_hexworld(game: HexGame, shown: str, cursor: int) -> None:
+    """The page's settings mean nothing here; a comma is where the page stands."""
+    size, _, words = game_texts.to_hexworld(game).partition("c1,")
+    parts = game_texts._HEXWORLD_WORD.findall(words)
+    line = "".join(parts[:cursor]) + "," + "".join(parts[cursor:])
+    link = f"https://hexworld.org/board/{size}{shown},{line}"
+    assert read_game(link) == kept(game, "hexworld")
+    before = game_texts.from_hexworld(link, whole=False)
+    assert before.moves == game.moves[:cursor]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.program)
+def test_the_table_of_conventions(convention: Convention) -> None:
+    """Each sample, as that program writes it, is the game that its row says."""
+    game = read_game(convention.sample)
+    assert game_texts.to_moves(game) == convention.moves
+    assert COLOURS[game.winner or 0] == convention.winner
+    # the cell of the first stone is b1, the second from the left in the uppermost row
+    assert game.moves[0] == 1
+    assert convention.cell in convention.sample
+    if convention.swap == "none":
+        assert not game.swapped
+    else:
+        # a stone that is turned over leaves its cell, so that the next ones are written transposed
+        written = convention.sample.lower()
+        assert ("c1" in written.replace("c1,", "")) == (convention.swap == "sides")
+        assert game.winning_seat == 0
+
+
+def test_the_rows_of_one_game_agree() -> None:
+    """Four stones told by nine programs are one position."""
+    boards = {read_game(row.sample).moves[:4] for row in CONVENTIONS if row.swap != "none"}
+    assert len(boards) == 1
+    states = Hex(5, swap=True).play(boards.pop())
+    assert states.cells[0].nonzero()[0].tolist() == [1, 2, 19]
+    assert states.cells[0][[1, 2, 19]].tolist() == [1, 2, 1]
+
+
+def test_examples() -> None:
+    assert game_texts.to_trmph(HexGame(11, (0, 12, 24))) == "#11,a1b2c3"
+    assert game_texts.to_trmph(HexGame(11, (0,), 1)) == "#11,a1 r"
+    assert game_texts.to_hexworld(HexGame(5, (1, 25, 2))) == "#5c1,b1:sa3"
+    assert game_texts.to_hexworld(HexGame(5, (1, 25, 2), 0, "resign")) == "#5c1,b1:sa3:rb"
+    assert game_texts.to_sgf(HexGame(5, (1, 25, 2))) == "(;FF[4]GM[11]SZ[5];B[b1];W[swap-sides];W[c1])"
+    assert (
+        game_texts.to_sgf(HexGame(5, (1,), 0, "resign")) == "(;FF[4]GM[11]SZ[5]RE[B+R];B[b1];W[resign])"
+    )
+    assert game_texts.to_sgf(HexGame(5, (1,), 1, "time")) == "(;FF[4]GM[11]SZ[5]RE[W+T];B[b1])"
+
+
+# In the hand of the programs: the shapes of their files, other games.
+LITTLE_GOLEM = (
+    "(;FF[4]EV[hex.mc.2010.oct.1.11]PB[Someone Else]PW[another;]]SZ[13]RE[B]GC[ game #1254911]"
+    "SO[http://www.littlegolem.com];W[mf];B[gg];W[de];B[df];W[ji];B[resign])"
+)
+HEXGUI = """(;AP[HexGui:1.0.]FF[4]GM[11]SZ[11];B[a4];W[f6];B[d7]C[a comment
+with ; and \\] in it];W[e5]
+(;B[c6];W[c7])(;B[c7];W[c6](;B[a1])(;B[a2])))
+"""
+BENZENE = """(;AP[Hex-benzene:0.1]FF[4]GM[11]PB[player1]PW[player2]SZ[11]
+;B[a3];W[f6];B[c7];W[c9];B[d8])
+"""
+
+
+def test_little_golem() -> None:
+    """W moves first and is PB; cells are two letters; a bracket in a name is not escaped; RE names PB or PW."""
+    game = read_game(LITTLE_GOLEM)
+    assert (game.size, game_texts.to_moves(game)) == (13, "m6 g7 d5 d6 j9")
+    assert (game.winner, game.ending, game.notes) == (0, "resign", ())
+    empty = read_game("(;FF[4]EV[hex.ld.DEFAULT]PB[a]PW[b]SZ[13]RE[W]SO[https://www.littlegolem.net];W[resign])")
+    assert (empty.moves, empty.winner, empty.ending) == ((), 1, "resign")
+
+
+def test_a_tree_of_hexgui_gives_its_main_line_and_says_so() -> None:
+    game = read_game(HEXGUI)
+    assert game_texts.to_moves(game) == "a4 f6 d7 e5 c6 c7"
+    assert game.notes == ("2 variations left out", "1 comment left out")
+    assert game_texts.to_moves(read_game(BENZENE)) == "a3 f6 c7 c9 d8"
+
+
+@pytest.mark.parametrize(("text", "moves", "winner", "ending"), [
+    ("(;SZ[5]RE[B+];B[a1])", "a1", 0, ""),
+    ("(;SZ[5]RE[W+Time];B[a1])", "a1", 1, "time"),
+    ("(;SZ[5]RE[B+F];B[a1];W[forfeit])", "a1", 0, "forfeit"),
+    ("(;SZ[5]RE[?];B[a1])", "a1", None, ""),
+    ("(;SZ[5:5];B[A1];W[pass])", None, None, ""),
+    ("(;B[k11])", "k11", None, ""),
+    ("( ; FF [4] GM[11]\nSZ[5] ; B [a1]\n; W [b2] )", "a1 b2", None, ""),
+    ("(;SZ[5];B[a1];W[swap])", "a1 swap", None, ""),
+    ("(;SZ[5]RE[B+R];B[a1];W[swap-pieces];W[resign])", "a1 swap", 1, "resign"),
+    ("(;SZ[5]RE[B+R]AP[HexGui:0.9];B[a1];W[swap-pieces];W[resign])", "a1 swap", 0, "resign"),
+    ("(;GaMe[11]SiZe[5];B[a1])", "a1", None, ""),
+    ("(;SZ[5];B[b1];W[swap-pieces];B[b1])", "b1 swap a2", None, ""),
+])  # fmt: skip
+def test_what_sgf_says_of_the_end(text: str, moves: str | None, winner: int | None, ending: str) -> None:
+    if moves is None:
+        with pytest.raises(NotationError):
+            read_game(text)
+        return
+    game = read_game(text)
+    assert (game_texts.to_moves(game), game.winner, game.ending) == (moves, winner, ending)
+
+
+def test_results_that_do_not_fit_are_told() -> None:
+    game = read_game("(;SZ[5]RE[W+R];B[a1];W[resign])")
+    assert game.winner == 0
+    assert "RE[W+R] is not what the resign says" in game.notes[0]
+    assert "no result that is understood" in read_game("(;SZ[5]RE[who knows];B[a1])").notes[0]
+
+
+def test_a_game_by_the_rules() -> None:
+    won = HexGame(3, (0, 1, 3, 4, 6))
+    assert checked_game(won).winner == 0
+    assert checked_game(dataclasses.replace(won, winner=0, ending="resign")).ending == "resign"
+    contradicted = checked_game(dataclasses.replace(won, winner=1, ending="time"))
+    assert (contradicted.winner, contradicted.ending) == (0, "")
+    assert contradicted.notes == ("white is said to have won, but black's stones connect",)
+    assert checked_game(HexGame(3, (0, 9, 1))) == HexGame(3, (0, 9, 1))
+    with pytest.raises(NotationError, match="black has already won"):
+        checked_game(HexGame(3, (0, 1, 3, 4, 6, 7)))
+    swapped = HexGame(3, (0, 9, 1, 3, 4, 6))  # the second player, black since the swap, connects a1 a2 a3
+    assert (checked_game(swapped).winner, checked_game(swapped).winning_seat) == (0, 1)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("#2,a1", "board size '2'"),
+    ("#28,a1", "board size '28'"),
+    ("#5,a6", "off the 5x5 board"),
+    ("#5,a1x", "no list of moves"),
+    ("#5,a1a1", "played twice"),
+    ("#5,a1 x", "no HexWorld string"),
+    ("#x", "no HexWorld string"),
+    ("#5x6c1,a1", "only square boards"),
+    ("#5c1,a1:p", "a pass is no move"),
+    ("#5c1,:sa1", "move 1 is a swap"),
+    ("#5c1,a1b1:s", "move 3 is a swap"),
+    ("#5c1,a1:rb:rw", "moves follow it"),
+    ("#5c1,a1:rbb2", "moves follow it"),
+    ("#5c1,a1:x", "no word of HexWorld"),
+    ("a1 b2", "how large the board is"),
+    ('{"size": 5}', "moves must be a list"),
+    ('{"size": "5", "moves": []}', "size is '5'"),
+    ('{"size": 5, "moves": ["a1", 2]}', "moves must be a list"),
+    ('{"size": 99, "moves": []}', "board size"),
+    ('{"size": 5, "moves": [], "winner": "red"}', "winner is 'red'"),
+    ('{"size": 5, "moves": [], "ending": "resign"}', "nobody is said to have won"),
+    ('{"size": 5, "moves": [], "winner": "black", "ending": "sleep"}', "ending 'sleep'"),
+    ('{"size": 5, "moves": []', "no JSON object"),
+    ("{" * 5000, "no JSON object"),
+    ("(;GM[1]SZ[5];B[aa])", "GM[1] is not Hex"),
+    ("(;GM[11]SZ[5]AB[a1])", "set-up stones"),
+    ("(;GM[11]SZ[5];B[a1];AE[a1])", "set-up stones"),
+    ("(;GM[11]SZ[5];B[a1];B[b1])", "out of turn"),
+    ("(;GM[11]SZ[5];W[a1])", "out of turn"),
+    ("(;GM[11]SZ[5];B[a1];W[swap-sides];B[c1])", "out of turn"),
+    ("(;GM[11]SZ[5];B[])", "a pass is no move"),
+    ("(;GM[11]SZ[5];B[a1]W[b1])", "more than one move"),
+    ("(;GM[11]SZ[5];B[a1][b1])", "more than one move"),
+    ("(;GM[11]SZ[5:6];B[a1])", "only square boards"),
+    ("(;GM[11]SZ[5];B[a1];W[b1];B[swap-sides])", "out of turn"),
+    ("(;GM[11]SZ[5];B[a1];W[resign];B[b1])", "moves follow it"),
+    ("(;GM[11]SZ[5];B[a1])(;GM[11]SZ[5];B[a1])", "2 games"),
+    ("(;GM[11]SZ[5];B[a1]", "cut off"),
+    ("(GM[11]SZ[5];B[a1])", "cannot stand there"),
+    ("()", "no node"),
+    ("no game", "how large"),
+])  # fmt: skip
+def test_what_cannot_be_read(text: str, words: str) -> None:
+    with pytest.raises(NotationError) as caught:
+        read_game(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_written() -> None:
+    with pytest.raises(NotationError, match="HexWorld"):
+        game_texts.to_trmph(HexGame(5, (0, 25)))
+
+
+def test_games_of_a_file() -> None:
+    lines = "# Format: trmph_string winner\n\n#5,a1 b\n  #5,b1\n#\n"
+    assert [(piece.line, piece.text) for piece in game_texts.split_games(lines)] == [(3, "#5,a1 b"), (4, "#5,b1")]
+    trees = "\n(;SZ[5]\n;B[a1])\n(;SZ[6];B[a1])"
+    assert [piece.line for piece in game_texts.split_games(trees)] == [2, 4]
+
+
+TEXTS = st.text("#(){};:,.[]\\\n abmnrsSpBW0159+", max_size=60) | st.text(max_size=40)
+
+
+@given(TEXTS, st.sampled_from((None, 5)))
+def test_any_text_is_a_game_or_a_notation_error(text: str, size: int | None) -> None:
+    for read in (
+        lambda: read_game(text, size),
+        lambda: game_texts.from_trmph(text),
+        lambda: game_texts.from_hexworld(text),
+        lambda: game_texts.from_sgf(text),
+        lambda: game_texts.from_json(text),
+        lambda: [read_game(piece.text, size) for piece in game_texts.split_games(text)],
+    ):
+        with contextlib.suppress(NotationError):
+            read()
