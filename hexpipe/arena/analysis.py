@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from hexpipe.search.mcts import Mcts, run_searches, searches_at
 from hexpipe.search.tree import ROOT, SOLVED
 
 LONGEST_VARIATION = 12
+POLICY_FLOOR = 1e-4
 
 
 class MoveAnalysis(NamedTuple):
@@ -53,6 +54,36 @@ class Analysis(NamedTuple):
     def win_probability(self) -> float:
         """The chance of the side to move to win, of two seats: (value + 1) / 2."""
         return (float(self.values[self.to_move]) + 1.0) / 2.0
+
+
+def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
+    """``analysis`` as JSON-able facts with moves in words: what programs are told, on every way.
+
+    Win probabilities are of the side to move; of three seats they stand for (value + 1) / 2. ``policy`` has the net's
+    own probabilities above POLICY_FLOOR.
+    """
+    likely = [action for action, prior in enumerate(analysis.priors.tolist()) if prior > POLICY_FLOOR]
+    return {
+        "to_move": analysis.to_move,
+        "values": analysis.values.tolist(),
+        "win_probability": analysis.win_probability,
+        "net_win_probability": (float(analysis.net_values[analysis.to_move]) + 1.0) / 2.0,
+        "policy": {game.action_name(action): float(analysis.priors[action]) for action in likely},
+        "moves": [
+            {
+                "move": game.action_name(move.action),
+                "visits": move.visits,
+                "prior": move.prior,
+                "win_probability": (move.value + 1.0) / 2.0,
+                "proven": move.proven,
+                "variation": [game.action_name(action) for action in move.variation],
+            }
+            for move in analysis.moves
+        ],
+        "simulations": analysis.simulations,
+        "proven": analysis.proven,
+        "seconds": analysis.seconds,
+    }
 
 
 def analyse(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from hexpipe.errors import NotationError
 from hexpipe.games import format_conversion
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.hex import Hex
@@ -64,22 +63,14 @@ class Position:
         """TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them."""
         if self.game.name != Hex.name:
             return {}
-        n = self.game.board_size
+        n, won = self.game.board_size, int(self.states.winner[0])
+        swapped = n * n in self.moves
+        winner = None if won == ONGOING else won ^ int(swapped)  # by colour
+        game = format_conversion.HexGame(n, tuple(self.moves), winner)
         texts = {
-            "sgf": format_conversion.to_sgf(self.moves, n),
-            "hexworld": "https://hexworld.org/board/" + format_conversion.to_hexworld(self.moves, n),
+            "sgf": format_conversion.to_sgf(game),
+            "hexworld": "https://hexworld.org/board/" + format_conversion.to_hexworld(game),
         }
-        if n * n not in self.moves:
-            texts["trmph"] = format_conversion.to_trmph(self.moves, n)
+        if not swapped:
+            texts["trmph"] = format_conversion.to_trmph(game)
         return texts
-
-
-def read_game(text: str) -> tuple[int, list[int]]:
-    """(board size, moves) of a game of Hex as TRMPH, HexWorld or SGF. NotationError where it is none of them."""
-    stripped = text.strip()
-    if stripped.startswith("("):
-        return format_conversion.from_sgf(stripped)
-    try:
-        return format_conversion.from_trmph(stripped)
-    except NotationError:
-        return format_conversion.from_hexworld(stripped)

@@ -15,11 +15,12 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from hexpipe import __version__
-from hexpipe.arena.analysis import Analysis
+from hexpipe.arena.analysis import Analysis, as_facts
 from hexpipe.arena.engine import Engine
 from hexpipe.errors import HexpipeError, IllegalMoveError, UsageError
+from hexpipe.games.format_conversion import read_game
 from hexpipe.web.dashboard import add_dashboard
-from hexpipe.web.positions import Position, read_game
+from hexpipe.web.positions import Position
 from hexpipe.web.searches import BusyError, SearchQueue
 
 PAGES = Path(__file__).parent / "pages"
@@ -168,37 +169,16 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
     @app.post("/api/analyse")
     async def analyse(body: SearchBody) -> AnalysisFacts:
         """Moves with visits, priors, win probabilities and variations, the best first."""
-        here, found = await search(body)
-        likely = [action for action, prior in enumerate(found.priors.tolist()) if prior > 1e-4]
-        return AnalysisFacts(
-            to_move=found.to_move,
-            values=found.values.tolist(),
-            win_probability=found.win_probability,
-            net_win_probability=(float(found.net_values[found.to_move]) + 1.0) / 2.0,
-            policy=dict(zip(here.names(likely), found.priors[likely].tolist(), strict=True)),
-            moves=[
-                MoveFacts(
-                    move=here.names([m.action])[0],
-                    visits=m.visits,
-                    prior=m.prior,
-                    win_probability=(m.value + 1.0) / 2.0,
-                    proven=m.proven,
-                    variation=here.names(m.variation),
-                )
-                for m in found.moves
-            ],
-            simulations=found.simulations,
-            proven=found.proven,
-            seconds=found.seconds,
-        )
+        _, found = await search(body)
+        return AnalysisFacts.model_validate(as_facts(found, engine.game))
 
     @app.post("/api/import")
     def read(body: TextBody) -> dict[str, Any]:
         """A game given as TRMPH, HexWorld or SGF, as `/api/position` would tell it; 400 if of another board."""
-        size, moves = read_game(body.text)
-        if size != engine.game.board_size:
-            raise UsageError(f"this is a game on {size}x{size}, the net here plays {engine.game.board_size}")
-        return Position(engine.game, [engine.game.action_name(move) for move in moves]).describe()
+        game = read_game(body.text)
+        if game.size != engine.game.board_size:
+            raise UsageError(f"this is a game on {game.size}x{game.size}, the net here plays {engine.game.board_size}")
+        return Position(engine.game, [engine.game.action_name(move) for move in game.moves]).describe()
 
 
 def _add_pages(app: FastAPI, plays: bool) -> None:

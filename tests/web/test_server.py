@@ -82,7 +82,7 @@ def test_info_says_what_is_served(client: TestClient, engine: Engine) -> None:
     ("/api/position", {"moves": ["a" * 9]}, 422, "8"),
     ("/api/move", {"moves": [], "simulations": 1}, 422, "greater"),
     ("/api/move", {"moves": [], "simulations": 201}, 400, "200"),
-    ("/api/import", {"text": "#4,a1a1"}, 400, "taken"),
+    ("/api/import", {"text": "#4,a1a1"}, 400, "twice"),
     ("/api/import", {"text": "#5,a1"}, 400, "5x5"),
     ("/api/import", {"text": "(;GM[1])"}, 400, "GM"),
     ("/api/import", {"text": "x"}, 400, "x"),
