@@ -49,7 +49,7 @@ def test_every_query_is_answered(engine: Engine) -> None:
     ("{", "JSON"), ("[]", "object"), ({"id": 7}, "either"), ({"id": 7, "moves": ["z9"]}, "z9"),
     ({"id": 7, "moves": ["a1", "a1"]}, "taken"), ({"id": 7, "moves": "a1"}, "list"), ({"id": 7, "what": 1}, "what"),
     ({"id": 7, "moves": [], "simulations": 1}, "2 to"), ({"id": 7, "moves": ["a1"], "turns": [2]}, "0 to 1"),
-    ({"id": 7, "game": "#5,a1"}, "5x5"), ({"id": 7, "moves": "a1 b1 a2 b2 a3 b3 a4".split()}, "over"),
+    ({"id": 7, "game": "#5,a1"}, "5x5"), ({"id": 7, "moves": ["a1", "b1", "a2", "b2", "a3", "b3", "a4"]}, "over"),
 ])  # fmt: skip
 def test_a_bad_query_harms_no_other(engine: Engine, query: Any, words: str) -> None:
     bad, good = sorted(ask(engine, query, {"id": "good", "moves": []}), key=lambda answer: answer["id"] == "good")

@@ -1,0 +1,83 @@
+"""`hexpipe runs`: the runs of a folder, how far they are and what they take."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hexpipe.errors import UsageError
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path), default=Path("runs"))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def command(folder: Path, as_json: bool) -> None:
+    """List the runs in FOLDER (default: runs), newest first: state, game, games, steps, rating, size on disk."""
+    from hexpipe.pipeline.run_folder import find_runs
+
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}: name the one that your runs are in")
+    found = [describe(run) for run in find_runs(folder)]
+    if as_json:
+        for run in found:
+            click.echo(json.dumps(run))
+        return
+    table = Table(title=f"runs in {folder}")
+    for name in ("run", "state", "game"):
+        table.add_column(name)
+    for name in ("games", "steps", "rating", "size", "last figure"):
+        table.add_column(name, justify="right")
+    for run in found:
+        rating = "-" if run["rating_elo"] is None else f"{run['rating_elo']:.0f}"
+        age = "-" if run["time"] is None else _ago(time.time() - run["time"])
+        table.add_row(
+            Path(run["run"]).name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
+            f"{run['steps']:,.0f}", rating, f"{run['bytes'] / 1e6:,.0f} MB", age,
+        )  # fmt: skip
+    Console().print(table)
+
+
+def describe(run: Path) -> dict[str, Any]:
+    """The facts of one run; "damaged" is the state of one whose settings cannot be read."""
+    from hexpipe.errors import HexpipeError
+    from hexpipe.pipeline.plots import read_metrics
+    from hexpipe.pipeline.run_folder import live_run, read_settings
+
+    facts: dict[str, Any] = {
+        "run": str(run),
+        "state": "at work" if live_run(run) is not None else "ended",
+        "game": "-",
+        "algorithm": "-",
+        "bytes": sum(file.stat().st_size for file in run.rglob("*") if file.is_file()),
+        "games": 0,
+        "steps": 0,
+        "rating_elo": None,
+        "time": None,
+    }
+    try:
+        settings = read_settings(run)
+    except HexpipeError:
+        return {**facts, "state": "damaged"}
+    facts |= {"game": settings.game.title, "algorithm": settings.algorithm}
+    try:
+        lines = read_metrics(run)
+    except HexpipeError:
+        return facts
+    newest: dict[str, Any] = {}
+    for line in lines:
+        newest |= line
+    return facts | {name: newest.get(name, facts[name]) for name in ("games", "steps", "rating_elo", "time")}
+
+
+def _ago(seconds: float) -> str:
+    """ "3 min ago"."""
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {name} ago"
+    return f"{max(0, seconds):.0f} s ago"
