@@ -1,0 +1,29 @@
+"""`hexpipe export`: a net for programs without hexpipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT|RUN")
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--format", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(checkpoint: Path, file: Path | None, form: str, as_json: bool) -> None:
+    """Write the playing net of CHECKPOINT to FILE (default: net.onnx), checked against torch.
+
+    Input: codes int8 [batch, C]; outputs: priors [batch, A] and values [batch, S] for the side to move.
+    """
+    from hexpipe.nets.checkpoints import load_checkpoint
+    from hexpipe.nets.export import export_onnx
+
+    loaded = load_checkpoint(checkpoint, groups=("model", "ema"))
+    path = file or Path(f"net.{form}")
+    difference = export_onnx(loaded, path)
+    facts = {"file": str(path), "bytes": path.stat().st_size, "step": loaded.step, "largest_difference": difference}
+    text = f"{path}: {facts['bytes']:,} bytes; at most {difference:.1e} from torch's answers"
+    click.echo(json.dumps(facts) if as_json else text)
