@@ -138,8 +138,8 @@ class ReplayArchive:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise ArchiveError(
-                f"{self.path} has schema version {version}, this hexpipe reads {SCHEMA_VERSION}: go on with the version "
-                "that wrote it, or start a new run"
+                f"{self.path} has schema version {version}, this hexpipe reads {SCHEMA_VERSION}: go on with the "
+                "version that wrote it, or start a new run"
             )
         found = self._db.execute("SELECT text FROM rules").fetchone()
         if found is None or found[0] != rules:

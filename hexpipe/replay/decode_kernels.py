@@ -78,10 +78,10 @@ def read_value(data: NDArray[np.uint8], at: int) -> np.float32:
 @njit(cache=True, nogil=True)
 def read_origin(
     data: NDArray[np.uint8], layout: PieceLayout, piece: int, places: NDArray[np.int64], ply: int
-) -> tuple[int, int]:
+) -> tuple[np.int64, np.int64]:
     """The origin (top, left) of the view of ``ply``."""
     if not layout.view_moves:
-        return layout.start_top, layout.start_left
+        return np.int64(layout.start_top), np.int64(layout.start_left)
     at = piece + places[ORIGINS] + 2 * ply
     return np.int64(data[at]), np.int64(data[at + 1])
 
@@ -93,7 +93,8 @@ def board_cell(layout: PieceLayout, action: int, top: int, left: int) -> int:
         return action if action < layout.board_cells else -1
     if action >= layout.view_size * layout.view_size:
         return -1
-    return cell_of_action(top, left, action, layout.view_size, layout.board_size)
+    cell: int = cell_of_action(top, left, action, layout.view_size, layout.board_size)
+    return cell
 
 
 @njit(cache=True, nogil=True)

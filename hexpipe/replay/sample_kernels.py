@@ -166,12 +166,13 @@ def draw_positions(
 
 
 @njit(cache=True, nogil=True)
-def _bucket(layout: PieceLayout, buckets: NDArray[np.int16], cell: int) -> int:
+def _bucket(layout: PieceLayout, buckets: NDArray[np.int16], cell: int) -> np.int64:
     """The thumbnail's bucket of ``cell``, -1 of none; ``buckets`` int16 [n], of each row (or column) of its board."""
     if cell < 0:
-        return -1
+        return np.int64(-1)
     i = cell // layout.board_size
-    return np.int64(buckets[i]) * layout.view_size + np.int64(buckets[cell - i * layout.board_size])
+    row, column = np.int64(buckets[i]), np.int64(buckets[cell - i * layout.board_size])
+    return row * layout.view_size + column
 
 
 @njit(cache=True, nogil=True)

@@ -255,7 +255,7 @@ def reference_threats(slow: SlowInARow) -> int:
 
 
 def reference_focus(game: InARow, record: GameRecord, ply: int) -> int:
-    """The bucket of the cell that ``ply`` was played in: where the cell's middle is in a view stretched to the board."""
+    """The bucket of the cell that ``ply`` was played in: which of V parts of the board's side its middle is in."""
     size, places = game.shapes.view_size, divmod(int(record.actions[ply]), game.shapes.view_size)
     row, column = (at + own for at, own in zip(places, view_origin(game, record, ply), strict=True))
     return (2 * row + 1) * size // (2 * game.board_size) * size + (2 * column + 1) * size // (2 * game.board_size)
