@@ -77,6 +77,11 @@ class Game(Protocol):
         ...
 
     @property
+    def terms(self) -> dict[str, Any]:
+        """All that a game's moves and outcome hang on, to be kept with them: names and values that JSON knows."""
+        ...
+
+    @property
     def start_origin(self) -> Int16Array:
         """The origin int16 [2] of the start position's local view; every position's where the view stays put."""
         ...
@@ -192,3 +197,8 @@ class Game(Protocol):
     def play(self, moves: Sequence[int]) -> States:
         """One row after ``moves`` from the start; IllegalMoveError names the move that is not legal, and why."""
         ...
+
+
+def as_stages(games: Game | Sequence[Game]) -> tuple[Game, ...]:
+    """The stages of a curriculum in order (`factory.make_stages`); of one game that alone."""
+    return tuple(games) if isinstance(games, Sequence) else (games,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class Hex:
             code_length=n * n + extra,
             turns_frame=True,
         )
+        self.terms: dict[str, Any] = {"game": self.name, "board_size": n, "swap": swap}
         self.start_origin: Int16Array = np.zeros(2, np.int16)
         same, transposed, rotated = (
             symmetry.with_fixed_tail(cells, extra)

@@ -9,6 +9,7 @@ floor((2r + 1) V / 2n).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,16 @@ class InARow:
         self.local_view = LocalView(n, v)
         self.start_origin: Int16Array = self.local_view.start
         self.view_moves = v < n
+        self.terms: dict[str, Any] = {
+            "game": self.name,
+            "board_size": n,
+            "players": seats,
+            "win_length": chosen.win_length,
+            "move_cap": chosen.max_plies,
+            "draws": "ranked" if chosen.ranked_draws else "shared",
+            "placement_rewards": [*chosen.placement_rewards],
+            "view_size": v,
+        }
         self._rewards = np.array(chosen.placement_rewards, np.float32)
         self._ranked_draws = chosen.ranked_draws
         planes = 1 + (seats + 1) * chosen.thumbnail

@@ -62,6 +62,7 @@ def compute_unrolled_losses(
     values: Tensor,
     rewards: Tensor,
     mask: Tensor,
+    unrolled: Tensor,
     weights: Tensor,
     *,
     value_weight: float,
@@ -70,7 +71,8 @@ def compute_unrolled_losses(
 ) -> Losses:
     """Losses of an unroll against policies [B, U+1, A], values [B, U+1, S], rewards [B, U, S], ``mask`` [B, U+1].
 
-    Samples count by ``weights`` [B], whose mean is 1.
+    Samples count by ``weights`` [B], whose mean is 1. Where ``unrolled`` [B, U] is 0 a sample's unroll was cut off
+    (`replay.targets`): these steps add nothing, and the others count what they would count without them.
     The start counts once and the U steps together once (MuZero, appendix G, scales each step by 1 / U). Past a game's
     end there is no policy, and values and rewards are learned to be 0 there: an absorbing state. Rewards have a squared
     error; the consistency loss is 1 - cosine (EfficientZero, section 4.1, up to a constant) at real positions.
@@ -83,8 +85,8 @@ def compute_unrolled_losses(
         mask[:, 0] * weights,
         value_weight=value_weight,
     )
-    every = weights[:, None]
-    real = mask[:, 1:] * every
+    every = unrolled * weights[:, None]
+    real = mask[:, 1:] * weights[:, None]
     policy_loss = (policy_cross_entropy(out.policy_logits[:, 1:], policy[:, 1:]) * real).mean()
     value_loss = (value_cross_entropy(out.value_logits[:, 1:], values[:, 1:]) * every).mean()
     reward_loss = ((out.rewards - rewards).square().sum(-1) * every).mean()

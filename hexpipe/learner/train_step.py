@@ -118,8 +118,8 @@ def _weights(batch: Mapping[str, Any], device: torch.device, mask: Tensor) -> Te
 def _unrolled_losses(
     model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
 ) -> Losses:
-    names = ("codes", "policy", "values", "mask", "rewards", "actions")
-    codes, policy, values, mask, rewards, actions = to_device(batch, device, names)
+    names = ("codes", "policy", "values", "mask", "rewards", "actions", "unrolled")
+    codes, policy, values, mask, rewards, actions, unrolled = to_device(batch, device, names)
     following = to_device(batch, device, ("next_codes",))[0] if settings.consistency_weight > 0 else None
     with _autocast(device):
         out = Unrolled(*model(codes, actions, following))
@@ -129,6 +129,7 @@ def _unrolled_losses(
         values,
         rewards,
         mask,
+        unrolled,
         _weights(batch, device, mask),
         value_weight=settings.value_weight,
         reward_weight=settings.reward_weight,

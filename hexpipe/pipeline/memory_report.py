@@ -15,18 +15,19 @@ import psutil
 
 from hexpipe.config import Settings
 from hexpipe.errors import RunFolderError, SharedMemoryError
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.run_folder import find_runs, live_run
-from hexpipe.pipeline.segments import estimate, latent_pool_bytes
-from hexpipe.replay.layout import budget_bytes, largest_piece, piece_layout
+from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
+from hexpipe.replay.layout import budget_bytes, largest_game
 from hexpipe.replay.store import describe_store
 from hexpipe.shm import available_memory, read_only_view
 
-# what a process of each role takes for itself (uss), as measured on a CPU with small nets
+# what a process of each role takes for itself (uss), as measured on a CPU with small nets; of a generator without its
+# games and its cache
 _OWN_ESTIMATE = {
     "supervisor": 60_000_000,
-    "generator": 75_000_000,
+    "generator": 60_000_000,
     "inference": 240_000_000,
     "learner": 280_000_000,
     "replay": 50_000_000,
@@ -74,11 +75,11 @@ def live_report(run_dir: Path) -> dict[str, Any]:
 
 def estimated_report(settings: Settings) -> dict[str, Any]:
     """What a run of ``settings`` would take here; allocates nothing. SettingsError where the budget is too small."""
-    game = make_game(settings.game)
+    stages = make_stages(settings)
+    game = stages[-1]
     plan = plan_processes(settings, available_cores(), visible_gpus())
     sizes = estimate(settings, game, plan)
-    layout = piece_layout(game, settings.replay.snapshot_interval)
-    largest = largest_piece(layout, game.max_plies)
+    largest = largest_game(stages, settings.replay.snapshot_interval)
     counts = {
         "supervisor": 1,
         "generator": plan.workers,
@@ -88,6 +89,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     }
     pool = latent_pool_bytes(settings, game, plan)
     each = {**_OWN_ESTIMATE, "inference": _OWN_ESTIMATE["inference"] + pool}
+    each["generator"] += search_bytes(settings, game)
     processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items()]
     own = sum(count * each[role] for role, count in counts.items())
     return {

@@ -38,6 +38,8 @@ class Arrival(NamedTuple):
 def largest_record_bytes(shapes: Shapes, max_plies: int) -> int:
     """Most bytes that a game's `GameRecord.to_bytes` can take: every ply's policy full."""
     per_ply = 2 + 1 + 1 + 4 * shapes.num_seats + 4 + mask_length(shapes.num_actions) + shapes.num_actions
+    if shapes.view_size < shapes.board_size:
+        per_ply += 4  # the view's origin
     return 256 + 4 * shapes.num_seats + max_plies * per_ply
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
@@ -22,7 +22,7 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
     """Refill the buffer from the archive, then commit games as they come, until asked to stop and all are committed."""
     row = context.row
     receiver = outboxes.receiver()
-    with ReplayArchive(context.run_dir / ARCHIVE_NAME, make_game(context.settings.game)) as archive:
+    with ReplayArchive(context.run_dir / ARCHIVE_NAME, make_stages(context.settings)) as archive:
         row.beat(Waiting.REFILL)
         if archive.total_games:
             row["resumed_games"] = buffer.refill(archive)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hexpipe.config import Settings
 from hexpipe.errors import SettingsError, SharedMemoryError
+from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
@@ -21,6 +22,7 @@ from hexpipe.pipeline.stats import COLUMNS, StatsBoard
 from hexpipe.replay.layout import segment_fields
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.search.mcts import nodes_per_game
+from hexpipe.search.tree import new_tree
 from hexpipe.shm import SharedSegment
 
 
@@ -66,12 +68,12 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
             pool=pool_shape(settings),
         )
         made.append(slots.segment)
-        outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings, game))
+        outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings))
         made.append(outboxes.segment)
         weights = WeightsBoard.create(net_template(settings.net, game.shapes))
         made.append(weights.segment)
         lock: Any = multiprocessing.get_context("spawn").Lock()
-        buffer = ReplayBuffer.create(settings.replay, game, lock=lock)
+        buffer = ReplayBuffer.create(settings.replay, make_stages(settings), lock=lock)
     except SharedMemoryError as error:
         for segment in made:
             segment.close()
@@ -86,8 +88,9 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
     if settings.algorithm == "muzero":
         slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
-    queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings, game)
-    replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in segment_fields(settings.replay, game))
+    queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings)
+    fields = segment_fields(settings.replay, make_stages(settings))
+    replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in fields)
     return {
         "stats": len(process_names(plan)) * (8 * len(COLUMNS) + 96),
         "inference-slots": rows * slot_bytes,
@@ -125,5 +128,18 @@ def latent_pool_bytes(settings: Settings, game: Game, plan: Plan) -> int:
     return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number
 
 
-def _record_bytes(settings: Settings, game: Game) -> int:
-    return largest_record_bytes(game.shapes, min(game.max_plies, settings.selfplay.max_game_plies))
+def search_bytes(settings: Settings, game: Game) -> int:
+    """Bytes of a generator's games under way (their trees and the states in them) and of its cache once that is full:
+    on large boards they are most of what the process takes."""
+    shapes, learned = game.shapes, settings.algorithm == "muzero"
+    nodes = nodes_per_game(settings.search, learned)
+    tree = sum(part.nbytes for part in new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned))
+    states = sum(part.nbytes for part in game.new_states(1)) * (1 if learned else nodes)
+    entry = 16 + shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+    cached = 0 if learned else settings.selfplay.cache_entries * entry
+    return GROUPS * games_per_group(settings) * (tree + states) + cached
+
+
+def _record_bytes(settings: Settings) -> int:
+    most = settings.selfplay.max_game_plies
+    return max(largest_record_bytes(game.shapes, min(game.max_plies, most)) for game in make_stages(settings))

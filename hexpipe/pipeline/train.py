@@ -21,7 +21,7 @@ import torch
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator
@@ -115,14 +115,15 @@ class _Trainer:
 
     def __init__(self, settings: Settings, folder: RunFolder, init_from: Path | None) -> None:
         self.settings, self.folder = settings, folder
-        self.game = make_game(settings.game)
+        stages = make_stages(settings)
+        self.game = stages[-1]
         device = "cuda:0" if settings.devices != 0 and visible_gpus() else "cpu"
-        self.buffer = ReplayBuffer.create(settings.replay, self.game, private=True)
+        self.buffer = ReplayBuffer.create(settings.replay, stages, private=True)
         self.learner = Learner(settings, self.game.shapes, device)
         self.pacer = Pacer.from_settings(settings)
         pacing = self._start_weights(init_from)
         # nothing is written before here: what cannot begin leaves no run behind
-        self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, self.game)
+        self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, stages)
         try:
             self.buffer.refill(self.archive)
             if pacing is not None:

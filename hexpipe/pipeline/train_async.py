@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
@@ -64,7 +64,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     check_checkpoints(settings, checkpoint, request.init_from)
     game = make_game(settings.game)
     if request.resume:
-        ReplayArchive(folder.path / ARCHIVE_NAME, game).close()
+        ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)).close()
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
     segments = make_segments(settings, game, plan)

@@ -14,16 +14,18 @@ from pathlib import Path
 from types import TracebackType
 
 from hexpipe.errors import ArchiveError
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, as_stages
 from hexpipe.records import GameRecord
 from hexpipe.replay.store import check_rules
 
 APPLICATION_ID = 0x48585052  # "HXPR"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 
 _SCHEMA = """
-CREATE TABLE rules (text TEXT NOT NULL);
+CREATE TABLE rules (
+    text TEXT NOT NULL                  -- Game.terms of every stage
+);
 CREATE TABLE games (
     id INTEGER PRIMARY KEY,             -- 1, 2, ... in the order of arrival
     plies INTEGER NOT NULL,
@@ -36,15 +38,16 @@ CREATE TABLE games (
 
 
 class ReplayArchive:
-    """The archive file ``path`` of games by the rules of ``game``; made where it does not exist.
+    """The archive file ``path`` of games by the rules of ``games``, one or the stages of a curriculum; made where it
+    does not exist.
 
     One process appends; others may read meanwhile. Raises ArchiveError, in one line, where the file is no archive, is
     damaged, newer than this version, or holds games of other rules.
     """
 
-    def __init__(self, path: Path | str, game: Game) -> None:
+    def __init__(self, path: Path | str, games: Game | Sequence[Game]) -> None:
         self.path = Path(path)
-        self._game = game
+        self._games = as_stages(games)
         with self._explained():
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
@@ -63,7 +66,7 @@ class ReplayArchive:
     def append(self, records: Sequence[GameRecord]) -> None:
         """Commits ``records``, all or none; once this returns they are kept. ValueError where one is of other rules."""
         for record in records:
-            check_rules(record, self._game)
+            check_rules(record, self._games)
         with self._explained(), self._transaction():
             positions = self.total_positions
             rows = []
@@ -119,16 +122,7 @@ class ReplayArchive:
         self._db.close()
 
     def _open(self) -> None:
-        game = self._game
-        rules = json.dumps(
-            {
-                "game": game.name,
-                "board_size": game.board_size,
-                "swap": game.swap,
-                "num_seats": game.num_seats,
-                "num_actions": game.num_actions,
-            }
-        )
+        rules = json.dumps([game.terms for game in self._games])
         self._db.execute("PRAGMA synchronous = FULL")
         with self._transaction():
             identity = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -144,7 +138,8 @@ class ReplayArchive:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise ArchiveError(
-                f"{self.path} has schema version {version}, this hexpipe reads {SCHEMA_VERSION}: use its writer"
+                f"{self.path} has schema version {version}, this hexpipe reads {SCHEMA_VERSION}: go on with the "
+                "version that wrote it, or start a new run"
             )
         found = self._db.execute("SELECT text FROM rules").fetchone()
         if found is None or found[0] != rules:
@@ -159,7 +154,7 @@ class ReplayArchive:
     def _checked(self, blob: bytes) -> GameRecord:
         try:
             record = GameRecord.from_bytes(blob)
-            check_rules(record, self._game)
+            check_rules(record, self._games)
         except ArchiveError as error:
             raise ArchiveError(f"{self.path}: {error}") from error
         except ValueError as error:

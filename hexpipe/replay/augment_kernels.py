@@ -23,6 +23,7 @@ def permute_samples(
     next_codes: NDArray[np.int8],
     policy: NDArray[np.float32],
     actions: NDArray[np.int16],
+    focus: NDArray[np.int16],
     choice: NDArray[np.int64],
     symmetries: NDArray[np.int16],
     inverses: NDArray[np.int16],
@@ -31,7 +32,7 @@ def permute_samples(
     policy_scratch: NDArray[np.float32],
 ) -> None:
     """Row b turned by symmetry choice[b], in place: codes int8 [B, 1, C], next_codes int8 [B, U or 0, C], policy
-    float32 [B, U + 1, A], actions int16 [B, U].
+    float32 [B, U + 1, A], actions int16 [B, U], focus int16 [B, U + 1 or 0], whose buckets are turned as cells are.
 
     ``inverses`` holds the inverse permutations of ``symmetries``; the scratch arrays have one row's length, C and A.
     """
@@ -49,3 +50,6 @@ def permute_samples(
                 policy[b, u, a] = policy_scratch[symmetries[k, a]]
         for u in range(actions.shape[1]):
             actions[b, u] = inverses[k, actions[b, u]]
+        for u in range(focus.shape[1]):
+            if focus[b, u] >= 0:
+                focus[b, u] = inverses[k, focus[b, u]]

@@ -12,9 +12,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hexpipe.games.local_view_kernels import cell_of_action
 from hexpipe.replay.layout import PieceLayout
 
-OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, PRIORITIES, SNAPSHOTS, POLICIES = range(9)
+OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, PRIORITIES, ORIGINS, THREATS, SNAPSHOTS, POLICIES = (
+    range(11)
+)
 INVERSE_VALUE_SCALE = np.float32(1.0 / 32767.0)
 
 # the number of a lone bit: its 64 products with a de Bruijn sequence differ in their upper six bits
@@ -25,10 +28,37 @@ for _bit in range(64):
 
 
 class Decoder(NamedTuple):
-    """``weights`` float32 [256], what a policy code stands for; ``action_view`` int16 [num_views, A]."""
+    """``weights`` float32 [256], what a policy code stands for; ``action_view`` int16 [num_views, A]; ``buckets`` int16
+    [stages, n], the thumbnail's bucket of each row (or column) of a stage's board, n of the largest."""
 
     weights: NDArray[np.float32]
     action_view: NDArray[np.int16]
+    buckets: NDArray[np.int16]
+
+
+@njit(cache=True, nogil=True)
+def stage_layout(layouts: NDArray[np.int64], stage: int) -> PieceLayout:
+    """Row ``stage`` of int64 [stages, fields] as the layout that it was."""
+    row = layouts[stage]
+    return PieceLayout(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7] != 0,
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12] != 0,
+        row[13],
+        row[14],
+        row[15] != 0,
+        row[16] != 0,
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -46,6 +76,42 @@ def read_value(data: NDArray[np.uint8], at: int) -> np.float32:
 
 
 @njit(cache=True, nogil=True)
+def read_origin(
+    data: NDArray[np.uint8], layout: PieceLayout, piece: int, places: NDArray[np.int64], ply: int
+) -> tuple[np.int64, np.int64]:
+    """The origin (top, left) of the view of ``ply``."""
+    if not layout.view_moves:
+        return np.int64(layout.start_top), np.int64(layout.start_left)
+    at = piece + places[ORIGINS] + 2 * ply
+    return np.int64(data[at]), np.int64(data[at + 1])
+
+
+@njit(cache=True, nogil=True)
+def board_cell(layout: PieceLayout, action: int, top: int, left: int) -> int:
+    """The board's cell that ``action`` of the view at (top, left) fills, -1 where it fills none."""
+    if layout.view_size == layout.board_size:
+        return action if action < layout.board_cells else -1
+    if action >= layout.view_size * layout.view_size:
+        return -1
+    cell: int = cell_of_action(top, left, action, layout.view_size, layout.board_size)
+    return cell
+
+
+@njit(cache=True, nogil=True)
+def shown_action(layout: PieceLayout, action: int, down: int, right: int) -> int:
+    """What ``action`` is in a view whose origin is (down, right) before that of its own; -1 where it is not shown."""
+    size = layout.view_size
+    if action >= size * size:
+        return action
+    i = action // size
+    j = action - i * size + right
+    i += down
+    if i < 0 or i >= size or j < 0 or j >= size:
+        return -1
+    return i * size + j
+
+
+@njit(cache=True, nogil=True)
 def rebuild_cells(
     data: NDArray[np.uint8],
     layout: PieceLayout,
@@ -58,7 +124,7 @@ def rebuild_cells(
     """The board before ``ply``: the nearest snapshot and at most snapshot_interval - 1 plies. False where damaged."""
     snapshot = ply // layout.snapshot_interval
     if snapshot == 0:
-        cells[row, :] = 0
+        cells[row, : layout.board_cells] = 0
     else:
         at = piece + places[SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
         if layout.cells_per_byte == 1:
@@ -77,8 +143,10 @@ def rebuild_cells(
         action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
         if action >= layout.num_actions:
             return False
-        if action < layout.board_cells:
-            cells[row, action] = 1 + (data[piece + places[FLAGS] + q] >> 4)
+        top, left = read_origin(data, layout, piece, places, q)
+        cell = board_cell(layout, action, top, left)
+        if cell >= 0:
+            cells[row, cell] = 1 + (data[piece + places[FLAGS] + q] >> 4)
     return True
 
 
@@ -121,14 +189,20 @@ def decode_policy(
     weights: NDArray[np.float32],
     action_view: NDArray[np.int16],
     view: int,
+    down: int,
+    right: int,
     policy: NDArray[np.float32],
     row: int,
     step: int,
 ) -> bool:
     """The packed policy of ``count`` codes at data[at] into policy[row, step], net frame, sum 1.
 
-    False where the mask has not ``count`` bits or one past the last action.
+    It is seen in a view whose origin is (down, right) before that of its own; what that does not show is left out, and
+    the rest brought to the sum of 1 again, unless there is none. False where the mask has not ``count`` bits or one
+    past the last action.
     """
+    moved = down != 0 or right != 0
+    hidden, seen = False, np.float32(0.0)
     code_at = at + layout.mask_bytes
     end = code_at + count
     scale = np.float32(1.0) / _sum_weights(data, code_at, count, weights)
@@ -146,10 +220,28 @@ def decode_policy(
             action = 8 * first + np.int64(BIT_NUMBER[(lowest * DE_BRUIJN) >> np.uint64(58)])
             if action >= layout.num_actions or code_at >= end:
                 return False
-            policy[row, step, action_view[view, action]] = weights[data[code_at]] * scale
+            if moved:
+                action = shown_action(layout, action, down, right)
+            if action >= 0:
+                weight = weights[data[code_at]] * scale
+                policy[row, step, action_view[view, action]] = weight
+                seen += weight
+            else:
+                hidden = True
             code_at += 1
             word ^= lowest
+    if hidden and seen > 0:
+        policy[row, step, :] *= np.float32(1.0) / seen
     return code_at == end
+
+
+@njit(cache=True, nogil=True)
+def decode_threats(levels: int, seats: int, seat: int) -> int:
+    """``levels`` of the seats, two bits a seat, counted from ``seat`` on."""
+    turned = 0
+    for k in range(seats):
+        turned |= (levels >> (2 * ((seat + k) % seats)) & 3) << (2 * k)
+    return turned
 
 
 @njit(cache=True, nogil=True)

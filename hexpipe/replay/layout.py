@@ -1,14 +1,17 @@
 """Every byte of the replay store, said once.
 
-The shared segment has these fields:
+A store holds games of one or more *stages*, games that differ in board size and rules but are one to a net. The shared
+segment has these fields:
 
-    header    int64 [16]     counters (the names below); written under the fence lock only
-    sections  int64 [8, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
+    header    int64 [16 + 3 * stages]   counters (the names below), then the games, plies and snapshots held of each
+                                        stage; written under the fence lock only
+    sections  int64 [stages, 10, 3]     `section_table` of the pieces, so that a reader needs nothing but the segment
     starts    int64 [G]      number of the game's first sampled position, counted over everything ever added
     offsets   int64 [G]      where the game's piece begins in data
     plies     int32 [G]      plies of the game, T
     openings  int32 [G]      plies at its start that are not sampled
     sizes     int32 [G]      bytes of its piece
+    stages    uint8 [G]      which stage it is of
     data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
 
 Game number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME.
@@ -22,6 +25,9 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
     policy_counts  uint8 or uint16 [T]  codes of the policy, less one; uint8 where A <= 256
     root_values    int16  [T, S or 1]   value * 32767; of two seats only seat 0, as seat 1 has the negative
     priorities     uint8  [T]           how far the mover's root value is from its target (`targets.value_priorities`)
+    origins        uint8  [T, 2]        of the local view that the action and the policy are meant in; only where views
+                                        move, elsewhere they have the place of the start's
+    threats        uint8  [T]           `Game.threat_levels` before the ply; only where a game has them
     snapshots      uint8  [N, ...]      cells before plies snapshot_interval, 2 * snapshot_interval, ...; four cells
                                         a byte (lowest bits first) where two bits hold a cell, else one
     policies       uint8  [...]         `records.pack_policies`, as it came
@@ -29,6 +35,8 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -42,7 +50,8 @@ from hexpipe.records import mask_length
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
-INDEX_BYTES = 8 + 8 + 4 + 4 + 4  # of a game, in starts, offsets, plies, openings and sizes
+INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 1  # of a game, in starts, offsets, plies, openings, sizes and stages
+MAX_STAGES = 256
 _PAGE_SLACK = 65536  # the segment is whole pages; no platform in use has larger ones
 
 
@@ -55,14 +64,13 @@ class Header(IntEnum):
     HEAD_POSITION = 3  # next position's number
     HEAD_BYTE = 4  # where the last piece ended
     USED_BYTES = 5  # bytes of the pieces held
-    SNAPSHOTS = 6  # snapshots held
-    TOTAL_GAMES = 7  # games ever added
-    TOTAL_POSITIONS = 8  # positions ever added
-    RING_BYTES = 9  # capacity of the ring
-    BUDGET_BYTES = 10  # replay.max_memory_gb
+    TOTAL_GAMES = 6  # games ever added
+    TOTAL_POSITIONS = 7  # positions ever added
+    RING_BYTES = 8  # capacity of the ring
+    BUDGET_BYTES = 9  # replay.max_memory_gb
 
 
-HEADER_LENGTH = 16
+HEADER_LENGTH = 16  # what is held of each stage follows
 
 
 class Section(IntEnum):
@@ -75,13 +83,17 @@ class Section(IntEnum):
     POLICY_COUNTS = 4
     ROOT_VALUES = 5
     PRIORITIES = 6
-    SNAPSHOTS = 7
+    ORIGINS = 7
+    THREATS = 8
+    SNAPSHOTS = 9
 
 
 class PieceLayout(NamedTuple):
-    """What the bytes of a piece depend on; plain integers, handed to numba kernels as it is."""
+    """What the bytes of a stage's pieces depend on, and what its actions mean; numbers, which kernels take as int64."""
 
+    board_size: int
     board_cells: int
+    view_size: int
     num_actions: int
     num_seats: int
     num_views: int
@@ -91,19 +103,22 @@ class PieceLayout(NamedTuple):
     stored_seats: int
     cells_per_byte: int
     snapshot_bytes: int
+    view_moves: bool
+    start_top: int  # origin of the start's view
+    start_left: int
+    threats: bool
+    thumbnail: bool
 
 
 def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
-    """The layout of ``game``'s pieces; SettingsError where its local view is not the board, which they cannot say."""
-    if game.shapes.view_size != game.board_size:
-        raise SettingsError(
-            f"a view of {game.shapes.view_size} cells on a board of {game.board_size} cannot be kept for training yet: "
-            "set game.view_size to game.board_size"
-        )
+    """The layout of ``game``'s pieces."""
     board_cells = game.board_size**2
     cells_per_byte = 4 if game.num_views <= 3 else 1
+    top, left = game.start_origin.tolist()
     return PieceLayout(
+        board_size=game.board_size,
         board_cells=board_cells,
+        view_size=game.shapes.view_size,
         num_actions=game.num_actions,
         num_seats=game.num_seats,
         num_views=game.num_views,
@@ -113,11 +128,16 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
         stored_seats=1 if game.num_seats == 2 else game.num_seats,
         cells_per_byte=cells_per_byte,
         snapshot_bytes=-(-board_cells // cells_per_byte),
+        view_moves=game.view_moves,
+        start_top=top,
+        start_left=left,
+        threats=game.shapes.threats,
+        thumbnail=game.shapes.thumbnail,
     )
 
 
 def section_table(layout: PieceLayout) -> NDArray[np.int64]:
-    """Bytes of each section as int64 [8, 3]: those of a game, of a ply, of a snapshot."""
+    """Bytes of each section as int64 [10, 3]: those of a game, of a ply, of a snapshot."""
     narrow_or_wide = 2 if layout.wide_actions else 1
     table = np.zeros((len(Section), 3), np.int64)
     table[Section.OUTCOME] = 2 * layout.num_seats, 0, 0
@@ -127,12 +147,14 @@ def section_table(layout: PieceLayout) -> NDArray[np.int64]:
     table[Section.POLICY_COUNTS] = 0, narrow_or_wide, 0
     table[Section.ROOT_VALUES] = 0, 2 * layout.stored_seats, 0
     table[Section.PRIORITIES] = 0, 1, 0
+    table[Section.ORIGINS] = 0, 2 if layout.view_moves else 0, 0
+    table[Section.THREATS] = 0, 1 if layout.threats else 0, 0
     table[Section.SNAPSHOTS] = 0, 0, layout.snapshot_bytes
     return table
 
 
 def section_starts(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each section begins, and in the last row where `policies` does: int64 [9, 3], same columns."""
+    """Where each section begins, and in the last row where `policies` does: int64 [11, 3], same columns."""
     return np.vstack([np.zeros((1, 3), np.int64), np.cumsum(table, axis=0)])
 
 
@@ -153,35 +175,50 @@ def largest_piece(layout: PieceLayout, max_plies: int) -> int:
     return piece_bytes(layout, max_plies, max_plies * (layout.mask_bytes + layout.num_actions))
 
 
-def segment_fields(settings: ReplaySettings, game: Game) -> list[Field]:
+def largest_game(games: Sequence[Game], snapshot_interval: int) -> int:
+    """Bytes of the `largest_piece` of any stage."""
+    return max(largest_piece(piece_layout(game, snapshot_interval), game.max_plies) for game in games)
+
+
+def guard_bytes(games: Sequence[Game]) -> int:
+    """Bytes behind the ring: kernels look at a whole policy before they know that it ends with the piece."""
+    return games[0].num_actions + mask_length(games[0].num_actions) + 8
+
+
+def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Field]:
     """Fields of the segment, within the budget and no larger than ``max_games`` can use.
 
     The ring always takes one game more than ``min_games`` of the largest size, and the gap that a piece which does not
     fit before the ring's end leaves there; so no game has to be refused to keep ``min_games``. Raises SettingsError
     when the budget is too small for that.
     """
-    layout = piece_layout(game, settings.snapshot_interval)
-    largest = largest_piece(layout, game.max_plies)
+    if len(games) > MAX_STAGES:
+        raise SettingsError(f"curriculum.stages are {len(games)}: a replay buffer knows {MAX_STAGES} at the most")
+    largest = largest_game(games, settings.snapshot_interval)
     slots = settings.max_games + 1  # a new game is written beside the oldest, which leaves as it comes in
-    guard = layout.num_actions + layout.mask_bytes + 8
-    fixed = (HEADER_LENGTH + 3 * len(Section)) * 8 + INDEX_BYTES * slots + guard + 8 * ALIGNMENT + _PAGE_SLACK
+    guard = guard_bytes(games)
+    sections, header = (len(games), len(Section), 3), HEADER_LENGTH + 3 * len(games)
+    fixed = (header + math.prod(sections)) * 8 + INDEX_BYTES * slots + guard + 9 * ALIGNMENT + _PAGE_SLACK
     budget = budget_bytes(settings)
     needed = fixed + (settings.min_games + 2) * largest
     if needed > budget:
+        plies = max(game.max_plies for game in games)
+        shorter = " or game.move_cap" if games[0].name == "inarow" else ""
         raise SettingsError(
-            f"replay.min_games={settings.min_games} games of up to {game.max_plies} plies need {needed / 1e9:.3f} GB "
+            f"replay.min_games={settings.min_games} games of up to {plies} plies need {needed / 1e9:.3f} GB "
             f"({largest / 1e6:.2f} MB a game, {fixed / 1e6:.1f} MB for replay.max_games={settings.max_games}), but "
-            f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games"
+            f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games{shorter}"
         )
     ring = min(budget - fixed, (settings.max_games + 2) * largest)
     return [
-        Field("header", "int64", (HEADER_LENGTH,)),
-        Field("sections", "int64", (len(Section), 3)),
+        Field("header", "int64", (header,)),
+        Field("sections", "int64", sections),
         Field("starts", "int64", (slots,)),
         Field("offsets", "int64", (slots,)),
         Field("plies", "int32", (slots,)),
         Field("openings", "int32", (slots,)),
         Field("sizes", "int32", (slots,)),
+        Field("stages", "uint8", (slots,)),
         Field("data", "uint8", (ring + guard,)),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,14 @@ class ReplayBuffer:
 
     @classmethod
     def create(
-        cls, settings: ReplaySettings, game: Game, private: bool = False, lock: FenceLock | None = None
+        cls,
+        settings: ReplaySettings,
+        games: Game | Sequence[Game],
+        private: bool = False,
+        lock: FenceLock | None = None,
     ) -> ReplayBuffer:
-        """An empty buffer. ``private`` keeps it in this process's own memory; else ``lock`` must be a multiprocessing
-        Lock of the context that spawns the processes that will share it.
+        """An empty buffer for one game, or for the stages of a curriculum. ``private`` keeps it in this process's own
+        memory; else ``lock`` must be a multiprocessing Lock of the context that spawns the processes that share it.
 
         Raises SettingsError where the budget cannot hold ``min_games``, SharedMemoryError where there is no memory.
         """
@@ -46,7 +50,7 @@ class ReplayBuffer:
             if not private:
                 raise ValueError("a shared replay buffer needs a multiprocessing lock")
             lock = threading.Lock()
-        return cls(Store.create(settings, game, lock, private=private))
+        return cls(Store.create(settings, games, lock, private=private))
 
     def __reduce__(self) -> tuple[Callable[..., ReplayBuffer], tuple[Any, ...]]:
         return ReplayBuffer, (self._store,)
@@ -102,17 +106,16 @@ class ReplayBuffer:
     def refill(self, archive: ReplayArchive) -> int:
         """Adds the newest games of ``archive`` that fit, oldest first, and takes over its totals. Returns how many."""
         store = self._store
-        games = 0
-        for record in archive.newest(
-            store.settings.max_games,
-            store.ring_bytes,
-            lambda plies, policy_bytes: piece_bytes(store.layout, plies, policy_bytes),
-        ):
+
+        def least(plies: int, policy_bytes: int) -> int:
+            """What a game of any stage takes at least: of those that come too early the oldest leave again."""
+            return min(piece_bytes(layout, plies, policy_bytes) for layout in store.layouts)
+
+        for record in archive.newest(store.settings.max_games, store.ring_bytes, least):
             store.add(record)
-            games += 1
         store.set_totals(archive.total_games, archive.total_positions)
-        logger.info("replay buffer: %d games from %s", games, archive.path)
-        return games
+        logger.info("replay buffer: %d games from %s", self.num_games, archive.path)
+        return self.num_games
 
     def memory_report(self) -> dict[str, Any]:
         """Where the memory goes, see `store.describe_store`. O(1)."""

@@ -19,12 +19,18 @@ from hexpipe.replay.decode_kernels import (
     POLICIES,
     POLICY_COUNTS,
     PRIORITIES,
+    THREATS,
     Decoder,
+    board_cell,
     decode_policy,
+    decode_threats,
     decode_values,
     policy_place,
+    read_origin,
     read_value,
     rebuild_cells,
+    shown_action,
+    stage_layout,
     unsigned,
 )
 from hexpipe.replay.layout import PieceLayout
@@ -33,14 +39,17 @@ PRIORITY_SCALE = 1.0 / 256.0  # of priority codes, see `targets.value_priorities
 
 
 class Ring(NamedTuple):
-    """The store's arrays, as `layout` describes them; ``section_starts`` int64 [9, 3]; ``ring_bytes`` without guard."""
+    """The store's arrays, as `layout` describes them; of each stage its `PieceLayout` as a row of ``layouts`` int64
+    [stages, fields] and ``section_starts`` int64 [stages, 11, 3]; ``ring_bytes`` without guard."""
 
     starts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     plies: NDArray[np.int32]
     openings: NDArray[np.int32]
     sizes: NDArray[np.int32]
+    stages: NDArray[np.uint8]
     data: NDArray[np.uint8]
+    layouts: NDArray[np.int64]
     section_starts: NDArray[np.int64]
     ring_bytes: int
 
@@ -48,22 +57,28 @@ class Ring(NamedTuple):
 class Samples(NamedTuple):
     """Where samples go, B rows, U unroll steps.
 
-    Of the batch (see `targets`): policy, values, rewards, actions, mask. Beside it: ``cells`` int8 [B, board_cells] and
-    ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins`` int16 [B, 2] of
-    their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int16 [U, B], its absolute action, both only where
-    mask is 1 (views are 0 elsewhere); ``games`` int64 [B], the game's number; ``intact`` bool [B].
+    Of the batch (see `targets`): policy, values, rewards, actions, mask, unrolled; threats and focus, [B, 0] where the
+    game has none. Beside it: ``stages`` uint8 [B], what game each is of; ``cells`` int8 [B, n * n of the largest board]
+    and ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins`` int16 [B, 2]
+    of their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int32 [U, B], the cell it fills (-1 where
+    it fills none), both only where mask is 1 (views are 0 elsewhere); ``games`` int64 [B], the game's number;
+    ``intact`` bool [B].
     """
 
+    stages: NDArray[np.uint8]
     cells: NDArray[np.int8]
     plies: NDArray[np.int32]
     origins: NDArray[np.int16]
     views: NDArray[np.int8]
-    moves: NDArray[np.int16]
+    moves: NDArray[np.int32]
     policy: NDArray[np.float32]
     values: NDArray[np.float32]
     rewards: NDArray[np.float32]
     actions: NDArray[np.int16]
     mask: NDArray[np.float32]
+    unrolled: NDArray[np.float32]
+    threats: NDArray[np.uint8]
+    focus: NDArray[np.int16]
     games: NDArray[np.int64]
     intact: NDArray[np.bool_]
 
@@ -87,9 +102,9 @@ def _find_game(starts: NDArray[np.int64], position: int, tail: int, head: int) -
 
 
 @njit(cache=True, nogil=True)
-def _section_place(ring: Ring, section: int, num_plies: int, snapshots: int) -> np.int64:
-    """Where a section begins in a piece."""
-    starts = ring.section_starts
+def _section_place(ring: Ring, stage: int, section: int, num_plies: int, snapshots: int) -> np.int64:
+    """Where a section begins in a piece of ``stage``."""
+    starts = ring.section_starts[stage]
     place: np.int64 = starts[section, 0] + starts[section, 1] * num_plies + starts[section, 2] * snapshots
     return place
 
@@ -101,9 +116,10 @@ def _priority(ring: Ring, layout: PieceLayout, position: int, tail: int, head: i
     num_plies = np.int64(ring.plies[slot])
     ply = position - ring.starts[slot] + np.int64(ring.openings[slot])
     piece = ring.offsets[slot]
-    if ply < 0 or ply >= num_plies or piece < 0:
+    stage = np.int64(ring.stages[slot])
+    if ply < 0 or ply >= num_plies or piece < 0 or stage >= len(ring.layouts):
         return 1.0
-    at = piece + _section_place(ring, PRIORITIES, num_plies, (num_plies - 1) // layout.snapshot_interval) + ply
+    at = piece + _section_place(ring, stage, PRIORITIES, num_plies, (num_plies - 1) // layout.snapshot_interval) + ply
     return (1.0 + ring.data[at]) * PRIORITY_SCALE if at < ring.ring_bytes else 1.0
 
 
@@ -150,10 +166,21 @@ def draw_positions(
 
 
 @njit(cache=True, nogil=True)
+def _bucket(layout: PieceLayout, buckets: NDArray[np.int16], cell: int) -> np.int64:
+    """The thumbnail's bucket of ``cell``, -1 of none; ``buckets`` int16 [n], of each row (or column) of its board."""
+    if cell < 0:
+        return np.int64(-1)
+    i = cell // layout.board_size
+    row, column = np.int64(buckets[i]), np.int64(buckets[cell - i * layout.board_size])
+    return row * layout.view_size + column
+
+
+@njit(cache=True, nogil=True)
 def _read_steps(
     data: NDArray[np.uint8],
     layout: PieceLayout,
     decoder: Decoder,
+    buckets: NDArray[np.int16],
     piece: int,
     end: int,
     places: NDArray[np.int64],
@@ -163,39 +190,63 @@ def _read_steps(
     out: Samples,
     row: int,
 ) -> bool:
-    """Targets of ply, ply + 1, ... into row ``row``; after the game's end zeros, no actions. False where damaged."""
+    """Targets of ply, ply + 1, ... into row ``row``, seen in the view of ``ply``; zeros after the game's end and after
+    a move that this view does not show, and no actions there. False where damaged."""
     steps, seats = out.mask.shape[1], layout.num_seats
+    room = layout.board_size - layout.view_size
+    top, left = read_origin(data, layout, piece, places, ply)
+    out.origins[row, 0], out.origins[row, 1] = top, left
     policy_at = piece + places[POLICIES] + policy_place(data, layout, piece, places, ply)
+    unrolled = True
     for u in range(steps):
         q = ply + u
         if u < steps - 1:
             for k in range(seats):
                 out.rewards[row, u, k] = 0
-        if q >= num_plies:
+            out.unrolled[row, u] = unrolled
+        if q >= num_plies or not unrolled:
             out.policy[row, u, :] = 0
             out.values[row, u, :] = 0
             out.mask[row, u] = 0
             out.views[u, row] = 0
+            if layout.threats:
+                out.threats[row, u] = 0
+            if layout.thumbnail:
+                out.focus[row, u] = -1
             continue
         flags = data[piece + places[FLAGS] + q]
         view, seat = flags >> 4, flags & 15
         count = 1 + unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
         if view >= layout.num_views or seat >= seats or policy_at + layout.mask_bytes + count > end:
             return False
+        own_top, own_left = read_origin(data, layout, piece, places, q)
+        if layout.view_moves and (own_top > room or own_left > room):
+            return False
+        down, right = own_top - top, own_left - left
         if not decode_policy(
-            data, policy_at, count, layout, decoder.weights, decoder.action_view, view, out.policy, row, u
+            data, policy_at, count, layout, decoder.weights, decoder.action_view, view, down, right, out.policy, row, u
         ):
             return False
         policy_at += layout.mask_bytes + count
         decode_values(data, layout, piece, places, q, num_plies, td_steps, seat, out.values, row, u)
         out.mask[row, u] = 1
         out.views[u, row] = view
+        if layout.threats:
+            out.threats[row, u] = decode_threats(np.int64(data[piece + places[THREATS] + q]), seats, np.int64(seat))
+        action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
+        if action >= layout.num_actions:
+            return False
+        cell = board_cell(layout, action, own_top, own_left)
+        if layout.thumbnail:
+            out.focus[row, u] = _bucket(layout, buckets, cell)
         if u < steps - 1:
-            action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
-            if action >= layout.num_actions:
-                return False
-            out.moves[u, row] = action
-            out.actions[row, u] = decoder.action_view[view, action]
+            out.moves[u, row] = cell
+            shown = shown_action(layout, action, down, right)
+            if shown < 0:
+                unrolled = False
+                out.unrolled[row, u] = 0
+                continue
+            out.actions[row, u] = decoder.action_view[view, shown]
             if q == num_plies - 1:
                 for k in range(seats):
                     out.rewards[row, u, k] = read_value(data, piece + places[OUTCOME] + 2 * ((seat + 1 + k) % seats))
@@ -205,7 +256,6 @@ def _read_steps(
 @njit(cache=True, nogil=True)
 def read_samples(
     ring: Ring,
-    layout: PieceLayout,
     decoder: Decoder,
     tail: int,
     head: int,
@@ -216,8 +266,9 @@ def read_samples(
 ) -> None:
     """Reads position positions[i] (int64, in the window of games [tail, head)) into row rows[i] of ``out``, for all i.
 
-    One sample has the start and ``out.mask.shape[1] - 1`` steps after it; actions past the game's end are left as they
-    are. ``out.games[row]`` is the game it came from, ``out.intact[row]`` whether its bytes made sense.
+    One sample has the start and ``out.mask.shape[1] - 1`` steps after it; actions past the game's end, or where the
+    start's view does not show them, are left as they are. ``out.games[row]`` is the game it came from,
+    ``out.intact[row]`` whether its bytes made sense.
     """
     places = np.empty(POLICIES + 1, np.int64)
     slots = len(ring.starts)
@@ -229,28 +280,42 @@ def read_samples(
         ply = positions[i] - ring.starts[slot] + np.int64(ring.openings[slot])
         piece = ring.offsets[slot]
         end = piece + ring.sizes[slot]
+        stage = np.int64(ring.stages[slot])
         out.games[row] = game
         out.intact[row] = False
-        if ply < 0 or ply >= num_plies or piece < 0 or end > ring.ring_bytes:
+        if ply < 0 or ply >= num_plies or piece < 0 or end > ring.ring_bytes or stage >= len(ring.layouts):
             continue
+        layout = stage_layout(ring.layouts, stage)
         snapshots = (num_plies - 1) // layout.snapshot_interval
         for section in range(POLICIES + 1):
-            places[section] = _section_place(ring, section, num_plies, snapshots)
+            places[section] = _section_place(ring, stage, section, num_plies, snapshots)
         if piece + places[POLICIES] > end:
             continue
+        out.stages[row] = stage
         out.plies[row] = ply
         out.intact[row] = rebuild_cells(ring.data, layout, piece, places, ply, out.cells, row) and _read_steps(
-            ring.data, layout, decoder, piece, end, places, ply, num_plies, td_steps, out, row
+            ring.data,
+            layout,
+            decoder,
+            decoder.buckets[stage],
+            piece,
+            end,
+            places,
+            ply,
+            num_plies,
+            td_steps,
+            out,
+            row,
         )
 
 
 @njit(cache=True, nogil=True)
 def play_moves(samples: Samples, step: int) -> None:
-    """Plays each row's move of ``step`` in its cells, unless the game was over then or is after it."""
+    """Plays each row's move of ``step`` in its cells, unless the unroll was over then or is after it."""
     cells, plies = samples.cells, samples.plies
     for row in range(len(plies)):
         if samples.mask[row, step + 1] > 0:
-            action = samples.moves[step, row]
-            if action < cells.shape[1]:
-                cells[row, action] = 1 + samples.views[step, row]
+            cell = samples.moves[step, row]
+            if cell >= 0:
+                cells[row, cell] = 1 + samples.views[step, row]
             plies[row] += 1

@@ -15,7 +15,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.games.game_env import Int8Array
+from hexpipe.games.local_view import LocalView
 from hexpipe.replay.decode_kernels import Decoder
+from hexpipe.replay.layout import section_starts, section_table
 from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, play_moves, read_samples
 from hexpipe.replay.store import Store, Window
 from hexpipe.replay.targets import Batch, allocate_batch, check_batch, code_weights, samples_into
@@ -32,11 +35,17 @@ class Sampler:
             plies=store.plies,
             openings=store.openings,
             sizes=store.sizes,
+            stages=store.stages,
             data=store.data,
-            section_starts=store.section_starts,
+            layouts=np.array(store.layouts, np.int64),
+            section_starts=np.array([section_starts(section_table(layout)) for layout in store.layouts]),
             ring_bytes=store.ring_bytes,
         )
-        self._decoder = Decoder(code_weights(), store.game.action_view)
+        self._largest = max(layout.board_size for layout in store.layouts)
+        buckets = np.zeros((len(store.layouts), self._largest), np.int16)
+        for row, layout in zip(buckets, store.layouts, strict=True):
+            row[: layout.board_size] = LocalView(layout.board_size, layout.view_size).buckets()
+        self._decoder = Decoder(code_weights(), store.games[0].action_view, buckets)
 
     def sample_batch(
         self,
@@ -52,12 +61,12 @@ class Sampler:
         ``out`` is filled and returned where given. Raises ValueError while the store is empty.
         """
         store = self._store
-        shapes = store.game.shapes
+        shapes = store.games[0].shapes
         if out is None:
             out = allocate_batch(shapes, batch_size, unroll_steps, observations)
         else:
             check_batch(out, shapes, batch_size, unroll_steps, observations)
-        samples = samples_into(out, store.layout.board_cells)
+        samples = samples_into(out, self._largest**2)
         out["weights"].fill(1)
         rows = np.arange(batch_size)
         while len(rows):
@@ -67,7 +76,6 @@ class Sampler:
             positions = self._draw(window, rows, rng, out["weights"])
             read_samples(
                 self._ring,
-                store.layout,
                 self._decoder,
                 window.tail_game,
                 window.head_game,
@@ -83,9 +91,9 @@ class Sampler:
         if store.settings.priority_share:
             out["weights"] /= out["weights"].mean()
         if unroll_steps:
-            past_end = out["mask"][:, :-1] == 0
-            out["actions"][past_end] = rng.integers(0, shapes.num_actions, np.count_nonzero(past_end))
-        store.game.codes_from_cells(samples.cells, samples.views[0], samples.plies, samples.origins, out["codes"])
+            free = (out["mask"][:, :-1] == 0) | (out["unrolled"] == 0)
+            out["actions"][free] = rng.integers(0, shapes.num_actions, np.count_nonzero(free))
+        self._write_codes(samples, 0, out["codes"])
         if observations:
             self._play_on(samples, out)
         return out
@@ -100,14 +108,27 @@ class Sampler:
             return rng.integers(window.tail_position, window.head_position, len(rows))
         positions = np.empty(len(rows), np.int64)
         seed = rng.integers(0, 2**64, dtype=np.uint64)
-        draw_positions(self._ring, store.layout, *window, share, seed, rows, positions, weights)
+        draw_positions(self._ring, store.layouts[0], *window, share, seed, rows, positions, weights)
         return positions
 
     def _play_on(self, samples: Samples, out: Batch) -> None:
         """Fills next_codes from the starts' cells, a stone a step; ``samples`` are at their last steps after it."""
-        game, codes = self._store.game, np.empty_like(out["codes"])
+        codes = np.empty_like(out["codes"])
         for step in range(len(samples.moves)):
             play_moves(samples, step)
-            game.codes_from_cells(samples.cells, samples.views[step + 1], samples.plies, samples.origins, codes)
+            self._write_codes(samples, step + 1, codes)
             out["next_codes"][:, step] = codes
         out["next_codes"][out["mask"][:, 1:] == 0] = 0
+
+    def _write_codes(self, samples: Samples, step: int, out: Int8Array) -> None:
+        """Writes the codes of the cells as they are, those of ``step``, into ``out`` int8 [B, C]: stage by stage."""
+        games, views = self._store.games, samples.views[step]
+        if len(games) == 1:
+            games[0].codes_from_cells(samples.cells, views, samples.plies, samples.origins, out)
+            return
+        for stage in np.unique(samples.stages).tolist():
+            rows = np.flatnonzero(samples.stages == stage)
+            codes = np.empty((len(rows), out.shape[1]), np.int8)
+            cells = samples.cells[rows, : games[stage].board_size ** 2]
+            games[stage].codes_from_cells(cells, views[rows], samples.plies[rows], samples.origins[rows], codes)
+            out[rows] = codes

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.games.game_env import Game
+from hexpipe.games.local_view import LocalView
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, num_snapshots
 from hexpipe.replay.targets import value_priorities
 
 
-def encode_game(record: GameRecord, layout: PieceLayout, td_steps: int = 0) -> NDArray[np.uint8]:
-    """The piece of ``record``, uint8 [piece bytes]; ``td_steps`` is what its priorities hang on.
+def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: int = 0) -> NDArray[np.uint8]:
+    """The piece of ``record``, a record of ``game``, uint8 [piece bytes]; ``td_steps`` is what its priorities hang on.
 
-    Raises ValueError where two seats' values are no negatives.
+    Raises ValueError where two seats' values are no negatives, or a move is off the board.
     """
     plies = record.num_plies
     seats = layout.stored_seats
@@ -21,6 +25,7 @@ def encode_game(record: GameRecord, layout: PieceLayout, td_steps: int = 0) -> N
         raise ValueError("root_values of a two-seat game record must sum to 0 in every row")
     narrow_or_wide = "<u2" if layout.wide_actions else "<u1"
     interval = layout.snapshot_interval
+    filled = played_cells(record, layout)  # checks the moves, which playing them again does not
     counts = np.diff(record.policy_offsets.astype(np.int64)) - layout.mask_bytes - 1
     parts = (
         (_fixed_point(record.outcome), "<i2"),
@@ -30,21 +35,57 @@ def encode_game(record: GameRecord, layout: PieceLayout, td_steps: int = 0) -> N
         (counts, narrow_or_wide),
         (_fixed_point(record.root_values[:, :seats]), "<i2"),
         (value_priorities(record, td_steps), "<u1"),
-        (pack_cells(snapshot_cells(record, layout), layout), "<u1"),
+        (record.origins, "<u1"),
+        (threat_levels(record, game), "<u1"),
+        (pack_cells(snapshot_cells(record, filled, layout), layout), "<u1"),
         (record.policy_bytes, "<u1"),
     )
     return np.frombuffer(b"".join(array.astype(dtype).tobytes() for array, dtype in parts), np.uint8)
 
 
-def snapshot_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.int8]:
-    """Absolute cells int8 [N, board_cells] before plies interval, 2 * interval, ..."""
+def threat_levels(record: GameRecord, game: Game) -> NDArray[np.uint8]:
+    """`Game.threat_levels` before every ply, uint8 [T], by playing the moves again; [0] where ``game`` has none."""
+    if not game.shapes.threats:
+        return np.zeros(0, np.uint8)
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    levels = np.zeros((record.num_plies, 1), np.uint8)
+    actions = record.actions[:, None]
+    for ply in range(record.num_plies):
+        if game.view_moves:
+            states.origin[0] = record.origins[ply]
+        game.threat_levels(states, row, levels[ply])
+        game.step(states, row, actions[ply], row)
+    return levels[:, 0]
+
+
+def played_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.integer[Any]]:
+    """The board's cell that each ply filled, int [T], -1 where it filled none.
+
+    Raises ValueError where a move is off the board.
+    """
+    if layout.view_size == layout.board_size:
+        return np.where(record.actions < layout.board_cells, record.actions, np.int16(-1))
+    view = LocalView(layout.board_size, layout.view_size)
+    origins = record.origins if layout.view_moves else np.tile(view.start, (record.num_plies, 1))
+    cells = view.cells_of_actions(record.actions, origins)
+    on_view = record.actions < layout.view_size**2
+    if (cells[on_view] < 0).any():
+        raise ValueError("a game record has a move that is off the board")
+    cells[~on_view] = -1
+    return cells
+
+
+def snapshot_cells(
+    record: GameRecord, filled: NDArray[np.integer[Any]], layout: PieceLayout
+) -> NDArray[np.int8]:
+    """Absolute cells int8 [N, board_cells] before plies interval, 2 * interval, ...; ``filled`` is `played_cells`."""
     interval = layout.snapshot_interval
     snapshots = np.zeros((num_snapshots(record.num_plies, interval), layout.board_cells), np.int8)
     cells = np.zeros(layout.board_cells, np.int8)
     for k in range(len(snapshots)):
-        played = record.actions[k * interval : (k + 1) * interval]
+        played = filled[k * interval : (k + 1) * interval]
         stones = record.views[k * interval : (k + 1) * interval] + np.int8(1)
-        on_board = played < layout.board_cells
+        on_board = played >= 0
         cells[played[on_board]] = stones[on_board]
         snapshots[k] = cells
     return snapshots

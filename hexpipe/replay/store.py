@@ -8,7 +8,7 @@ the lock again: what is older than the tail by then may have been overwritten an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from hexpipe.config import ReplaySettings
 from hexpipe.errors import SharedMemoryError
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, as_stages
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import (
+    HEADER_LENGTH,
     INDEX_BYTES,
     Header,
     Section,
     budget_bytes,
+    guard_bytes,
     num_snapshots,
     piece_layout,
-    section_starts,
     section_table,
     segment_fields,
 )
@@ -58,33 +59,38 @@ class Store:
     Only one process may call `add`; every other method is for anyone.
     """
 
-    def __init__(self, settings: ReplaySettings, game: Game, segment: SharedSegment, lock: FenceLock) -> None:
+    def __init__(
+        self, settings: ReplaySettings, games: Sequence[Game], segment: SharedSegment, lock: FenceLock
+    ) -> None:
         self.settings = settings
-        self.game = game
+        self.games = games
         self.segment = segment
         self.lock = lock
-        self.layout = piece_layout(game, settings.snapshot_interval)
-        self.section_starts = section_starts(section_table(self.layout))
+        self.layouts = [piece_layout(game, settings.snapshot_interval) for game in games]
         arrays = segment.arrays
         self._header: NDArray[np.int64] = arrays["header"]
         self.starts, self.offsets, self.plies = arrays["starts"], arrays["offsets"], arrays["plies"]
-        self.openings, self.sizes, self.data = arrays["openings"], arrays["sizes"], arrays["data"]
+        self.openings, self.sizes, self.stages = arrays["openings"], arrays["sizes"], arrays["stages"]
+        self.data = arrays["data"]
+        self._held = self._header[HEADER_LENGTH:].reshape(-1, 3)
         self.ring_bytes = int(self._header[Header.RING_BYTES])
 
     @classmethod
-    def create(cls, settings: ReplaySettings, game: Game, lock: FenceLock, *, private: bool) -> Store:
+    def create(
+        cls, settings: ReplaySettings, games: Game | Sequence[Game], lock: FenceLock, *, private: bool
+    ) -> Store:
         """An empty store in a new segment. Raises SettingsError, SharedMemoryError where it cannot fit."""
-        fields = segment_fields(settings, game)
-        segment = SharedSegment.create("replay", fields, private=private)
-        layout = piece_layout(game, settings.snapshot_interval)
-        segment.arrays["sections"][:] = section_table(layout)
-        guard = layout.num_actions + layout.mask_bytes + 8
-        segment.arrays["header"][Header.RING_BYTES] = len(segment.arrays["data"]) - guard
+        stages = as_stages(games)
+        segment = SharedSegment.create("replay", segment_fields(settings, stages), private=private)
+        store = cls(settings, stages, segment, lock)
+        segment.arrays["sections"][:] = [section_table(layout) for layout in store.layouts]
+        store.ring_bytes = len(store.data) - guard_bytes(stages)
+        segment.arrays["header"][Header.RING_BYTES] = store.ring_bytes
         segment.arrays["header"][Header.BUDGET_BYTES] = budget_bytes(settings)
-        return cls(settings, game, segment, lock)
+        return store
 
     def __reduce__(self) -> tuple[Callable[..., Store], tuple[Any, ...]]:
-        return Store, (self.settings, self.game, self.segment, self.lock)
+        return Store, (self.settings, self.games, self.segment, self.lock)
 
     def counters(self) -> NDArray[np.int64]:
         """A consistent copy of the header."""
@@ -104,8 +110,8 @@ class Store:
     def add(self, record: GameRecord) -> None:
         """Adds a game, dropping the oldest to make room. Raises ValueError where the record does not belong here, or
         could only enter by going under ``min_games``."""
-        check_rules(record, self.game)
-        piece = encode_game(record, self.layout, self.settings.td_steps)
+        stage = check_rules(record, self.games)
+        piece = encode_game(record, self.games[stage], self.layouts[stage], self.settings.td_steps)
         offset = self._make_room(len(piece), record.num_plies)
         self.data[offset : offset + len(piece)] = piece
         header = self._header
@@ -115,12 +121,13 @@ class Store:
         self.plies[slot] = record.num_plies
         self.openings[slot] = record.opening_plies
         self.sizes[slot] = len(piece)
+        self.stages[slot] = stage
         with self._fence():
             header[Header.HEAD_GAME] += 1
             header[Header.HEAD_POSITION] += record.num_positions
             header[Header.HEAD_BYTE] = offset + len(piece)
             header[Header.USED_BYTES] += len(piece)
-            header[Header.SNAPSHOTS] += num_snapshots(record.num_plies, self.layout.snapshot_interval)
+            self._held[stage] += (1, record.num_plies, num_snapshots(record.num_plies, self.settings.snapshot_interval))
             header[Header.TOTAL_GAMES] += 1
             header[Header.TOTAL_POSITIONS] += record.num_positions
             if header[Header.HEAD_GAME] - header[Header.TAIL_GAME] > self.settings.max_games:
@@ -167,7 +174,7 @@ class Store:
             header[Header.TAIL_GAME] += 1
             header[Header.TAIL_POSITION] += plies - self.openings[slot]
             header[Header.USED_BYTES] -= self.sizes[slot]
-            header[Header.SNAPSHOTS] -= num_snapshots(plies, self.layout.snapshot_interval)
+            self._held[self.stages[slot]] -= (1, plies, num_snapshots(plies, self.settings.snapshot_interval))
 
     @contextmanager
     def _fence(self) -> Iterator[None]:
@@ -179,16 +186,26 @@ class Store:
             self.lock.release()
 
 
-def check_rules(record: GameRecord, game: Game) -> None:
-    """Raises ValueError unless ``record`` is a game by the rules of ``game``."""
+def check_rules(record: GameRecord, games: Sequence[Game]) -> int:
+    """Which of ``games`` ``record`` is one of. Raises ValueError where it is of none of them."""
     theirs = (record.game, record.board_size, record.win_length, record.swap, record.num_seats, record.num_actions)
-    ours = (game.name, game.board_size, game.win_length, game.swap, game.num_seats, game.num_actions)
-    if theirs != ours:
+    ours = [
+        (game.name, game.board_size, game.win_length, game.swap, game.num_seats, game.num_actions) for game in games
+    ]
+    if theirs not in ours:
         raise ValueError(
-            f"a record of {theirs} does not belong to {ours} (game, size, win length, swap, seats, actions)"
+            f"a record of {theirs} does not belong to {', '.join(map(str, ours))} (game, size, win length, swap, "
+            "seats, actions)"
         )
+    stage = ours.index(theirs)
+    game = games[stage]
     if record.views.max() >= game.num_views or record.num_plies > game.max_plies:
         raise ValueError(f"a record has views or plies ({record.num_plies}) that {game.name} cannot have")
+    origins, room = record.origins, game.board_size - game.shapes.view_size
+    known = len(origins) == (record.num_plies if game.view_moves else 0)
+    if not known or (game.view_moves and (origins.min() < 0 or origins.max() > room)):
+        raise ValueError(f"a record has origins of views that {game.name} cannot have")
+    return stage
 
 
 def describe_store(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -199,10 +216,11 @@ def describe_store(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     held, ``bytes_per_position`` of ring and index. O(1): nothing is counted.
     """
     header = arrays["header"].copy()
+    held = header[HEADER_LENGTH:].reshape(-1, 3)
     games = int(header[Header.HEAD_GAME] - header[Header.TAIL_GAME])
     positions = int(header[Header.HEAD_POSITION] - header[Header.TAIL_POSITION])
     used = int(header[Header.USED_BYTES])
-    per_section = (arrays["sections"] @ np.array([games, positions, header[Header.SNAPSHOTS]])).tolist()
+    per_section = np.einsum("gsk,gk->s", arrays["sections"], held).tolist()
     sections = {section.name.lower(): size for section, size in zip(Section, per_section, strict=True)}
     sections["policies"] = used - sum(per_section)
     fields = {name: int(array.nbytes) for name, array in arrays.items()}

@@ -4,19 +4,33 @@ A batch of B samples with U unroll steps is a dict of arrays:
 
     codes       int8    [B, C]          the start positions, as their movers see them
     policy      float32 [B, U + 1, A]   search policies of the start and the U plies after it, each in its mover's frame
+                                        and all in the start's local view
     values      float32 [B, U + 1, S]   value targets in [-1, 1]; entry k is for the seat k after the step's mover
     rewards     float32 [B, U, S]       the game's outcome where the step's action ended it, else 0; in the frame of the
                                         next step's mover: entry k is for the seat 1 + k after the step's mover
     actions     int16   [B, U]          what was played at each step, in the frame of that step's mover; after the
                                         game's end drawn uniformly from all actions
-    mask        float32 [B, U + 1]      1 where the step is a position of the game, 0 after its end
+    mask        float32 [B, U + 1]      1 where the step is a position of the game, 0 after its end or where the unroll
+                                        was cut off before
+    unrolled    float32 [B, U]          1 where the step that the action leads to has targets, be it a position or past
+                                        the end; 0 where the unroll is cut off: nothing of that step counts
+    threats     uint8   [B, U + 1]      only where a game has them: `Game.threat_levels` of the position, two bits a
+                                        seat from the mover on, lowest first
+    focus       int16   [B, U + 1]      only where there is a thumbnail: its bucket (row * V + column) in which the move
+                                        of the step was played; -1 where mask is 0
     weights     float32 [B]             importance weights, mean 1 (see `sampler`); all 1 where sampling is uniform
     next_codes  int8    [B, U, C]       only with ``observations``: the positions after each action, as their movers see
                                         them (for a consistency loss: arXiv:2111.00210, section 4.1)
 
 A position that ends the game is no position to learn from: the step after the last ply is past the end, and there
-policy, values, rewards, mask and next_codes are 0. An absorbing state is worth nothing more, whatever is played in it
-(arXiv:1911.08265, appendix G), hence the actions at random.
+policy, values, rewards, mask, threats and next_codes are 0. An absorbing state is worth nothing more, whatever is
+played in it (arXiv:1911.08265, appendix G), hence the actions at random.
+
+Where the local view moves, an unroll is seen through the view of its start, for a latent of that view is all that
+learned dynamics go on from. A later policy is that part of the search's which the view shows, brought to the sum of 1;
+where it shows none the row is 0, which is worth no cross-entropy. A move that the view does not show cannot be played
+in the latent, so the unroll is cut off there: its action and those after it are drawn at random, ``unrolled`` is 0 from
+that action on, and the later steps are 0 as past the end, but are not learned from.
 
 The value target of a ply is the game's outcome, or with td_steps = n > 0 the search's root value n plies later
 (outcome where the game is over by then): the n-step return of the MuZero paper (arXiv:1911.08265, appendix G) in games
@@ -49,8 +63,13 @@ def batch_shapes(
         "rewards": (np.float32, (batch_size, unroll_steps, shapes.num_seats)),
         "actions": (np.int16, (batch_size, unroll_steps)),
         "mask": (np.float32, (batch_size, steps)),
+        "unrolled": (np.float32, (batch_size, unroll_steps)),
         "weights": (np.float32, (batch_size,)),
     }
+    if shapes.threats:
+        arrays["threats"] = (np.uint8, (batch_size, steps))
+    if shapes.thumbnail:
+        arrays["focus"] = (np.int16, (batch_size, steps))
     if observations:
         arrays["next_codes"] = (np.int8, (batch_size, unroll_steps, shapes.code_length))
     return arrays
@@ -75,19 +94,24 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
 
 
 def samples_into(batch: Batch, board_cells: int) -> Samples:
-    """The kernels' view of ``batch``, with scratch arrays for what is beside it."""
+    """The kernels' view of ``batch``, with scratch arrays for what is beside it; boards have at most so many cells."""
     count, unroll_steps = batch["actions"].shape
+    nothing = np.empty((count, 0), np.uint8)
     return Samples(
+        stages=np.empty(count, np.uint8),
         cells=np.empty((count, board_cells), np.int8),
         plies=np.empty(count, np.int32),
-        origins=np.zeros((count, 2), np.int16),
+        origins=np.empty((count, 2), np.int16),
         views=np.empty((unroll_steps + 1, count), np.int8),
-        moves=np.empty((unroll_steps, count), np.int16),
+        moves=np.empty((unroll_steps, count), np.int32),
         policy=batch["policy"],
         values=batch["values"],
         rewards=batch["rewards"],
         actions=batch["actions"],
         mask=batch["mask"],
+        unrolled=batch["unrolled"],
+        threats=batch.get("threats", nothing),
+        focus=batch.get("focus", nothing.astype(np.int16)),
         games=np.empty(count, np.int64),
         intact=np.empty(count, np.bool_),
     )

@@ -102,7 +102,8 @@ def test_perfect_net_has_no_kl_and_three_seats_work() -> None:
 
 @given(st.integers(2, 3), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_unrolled_losses_match_plain_python(seats: int, batch: int, steps: int, seed: int) -> None:
-    """The start once, the steps together once; past the end only value and reward count, and both are 0."""
+    """The start once, the steps together once; past the end only value and reward count, and both are 0; nothing counts
+    where the unroll is cut off."""
     rng = np.random.default_rng(seed)
     logits, value_logits = rng.normal(size=(batch, steps + 1, 3)), rng.normal(size=(batch, steps + 1, seats))
     policy = rng.dirichlet(np.ones(3), (batch, steps + 1))
@@ -113,6 +114,8 @@ def test_unrolled_losses_match_plain_python(seats: int, batch: int, steps: int, 
     similarity, weights = rng.uniform(-1, 1, (batch, steps)), rng.uniform(0.5, 2, batch)
     weights /= weights.mean()
     mask = (np.arange(steps + 1) <= rng.integers(0, steps + 1, batch)[:, None]).astype(float)
+    unrolled = (np.arange(steps) < rng.integers(0, steps + 2, batch)[:, None]).astype(float)
+    mask[:, 1:] *= unrolled
 
     def value_loss(b: int, u: int) -> float:
         chances = (values[b, u] + 1) / 2
@@ -129,8 +132,8 @@ def test_unrolled_losses_match_plain_python(seats: int, batch: int, steps: int, 
     for b in range(batch):
         for u in range(1, steps + 1):
             part = weights[b] / (batch * steps)
-            later += part * (mask[b, u] * policy_loss(b, u) + 0.5 * value_loss(b, u))
-            reward += part * float(((rewards[b, u - 1] - outcome[b, u - 1]) ** 2).sum())
+            later += part * (mask[b, u] * policy_loss(b, u) + unrolled[b, u - 1] * 0.5 * value_loss(b, u))
+            reward += part * unrolled[b, u - 1] * float(((rewards[b, u - 1] - outcome[b, u - 1]) ** 2).sum())
             consistency += part * mask[b, u] * (1 - similarity[b, u - 1])
 
     def tensor(array: np.ndarray) -> torch.Tensor:
@@ -138,11 +141,40 @@ def test_unrolled_losses_match_plain_python(seats: int, batch: int, steps: int, 
 
     losses = compute_unrolled_losses(
         Unrolled(tensor(logits), tensor(value_logits), tensor(rewards), tensor(similarity)),
-        *(tensor(array) for array in (policy, values, outcome, mask, weights)),
+        *(tensor(array) for array in (policy, values, outcome, mask, unrolled, weights)),
         value_weight=0.5,
         reward_weight=3.0,
         consistency_weight=2.0,
     )
     assert losses.total.item() == pytest.approx(start + later + 3 * reward + 2 * consistency, rel=1e-4)
-    assert losses.reward_loss.item() == pytest.approx(reward, rel=1e-4)
+    assert losses.reward_loss.item() == pytest.approx(reward, rel=1e-4, abs=1e-6)
     assert losses.consistency_loss.item() == pytest.approx(consistency, rel=1e-4, abs=1e-6)
+
+
+def test_a_cut_changes_nothing_but_its_own_steps() -> None:
+    """Bit for bit: with ``unrolled`` of ones the losses are those without it, and a policy of zeros costs nothing."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    out = Unrolled(random(3, 4, 5), random(3, 4, 2), random(3, 3, 2), random(3, 3).clamp(-1, 1))
+    policy, values = torch.softmax(random(3, 4, 5), -1), random(3, 4, 2).clamp(-1, 1)
+    rewards, mask, weights = random(3, 3, 2), torch.ones(3, 4), torch.tensor([0.5, 1.5, 1.0])
+
+    def total(unrolled: torch.Tensor, mask: torch.Tensor, policy: torch.Tensor) -> torch.Tensor:
+        options = {"value_weight": 1.0, "reward_weight": 1.0, "consistency_weight": 0.0}
+        return compute_unrolled_losses(out, policy, values, rewards, mask, unrolled, weights, **options).total
+
+    cut = torch.ones(3, 3)
+    cut[1, 1:] = 0
+    cut_mask = torch.cat((torch.ones(3, 1), cut), 1)
+    missing = total(torch.ones(3, 3), mask, policy) - total(cut, cut_mask, policy)
+    parts = policy_cross_entropy(out.policy_logits[:, 1:], policy[:, 1:])
+    parts = parts + value_cross_entropy(out.value_logits[:, 1:], values[:, 1:])
+    parts = parts + (out.rewards - rewards).square().sum(-1)
+    assert missing.item() == pytest.approx((parts[1, 1:].sum() * 1.5 / 9).item(), rel=1e-4)
+    hidden = policy.clone()
+    hidden[2, 3] = 0
+    mask[2, 3] = 0
+    assert total(torch.ones(3, 3), mask, policy).equal(total(torch.ones(3, 3), torch.ones(3, 4), hidden))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from hexpipe.config import Shapes
 from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from tests.pipeline.games import make_record
+from tests.replay.reference import random_game, views_game
 
 SLOT = largest_record_bytes(Shapes(3, 9, 2, 9), 9)
 
@@ -91,6 +94,15 @@ def test_largest_record_bound_holds_for_full_games() -> None:
         per_ply = (bound - largest_record_bytes(shapes, 0)) // (size * size)
         missing = size * size - longest.num_positions
         assert 0 <= room - missing * per_ply <= 300
+
+
+def test_largest_record_bound_counts_the_places_of_views_that_move() -> None:
+    record = random_game(views_game(16, 7, players=3), 1)
+    whole = largest_record_bytes(Shapes(7, 49, 3, 49), 100)
+    moving = largest_record_bytes(Shapes(16, 49, 3, 49, view_size=7), 100)
+    assert moving - whole == 100 * 4
+    without = replace(record, origins=record.origins[:0])
+    assert len(record.to_bytes()) - len(without.to_bytes()) == record.num_plies * 4
 
 
 def test_a_game_over_the_bound_is_an_error(outboxes: Outboxes) -> None:

@@ -6,19 +6,30 @@ test can tell from a sample where it came from and rebuild all of it.
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from hexpipe.config import ReplaySettings, Shapes
-from hexpipe.games.game_env import ONGOING
+from hexpipe.config import GameSettings, ReplaySettings, Shapes
+from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex import Hex
+from hexpipe.games.inarow import InARow
 from hexpipe.records import GameRecord, pack_policies, unpack_policies
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from tests.games.reference_inarow import SlowInARow, game_settings
 
 GAME_BITS, PLY_BITS = 20, 10
+
+
+class MadeUpGame(SimpleNamespace):
+    """As much of a game as a store asks for."""
+
+    __hash__ = object.__hash__
 
 
 def three_seat_game() -> Any:
@@ -33,7 +44,7 @@ def three_seat_game() -> Any:
         out[:, n * n] = views
         out[:, n * n + 1] = plies % 128
 
-    return SimpleNamespace(
+    return MadeUpGame(
         name="made-up",
         board_size=n,
         swap=False,
@@ -50,12 +61,23 @@ def three_seat_game() -> Any:
     )
 
 
+def views_game(board_size: int, view_size: int, players: int = 2, **more: Any) -> InARow:
+    """n in a row of a win length that random moves seldom reach, seen through a view."""
+    more = {"win_length": min(board_size, 6), "thumbnail": True, **more}
+    return InARow(game_settings(board_size=board_size, view_size=view_size, players=players, **more))
+
+
 def random_game(game: Any, number: int) -> GameRecord:
     """Game ``number``: random moves, values and views; its policies spell the number and the ply."""
     rng = np.random.default_rng(number)
-    plies = int(rng.integers(1, game.max_plies + 1))
+    plies = int(rng.integers(1, (min(game.max_plies, 60) if game.name == "inarow" else game.max_plies) + 1))
     cells = game.board_size**2
-    actions = np.resize(rng.permutation(cells), plies).astype(np.int16)
+    origins = np.zeros((0, 2), np.int16)
+    if game.name == "inarow":
+        actions, origins = _random_moves(game, plies, rng)
+        plies = len(actions)
+    else:
+        actions = np.resize(rng.permutation(cells), plies).astype(np.int16)
     views = (np.arange(plies) % game.num_views).astype(np.int8)
     if game.swap and plies > 1 and number % 2:
         actions[1] = cells
@@ -85,7 +107,33 @@ def random_game(game: Any, number: int) -> GameRecord:
         weights_version=number,
         simulations=100,
         win_length=game.win_length,
+        origins=origins,
     )
+
+
+@functools.lru_cache(maxsize=1000)
+def known_game(game: Any, number: int) -> GameRecord:
+    """`random_game`, made once; not to be written to."""
+    return random_game(game, number)
+
+
+def _random_moves(game: Game, plies: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Legal moves, ``plies`` or to the game's end, seen through views that stay, follow the stones or jump about; and
+    their origins, none where the view does not move."""
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    legal = np.zeros((1, game.num_actions), np.bool_)
+    actions: list[int] = []
+    origins: list[np.ndarray] = []
+    while len(actions) < plies and states.winner[0] == ONGOING:
+        where = (None, -1, rng.integers(game.board_size**2))[rng.choice(3, p=(0.5, 0.4, 0.1))]
+        if where is not None:
+            game.place_views(states, row, np.array([where], np.int32))
+        game.legal_mask(states, row, legal)
+        actions.append(int(rng.choice(np.flatnonzero(legal))))
+        if game.view_moves:
+            origins.append(states.origin[0].copy())
+        game.step(states, row, np.array([actions[-1]], np.int16), row)
+    return np.array(actions, np.int16), np.array(origins, np.int16).reshape(-1, 2)
 
 
 def played_game(game: Hex, seed: int) -> GameRecord:
@@ -144,8 +192,12 @@ def where_from(policy: np.ndarray, action_view: np.ndarray) -> tuple[int, int]:
     raise AssertionError("a policy that no game has")
 
 
-def reference_codes(game: Any, record: GameRecord, ply: int) -> np.ndarray:
-    """The codes of the position before ``ply``, by replaying the whole game from its start."""
+def reference_codes(game: Any, record: GameRecord, ply: int, start: int) -> np.ndarray:
+    """The codes of the position before ``ply``, seen through the view of ``start``, by replaying the whole game."""
+    if game.name == "inarow":
+        slow = copy.copy(slow_positions(game, record.weights_version)[ply])
+        slow.origin = view_origin(game, record, start)
+        return np.array(slow.codes(), np.int8)
     cells = np.zeros(game.board_size**2, np.int8)
     for action, view in zip(record.actions[:ply], record.views[:ply], strict=True):
         if action < len(cells):
@@ -154,6 +206,59 @@ def reference_codes(game: Any, record: GameRecord, ply: int) -> np.ndarray:
     origins = np.zeros((1, 2), np.int16)
     game.codes_from_cells(cells[None], record.views[ply : ply + 1], np.array([ply], np.int32), origins, codes)
     return codes[0]
+
+
+@functools.lru_cache(maxsize=1000)
+def slow_positions(game: InARow, number: int) -> list[SlowInARow]:
+    """The position before each ply of game ``number``, by rules made of nothing but ``game.terms``."""
+    rules = dict(game.terms)
+    name, rewards = rules.pop("game"), rules.pop("placement_rewards")
+    if rules["players"] == 3:
+        rules["placement_rewards"] = rewards
+    settings = GameSettings.model_validate({"name": name, "thumbnail": game.shapes.thumbnail, **rules})
+    record, slow, positions = known_game(game, number), SlowInARow(settings), []
+    for ply, action in enumerate(record.actions.tolist()):
+        slow.origin = view_origin(game, record, ply)
+        positions.append(copy.copy(slow))
+        slow.board, slow.order = dict(slow.board), list(slow.order)
+        slow.play(action)
+    return positions
+
+
+def view_origin(game: Game, record: GameRecord, ply: int) -> tuple[int, int]:
+    """Where the view of ``ply`` is."""
+    top, left = (record.origins[ply] if game.view_moves else game.start_origin).tolist()
+    return top, left
+
+
+def seen_from_start(game: Game, record: GameRecord, ply: int, start: int, action: int) -> int | None:
+    """What ``action`` of the view of ``ply`` is in that of ``start``, None where that does not show it."""
+    if not game.view_moves:
+        return action
+    size = game.shapes.view_size
+    i, j = (
+        own + at - first
+        for own, at, first in zip(
+            view_origin(game, record, ply), divmod(action, size), view_origin(game, record, start), strict=True
+        )
+    )
+    return i * size + j if 0 <= i < size and 0 <= j < size else None
+
+
+def reference_threats(slow: SlowInARow) -> int:
+    """How many of the three lengths before the win each seat's longest chain reaches, from the mover on."""
+    levels = 0
+    for k in range(slow.seats):
+        longest = slow.longest()[(slow.seat + k) % slow.seats]
+        levels += sum(longest >= max(1, slow.rules.win_length - missing) for missing in (1, 2, 3)) << 2 * k
+    return levels
+
+
+def reference_focus(game: InARow, record: GameRecord, ply: int) -> int:
+    """The bucket of the cell that ``ply`` was played in: which of V parts of the board's side its middle is in."""
+    size, places = game.shapes.view_size, divmod(int(record.actions[ply]), game.shapes.view_size)
+    row, column = (at + own for at, own in zip(places, view_origin(game, record, ply), strict=True))
+    return (2 * row + 1) * size // (2 * game.board_size) * size + (2 * column + 1) * size // (2 * game.board_size)
 
 
 def reference_target(record: GameRecord, ply: int, td_steps: int) -> np.ndarray:
@@ -174,40 +279,60 @@ def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int,
     policies = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
     steps, seats = unroll_steps + 1, game.num_seats
     sample = {
-        "codes": reference_codes(game, record, ply),
+        "codes": reference_codes(game, record, ply, ply),
         "policy": np.zeros((steps, game.num_actions), np.float32),
         "values": np.zeros((steps, seats), np.float32),
         "rewards": np.zeros((unroll_steps, seats), np.float32),
         "actions": np.full(unroll_steps, -1, np.int16),
         "mask": np.zeros(steps, np.float32),
+        "unrolled": np.ones(unroll_steps, np.float32),
         "next_codes": np.zeros((unroll_steps, game.shapes.code_length), np.int8),
     }
+    if game.shapes.threats:
+        sample["threats"] = np.zeros(steps, np.uint8)
+    if game.shapes.thumbnail:
+        sample["focus"] = np.full(steps, -1, np.int16)
     for u in range(steps):
         q = ply + u
         if q >= record.num_plies:
             break
         frame = game.action_view[record.views[q]]
         for action in range(game.num_actions):
-            sample["policy"][u, frame[action]] = policies[q, action]
+            seen = seen_from_start(game, record, q, ply, action)
+            if seen is not None:
+                sample["policy"][u, frame[seen]] = policies[q, action]
+        if sample["policy"][u].any():
+            sample["policy"][u] /= sample["policy"][u].sum()
         values = reference_target(record, q, td_steps)
         for k in range(seats):
             sample["values"][u, k] = values[(record.seats[q] + k) % seats]
         sample["mask"][u] = 1
+        if game.shapes.threats:
+            sample["threats"][u] = reference_threats(slow_positions(game, record.weights_version)[q])
+        if game.shapes.thumbnail:
+            sample["focus"][u] = reference_focus(game, record, q)
         if u > 0:
-            sample["next_codes"][u - 1] = reference_codes(game, record, q)
+            sample["next_codes"][u - 1] = reference_codes(game, record, q, ply)
         if u < unroll_steps:
-            sample["actions"][u] = frame[record.actions[q]]
+            seen = seen_from_start(game, record, q, ply, int(record.actions[q]))
+            if seen is None:  # the unroll ends here, whatever comes
+                sample["unrolled"][u:] = 0
+                break
+            sample["actions"][u] = frame[seen]
             if q == record.num_plies - 1:
                 for k in range(seats):
                     sample["rewards"][u, k] = record.outcome[(record.seats[q] + 1 + k) % seats]
     return sample
 
 
-def check_row(game: Any, batch: dict[str, np.ndarray], row: int, td_steps: int) -> tuple[int, int]:
-    """Checks one sampled row against the reference; says which game and ply it is."""
-    number, ply = where_from(batch["policy"][row, 0], game.action_view)
+def check_row(games: Any, batch: dict[str, np.ndarray], row: int, td_steps: int) -> tuple[int, int]:
+    """Checks one sampled row against the reference; says which game and ply it is. Of several stages each has every
+    so many-th game."""
+    stages = games if isinstance(games, Sequence) else (games,)
+    number, ply = where_from(batch["policy"][row, 0], stages[0].action_view)
+    game = stages[number % len(stages)]
     unroll_steps = batch["actions"].shape[1]
-    wanted = reference_sample(game, random_game(game, number), ply, unroll_steps, td_steps)
+    wanted = reference_sample(game, known_game(game, number), ply, unroll_steps, td_steps)
     assert set(wanted) - {"next_codes"} <= set(batch) <= {*wanted, "weights"}
     free = wanted["actions"] < 0
     wanted["actions"][free] = batch["actions"][row][free]
@@ -222,6 +347,15 @@ def check_row(game: Any, batch: dict[str, np.ndarray], row: int, td_steps: int) 
 def tiny_settings(**changes: Any) -> ReplaySettings:
     """Settings of a buffer whose ring is as small as the minimum of games allows (see `tiny_buffer`)."""
     return ReplaySettings.model_validate({"max_games": 20, "min_games": 1, "snapshot_interval": 4, **changes})
+
+
+def filled_buffer(games: Any, numbers: range, **changes: Any) -> ReplayBuffer:
+    """A buffer with the games ``numbers``; of several stages each has every so many-th."""
+    stages = games if isinstance(games, Sequence) else (games,)
+    buffer = ReplayBuffer.create(tiny_settings(**changes), games, private=True)
+    for number in numbers:
+        buffer.add_game(random_game(stages[number % len(stages)], number))
+    return buffer
 
 
 def tiny_buffer(game: Hex, lock: Any, *, private: bool) -> ReplayBuffer:

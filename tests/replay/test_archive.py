@@ -13,9 +13,11 @@ import pytest
 
 from hexpipe.errors import ArchiveError
 from hexpipe.games.hex import Hex
-from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.archive import SCHEMA_VERSION, ReplayArchive
+from hexpipe.replay.layout import piece_layout
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from tests.replay.reference import random_game, tiny_settings
+from hexpipe.replay.snapshots import encode_game
+from tests.replay.reference import random_game, tiny_settings, views_game
 
 GAME = Hex(6)
 EVERYTHING = 10**9
@@ -78,19 +80,66 @@ def test_other_rules_are_refused(tmp_path: Path) -> None:
             ReplayArchive(tmp_path / "games.sqlite", game)
 
 
+def test_all_stages_are_kept_and_a_changed_rule_of_any_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "games.sqlite"
+    stages = (views_game(9, 7, players=3), views_game(16, 7, players=3))
+    records = [random_game(stages[number % 2], number) for number in range(30)]
+    with ReplayArchive(path, stages) as archive:
+        archive.append(records)
+        with pytest.raises(ValueError, match="does not belong"):
+            archive.append([random_game(views_game(12, 7, players=3), 1)])
+    with ReplayArchive(path, [*stages]) as archive:
+        assert [record.to_bytes() for record in archive.newest(30, EVERYTHING, size_of)] == [
+            record.to_bytes() for record in records
+        ]
+        buffer = ReplayBuffer.create(tiny_settings(), stages, private=True)
+        assert buffer.refill(archive) == buffer.num_games == 20
+        assert buffer.num_positions == sum(record.num_positions for record in records[10:])
+    for changed in (
+        {"win_length": 5},
+        {"move_cap": 100},
+        {"draws": "shared"},
+        {"placement_rewards": (1.0, 0.0, -1.0)},
+    ):
+        with pytest.raises(ArchiveError, match=f"holds games of .*{next(iter(changed))}.* these settings play"):
+            ReplayArchive(path, (stages[0], views_game(16, 7, players=3, **changed)))
+    for other in (stages[0], stages[::-1], (*stages, views_game(20, 7, players=3))):
+        with pytest.raises(ArchiveError, match="go on with its settings, or start a new run"):
+            ReplayArchive(path, other)
+
+
+def test_a_buffer_of_stages_is_filled_by_bytes_not_by_guesses(tmp_path: Path) -> None:
+    """Games of the large board leave a buffer of their size sooner than the archive can know."""
+    stages = (views_game(7, 7), views_game(40, 7, move_cap=60))
+    records = [random_game(stages[number % 2], number) for number in range(60)]
+    largest = max(len(encode_game(r, stages[k % 2], piece_layout(stages[k % 2], 4))) for k, r in enumerate(records))
+    tight = tiny_settings(max_games=60).model_copy(update={"max_memory_gb": (8 * largest + 100_000) / 1e9})
+    with ReplayArchive(tmp_path / "games.sqlite", stages) as archive:
+        archive.append(records)
+        buffer = ReplayBuffer.create(tight, stages, private=True)
+        kept = buffer.refill(archive)
+    straight = ReplayBuffer.create(tight, stages, private=True)
+    for record in records:
+        straight.add_game(record)
+    assert 8 <= kept < 60
+    assert abs(kept - straight.num_games) <= 1  # the gap at the ring's end is elsewhere
+
+
 def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database at all\n" * 100)
     with sqlite3.connect(tmp_path / "foreign") as foreign:
         foreign.execute("CREATE TABLE t (x)")
     foreign.close()
-    ReplayArchive(tmp_path / "newer", GAME).close()
-    with sqlite3.connect(tmp_path / "newer") as newer:
-        newer.execute("PRAGMA user_version = 2")
-    newer.close()
+    for name, version in (("newer", SCHEMA_VERSION + 1), ("older", 1)):
+        ReplayArchive(tmp_path / name, GAME).close()
+        with sqlite3.connect(tmp_path / name) as other:
+            other.execute(f"PRAGMA user_version = {version}")
+        other.close()
     for name, message in (
         ("text", "damaged or no replay archive"),
         ("foreign", "something else"),
-        ("newer", "schema version 2"),
+        ("newer", f"schema version {SCHEMA_VERSION + 1}"),
+        ("older", "schema version 1.* start a new run"),
         ("no/such/folder/games", "cannot use the archive"),
     ):
         with pytest.raises(ArchiveError, match=message) as caught:

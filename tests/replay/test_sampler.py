@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -12,34 +13,48 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.games.hex import Hex
+from hexpipe.records import pack_policies
 from hexpipe.replay import targets
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.shm import spawn_context
 from tests.replay.reference import (
     check_row,
+    filled_buffer,
     played_game,
     random_game,
     three_seat_game,
     tiny_buffer,
     tiny_settings,
+    views_game,
 )
 
-GAMES = {"hex6": Hex(6), "hex6-swap": Hex(6, swap=True), "hex17": Hex(17), "three seats": three_seat_game()}
+GAMES: dict[str, Any] = {
+    "hex6": Hex(6),
+    "hex6-swap": Hex(6, swap=True),
+    "hex17": Hex(17),
+    "three seats": three_seat_game(),
+    "view": views_game(13, 7),
+    "view, three seats": views_game(18, 9, players=3),
+    "view without a thumbnail": views_game(10, 7, thumbnail=False),
+    "largest board": views_game(200, 7, players=3, move_cap=60),
+    "larger view": views_game(7, 9),
+    "whole view": views_game(8, 8, players=3, thumbnail=False),
+    "stages": (views_game(9, 7), views_game(16, 7), views_game(7, 7)),
+    "stages, three seats": (views_game(8, 7, players=3), views_game(31, 7, players=3, win_length=9)),
+}
 
 
 @pytest.mark.parametrize("name", GAMES)
 @pytest.mark.parametrize(("td_steps", "interval"), [(0, 16), (3, 4), (5, 1), (1, 256)])
 def test_every_sample_is_what_replaying_its_game_gives(name: str, td_steps: int, interval: int) -> None:
     game = GAMES[name]
-    buffer = ReplayBuffer.create(tiny_settings(td_steps=td_steps, snapshot_interval=interval), game, private=True)
-    for number in range(12):
-        buffer.add_game(random_game(game, number))
+    buffer = filled_buffer(game, range(12), td_steps=td_steps, snapshot_interval=interval)
     rng = np.random.default_rng(1)
     found = set()
     for unroll_steps, observations in ((0, False), (5, False), (5, True), (0, True)):
-        batch = buffer.sample_batch(40, rng, unroll_steps, observations=observations)
+        batch = buffer.sample_batch(16, rng, unroll_steps, observations=observations)
         assert ("next_codes" in batch) == observations
-        found |= {check_row(game, batch, row, td_steps) for row in range(40)}
+        found |= {check_row(game, batch, row, td_steps) for row in range(16)}
     assert len(found) > 30
 
 
@@ -55,12 +70,69 @@ def test_long_unrolls_pass_the_end_of_games_of_any_kind(
     name: str, first: int, unroll_steps: int, td_steps: int, share: float
 ) -> None:
     game = GAMES[name]
-    buffer = ReplayBuffer.create(tiny_settings(td_steps=td_steps, priority_share=share), game, private=True)
-    for number in range(first, first + 3):
-        buffer.add_game(random_game(game, number))
+    buffer = filled_buffer(game, range(first, first + 3), td_steps=td_steps, priority_share=share)
     batch = buffer.sample_batch(6, np.random.default_rng(first), unroll_steps, observations=True)
     for row in range(6):
         check_row(game, batch, row, td_steps)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(7, 40), min_size=1, max_size=3),
+    view_size=st.sampled_from([7, 9, 11]),
+    players=st.integers(2, 3),
+    interval=st.integers(1, 70),
+    unroll_steps=st.integers(1, 12),
+    first=st.integers(0, 2**20 - 10),
+)
+def test_boards_and_views_of_any_size(
+    sizes: list[int], view_size: int, players: int, interval: int, unroll_steps: int, first: int
+) -> None:
+    sizes = [size + (size < view_size and size % 2 == 0) for size in sizes]  # the larger must have a middle
+    stages = [views_game(size, view_size, players) for size in sizes]
+    buffer = filled_buffer(stages, range(first, first + 4), td_steps=2, snapshot_interval=interval)
+    batch = buffer.sample_batch(8, np.random.default_rng(first), unroll_steps, observations=True)
+    for row in range(8):
+        check_row(stages, batch, row, td_steps=2)
+
+
+def test_a_move_that_the_starts_view_does_not_show_cuts_the_unroll() -> None:
+    """A game of five plies whose views go away to the lower right and come back: what is left of them, by hand."""
+    game = views_game(16, 7, win_length=16)
+    weights = np.zeros((5, 49), np.float32)
+    weights[:, 0] = [1, 1, 1, 0, 1]  # the first cell of each view
+    weights[:, 48] = [0, 3, 3, 3, 3]  # and the last
+    offsets, packed = pack_policies(weights)
+    record = replace(
+        random_game(game, 0),
+        actions=np.array([24, 24, 24, 24, 25], np.int16),  # 24 is the view's middle
+        origins=np.array([[3, 3], [3, 4], [6, 6], [9, 9], [3, 4]], np.int16),
+        seats=np.array([0, 1, 0, 1, 0], np.int8),
+        views=np.array([0, 1, 0, 1, 0], np.int8),
+        root_values=np.zeros((5, 2), np.float32),
+        policy_offsets=offsets,
+        policy_bytes=packed,
+        outcome=np.array([1, -1], np.float32),
+    )
+    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+    buffer.add_game(record)
+    batch = buffer.sample_batch(60, np.random.default_rng(0), 5, observations=True)
+    row = int(np.flatnonzero(batch["policy"][:, 0, 0] == 1)[0])  # of the first ply
+    assert batch["actions"][row, :3].tolist() == [24, 25, 48]
+    assert batch["mask"][row].tolist() == [1, 1, 1, 1, 0, 0]
+    assert batch["unrolled"][row].tolist() == [1, 1, 1, 0, 0]
+    shown = [np.flatnonzero(policy).tolist() for policy in batch["policy"][row]]
+    assert shown == [[0], [1], [24], [], [], []]
+    np.testing.assert_array_equal(batch["policy"][row].sum(axis=1), [1, 1, 1, 0, 0, 0])
+    assert batch["values"][row, :, 0].tolist() == [1, -1, 1, -1, 0, 0]
+    assert batch["focus"][row].tolist() == [2 * 7 + 2, 2 * 7 + 3, 4 * 7 + 4, 5 * 7 + 5, -1, -1]
+    assert not batch["rewards"][row].any()
+    stones = [batch["next_codes"][row, step, :49].nonzero()[0].tolist() for step in range(5)]
+    assert stones == [[24], [24, 25], [24, 25, 48], [], []]
+    # of the last ply the end is told as ever
+    last = int(np.flatnonzero(batch["mask"].sum(axis=1) == 1)[0])
+    assert batch["unrolled"][last].all()
+    assert batch["rewards"][last, 0].tolist() == [-1, 1]
 
 
 def test_a_game_played_by_the_rules_gives_the_codes_that_its_states_give() -> None:

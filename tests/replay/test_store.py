@@ -18,10 +18,17 @@ from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import Header, largest_piece, piece_bytes, piece_layout, segment_fields
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.replay.snapshots import encode_game, pack_cells, snapshot_cells
+from hexpipe.replay.snapshots import encode_game, pack_cells, played_cells, snapshot_cells, threat_levels
 from hexpipe.replay.store import Store
 from hexpipe.shm import spawn_context
-from tests.replay.reference import random_game, three_seat_game, tiny_settings
+from tests.replay.reference import (
+    random_game,
+    reference_threats,
+    slow_positions,
+    three_seat_game,
+    tiny_settings,
+    views_game,
+)
 
 
 class Unlocked:
@@ -43,8 +50,8 @@ def small_store(game: Any, *, min_games: int, max_games: int, spare_pieces: floa
     roomy = tiny_settings(min_games=min_games, max_games=max_games)
     layout = piece_layout(game, roomy.snapshot_interval)
     largest = largest_piece(layout, game.max_plies)
-    fixed = sum(np.dtype(field.dtype).itemsize * int(np.prod(field.shape)) for field in segment_fields(roomy, game))
-    fixed += 8 * 64 + 65536 - (max_games + 2) * largest
+    fixed = sum(np.dtype(field.dtype).itemsize * int(np.prod(field.shape)) for field in segment_fields(roomy, [game]))
+    fixed += 9 * 64 + 65536 - (max_games + 2) * largest
     budget = fixed + (min_games + 2 + spare_pieces) * largest
     return Store.create(roomy.model_copy(update={"max_memory_gb": budget / 1e9}), game, Unlocked(), private=True)
 
@@ -79,7 +86,7 @@ def test_the_newest_games_are_held_whole_within_the_budget(seed: int, min_games:
         assert all(a + size <= b for (a, size), (b, _) in pairwise(runs))
         assert runs[-1][0] + runs[-1][1] <= store.ring_bytes
     for number in range(tail, head):
-        np.testing.assert_array_equal(held(store, number), encode_game(records[number], store.layout))
+        np.testing.assert_array_equal(held(store, number), encode_game(records[number], game, store.layouts[0]))
     assert tail > 0
 
 
@@ -88,7 +95,7 @@ def test_the_oldest_leave_only_when_room_is_needed() -> None:
     store = small_store(game, min_games=1, max_games=60, spare_pieces=6)
     sizes = []
     for number in range(60):
-        sizes.append(len(encode_game(random_game(game, number), store.layout)))
+        sizes.append(len(encode_game(random_game(game, number), game, store.layouts[0])))
         store.add(random_game(game, number))
         tail = store.tail_game()
         if tail:  # what was kept and the game before it, with the gap at the ring's end, could not have stayed together
@@ -142,20 +149,25 @@ def test_the_segment_is_within_the_budget_and_no_larger_than_its_games(
     buffer = ReplayBuffer.create(settings, game, private=True)
     assert buffer.segment.nbytes <= budget * 1e9
     largest = largest_piece(piece_layout(game, settings.snapshot_interval), game.max_plies)
-    assert buffer.segment.nbytes <= (max_games + 3) * largest + 200_000 + max_games * 24
+    assert buffer.segment.nbytes <= (max_games + 3) * largest + 200_000 + max_games * 29
     if max_games > 50:
         assert buffer.segment.nbytes > budget * 1e9 - 200_000
 
 
-@pytest.mark.parametrize("game", [Hex(6), Hex(17), three_seat_game()], ids=["hex6", "hex17", "three seats"])
+@pytest.mark.parametrize(
+    "game",
+    [Hex(6), Hex(17), three_seat_game(), views_game(13, 7), views_game(7, 9, players=3)],
+    ids=["hex6", "hex17", "three seats", "view", "larger view"],
+)
 def test_piece_sizes_and_packed_snapshots(game: Any) -> None:
     for interval in (1, 4, 16):
         layout = piece_layout(game, interval)
         for number in range(8):
             record = random_game(game, number)
-            piece = encode_game(record, layout)
-            assert len(piece) == piece_bytes(layout, record.num_positions, len(record.policy_bytes))
-            cells = snapshot_cells(record, layout)
+            piece = encode_game(record, game, layout)
+            assert len(piece) == piece_bytes(layout, record.num_plies, len(record.policy_bytes))
+            assert len(piece) <= largest_piece(layout, game.max_plies)
+            cells = snapshot_cells(record, played_cells(record, layout), layout)
             packed = pack_cells(cells, layout)
             per_byte = layout.cells_per_byte
             for k in range(len(cells)):
@@ -170,6 +182,42 @@ def test_games_of_other_rules_are_refused() -> None:
         with pytest.raises(ValueError, match="does not belong"):
             buffer.add_game(random_game(other, 1))
     assert buffer.num_games == 0
+    stages = [views_game(9, 7), views_game(16, 7)]
+    buffer = ReplayBuffer.create(tiny_settings(), stages, private=True)
+    for other in (views_game(12, 7), views_game(16, 7, win_length=5), views_game(16, 9), views_game(16, 7, players=3)):
+        with pytest.raises(ValueError, match=r"does not belong to .*9, 6, .*16, 6, "):
+            buffer.add_game(random_game(other, 1))
+    assert buffer.num_games == 0
+
+
+def test_views_that_cannot_be_are_refused() -> None:
+    """What is played again and rebuilt without a check must not lead off the board."""
+    game = views_game(16, 7)
+    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+    record = random_game(game, 2)
+    for origins in (record.origins[:0], record.origins - 10, record.origins + 10):
+        with pytest.raises(ValueError, match="origins of views"):
+            buffer.add_game(replace(record, origins=origins.astype(np.int16)))
+    whole = views_game(7, 9)
+    buffer = ReplayBuffer.create(tiny_settings(), whole, private=True)
+    record = random_game(whole, 2)
+    with pytest.raises(ValueError, match="off the board"):
+        buffer.add_game(replace(record, actions=np.full_like(record.actions, 8)))
+    with pytest.raises(ValueError, match="origins of views"):
+        buffer.add_game(replace(record, origins=np.zeros((record.num_plies, 2), np.int16)))
+    assert buffer.num_games == 0
+
+
+def test_a_piece_keeps_origins_and_threats_as_they_were() -> None:
+    game = views_game(13, 7)
+    record = max((random_game(game, number) for number in range(10)), key=lambda record: record.num_plies)
+    levels = threat_levels(record, game)
+    for ply, slow in enumerate(slow_positions(game, record.weights_version)):
+        assert levels[ply] >> 2 * slow.seat & 3 == reference_threats(slow) & 3
+    assert levels.max() > 0
+    piece = encode_game(record, game, piece_layout(game, 16))
+    assert record.origins.astype(np.uint8).tobytes() + levels.tobytes() in piece.tobytes()
+    assert threat_levels(random_game(Hex(6), 1), Hex(6)).shape == (0,)
 
 
 def test_values_of_two_seats_must_be_negatives() -> None:
@@ -181,25 +229,38 @@ def test_values_of_two_seats_must_be_negatives() -> None:
     assert buffer.num_games == 0
 
 
-def test_the_memory_report_accounts_for_every_byte() -> None:
-    game = Hex(6)
-    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+@pytest.mark.parametrize(
+    "games",
+    [[Hex(6)], [views_game(9, 7, players=3), views_game(16, 7, players=3), views_game(7, 7, players=3)]],
+    ids=["hex6", "stages"],
+)
+def test_the_memory_report_accounts_for_every_byte(games: list[Any]) -> None:
+    buffer = ReplayBuffer.create(tiny_settings(), games, private=True)
     assert buffer.memory_report()["bytes_per_position"] == 0
-    records = [random_game(game, number) for number in range(33)]
+    records = [random_game(games[number % len(games)], number) for number in range(33)]
+    records = [replace(record, opening_plies=min(k % 4, record.num_plies - 1)) for k, record in enumerate(records)]
     for record in records:
         buffer.add_game(record)
     report = buffer.memory_report()
     kept = records[-20:]
     positions = sum(record.num_positions for record in kept)
-    layout = piece_layout(game, 4)
-    used = sum(len(encode_game(record, layout)) for record in kept)
+    plies = sum(record.num_plies for record in kept)
+    assert plies > positions
+    stages = [next(game for game in games if game.board_size == record.board_size) for record in kept]
+    pieces = [encode_game(r, game, piece_layout(game, 4)) for r, game in zip(kept, stages, strict=True)]
+    used = sum(map(len, pieces))
     assert (report["games"], report["positions"]) == (20, positions) == (buffer.num_games, buffer.num_positions)
     assert (report["total_games"], report["total_positions"]) == (33, sum(record.num_positions for record in records))
     assert (report["total_games"], report["total_positions"]) == (buffer.total_games, buffer.total_positions)
     assert report["used_bytes"] == used == sum(report["sections"].values())
     assert report["sections"]["policies"] == sum(len(record.policy_bytes) for record in kept)
-    assert report["sections"]["snapshots"] == sum((record.num_positions - 1) // 4 * 9 for record in kept)
-    assert report["bytes_per_position"] == pytest.approx((used + 20 * 28) / positions)
+    assert report["sections"]["flags"] == report["sections"]["priorities"] == plies
+    assert report["sections"]["origins"] == sum(4 * len(record.origins) // 2 for record in kept)
+    assert report["sections"]["threats"] == (plies if games[0].shapes.threats else 0)
+    assert report["sections"]["snapshots"] == sum(
+        (record.num_plies - 1) // 4 * -(-(record.board_size**2) // 4) for record in kept
+    )
+    assert report["bytes_per_position"] == pytest.approx((used + 20 * 29) / positions)
     assert report["total_bytes"] <= buffer.segment.nbytes <= report["budget_bytes"] == 10**9
     assert report["fields"]["data"] > report["capacity_bytes"] >= used
 

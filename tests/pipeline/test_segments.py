@@ -1,0 +1,71 @@
+"""What `memory-report` says before a run against what the run then allocates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hexpipe.config import load_settings
+from hexpipe.games.factory import make_game, make_stages
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.pipeline.devices import GROUPS, plan_processes
+from hexpipe.pipeline.memory_report import estimated_report
+from hexpipe.pipeline.outbox import largest_record_bytes
+from hexpipe.pipeline.segments import estimate, games_per_group, make_segments, search_bytes
+from hexpipe.replay.layout import largest_game, largest_piece, piece_layout
+from hexpipe.search.mcts import Mcts
+
+SMALL: dict[str, Any] = {"replay.max_memory_gb": 0.1, "replay.min_games": 2, "selfplay.workers": 2, "devices": 0}
+CASES: dict[str, dict[str, Any]] = {
+    "hex": {},
+    "hex-muzero": {"algorithm": "muzero"},
+    "views": {"game.name": "inarow", "game.board_size": 30, "game.players": 3, "selfplay.max_game_plies": 200},
+    "stages": {
+        "game.name": "inarow",
+        "game.move_cap": 300,
+        "curriculum.stages": [[9, 5], [15, 5], [30, 6]],
+        "algorithm": "muzero",
+    },
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_estimate_is_what_a_run_takes(name: str) -> None:
+    settings = load_settings("quick", {**SMALL, **CASES[name]})
+    game, plan = make_game(settings.game), plan_processes(settings, 2, 0)
+    sizes = estimate(settings, game, plan)
+    segments = make_segments(settings, game, plan)
+    try:
+        for segment in segments.all():
+            assert sizes[segment.name] == pytest.approx(segment.nbytes, rel=0.02, abs=20_000)
+    finally:
+        for segment in segments.all():
+            segment.close()
+    report = estimated_report(settings)
+    layouts = [piece_layout(stage, 16) for stage in make_stages(settings)]
+    stages = make_stages(settings)
+    largest = [largest_piece(layout, stage.max_plies) for layout, stage in zip(layouts, stages, strict=True)]
+    assert report["largest_game_bytes"] == max(largest) == largest_game(stages, 16)
+    assert report["games_at_least"] >= 2
+
+
+def test_an_outbox_takes_a_game_of_the_largest_stage() -> None:
+    settings = load_settings("quick", {**SMALL, **CASES["stages"]})
+    plan = plan_processes(settings, 2, 0)
+    slot = max(largest_record_bytes(game.shapes, game.max_plies) for game in make_stages(settings))
+    assert slot == largest_record_bytes(make_game(settings.game).shapes, 300)
+    queue = estimate(settings, make_game(settings.game), plan)["outboxes"]
+    assert queue == 2 * settings.selfplay.game_queue * slot
+
+
+@pytest.mark.parametrize("name", ["hex", "views", "hex-muzero"])
+def test_search_bytes_are_those_of_the_searches_and_the_cache(name: str) -> None:
+    settings = load_settings("quick", {**SMALL, **CASES[name], "selfplay.games_per_worker": 4})
+    game, learned = make_game(settings.game), settings.algorithm == "muzero"
+    mcts = Mcts(game, games_per_group(settings), settings.search, np.random.default_rng(0), learned)
+    wanted = GROUPS * sum(array.nbytes for array in (*mcts.tree, *mcts.states))
+    if not learned:
+        wanted += LRUCache(settings.selfplay.cache_entries, game.shapes).nbytes
+    assert search_bytes(settings, game) == wanted
