@@ -124,8 +124,6 @@ def _rules(game: Game) -> None:
 
 
 def _inarow() -> None:
-    from hexpipe.games import chain_kernels
-
     settings = load_settings("quick", {"game.name": "inarow", "game.view_size": 3})
     game = InARow(settings.game)
     play_games(game, settings)
@@ -136,7 +134,7 @@ def _inarow() -> None:
     actions = game.local_view.actions_of_cells(row, states.origin)
     game.local_view.cells_of_actions(actions, states.origin)
     game.cell_of_action(game.action_of_cell(0, states.origin[0]), states.origin[0])
-    chain_kernels.threat_levels(states.longest, row, game.win_length, np.zeros(1, np.uint8))
+    game.threat_levels(states, row, np.zeros(1, np.uint8))
 
 
 def _nets(shapes: Shapes) -> None:

@@ -52,8 +52,14 @@ class HashBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """There is nothing to load."""
 
-    def infer(self, codes: NDArray[np.int8], priors_out: NDArray[Any], values_out: NDArray[Any]) -> None:
-        """Fills priors_out float16 [L, A] and values_out float32 [L, S] for codes int8 [L, C]."""
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: NDArray[Any],
+        values_out: NDArray[Any],
+        focus_out: NDArray[np.int16] | None = None,
+    ) -> None:
+        """Fills priors_out float16 [L, A] and values_out float32 [L, S] for codes int8 [L, C]; Hex has no focus."""
         priors = self._priors[: len(codes)]
         hash_evaluate(codes, priors, values_out)
         float_to_half(priors, priors_out.view(np.uint16))
@@ -70,7 +76,13 @@ class HashLatents:
         """There is nothing to load."""
 
     def initial(
-        self, slot: int, codes: NDArray[np.int8], rows: NDArray[Any], priors_out: NDArray[Any], values_out: NDArray[Any]
+        self,
+        slot: int,
+        codes: NDArray[np.int8],
+        rows: NDArray[Any],
+        priors_out: NDArray[Any],
+        values_out: NDArray[Any],
+        focus_out: NDArray[np.int16] | None = None,
     ) -> None:
         """See `inference.latents.LatentNet`."""
         hash_roots(codes, rows, self._pool)
@@ -87,6 +99,7 @@ class HashLatents:
         priors_out: NDArray[Any],
         values_out: NDArray[Any],
         rewards_out: NDArray[Any],
+        focus_out: NDArray[np.int16] | None = None,
     ) -> None:
         """See `inference.latents.LatentNet`; no move earns a reward."""
         priors = self._priors[: len(rows)]

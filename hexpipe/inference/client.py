@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference import lru_kernels
-from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.inference.lru_cache import NOTHING_SAID, LRUCache
 from hexpipe.inference.slots import STARTING, InferenceSlots, Request
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
@@ -40,6 +40,7 @@ class InferenceClient:
         self._codes = [slots.arrays["codes"][region] for region in self._regions]
         self._answers = [slots.arrays["priors"][region].view(np.uint16) for region in self._regions]
         self._values = [slots.arrays["values"][region] for region in self._regions]
+        self._focus = [slots.arrays["focus"][region] for region in self._regions] if slots.shapes.thumbnail else None
         self._rewards = [slots.arrays["rewards"][region] for region in self._regions]
         self._moves = [tuple(slots.arrays[name][region] for name in Moves._fields) for region in self._regions]
         self.requests = 0
@@ -77,7 +78,8 @@ class InferenceClient:
         lru_kernels.half_to_float(self._answers[group][:rows], priors)
         version = int(self._slots.arrays["version"][self._regions[group]])
         rewards = None if self._slots.pool is None else self._rewards[group][:rows]
-        return Evaluation(priors, self._values[group][:rows], version, rewards)
+        focus = None if self._focus is None else self._focus[group][:rows]
+        return Evaluation(priors, self._values[group][:rows], version, rewards, focus)
 
     def _wait(self, group: int) -> None:
         slots, region, request_id = self._slots, self._regions[group], self._ids[group]
@@ -108,6 +110,7 @@ class _Buffers:
         self.rows = rows
         self.priors = np.zeros((rows, shapes.num_actions), np.float32)
         self.values = np.zeros((rows, shapes.num_seats), np.float32)
+        self.focus = np.zeros(rows if shapes.thumbnail else 0, np.int16)
         self.misses = np.zeros((rows, shapes.code_length), np.int8)
         self.source = np.zeros(rows, np.int32)
         self.table = np.zeros(1 << (2 * rows - 1).bit_length(), np.int32)
@@ -139,7 +142,7 @@ class CachedEvaluator:
         buffers = self._buffers.get(group)
         if buffers is None or buffers.rows < rows:
             buffers = self._buffers[group] = _Buffers(rows, self._shapes)
-        hit = self._cache.lookup(codes, buffers.priors[:rows], buffers.values[:rows])
+        hit = self._cache.lookup(codes, buffers.priors[:rows], buffers.values[:rows], buffers.focus[:rows])
         misses = lru_kernels.gather_misses(codes, hit, buffers.table, buffers.source[:rows], buffers.misses)
         hits = int(np.count_nonzero(hit))
         self.evals += rows
@@ -154,12 +157,16 @@ class CachedEvaluator:
         rows, misses = self._pending.pop(group)
         buffers = self._buffers[group]
         priors, values = buffers.priors[:rows], buffers.values[:rows]
+        focus = buffers.focus[:rows]
         if misses:
             answer = self._evaluator.collect(group)
+            looked = NOTHING_SAID if answer.focus is None else answer.focus
             if answer.version > self._version:
                 self._cache.clear()
                 self._version = answer.version
             if answer.version == self._version:
-                self._cache.insert(buffers.misses[:misses], answer.priors, answer.values)
-            lru_kernels.scatter_misses(buffers.source[:rows], answer.priors, answer.values, priors, values)
-        return Evaluation(priors, values, self._version)
+                self._cache.insert(buffers.misses[:misses], answer.priors, answer.values, looked)
+            lru_kernels.scatter_misses(
+                buffers.source[:rows], answer.priors, answer.values, looked, priors, values, focus
+            )
+        return Evaluation(priors, values, self._version, focus=focus if self._shapes.thumbnail else None)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,8 +187,13 @@ class InferenceServer(ServerLoop):
         self._backend = backend
         shapes = slots.shapes
         self._codes = np.zeros((max_batch, shapes.code_length), np.int8)
-        self._priors = np.zeros((max_batch, shapes.num_actions), np.float16)
-        self._values = np.zeros((max_batch, shapes.num_seats), np.float32)
+        # what a batch of several requests is answered into, by the names of the slots' fields
+        self._answers: dict[str, NDArray[Any]] = {
+            "priors": np.zeros((max_batch, shapes.num_actions), np.float16),
+            "values": np.zeros((max_batch, shapes.num_seats), np.float32),
+        }
+        if shapes.thumbnail:
+            self._answers["focus"] = np.zeros(max_batch, np.int16)
 
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
         self._backend.load(tensors)
@@ -204,7 +209,7 @@ class InferenceServer(ServerLoop):
         arrays, region = self._slots.arrays, request.region
         for start in range(0, request.rows, self._max_batch):
             part = slice(start, min(start + self._max_batch, request.rows))
-            self._infer(arrays["codes"][region, part], arrays["priors"][region, part], arrays["values"][region, part])
+            self._infer(arrays["codes"][region, part], *(arrays[name][region, part] for name in self._answers))
 
     def _serve_together(self, batch: list[Request], rows: int) -> None:
         arrays = self._slots.arrays
@@ -213,17 +218,18 @@ class InferenceServer(ServerLoop):
             end = start + request.rows
             self._codes[start:end] = arrays["codes"][request.region, : request.rows]
             start = end
-        self._infer(self._codes[:rows], self._priors[:rows], self._values[:rows])
+        self._infer(self._codes[:rows], *(answer[:rows] for answer in self._answers.values()))
         start = 0
         for request in batch:
             end = start + request.rows
-            arrays["priors"][request.region, : request.rows] = self._priors[start:end]
-            arrays["values"][request.region, : request.rows] = self._values[start:end]
+            for name, answer in self._answers.items():
+                arrays[name][request.region, : request.rows] = answer[start:end]
             start = end
 
-    def _infer(self, codes: NDArray[np.int8], priors: NDArray[np.float16], values: NDArray[np.float32]) -> None:
+    def _infer(self, codes: NDArray[np.int8], *answers: NDArray[Any]) -> None:
+        """``answers``: where priors and values go, and focus where there is a thumbnail."""
         with self._timed_forward(len(codes)):
-            self._backend.infer(codes, priors, values)
+            self._backend.infer(codes, *answers)
 
 
 class LocalEvaluator:
@@ -255,11 +261,11 @@ class LocalEvaluator:
         rows = len(codes)
         if len(self._buffers[group][0]) < rows:
             self._buffers[group] = self._allocate(rows)
-        priors, values = self._buffers[group]
+        outputs: list[NDArray[Any]] = [array for array in self._buffers[group] if array is not None]
         began = time.perf_counter()
         for start in range(0, rows, self._max_batch):
             part = slice(start, min(start + self._max_batch, rows))
-            self._backend.infer(codes[part], priors[part], values[part])
+            self._backend.infer(codes[part], *(array[part] for array in outputs))
             self.batches += 1
         self.forward_seconds += time.perf_counter() - began
         self.evals += rows
@@ -271,9 +277,14 @@ class LocalEvaluator:
         if not rows:
             raise InferenceError(f"group {group} has no request under way: submit first")
         self._rows[group] = 0
-        priors, values = self._buffers[group]
-        return Evaluation(priors[:rows], values[:rows], self.version)
+        priors, values, focus = self._buffers[group]
+        return Evaluation(priors[:rows], values[:rows], self.version, focus=None if focus is None else focus[:rows])
 
-    def _allocate(self, rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _allocate(self, rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16] | None]:
+        """Room for ``rows`` priors, values and, where there is a thumbnail, focuses."""
         shapes = self._shapes
-        return np.zeros((rows, shapes.num_actions), np.float32), np.zeros((rows, shapes.num_seats), np.float32)
+        return (
+            np.zeros((rows, shapes.num_actions), np.float32),
+            np.zeros((rows, shapes.num_seats), np.float32),
+            np.zeros(rows, np.int16) if shapes.thumbnail else None,
+        )

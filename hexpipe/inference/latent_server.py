@@ -36,12 +36,7 @@ class LatentServer(ServerLoop):
         self._place[own] = np.arange(len(own))
         self._latents = Latents(net, len(own), slots.pool)
         self._lives = slots.arrays["lives"].copy()
-        shapes, rows = slots.shapes, max(max_batch, slots.max_leaves)
-        self._out = Answers(
-            np.zeros((rows, shapes.num_actions), np.float16),
-            np.zeros((rows, shapes.num_seats), np.float32),
-            np.zeros((rows, shapes.num_seats), np.float32),
-        )
+        self._out = Answers.allocate(max(max_batch, slots.max_leaves), slots.shapes, np.float16)
 
     def _serve(self, batch: list[Request], rows: int) -> None:
         """All roots first, then all children, as `Latents.evaluate` wants them; the answers back to their regions."""
@@ -63,6 +58,8 @@ class LatentServer(ServerLoop):
         with self._timed_forward(rows):
             self._latents.evaluate(region, codes, moves, self._out)
         for name, answers in zip(Answers._fields, self._out, strict=True):
+            if answers is None:
+                continue
             start = 0
             for number, part in parts:
                 end = start + part.stop - part.start

@@ -9,7 +9,7 @@ only once no game's search holds it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class LatentNet(Protocol):
         rows: NDArray[np.integer],
         priors_out: FloatArray,
         values_out: FloatArray,
+        focus_out: NDArray[np.int16] | None = None,
     ) -> None: ...
     def recurrent(
         self,
@@ -43,6 +44,7 @@ class LatentNet(Protocol):
         priors_out: FloatArray,
         values_out: FloatArray,
         rewards_out: FloatArray,
+        focus_out: NDArray[np.int16] | None = None,
     ) -> None: ...
 
 
@@ -59,11 +61,32 @@ class PoolShape(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Where evaluations go: priors float [L, A], values float [L, S], rewards float [L, S]."""
+    """Where evaluations go: priors float [L, A], values float [L, S], rewards float [L, S], and focus int16 [L] where
+    there is a thumbnail."""
 
     priors: FloatArray
     values: FloatArray
     rewards: FloatArray
+    focus: NDArray[np.int16] | None = None
+
+    @classmethod
+    def allocate(cls, rows: int, shapes: Shapes, priors: type[np.floating]) -> Answers:
+        """Room for ``rows`` evaluations, priors of the dtype ``priors``."""
+        return cls(
+            np.zeros((rows, shapes.num_actions), priors),
+            np.zeros((rows, shapes.num_seats), np.float32),
+            np.zeros((rows, shapes.num_seats), np.float32),
+            np.zeros(rows, np.int16) if shapes.thumbnail else None,
+        )
+
+    def part(self, first: int, last: int) -> Answers:
+        """Rows ``first`` to ``last``, in the same memory."""
+        focus = None if self.focus is None else self.focus[first:last]
+        return Answers(self.priors[first:last], self.values[first:last], self.rewards[first:last], focus)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Those that there are, in order."""
+        return [array for array in self if array is not None]
 
 
 class Latents:
@@ -108,21 +131,23 @@ class Latents:
         base = region * self.shape.rows
         rows = base + moves.rows
         if roots:
-            self._net.initial(self._newest, codes, rows[:roots], out.priors[:roots], out.values[:roots])
+            priors, values, _, *focus = out.part(0, roots).arrays()
+            self._net.initial(self._newest, codes, rows[:roots], priors, values, *focus)
         if len(rows) == roots:
             return
         slots = self._slot_of[region[roots:], games[roots:]]
         parents, children = base[roots:] + moves.parents, rows[roots:]
-        priors, values, rewards = (array[roots : len(rows)] for array in out)
+        below = out.part(roots, len(rows))
         used = np.unique(slots)
         if len(used) == 1:
-            self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, priors, values, rewards)
+            self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, *below.arrays())
             return
         for slot in used:
             at = np.flatnonzero(slots == slot)
-            part = Answers(*(np.empty((len(at), array.shape[1]), array.dtype) for array in (priors, values, rewards)))
-            self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], *part)
-            priors[at], values[at], rewards[at] = part
+            parts = [array[at] for array in below.arrays()]
+            self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], *parts)
+            for array, part in zip(below.arrays(), parts, strict=True):
+                array[at] = part
 
     def _sound(self, slot: int) -> int:
         """A child of nobody's search is a dead client's: its answer reaches no one, so any weights will do."""
@@ -161,12 +186,7 @@ class LocalLatentEvaluator:
         rows = len(moves.rows)
         answers = self._answers.get(group)
         if answers is None or len(answers.priors) < rows:
-            shapes = self._shapes
-            answers = self._answers[group] = Answers(
-                np.zeros((rows, shapes.num_actions), np.float32),
-                np.zeros((rows, shapes.num_seats), np.float32),
-                np.zeros((rows, shapes.num_seats), np.float32),
-            )
+            answers = self._answers[group] = Answers.allocate(rows, self._shapes, np.float32)
         self._load_waiting()
         self._latents.evaluate(np.full(rows, group), codes, moves, answers)
         self._rows[group] = rows
@@ -176,8 +196,8 @@ class LocalLatentEvaluator:
     def collect(self, group: int) -> Evaluation:
         """The answer to the group's last submit; its arrays are valid until the next."""
         rows = self._rows.pop(group)
-        answers = self._answers[group]
-        return Evaluation(answers.priors[:rows], answers.values[:rows], self.version, answers.rewards[:rows])
+        priors, values, rewards, focus = self._answers[group].part(0, rows)
+        return Evaluation(priors, values, self.version, rewards, focus)
 
     def _load_waiting(self) -> None:
         if self._waiting is not None and self._latents.can_load():

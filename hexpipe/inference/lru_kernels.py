@@ -98,16 +98,19 @@ def lookup(
     kept: NDArray[np.int8],
     kept_priors: NDArray[np.uint16],
     kept_values: NDArray[np.float32],
+    kept_focus: NDArray[np.int16],
     stamps: NDArray[np.int64],
     clock: int,
     ways: int,
     priors: NDArray[np.float32],
     values: NDArray[np.float32],
+    focus: NDArray[np.int16],
     hit: NDArray[np.bool_],
 ) -> int:
-    """Fills priors [L, A] and values [L, S] where codes [L, C] are kept; ``hit`` bool [L]; returns the hits.
+    """Fills priors [L, A], values [L, S] and focus [L] where codes [L, C] are kept; ``hit`` bool [L]; returns the hits.
 
-    ``tags`` uint64 [entries] (0: empty), ``stamps`` int64 [entries]: the clock of the last use.
+    ``tags`` uint64 [entries] (0: empty), ``stamps`` int64 [entries]: the clock of the last use. Here and below arrays
+    of focus have length 0 where there is none to keep, or none is given.
     """
     sets = tags.shape[0] // ways
     hits = 0
@@ -122,6 +125,8 @@ def lookup(
             _half_row_to_float(kept_priors[entry], priors[row])
             for seat in range(values.shape[1]):
                 values[row, seat] = kept_values[entry, seat]
+            if kept_focus.shape[0] > 0 and focus.shape[0] > 0:
+                focus[row] = kept_focus[entry]
     return hits
 
 
@@ -132,13 +137,16 @@ def insert(
     kept: NDArray[np.int8],
     kept_priors: NDArray[np.uint16],
     kept_values: NDArray[np.float32],
+    kept_focus: NDArray[np.int16],
     stamps: NDArray[np.int64],
     clock: int,
     ways: int,
     priors: NDArray[np.float32],
     values: NDArray[np.float32],
+    focus: NDArray[np.int16],
 ) -> None:
-    """Keeps priors [L, A] and values [L, S] of codes [L, C], each in place of its set's least recently used entry."""
+    """Keeps priors [L, A], values [L, S] and focus [L] of codes [L, C], each in place of its set's least recently used
+    entry."""
     sets = tags.shape[0] // ways
     for row in range(codes.shape[0]):
         tag = _hash(codes[row]) | np.uint64(1)
@@ -155,6 +163,8 @@ def insert(
         _float_row_to_half(priors[row], kept_priors[entry])
         for seat in range(values.shape[1]):
             kept_values[entry, seat] = values[row, seat]
+        if kept_focus.shape[0] > 0:
+            kept_focus[entry] = focus[row] if focus.shape[0] > 0 else np.int16(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -193,10 +203,12 @@ def scatter_misses(
     source: NDArray[np.int32],
     miss_priors: NDArray[np.float32],
     miss_values: NDArray[np.float32],
+    miss_focus: NDArray[np.int16],
     priors: NDArray[np.float32],
     values: NDArray[np.float32],
+    focus: NDArray[np.int16],
 ) -> None:
-    """Fills the rows of priors [L, A] and values [L, S] that ``source`` int32 [L] says were evaluated."""
+    """Fills the rows of priors [L, A], values [L, S] and focus [L] that ``source`` int32 [L] says were evaluated."""
     for row in range(source.shape[0]):
         origin = source[row]
         if origin >= 0:
@@ -204,3 +216,5 @@ def scatter_misses(
                 priors[row, action] = miss_priors[origin, action]
             for seat in range(values.shape[1]):
                 values[row, seat] = miss_values[origin, seat]
+            if focus.shape[0] > 0:
+                focus[row] = miss_focus[origin] if miss_focus.shape[0] > 0 else np.int16(-1)

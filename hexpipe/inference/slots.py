@@ -44,9 +44,10 @@ class InferenceSlots:
     """The shared arrays and the queues between ``workers`` x ``groups`` regions and ``servers``.
 
     ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
-    [regions, max_leaves, S]; request_id, response_id, version, lives int64 [regions] (lives: clients that died there);
-    with learned dynamics parents, actions, rows int32 [regions, max_leaves] and rewards float32 [regions, max_leaves,
-    S] (see `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64 [servers]; server_beat
+    [regions, max_leaves, S]; focus int16 [regions, max_leaves], only where there is a thumbnail; request_id,
+    response_id, version, lives int64 [regions] (lives: clients that died there); with learned dynamics parents,
+    actions, rows int32 [regions, max_leaves] and rewards float32 [regions, max_leaves, S] (see
+    `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64 [servers]; server_beat
     float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
     Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """
@@ -89,6 +90,7 @@ class InferenceSlots:
             Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
             Field("priors", "float16", (regions, max_leaves, shapes.num_actions)),
             Field("values", "float32", (regions, max_leaves, shapes.num_seats)),
+            *([Field("focus", "int16", (regions, max_leaves))] if shapes.thumbnail else []),
             *(Field(name, "int32", (regions, children)) for name in ("parents", "actions", "rows")),
             Field("rewards", "float32", (regions, children, shapes.num_seats)),
             *(Field(name, "int64", (regions,)) for name in ("request_id", "response_id", "version", "lives")),

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 
 class Losses(NamedTuple):
-    """Scalar tensors; only ``total`` carries a gradient. The others are of the start positions, but for the last two,
-    which are means over the unrolled steps (0 where nothing is unrolled)."""
+    """Scalar tensors; only ``total`` carries a gradient. The others are of the start positions, but for those of reward
+    and consistency, which are means over the unrolled steps (0 where nothing is unrolled). The last two are 0 where the
+    game has no such target."""
 
     total: Tensor
     policy_loss: Tensor
@@ -25,6 +26,8 @@ class Losses(NamedTuple):
     value_sign_accuracy: Tensor
     reward_loss: Tensor
     consistency_loss: Tensor
+    threat_loss: Tensor
+    focus_loss: Tensor
 
 
 def compute_losses(
@@ -44,7 +47,7 @@ def compute_losses(
         accuracy = (_sign_right(value_logits, values) * weights).sum()
     total = policy_loss + value_weight * value_loss
     nothing = torch.zeros_like(policy_kl)
-    return Losses(total, policy_loss.detach(), policy_kl, value_loss.detach(), accuracy, nothing, nothing)
+    return Losses(total, policy_loss.detach(), policy_kl, value_loss.detach(), accuracy, *[nothing] * 4)
 
 
 class Unrolled(NamedTuple):
@@ -104,6 +107,50 @@ def policy_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """
     log_probabilities = F.log_softmax(logits.float(), dim=-1).clamp_min(-1e9)
     return -(targets * log_probabilities).sum(-1)
+
+
+def add_threat_loss(losses: Losses, logits: Tensor, levels: Tensor, counts: Tensor, weight: float) -> Losses:
+    """``losses`` with that of threat ``logits`` [B, K, S, 3] against packed ``levels`` uint8 [B, K] (`unpack_levels`).
+
+    K steps count by ``counts`` [B, K] as those of the policy do: the start once, the later steps together once.
+    """
+    start, total = _start_and_total(threat_cross_entropy(logits, levels), counts)
+    return losses._replace(total=losses.total + weight * total, threat_loss=start.detach())
+
+
+def add_focus_loss(losses: Losses, logits: Tensor, buckets: Tensor, counts: Tensor, weight: float) -> Losses:
+    """``losses`` with that of focus ``logits`` [B, K, V * V] against ``buckets`` int16 [B, K], -1 where a step does not
+    count; K as in `add_threat_loss`."""
+    known = buckets >= 0
+    start, total = _start_and_total(focus_cross_entropy(logits, buckets), counts * known)
+    return losses._replace(total=losses.total + weight * total, focus_loss=start.detach())
+
+
+def threat_cross_entropy(logits: Tensor, levels: Tensor) -> Tensor:
+    """Binary cross-entropies of logits [..., S, 3] and packed ``levels`` [...], means over seats and levels."""
+    targets = unpack_levels(levels, logits.shape[-2])
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").mean((-2, -1))
+
+
+def unpack_levels(levels: Tensor, seats: int) -> Tensor:
+    """1 for the first L of three levels of each seat, float32 [..., S, 3], from L in two bits a seat, uint8 [...]."""
+    shifts = 2 * torch.arange(seats, device=levels.device)
+    own = levels.to(torch.int64)[..., None] >> shifts & 3
+    return (own[..., None] > torch.arange(3, device=levels.device)).float()
+
+
+def focus_cross_entropy(logits: Tensor, buckets: Tensor) -> Tensor:
+    """-log softmax(logits)[bucket] of logits [..., V * V] and ``buckets`` [...]; where a bucket is -1, anything."""
+    log_probabilities = F.log_softmax(logits.float(), dim=-1)
+    return -log_probabilities.gather(-1, buckets.to(torch.int64).clamp_min(0)[..., None])[..., 0]
+
+
+def _start_and_total(each: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Of losses ``each`` [B, K]: the mean of the starts by ``counts`` [B, K], and that with the later steps'."""
+    start = (each[:, 0] * counts[:, 0]).sum() / counts[:, 0].sum().clamp_min(1.0)
+    if each.shape[1] == 1:
+        return start, start
+    return start, start + (each[:, 1:] * counts[:, 1:]).mean()
 
 
 def win_probabilities(values: Tensor) -> Tensor:

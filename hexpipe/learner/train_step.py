@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from hexpipe.config import LearnerSettings
-from hexpipe.learner.losses import Losses, Unrolled, compute_losses, compute_unrolled_losses
+from hexpipe.learner.losses import (
+    Losses,
+    Unrolled,
+    add_focus_loss,
+    add_threat_loss,
+    compute_losses,
+    compute_unrolled_losses,
+)
+from hexpipe.nets.heads import SideLogits
 
 METRICS = (
     "loss",
@@ -21,6 +29,8 @@ METRICS = (
     "value_sign_accuracy",
     "reward_loss",
     "consistency_loss",
+    "threat_loss",
+    "focus_loss",
     "gradient_norm",
 )
 
@@ -80,8 +90,8 @@ def train_step(
     """Train ``model`` on one batch of `ReplayBuffer.sample_batch`: its starts, and with learned dynamics its unroll.
 
     ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`; samples count by ``weights``
-    float32 [B] where it has them. On an accelerator the forward pass runs in bfloat16 under autocast, losses and
-    weights stay float32.
+    float32 [B] where it has them, and heads for threats and focus learn from the targets of their names where it has
+    those. On an accelerator the forward pass runs in bfloat16 under autocast, losses and weights stay float32.
     """
     losses = (_unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses)(
         model, batch, device, settings
@@ -99,15 +109,29 @@ def _start_losses(
 ) -> Losses:
     codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
     with _autocast(device):
-        policy_logits, value_logits = model(codes)
-    return compute_losses(
-        policy_logits,
-        value_logits,
-        policy[:, 0],
-        values[:, 0],
-        mask[:, 0] * _weights(batch, device, mask),
-        value_weight=settings.value_weight,
+        policy_logits, value_logits, *side = model(codes)
+    counts = mask[:, 0] * _weights(batch, device, mask)
+    losses = compute_losses(
+        policy_logits, value_logits, policy[:, 0], values[:, 0], counts, value_weight=settings.value_weight
     )
+    starts = [SideLogits(*(None if part is None else part[:, None] for part in logits)) for logits in side]
+    return _add_side_losses(losses, starts, batch, counts[:, None], settings)
+
+
+def _add_side_losses(
+    losses: Losses, side: Sequence[SideLogits], batch: Mapping[str, Any], counts: Tensor, settings: LearnerSettings
+) -> Losses:
+    """``losses`` with those of what a net tells beside policy and value, of the K steps of ``counts`` [B, K]."""
+    for logits in side:
+        if logits.threats is not None and "threats" in batch:
+            (levels,) = to_device(batch, counts.device, ("threats",))
+            losses = add_threat_loss(
+                losses, logits.threats, levels[:, : counts.shape[1]], counts, settings.threat_weight
+            )
+        if logits.focus is not None and "focus" in batch:
+            (buckets,) = to_device(batch, counts.device, ("focus",))
+            losses = add_focus_loss(losses, logits.focus, buckets[:, : counts.shape[1]], counts, settings.focus_weight)
+    return losses
 
 
 def _weights(batch: Mapping[str, Any], device: torch.device, mask: Tensor) -> Tensor:
@@ -122,19 +146,21 @@ def _unrolled_losses(
     codes, policy, values, mask, rewards, actions, unrolled = to_device(batch, device, names)
     following = to_device(batch, device, ("next_codes",))[0] if settings.consistency_weight > 0 else None
     with _autocast(device):
-        out = Unrolled(*model(codes, actions, following))
-    return compute_unrolled_losses(
-        out,
+        policy_logits, value_logits, imagined, similarity, *side = model(codes, actions, following)
+    weights = _weights(batch, device, mask)
+    losses = compute_unrolled_losses(
+        Unrolled(policy_logits, value_logits, imagined, similarity),
         policy,
         values,
         rewards,
         mask,
         unrolled,
-        _weights(batch, device, mask),
+        weights,
         value_weight=settings.value_weight,
         reward_weight=settings.reward_weight,
         consistency_weight=settings.consistency_weight,
     )
+    return _add_side_losses(losses, side, batch, mask * weights[:, None], settings)
 
 
 def _autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backend_torch import placed
-from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import InferenceNet, folded_net
 
 WARM_UP_PASSES = 3  # cuDNN chooses its algorithms before the capture
@@ -34,11 +34,10 @@ def padded_sizes(max_batch: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Graph:
-    """One batch size: how to run it, and where its results lie on the device."""
+    """One batch size: how to run it, and where its results (those of `InferenceNet`) lie on the device."""
 
     replay: Callable[[], None]
-    priors: Tensor
-    values: Tensor
+    results: tuple[Tensor, ...]
 
 
 class CudaGraphsBackend:
@@ -68,8 +67,12 @@ class CudaGraphsBackend:
         self._net = placed(InferenceNet(folded_net(settings, shapes)), self._device, dtype)
         self._codes = torch.zeros(max_batch, shapes.code_length, dtype=torch.int8, device=self._device)
         self._codes_host = self._host(max_batch, shapes.code_length, torch.int8)
-        self._priors_host = self._host(max_batch, shapes.num_actions, torch.float32)
-        self._values_host = self._host(max_batch, shapes.num_seats, torch.float32)
+        self._results_host = [
+            self._host(max_batch, shapes.num_actions, torch.float32),
+            self._host(max_batch, shapes.num_seats, torch.float32),
+        ]
+        if shapes.thumbnail:
+            self._results_host.append(self._host(max_batch, 1, torch.int16).flatten())
         self._stream: torch.cuda.Stream | None = None
         if self._cuda:
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
@@ -86,13 +89,26 @@ class CudaGraphsBackend:
                 tensor.copy_(fresh[name])
             self._synchronise()
 
-    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
         limit = self._sizes[-1]
         for first in range(0, len(codes), limit):
             part = slice(first, first + limit)
-            self._infer_piece(codes[part], priors_out[part], values_out[part])
+            focus_part = None if focus_out is None else focus_out[part]
+            self._infer_piece(codes[part], priors_out[part], values_out[part], focus_part)
 
-    def _infer_piece(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+    def _infer_piece(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None,
+    ) -> None:
         count = len(codes)
         size = next(size for size in self._sizes if size >= count)
         graph = self._graphs[size]
@@ -100,30 +116,29 @@ class CudaGraphsBackend:
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._codes[:count].copy_(self._codes_host[:count], non_blocking=True)
             graph.replay()
-            self._priors_host[:count].copy_(graph.priors[:count], non_blocking=True)
-            self._values_host[:count].copy_(graph.values[:count], non_blocking=True)
+            for host, result in zip(self._results_host, graph.results, strict=True):
+                host[:count].copy_(result[:count], non_blocking=True)
             self._synchronise()
-        priors, values = self._priors_host.numpy()[:count], self._values_host.numpy()[:count]
-        write_outputs(priors, values, priors_out, values_out, self.name)
+        priors, values, *focus = (host.numpy()[:count] for host in self._results_host)
+        write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
 
     def _capture(self, size: int) -> _Graph:
         codes = self._codes[:size]
         if self._stream is None:
-            priors, values = self._net(codes)
-            return _Graph(partial(self._plain_pass, codes, priors, values), priors, values)
+            results = self._net(codes)
+            return _Graph(partial(self._plain_pass, codes, results), results)
         with torch.cuda.stream(self._stream):
             for _ in range(WARM_UP_PASSES):
                 self._net(codes)
         self._synchronise()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            priors, values = self._net(codes)
-        return _Graph(graph.replay, priors, values)
+            results = self._net(codes)
+        return _Graph(graph.replay, results)
 
-    def _plain_pass(self, codes: Tensor, priors: Tensor, values: Tensor) -> None:
-        fresh_priors, fresh_values = self._net(codes)
-        priors.copy_(fresh_priors)
-        values.copy_(fresh_values)
+    def _plain_pass(self, codes: Tensor, results: tuple[Tensor, ...]) -> None:
+        for result, fresh in zip(results, self._net(codes), strict=True):
+            result.copy_(fresh)
 
     def _host(self, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         return torch.zeros(rows, columns, dtype=dtype, pin_memory=self._cuda)

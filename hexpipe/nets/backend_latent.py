@@ -6,7 +6,7 @@ belongs to the weights that made its root.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backend_torch import DTYPES
-from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import folded_muzero_net
 from hexpipe.nets.muzero_network import MuZeroNet
 
@@ -28,7 +28,7 @@ class _Initial(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, codes: Tensor) -> tuple[Tensor, ...]:
         return self.net.initial(codes)
 
 
@@ -37,7 +37,7 @@ class _Recurrent(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         return self.net.recurrent(latent, actions)
 
 
@@ -69,11 +69,17 @@ class LatentBackend:
         """Take new weights into ``slot``. CheckpointError if they do not fit."""
         self._nets[slot] = self._prepared(weights)
 
-    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
         """`Backend.infer` with slot 0; keeps no latent."""
         with torch.inference_mode():
-            _, priors, values = self._nets[0][0](self._on_device(codes))
-            self._write(priors, values, priors_out, values_out)
+            _, *outputs = self._nets[0][0](self._on_device(codes))
+            self._write(outputs, priors_out, values_out, focus_out)
 
     def initial(
         self,
@@ -82,12 +88,14 @@ class LatentBackend:
         rows: NDArray[np.integer],
         priors_out: FloatArray,
         values_out: FloatArray,
+        focus_out: FocusArray | None = None,
     ) -> None:
-        """Evaluate roots: codes int8 [R, C] into priors [R, A] and values [R, S], their latents into pool ``rows``."""
+        """Evaluate roots: codes int8 [R, C] into priors [R, A], values [R, S] and focus [R], their latents into pool
+        ``rows``."""
         with torch.inference_mode():
-            latent, priors, values = self._nets[slot][0](self._on_device(codes))
+            latent, *outputs = self._nets[slot][0](self._on_device(codes))
             self.pool.index_copy_(0, self._on_device(rows, np.int64), latent)
-            self._write(priors, values, priors_out, values_out)
+            self._write(outputs, priors_out, values_out, focus_out)
 
     def recurrent(
         self,
@@ -98,18 +106,26 @@ class LatentBackend:
         priors_out: FloatArray,
         values_out: FloatArray,
         rewards_out: FloatArray,
+        focus_out: FocusArray | None = None,
     ) -> None:
         """Evaluate the children by ``actions`` [K] of the latents in pool rows ``parents`` [K], their latents into pool
         ``rows`` [K]."""
         with torch.inference_mode():
             latents = self.pool.index_select(0, self._on_device(parents, np.int64))
-            following, priors, values, rewards = self._nets[slot][1](latents, self._on_device(actions, np.int64))
+            following, priors, values, rewards, *focus = self._nets[slot][1](
+                latents, self._on_device(actions, np.int64)
+            )
             self.pool.index_copy_(0, self._on_device(rows, np.int64), following)
             rewards_out[...] = rewards.float().cpu().numpy()
-            self._write(priors, values, priors_out, values_out)
+            self._write([priors, values, *focus], priors_out, values_out, focus_out)
 
-    def _write(self, priors: Tensor, values: Tensor, priors_out: FloatArray, values_out: FloatArray) -> None:
-        write_outputs(priors.float().cpu().numpy(), values.float().cpu().numpy(), priors_out, values_out, self.name)
+    def _write(
+        self, outputs: Sequence[Tensor], priors_out: FloatArray, values_out: FloatArray, focus_out: FocusArray | None
+    ) -> None:
+        """Priors, values and, where the net looks anywhere, focus."""
+        priors, values = (part.float().cpu().numpy() for part in outputs[:2])
+        focus = [part.cpu().numpy() for part in outputs[2:]]
+        write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
 
     def _on_device(self, array: NDArray[np.generic], dtype: type | None = None) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype)).to(self._device)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import ILLEGAL_LOGIT
 from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, residual_trunk, transformer_trunk
@@ -43,10 +43,17 @@ class OpenVinoBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._request = self._compiled(folded_net(self._settings, self._shapes, weights))
 
-    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
         self._request.infer([codes], share_inputs=True)
-        priors, values = (self._request.get_output_tensor(index).data for index in range(2))
-        write_outputs(priors, values, priors_out, values_out, self.name)
+        count = 3 if self._shapes.thumbnail else 2
+        priors, values, *focus = (self._request.get_output_tensor(index).data for index in range(count))
+        write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
 
     def _compiled(self, plain: HexNet) -> Any:
         options = {
@@ -59,7 +66,8 @@ class OpenVinoBackend:
 
 
 def _graph(plain: HexNet) -> Any:
-    """`factory.InferenceNet` of a folded net: codes int8 [?, C] -> priors float32 [?, A], values float32 [?, S]."""
+    """`factory.InferenceNet` of a folded net: codes int8 [?, C] -> priors float32 [?, A], values float32 [?, S], and
+    where there is a thumbnail focus int32 [?]."""
     shapes = plain.shapes
     layers = Layers({name: tensor.numpy() for name, tensor in plain.state_dict().items()})
     codes = ops.parameter([-1, shapes.code_length], np.int8, "codes")
@@ -69,9 +77,7 @@ def _graph(plain: HexNet) -> Any:
     else:
         x = residual_trunk(layers, planes, plain.settings)
     features = pooled(x)
-    pool_bias = over_cells(layers.linear(features, "policy.pool_bias"))
-    hidden = ops.relu(ops.add(layers.conv(x, "policy.conv", 0), pool_bias))
-    logits = ops.reshape(layers.conv(hidden, "policy.cell_logits", 0), np.array([0, shapes.view_cells]), True)
+    logits = _cell_logits(layers, "policy", x, features, shapes.view_cells)
     if shapes.num_actions > shapes.view_cells:
         swap = layers.linear(ops.relu(layers.linear(features, "policy.swap_hidden")), "policy.swap_logit")
         logits = ops.concat([logits, swap], 1)
@@ -86,7 +92,20 @@ def _graph(plain: HexNet) -> Any:
         values = ops.subtract(ops.multiply(ops.softmax(value_logits, 1), np.float32(2)), np.float32(1))
     else:
         values = ops.tanh(ops.multiply(value_logits, np.float32(0.5)))
-    return openvino.Model([priors, values], [codes], "hexpipe")
+    outputs = [priors, values]
+    if plain.side.focus is not None:
+        looks = _cell_logits(layers, "side.focus", x, features, shapes.view_cells)
+        looks = ops.subtract(looks, ops.constant(plain.side.focus.from_middle.numpy()[None]))
+        highest = ops.topk(looks, np.int32(1), 1, "max", "value", "i32", stable=True).output(1)
+        outputs.append(ops.squeeze(highest, np.array([1])))
+    return openvino.Model(outputs, [codes], "hexpipe")
+
+
+def _cell_logits(layers: Layers, name: str, x: Any, features: Any, cells: int) -> Any:
+    """`heads.CellHead`."""
+    pool_bias = over_cells(layers.linear(features, f"{name}.pool_bias"))
+    hidden = ops.relu(ops.add(layers.conv(x, f"{name}.conv", 0), pool_bias))
+    return ops.reshape(layers.conv(hidden, f"{name}.cell_logits", 0), np.array([0, cells]), True)
 
 
 def _planes(codes: Any, plain: HexNet) -> Any:

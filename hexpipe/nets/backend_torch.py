@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import InferenceNet, folded_net
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -42,10 +42,17 @@ class EagerBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._net = self._prepared(weights)
 
-    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
         with torch.inference_mode():
-            priors, values = self._net(torch.from_numpy(codes).to(self._device))
-            write_outputs(priors.cpu().numpy(), values.cpu().numpy(), priors_out, values_out, self.name)
+            outputs = self._net(torch.from_numpy(codes).to(self._device))
+            priors, values, *focus = (part.cpu().numpy() for part in outputs)
+            write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
 
     def _prepared(self, weights: Mapping[str, NDArray[np.float32]] | None) -> torch.nn.Module:
         plain = folded_net(self._settings, self._shapes, weights)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets import winograd_kernels as kernels
-from hexpipe.nets.backends import FloatArray, write_outputs
+from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import value_from_logits
 from hexpipe.nets.resnet import ResidualBlock
@@ -75,14 +75,22 @@ class WinogradBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._take(folded_net(self._settings, self._shapes, weights))
 
-    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
         with torch.inference_mode():
             for first in range(0, len(codes), self._chunk):
                 part = slice(first, first + self._chunk)
                 policy_logits, value_logits = self._logits(codes[part])
                 priors = torch.softmax(policy_logits, dim=1)
                 values = value_from_logits(value_logits, self._shapes.num_seats)
-                write_outputs(priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name)
+                write_outputs(
+                    priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name, (), focus_out
+                )
 
     def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor]:
         count, size = len(codes), self._shapes.view_size
@@ -100,7 +108,8 @@ class WinogradBackend:
             kernels.output_transform(products, bias, True, x, size, tiles, count, scratch_a, scratch_b)
         kernels.unblock(x, size, self._flat, count)
         last = torch.from_numpy(self._flat[:count]).flatten(3).permute(0, 3, 1, 2)[:, : self._settings.channels]
-        return self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
+        policy_logits, value_logits, *_ = self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
+        return policy_logits, value_logits
 
     def _multiply(self, filters: Tensor, count: int) -> NDArray[np.float32]:
         """The batched products of the tiles of ``count`` boards: float32 [64, tiles, K, BLOCK]."""

@@ -1,8 +1,8 @@
-"""The seam behind which a net runs: codes in, priors and values out."""
+"""The seam behind which a net runs: codes in, priors and values out, and on large boards where to look."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hexpipe.errors import InferenceError
 
 FloatArray = NDArray[np.floating]  # float16 or float32
+FocusArray = NDArray[np.int16]
 
 
 class Backend(Protocol):
@@ -22,18 +23,35 @@ class Backend(Protocol):
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take new weights (as `factory.net_weights` gives them). CheckpointError if they do not fit."""
 
-    def infer(self, codes: NDArray[np.int8], priors_out: FloatArray, values_out: FloatArray) -> None:
-        """Evaluate ``codes`` int8 [L, C] into priors [L, A] (softmax over legal actions) and values [L, S].
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
+        """Evaluate ``codes`` int8 [L, C] into priors [L, A] (softmax over legal actions) and values [L, S], and the
+        bucket where the net looks into ``focus_out`` int16 [L].
 
-        The outputs may be float16 or float32; values are relative to the mover. Any L from 1 up is fine. InferenceError
-        if an output is not finite.
+        The last is for games with a thumbnail; left out, all is as if there were none. Priors and values may be float16
+        or float32; values are relative to the mover. Any L from 1 up is fine. InferenceError if an output is not
+        finite, ValueError if a net that looks nowhere is asked for its focus.
         """
 
 
 def write_outputs(
-    priors: FloatArray, values: FloatArray, priors_out: FloatArray, values_out: FloatArray, backend: str
+    priors: FloatArray,
+    values: FloatArray,
+    priors_out: FloatArray,
+    values_out: FloatArray,
+    backend: str,
+    focus: Sequence[NDArray[np.integer]] = (),
+    focus_out: FocusArray | None = None,
 ) -> None:
-    """Copy one batch's results out; InferenceError if any is not finite (a sum shows it: both are bounded)."""
+    """Copy one batch's results out; InferenceError if any is not finite (a sum shows it: both are bounded).
+
+    ``focus`` holds the net's focus [L], or nothing; it is copied where it is wanted.
+    """
     if not np.isfinite(priors.sum(dtype=np.float64) + values.sum(dtype=np.float64)):
         raise InferenceError(
             f"the net gave a number that is not finite ({backend}): its weights are damaged or training diverged; "
@@ -41,3 +59,7 @@ def write_outputs(
         )
     priors_out[...] = priors
     values_out[...] = values
+    if focus_out is not None:
+        if not focus:
+            raise ValueError(f"a net without a thumbnail looks nowhere ({backend}): ask it for no focus")
+        focus_out[...] = focus[0]

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
-from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
+from hexpipe.nets.heads import (
+    ILLEGAL_LOGIT,
+    PolicyHead,
+    SideHeads,
+    SideLogits,
+    ValueHead,
+    highest_focus,
+    value_from_logits,
+)
 from hexpipe.nets.muzero_network import MuZeroNet
 from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d, global_pool
@@ -22,7 +30,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 class HexNet(nn.Module):
-    """Codes int8 [B, C] -> (policy logits float32 [B, A], value logits float32 [B, S], seats relative to the mover).
+    """Codes int8 [B, C] -> (policy logits float32 [B, A], value logits float32 [B, S], seats relative to the mover),
+    and after them `SideLogits` where the shapes ask for any.
 
     Illegal actions have ILLEGAL_LOGIT. The parameters do not depend on the board size or on swap. ``plain``
     makes the net of plain convolutions that `fold` fills.
@@ -37,23 +46,24 @@ class HexNet(nn.Module):
         self.trunk = make_trunk(settings, shapes, plain)
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
+        self.side = SideHeads(settings, shapes, plain)
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         planes = expand_codes(codes, self.shapes, self.edges)
         x = self.trunk(planes)
         return self.logits(codes, x, global_pool(x))
 
     def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives; the name that this net shares with MuZero's."""
-        logits: tuple[Tensor, Tensor] = self(codes)
-        return logits
+        """Policy and value logits; the name that this net shares with MuZero's."""
+        policy_logits, value_logits, *_ = self(codes)
+        return policy_logits, value_logits
 
-    def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
         illegal = illegal_mask(codes, self.shapes)
-        return logits.masked_fill(illegal, ILLEGAL_LOGIT), self.value(pooled).float()
+        return logits.masked_fill(illegal, ILLEGAL_LOGIT), self.value(pooled).float(), *self.side(x, pooled)
 
 
 Net = HexNet | MuZeroNet
@@ -63,15 +73,17 @@ AnyNet = TypeVar("AnyNet", HexNet, MuZeroNet)
 
 
 class InferenceNet(nn.Module):
-    """A folded net with its last steps: codes int8 [B, C] -> (priors float32 [B, A], values float32 [B, S])."""
+    """A folded net with its last steps: codes int8 [B, C] -> (priors float32 [B, A], values float32 [B, S]), and where
+    there is a thumbnail focus int16 [B], the bucket where the net looks."""
 
     def __init__(self, net: HexNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        policy_logits, value_logits = self.net(codes)
-        return torch.softmax(policy_logits, dim=1), value_from_logits(value_logits, self.net.shapes.num_seats)
+    def forward(self, codes: Tensor) -> tuple[Tensor, ...]:
+        policy_logits, value_logits, *side = self.net(codes)
+        values = value_from_logits(value_logits, self.net.shapes.num_seats)
+        return torch.softmax(policy_logits, dim=1), values, *highest_focus(side)
 
 
 def build_net(settings: NetSettings, shapes: Shapes, plain: bool = False) -> Net:

@@ -1,14 +1,20 @@
-"""Policy and value heads, and the one place where value logits become values."""
+"""Policy and value heads, what a net tells beside them, and the one place where value logits become values."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
 
 ILLEGAL_LOGIT = -1e9  # of illegal actions: exp() of it is exactly 0, and it stays finite
+THREAT_LEVELS = 3  # of a seat: its longest chain lacks 3 stones of a win or fewer, 2 or fewer, 1 (`Game.threat_levels`)
+MIDDLE_FIRST = 1e-3  # what each step from the middle takes off a bucket's logit
 
 
 def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
@@ -22,25 +28,41 @@ def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
     return torch.tanh(0.5 * value_logits)
 
 
-class PolicyHead(nn.Module):
+class CellHead(nn.Module):
+    """A logit a cell: x [B, C, n, n], pooled [B, 2C] -> [B, n*n]."""
+
+    def __init__(self, channels: int, plain: bool) -> None:
+        super().__init__()
+        self.hidden = min(channels, 32)
+        self.conv = make_conv(channels, self.hidden, 1, padding=0, gain=RELU_GAIN, plain=plain)
+        self.pool_bias = nn.Linear(2 * channels, self.hidden, bias=False)
+        self.cell_logits = nn.Conv2d(self.hidden, 1, 1)
+        for layer in (self.pool_bias, self.cell_logits):
+            nn.init.zeros_(layer.weight)
+
+    def features(self, x: Tensor, pooled: Tensor) -> Tensor:
+        """What the cells' logits are made from."""
+        return F.relu(self.conv(x) + self.pool_bias(pooled)[:, :, None, None])
+
+    def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
+        logits: Tensor = self.cell_logits(self.features(x, pooled)).flatten(1)
+        return logits
+
+
+class PolicyHead(CellHead):
     """A logit a cell, and one for the action that is no cell: x [B, C, n, n], pooled [B, 2C] -> [B, n*n + 1].
 
     The last column (swap) always exists, so that a checkpoint serves games with and without that action.
     """
 
     def __init__(self, channels: int, plain: bool) -> None:
-        super().__init__()
-        hidden = min(channels, 32)
-        self.conv = make_conv(channels, hidden, 1, padding=0, gain=RELU_GAIN, plain=plain)
-        self.pool_bias = nn.Linear(2 * channels, hidden, bias=False)
-        self.cell_logits = nn.Conv2d(hidden, 1, 1)
-        self.swap_hidden = nn.Linear(2 * channels, hidden)
-        self.swap_logit = nn.Linear(hidden, 1)
-        for layer in (self.pool_bias, self.cell_logits, self.swap_logit):
-            nn.init.zeros_(layer.weight)
+        super().__init__(channels, plain)
+        self.swap_hidden = nn.Linear(2 * channels, self.hidden)
+        self.swap_logit = nn.Linear(self.hidden, 1)
+        nn.init.zeros_(self.swap_logit.weight)
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
-        hidden = F.relu(self.conv(x) + self.pool_bias(pooled)[:, :, None, None])
+        hidden = self.features(x, pooled)
         swap = self.swap_logit(F.relu(self.swap_hidden(pooled)))
         return torch.cat((self.cell_logits(hidden).flatten(1), swap), dim=1)
 
@@ -60,4 +82,84 @@ class ValueHead(nn.Module):
         return logits
 
 
-__all__ = ["ILLEGAL_LOGIT", "PolicyHead", "ValueHead", "global_pool", "value_from_logits"]
+class FocusHead(CellHead):
+    """Where on the whole board the mover's move should be: a logit a bucket of the thumbnail, float32 [B, V*V].
+
+    The thumbnail's planes are inputs of the view's grid, so the trunk's cell (i, j) is also the bucket (i, j).
+    Each step from the middle takes `MIDDLE_FIRST` off: the highest logit of a net that has learned nothing is where
+    games begin, not in a corner.
+    """
+
+    from_middle: Tensor
+
+    def __init__(self, channels: int, size: int, plain: bool) -> None:
+        super().__init__(channels, plain)
+        steps = (torch.arange(size) - size // 2).abs()
+        far = MIDDLE_FIRST * torch.maximum(steps[:, None], steps)
+        self.register_buffer("from_middle", far.flatten(), persistent=False)
+
+    def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
+        return super().forward(x, pooled).float() - self.from_middle
+
+
+class ThreatHead(nn.Module):
+    """How near each seat, from the mover on, is to a win: pooled [B, 2C] -> float32 [B, S, THREAT_LEVELS].
+
+    Logits of three ordered questions: of the seat's level L (0 to 3) the first L are answered with yes.
+    """
+
+    def __init__(self, channels: int, hidden: int, seats: int) -> None:
+        super().__init__()
+        self.seats = seats
+        self.hidden = nn.Linear(2 * channels, hidden)
+        self.logits = nn.Linear(hidden, seats * THREAT_LEVELS)
+        nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        logits: Tensor = self.logits(F.relu(self.hidden(pooled)))
+        return logits.float().reshape(-1, self.seats, THREAT_LEVELS)
+
+
+class SideLogits(NamedTuple):
+    """What a net tells beside policy and value, each None where it has no such head."""
+
+    focus: Tensor | None  # [..., V * V], see `FocusHead`
+    threats: Tensor | None  # [..., S, THREAT_LEVELS], see `ThreatHead`
+
+
+class SideHeads(nn.Module):
+    """The heads beside policy and value that a game's shapes ask for: x [B, C, n, n], pooled [B, 2C] -> SideLogits.
+
+    That, or nothing where they ask for none, is the end of what a net gives. Threats are told to learn from them alone:
+    a ``plain`` net, which only plays, has no head for them.
+    """
+
+    def __init__(self, settings: NetSettings, shapes: Shapes, plain: bool) -> None:
+        super().__init__()
+        channels, tells_threats = settings.channels, shapes.threats and not plain
+        self.focus = FocusHead(channels, shapes.view_size, plain) if shapes.thumbnail else None
+        self.threats = ThreatHead(channels, settings.value_hidden, shapes.num_seats) if tells_threats else None
+
+    def forward(self, x: Tensor, pooled: Tensor) -> tuple[SideLogits, ...]:
+        if self.focus is None and self.threats is None:
+            return ()
+        focus = None if self.focus is None else self.focus(x, pooled)
+        return (SideLogits(focus, None if self.threats is None else self.threats(pooled)),)
+
+
+def highest_focus(side: Iterable[SideLogits]) -> tuple[Tensor, ...]:
+    """The bucket of the highest focus logit (the first of equals), int16 [B]; nothing of a net that looks nowhere."""
+    return tuple(part.focus.argmax(dim=1).to(torch.int16) for part in side if part.focus is not None)
+
+
+__all__ = [
+    "ILLEGAL_LOGIT",
+    "PolicyHead",
+    "SideHeads",
+    "SideLogits",
+    "ValueHead",
+    "global_pool",
+    "highest_focus",
+    "value_from_logits",
+]

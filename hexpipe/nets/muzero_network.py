@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
+from hexpipe.nets.heads import (
+    ILLEGAL_LOGIT,
+    PolicyHead,
+    SideHeads,
+    SideLogits,
+    ValueHead,
+    highest_focus,
+    value_from_logits,
+)
 from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, global_pool, make_conv, standardised_once
 from hexpipe.nets.transformer_backbone import make_trunk
@@ -70,16 +78,19 @@ class MuZeroNet(nn.Module):
         self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.projection = nn.Linear(2 * channels, PROJECTION)
         self.predictor = nn.Sequential(nn.Linear(PROJECTION, PROJECTION), nn.ReLU(), nn.Linear(PROJECTION, PROJECTION))
+        self.side = SideHeads(settings, shapes, plain)
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def represent(self, codes: Tensor) -> Tensor:
         """Codes int8 [B, C] -> latent [B, channels, n, n]."""
         return scale_latent(self.trunk(expand_codes(codes, self.shapes, self.edges)))
 
-    def predict(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Policy logits [B, A] of all actions, and value logits [B, S] relative to the mover."""
+    def predict(self, latent: Tensor) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+        """Policy logits [B, A] of all actions, value logits [B, S] relative to the mover, and `SideLogits` where the
+        shapes ask for any."""
         pooled = global_pool(latent)
-        return self.policy(latent, pooled)[:, : self.shapes.num_actions].float(), self.value(pooled).float()
+        logits = self.policy(latent, pooled)[:, : self.shapes.num_actions].float()
+        return logits, self.value(pooled).float(), *self.side(latent, pooled)
 
     def imagine(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """The latent after ``actions`` int [B] (in the mover's frame), in the next mover's frame, and the rewards
@@ -100,30 +111,34 @@ class MuZeroNet(nn.Module):
             x = turned
         return scale_latent(x)
 
-    def initial(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes int8 [B, C] -> (latent, priors float [B, A] over legal actions, values float [B, S])."""
-        latent, logits, value_logits = self._root(codes)
-        return latent, torch.softmax(logits, dim=1), value_from_logits(value_logits, self.shapes.num_seats)
+    def initial(self, codes: Tensor) -> tuple[Tensor, ...]:
+        """Codes int8 [B, C] -> (latent, priors float [B, A] over legal actions, values float [B, S]), and where there
+        is a thumbnail focus int16 [B], the bucket where the net looks."""
+        latent, logits, value_logits, *side = self._root(codes)
+        values = value_from_logits(value_logits, self.shapes.num_seats)
+        return latent, torch.softmax(logits, dim=1), values, *highest_focus(side)
 
     def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Codes int8 [B, C] -> (policy logits [B, A], illegal ones ILLEGAL_LOGIT; value logits [B, S])."""
-        return self._root(codes)[1:]
+        return self._root(codes)[1:3]
 
-    def recurrent(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(latent, actions [B]) -> (next latent, priors [B, A] over all actions, values [B, S], rewards [B, S])."""
+    def recurrent(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """(latent, actions [B]) -> (next latent, priors [B, A] over all actions, values [B, S], rewards [B, S]), and
+        where there is a thumbnail focus int16 [B]: where the next mover should look."""
         following, rewards = self.imagine(latent, actions)
-        logits, value_logits = self.predict(following)
-        return following, torch.softmax(logits, dim=1), value_from_logits(value_logits, self.shapes.num_seats), rewards
+        logits, value_logits, *side = self.predict(following)
+        values = value_from_logits(value_logits, self.shapes.num_seats)
+        return following, torch.softmax(logits, dim=1), values, rewards, *highest_focus(side)
 
     def forward(
         self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, *tuple[SideLogits, ...]]:
         """Unroll ``actions`` int [B, U] from ``codes`` int8 [B, C].
 
         Returns policy logits [B, U+1, A] (those of the start masked by legality), value logits [B, U+1, S], rewards
         [B, U, S], and with ``next_codes`` int8 [B, U, C] the consistency [B, U] in [-1, 1] of each imagined latent with
-        the one that the real position has (cosine; 0 without). The gradient into each latent is halved, as in the
-        paper's appendix G.
+        the one that the real position has (cosine; 0 without); then `SideLogits` of the start and every step where the
+        shapes ask for any. The gradient into each latent is halved, as in the paper's appendix G.
         """
         latents = [self.represent(codes)]
         with standardised_once(self.dynamics):
@@ -132,19 +147,21 @@ class MuZeroNet(nn.Module):
         # one call of the heads for all steps: of many small ones most would be overhead
         count, steps = actions.shape
         every, later = torch.cat(latents), torch.cat(latents[1:])
-        logits, value_logits = (_by_sample(part, count) for part in self.predict(every))
+        logits, value_logits, *side = self.predict(every)
+        logits, value_logits = _by_sample(logits, count), _by_sample(value_logits, count)
+        sides = [SideLogits(*(None if part is None else _by_sample(part, count) for part in own)) for own in side]
         rewards = _by_sample(self._rewards(later), count)
         at_start = torch.arange(steps + 1, device=codes.device)[:, None] == 0
         logits = logits.masked_fill(illegal_mask(codes, self.shapes)[:, None] & at_start, ILLEGAL_LOGIT)
         if next_codes is None:
-            return logits, value_logits, rewards, rewards.new_zeros(count, steps)
+            return logits, value_logits, rewards, rewards.new_zeros(count, steps), *sides
         real = next_codes.transpose(0, 1).flatten(0, 1)
-        return logits, value_logits, rewards, _by_sample(self._consistency(later, real), count)
+        return logits, value_logits, rewards, _by_sample(self._consistency(later, real), count), *sides
 
-    def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, *tuple[SideLogits, ...]]:
         latent = self.represent(codes)
-        logits, value_logits = self.predict(latent)
-        return latent, logits.masked_fill(illegal_mask(codes, self.shapes), ILLEGAL_LOGIT), value_logits
+        logits, value_logits, *side = self.predict(latent)
+        return latent, logits.masked_fill(illegal_mask(codes, self.shapes), ILLEGAL_LOGIT), value_logits, *side
 
     def _consistency(self, imagined: Tensor, codes: Tensor) -> Tensor:
         with torch.no_grad():

@@ -12,6 +12,7 @@ _POOL_EVERY = 3
 _POLICY_HIDDEN = 32
 _ACTION_PLANES = 2
 _PROJECTION = 64
+_THREAT_LEVELS = 3
 
 Template = list[tuple[str, tuple[int, ...]]]
 
@@ -31,6 +32,13 @@ def net_template(settings: NetSettings, shapes: Shapes) -> Template:
     for head in ("value", "reward") if settings.dynamics_blocks else ("value",):
         template += _linear(f"{head}.hidden", 2 * channels, settings.value_hidden)
         template += _linear(f"{head}.logits", settings.value_hidden, shapes.num_seats)
+    if shapes.thumbnail:
+        template += _conv("side.focus.conv", channels, hidden, 1)
+        template += [("side.focus.pool_bias.weight", (hidden, 2 * channels))]
+        template += [("side.focus.cell_logits.weight", (1, hidden, 1, 1)), ("side.focus.cell_logits.bias", (1,))]
+    if shapes.threats:
+        template += _linear("side.threats.hidden", 2 * channels, settings.value_hidden)
+        template += _linear("side.threats.logits", settings.value_hidden, _THREAT_LEVELS * shapes.num_seats)
     if settings.dynamics_blocks:
         template += _linear("projection", 2 * channels, _PROJECTION)
         template += _linear("predictor.0", _PROJECTION, _PROJECTION) + _linear("predictor.2", _PROJECTION, _PROJECTION)

@@ -85,7 +85,7 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     """Bytes of each segment that `make_segments` would make; allocates nothing."""
     shapes = game.shapes
     rows = plan.workers * GROUPS * max_leaves(settings)
-    slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+    slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats + 2 * shapes.thumbnail
     if settings.algorithm == "muzero":
         slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
     queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings)

@@ -60,6 +60,8 @@ COLUMNS = (
     "value_sign_accuracy",
     "reward_loss",
     "consistency_loss",
+    "threat_loss",
+    "focus_loss",
     "gradient_norm",
     "learning_rate",
     "published",

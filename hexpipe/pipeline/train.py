@@ -217,6 +217,9 @@ class _Trainer:
         if self.losses:
             mean = torch.stack([step.tensor for step in self.losses]).mean(0)
             losses = dict(zip(METRICS, mean.tolist(), strict=True))
+            for name, known in (("threat_loss", self.game.shapes.threats), ("focus_loss", self.game.shapes.thumbnail)):
+                if not known:
+                    del losses[name]
             self.losses.clear()
         buffer = self.buffer
         elapsed = time.monotonic() - self.start

@@ -133,6 +133,8 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
         ("steps", "steps", "{:,.0f}"),
         ("policy loss", "policy_loss", "{:.3f}"),
         ("value loss", "value_loss", "{:.3f}"),
+        ("threat loss", "threat_loss", "{:.3f}"),
+        ("focus loss", "focus_loss", "{:.3f}"),
         ("policy lag", "policy_lag", "{:.0f} steps"),
         ("agrees with solver", "solver_score", "{:.0%}"),
         ("winning moves found", "solver_policy", "{:.0%}"),

@@ -16,12 +16,15 @@ class Evaluation(NamedTuple):
     version: the weights version of the oldest forward pass in the batch.
     rewards: float32 [L, S], seats like those of values, of the moves that led to the leaves (0 for roots); None from an
     evaluator of states, where the rules say who has won.
+    focus: int16 [L], the bucket of the thumbnail where the net would look on the whole board, -1 where nobody said;
+    None where a game has no thumbnail.
     """
 
     priors: NDArray[np.float32]
     values: NDArray[np.float32]
     version: int
     rewards: NDArray[np.float32] | None = None
+    focus: NDArray[np.int16] | None = None
 
 
 class Moves(NamedTuple):

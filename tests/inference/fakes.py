@@ -9,10 +9,11 @@ import numpy as np
 from hexpipe.config import Shapes
 
 SHAPES = Shapes(board_size=4, num_actions=16, num_seats=2, code_length=16)
+LARGE = Shapes(board_size=9, num_actions=9, num_seats=2, code_length=36, view_size=3, thumbnail=True)
 
 
 class FakeBackend:
-    """Priors and values from a weighted sum of the codes; remembers the batch sizes and the loaded weights."""
+    """Priors, values and focus from a weighted sum of the codes; remembers the batch sizes and the loaded weights."""
 
     name = "fake"
     dtype = "float32"
@@ -24,21 +25,35 @@ class FakeBackend:
     def load(self, weights: Mapping[str, np.ndarray]) -> None:
         self.shift = float(weights["shift"][0])
 
-    def infer(self, codes: np.ndarray, priors_out: np.ndarray, values_out: np.ndarray) -> None:
+    def infer(
+        self, codes: np.ndarray, priors_out: np.ndarray, values_out: np.ndarray, focus_out: np.ndarray | None = None
+    ) -> None:
         self.batch_sizes.append(len(codes))
         priors, values = expected(codes, self.shift)
         priors_out[...] = priors
         values_out[...] = values
+        if focus_out is not None:
+            focus_out[...] = expected_focus(codes, self.shift)
 
 
 def expected(codes: np.ndarray, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """What FakeBackend answers: priors float32 [L, A] (exact in float16), values float32 [L, S]."""
-    numbers = codes.astype(np.int64) @ (np.arange(SHAPES.code_length) + 1)
-    priors = ((numbers[:, None] + 7 * np.arange(SHAPES.num_actions)) % 64 / 256).astype(np.float32)
+    shapes = LARGE if codes.shape[1] == LARGE.code_length else SHAPES
+    numbers = _numbers(codes)
+    priors = ((numbers[:, None] + 7 * np.arange(shapes.num_actions)) % 64 / 256).astype(np.float32)
     values = np.stack([numbers / 1024 + shift, -numbers / 1024 - shift], axis=1).astype(np.float32)
     return priors, values
 
 
-def random_codes(rng: np.random.Generator, rows: int) -> np.ndarray:
+def expected_focus(codes: np.ndarray, shift: float = 0.0) -> np.ndarray:
+    """The focus that FakeBackend answers where there is a thumbnail: int16 [L]."""
+    return ((_numbers(codes) + int(4 * shift)) % LARGE.view_cells).astype(np.int16)
+
+
+def _numbers(codes: np.ndarray) -> np.ndarray:
+    return codes.astype(np.int64) @ (np.arange(codes.shape[1]) + 1)
+
+
+def random_codes(rng: np.random.Generator, rows: int, shapes: Shapes = SHAPES) -> np.ndarray:
     """int8 [rows, C] of cell codes."""
-    return rng.integers(0, 3, (rows, SHAPES.code_length), dtype=np.int8)
+    return rng.integers(0, 3, (rows, shapes.code_length), dtype=np.int8)

@@ -51,7 +51,7 @@ def test_losses_match_plain_python(actions: int, batch: int, seed: int) -> None:
         torch.tensor(mask, dtype=torch.float32),
         value_weight=0.5,
     )
-    expected = [(ce + 0.5 * ve) / count, ce / count, kl / count, ve / count, right / count, 0, 0]
+    expected = [(ce + 0.5 * ve) / count, ce / count, kl / count, ve / count, right / count, 0, 0, 0, 0]
     assert [float(x) for x in losses] == pytest.approx(expected, abs=1e-5)
 
 

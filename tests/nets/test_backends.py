@@ -41,11 +41,15 @@ def expected_outputs(weights: dict[str, np.ndarray], board: Shapes, codes: np.nd
     return priors.numpy(), values.numpy()
 
 
-def run(backend, board: Shapes, codes: np.ndarray, dtype=np.float32) -> tuple[np.ndarray, np.ndarray]:
+def run(backend, board: Shapes, codes: np.ndarray, dtype=np.float32) -> tuple[np.ndarray, ...]:
     priors = np.full((len(codes), board.num_actions), np.nan, dtype)
     values = np.full((len(codes), board.num_seats), np.nan, np.float32)
-    backend.infer(codes, priors, values)
-    return priors, values
+    if not board.thumbnail:
+        backend.infer(codes, priors, values)
+        return priors, values
+    focus = np.full(len(codes), -9, np.int16)
+    backend.infer(codes, priors, values, focus)
+    return priors, values, focus
 
 
 def make(name: str, board: Shapes, dtype: str = "float32"):
@@ -99,25 +103,42 @@ def test_backends_know_the_planes_of_n_in_a_row(name: str, rules: str) -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
+        if net.side.focus is not None:
+            net.side.focus.cell_logits.weight.mul_(10)  # no two buckets alike
     backend = make(name, game.shapes)
     backend.load(net_weights(net))
-    rng, states, rows = np.random.default_rng(0), game.new_states(12), np.arange(12, dtype=np.int32)
-    legal = np.zeros((12, game.num_actions), np.bool_)
-    for row in range(12):
+    count = 20  # more than one piece of the CUDA backend
+    rng, states, rows = np.random.default_rng(0), game.new_states(count), np.arange(count, dtype=np.int32)
+    legal = np.zeros((count, game.num_actions), np.bool_)
+    for row in range(count):
         for _ in range(row % 6):
             game.legal_mask(states, rows[row : row + 1], legal[:1])
             action = rng.choice(np.flatnonzero(legal[0]))
             game.step(states, rows[row : row + 1], np.array([action]), rows[row : row + 1])
-    codes = np.zeros((12, game.shapes.code_length), np.int8)
+    codes = np.zeros((count, game.shapes.code_length), np.int8)
     game.codes(states, rows, codes)
     game.legal_mask(states, rows, legal)
-    priors, values = run(backend, game.shapes, codes)
+    priors, values, *focus = run(backend, game.shapes, codes)
     with torch.no_grad():
-        want_priors, want_values = InferenceNet(net)(torch.from_numpy(codes))
+        want_priors, want_values, *want_focus = InferenceNet(net)(torch.from_numpy(codes))
+    assert len(focus) == len(want_focus) == game.shapes.thumbnail
+    for own, wanted in zip(focus, want_focus, strict=True):
+        assert own.tolist() == wanted.tolist()
+        assert len(set(own.tolist())) > 2
+        assert own.max() < game.shapes.view_cells
+        backend.infer(codes, *(np.zeros_like(part) for part in (priors, values)))  # who does not ask is not told
     np.testing.assert_allclose(priors, want_priors, atol=1e-4)
     np.testing.assert_allclose(values, want_values, atol=1e-4)
     assert (priors[~legal] == 0).all()
     assert values.std() > 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_net_that_looks_nowhere_has_no_focus_to_give(name: str) -> None:
+    board = shapes(5)
+    priors, values = np.zeros((2, 25), np.float32), np.zeros((2, 2), np.float32)
+    with pytest.raises(ValueError, match="looks nowhere"):
+        make(name, board).infer(random_codes(board, 2), priors, values, np.zeros(2, np.int16))
 
 
 def test_winograd_knows_hex_only() -> None:
@@ -250,3 +271,22 @@ def test_cuda_graphs_equal_the_training_net() -> None:
             codes = random_codes(board, count, seed)
             for got, want in zip(run(backend, board, codes), expected_outputs(weights, board, codes), strict=True):
                 np.testing.assert_allclose(got, want, atol=2e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_graphs_look_where_the_training_net_does() -> None:
+    game = make_game(load_settings("quick", {"game.name": "inarow", **IN_A_ROW["thumbnail"]}).game)
+    torch.manual_seed(4)
+    net = build_net(NET, game.shapes)
+    with torch.no_grad():
+        net.side.focus.cell_logits.weight.normal_()
+    backend = CudaGraphsBackend(NET, game.shapes, "float32", "cuda:0", max_batch=16)
+    backend.load(net_weights(net))
+    codes = random_codes(game.shapes, 40)
+    codes[:, game.num_actions :] = np.random.default_rng(0).integers(0, 128, (40, game.shapes.code_length - 25))
+    *_, focus = run(backend, game.shapes, codes)
+    with torch.no_grad():
+        logits = net(torch.from_numpy(codes))[2].focus
+    chosen = logits[torch.arange(40), torch.from_numpy(focus).long()]
+    assert (logits.max(1).values - chosen).max() < 1e-3
+    assert len(set(focus.tolist())) > 2

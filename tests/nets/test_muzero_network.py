@@ -135,6 +135,26 @@ def test_the_gradient_into_a_latent_is_halved_at_every_step(net: MuZeroNet) -> N
     torch.testing.assert_close(2 * stem, net.trunk.stem.weight.grad)
 
 
+def test_backend_looks_where_the_net_does() -> None:
+    shapes = Shapes(15, 25, 3, 125, view_size=5, thumbnail=True, threats=True)
+    made = drawn(shapes)
+    backend = LatentBackend(SETTINGS, shapes, rows=20)
+    backend.load(net_weights(made))
+    codes, actions = batch(10, 1, shapes)
+    with torch.no_grad():
+        latent, *_, root_focus = made.initial(codes)
+        *_, child_focus = made.recurrent(latent, actions[:, 0])
+    outs = [np.zeros((10, width), np.float32) for width in (25, 3, 3)]
+    focus, rows = np.full(10, -9, np.int16), np.arange(10)
+    for ask in (backend.infer, lambda codes, *out: backend.initial(0, codes, rows, *out)):
+        focus[:] = -9
+        ask(codes.numpy(), *outs[:2], focus)
+        assert focus.tolist() == root_focus.tolist()
+    backend.recurrent(0, rows, actions[:, 0].numpy(), rows + 10, *outs, focus)
+    assert focus.tolist() == child_focus.tolist()
+    assert len({*root_focus.tolist()}) > 2
+
+
 def test_backend_runs_what_the_net_says_with_the_weights_of_the_slot(net: MuZeroNet) -> None:
     other = drawn(SHAPES)
     with torch.no_grad():

@@ -13,9 +13,17 @@ NETS = [
 ]
 
 
+SHAPES = {
+    "plain": Shapes(5, 25, 2, 25),
+    "threats": Shapes(5, 25, 3, 25, threats=True),
+    "thumbnail": Shapes(9, 25, 3, 125, view_size=5, thumbnail=True, threats=True),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("settings", NETS)
-def test_template_is_that_of_the_real_net(settings: NetSettings) -> None:
-    shapes = Shapes(5, 25, 2, 25)
+def test_template_is_that_of_the_real_net(settings: NetSettings, name: str) -> None:
+    shapes = SHAPES[name]
     weights = net_weights(build_net(settings, shapes))
     template = net_template(settings, shapes)
     assert dict(template) == {name: array.shape for name, array in weights.items()}
