@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import InferenceSettings, load_settings
-from hexpipe.errors import NotationError
+from hexpipe.errors import CheckpointError, NotationError
 from hexpipe.games import format_conversion, player_utils
+from hexpipe.games.factory import plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
@@ -38,7 +39,8 @@ _BATCH_SIZES = (16, 64, 128)
 class SimpleModelInference:
     """Evaluates Hex positions with a checkpoint's averaged weights.
 
-    ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise.
+    ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise, and for
+    one of another game.
     ``device``: "cpu", "cuda:0"; the fastest backend there is chosen by timing, unless ``inference`` names one, and with
     it the batch size, unless ``batch_size`` is given. ``cache_entries`` positions are remembered, 0 for none. Not
     thread-safe.
@@ -54,6 +56,11 @@ class SimpleModelInference:
         inference: InferenceSettings | None = None,
     ) -> None:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
+        if not plays_hex(checkpoint.settings.game):
+            raise CheckpointError(
+                f"{checkpoint.path} plays {checkpoint.settings.game.title}, of which no notation is known here: name a "
+                "checkpoint of Hex"
+            )
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
         self.swap = shapes.num_actions > shapes.view_cells
