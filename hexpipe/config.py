@@ -28,12 +28,12 @@ class Shapes:
 
     A state is seen through a view of ``view_size`` x ``view_size`` cells, which is the whole board unless it is given
     (0 stands for ``board_size``). ``code_length`` int8 codes describe one state as its mover sees it: ``view_cells``
-    cell codes (0 empty, 1 mine, 2 the next seat's, 3 the seat's after that, 4 off the board), then one flag for each
-    action that is not a cell (1: legal); these are the ``num_actions`` actions. Where there is a ``thumbnail`` of the
-    board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the mover's, the next seat's, ... stones
-    each bucket of cells is (0 to 127), and which buckets the view shows (1). ``turns_frame``: each seat sees the board
-    transposed against the seat before (a move to a cell turns it over). ``threats``: the game tells how near each seat
-    is to a win (`Game.threat_levels`), which the net learns to tell too.
+    cell codes (0 empty, 1 mine, 2 the next seat's, 3 the seat's after that, 4 off the board, or empty and closed: no
+    move now), then one flag for each action that is not a cell (1: legal); these are the ``num_actions`` actions. Where
+    there is a ``thumbnail`` of the board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the
+    mover's, the next seat's, ... stones each bucket of cells is (0 to 127), and which buckets the view shows (1).
+    ``turns_frame``: each seat sees the board transposed against the seat before (a move to a cell turns it over).
+    ``threats``: the game tells how near each seat is to a win (`Game.threat_levels`), which the net learns to tell too.
     """
 
     board_size: int
@@ -54,7 +54,8 @@ class Shapes:
         """Input planes of a net (see `nets.planes`)."""
         if self.turns_frame:
             return 4
-        return self.num_seats + 2 + (self.num_seats + 1 if self.thumbnail else 0)
+        flags = self.num_actions - self.view_cells
+        return self.num_seats + 2 + flags + (self.num_seats + 1 if self.thumbnail else 0)
 
     @property
     def board_cells(self) -> int:
@@ -88,7 +89,11 @@ class InARowRules:
 class GameSettings(_Section):
     """The rules that are played."""
 
-    name: Literal["hex", "inarow"] = Field("hex", description="the game: Hex, or n in a row")
+    name: str = Field(
+        "hex",
+        max_length=100,
+        description="the game: Hex, n in a row (inarow), or one of your own, an importable class",
+    )
     board_size: int = Field(
         11, ge=MIN_INAROW_SIZE, le=MAX_INAROW_SIZE, description="cells along a side; Hex: 27 at the most"
     )
@@ -124,8 +129,12 @@ class GameSettings(_Section):
     def _possible(self) -> GameSettings:
         if self.name == "hex":
             self._check_hex()
-        else:
+        elif self.name == "inarow":
             self._check_inarow()
+        elif self.own_class is None:
+            raise ValueError(
+                f"there is no game {self.name!r}: game.name is hex, inarow, or package.module:Class for one of your own"
+            )
         return self
 
     def _check_hex(self) -> None:
@@ -134,9 +143,8 @@ class GameSettings(_Section):
                 f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side "
                 f"(got {self.board_size})"
             )
-        for name, field in type(self).model_fields.items():
-            if name not in ("name", "board_size", "swap") and getattr(self, name) != field.default:
-                raise ValueError(f"game.{name} is for game.name=inarow: Hex knows no such rule, leave it unset")
+        for name in self._rules_beside("swap"):
+            raise ValueError(f"game.{name} is for game.name=inarow: Hex knows no such rule, leave it unset")
 
     def _check_inarow(self) -> None:
         n = self.board_size
@@ -163,11 +171,30 @@ class GameSettings(_Section):
             raise ValueError(f"game.placement_rewards must be from -1 to 1 (got {[*rewards]})")
 
     @property
+    def own_class(self) -> tuple[str, str] | None:
+        """Module and class of a game of one's own, named package.module:Class; None of a name of another form."""
+        module, colon, name = self.name.partition(":")
+        return (module, name) if colon and all(map(str.isidentifier, [*module.split("."), name])) else None
+
+    def refuse_rules_beside(self, *known: str) -> None:
+        """SettingsError where a rule is set that is none of ``known``, name and board_size: for games of one's own."""
+        for name in self._rules_beside(*known):
+            raise SettingsError(f"{self.name} knows no rule game.{name}: leave it unset")
+
+    def _rules_beside(self, *known: str) -> list[str]:
+        """Names of the rules that are set, but for ``known``, name and board_size."""
+        fields = type(self).model_fields.items()
+        others = ((name, field) for name, field in fields if name not in ("name", "board_size", *known))
+        return [name for name, field in others if getattr(self, name) != field.default]
+
+    @property
     def title(self) -> str:
         """The game in a few words: "Hex 11x11 with swap"."""
         n = self.board_size
         if self.name == "hex":
             return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
+        if self.own_class is not None:
+            return f"{self.name} {n}x{n}"
         return f"{self.inarow_rules().win_length} in a row {n}x{n}, {self.players} players"
 
     def inarow_rules(self) -> InARowRules:

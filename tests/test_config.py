@@ -29,7 +29,12 @@ from hexpipe.errors import SettingsError
         ({"name": "inarow", "players": 3, "placement_rewards": [1, -1]}, "three falling numbers"),
         ({"name": "inarow", "players": 3, "placement_rewards": [0, 1, -1]}, "three falling numbers"),
         ({"name": "inarow", "players": 3, "placement_rewards": [2, 0, -1]}, "from -1 to 1"),
-        ({"name": "chess"}, "game.name: .*hex"),
+        ({"name": "chess"}, "there is no game 'chess': game.name is hex, inarow, or package.module:Class"),
+        ({"name": "os.path:"}, "there is no game 'os.path:'"),
+        ({"name": ".chess:Chess"}, "there is no game '.chess:Chess'"),
+        ({"name": "my games:Chess"}, "there is no game 'my games:Chess'"),
+        ({"name": "a" * 100 + ":B"}, "game.name: .* 100 characters"),
+        ({"name": "chess:Chess", "board_size": 2}, "game.board_size: .* 3"),
     ],
 )
 def test_impossible_games_are_refused_in_one_line(game: dict[str, Any], message: str) -> None:
@@ -66,6 +71,17 @@ def test_what_unset_rules_of_n_in_a_row_stand_for(game: dict[str, Any], wanted: 
     assert settings_from_json(dump_settings(settings)) == settings
     board = f"{rules.board_size}x{rules.board_size}"
     assert settings.game.title == f"{wanted[0]} in a row {board}, {rules.players} players"
+
+
+def test_a_game_of_ones_own_judges_its_rules_itself() -> None:
+    rules = {"game.name": "my.games:Chess", "game.board_size": 200, "game.win_length": 4, "game.players": 3}
+    game = load_settings(overrides=rules).game
+    assert game.own_class == ("my.games", "Chess")
+    assert game.title == "my.games:Chess 200x200"
+    game.refuse_rules_beside("players", "win_length")
+    with pytest.raises(SettingsError, match=r"my\.games:Chess knows no rule game\.win_length: leave it unset"):
+        game.refuse_rules_beside("players")
+    assert load_settings().game.own_class is None
 
 
 def test_shapes_of_a_whole_board() -> None:

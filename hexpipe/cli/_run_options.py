@@ -32,7 +32,9 @@ def settings_options(function: Any) -> Any:
     """The options that set settings, for every command that has some."""
     options = [
         click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: quick."),
-        click.option("--game", metavar="NAME", help="hex or inarow; the rules are set with --set game.KEY=VALUE."),
+        click.option(
+            "--game", metavar="NAME", help="hex, inarow, or your own package.module:Class; rules: --set game.KEY=VALUE."
+        ),
         click.option("--algorithm", metavar="NAME", help="alphazero (true rules) or muzero (learned dynamics)."),
         click.option("--size", type=int, metavar="N", help="Cells along a side (3 to 27; inarow: to 200)."),
         click.option("--backbone", metavar="NAME", help="The net's trunk, resnet or transformer; default: resnet."),
@@ -82,11 +84,22 @@ def chosen_settings(
     overrides = overrides_of(options, assignments)
     if resume is None:
         settings = load_settings(preset or "quick", overrides)
+        import_named_game(settings, overrides)
         return settings if init_from is None else _take_net(settings, init_from, overrides)
     for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
         if given is not None:
             raise SettingsError(f"{name} cannot be given with --resume: a run goes on with what it has")
-    return override_settings(read_settings(resume), overrides)
+    settings = override_settings(read_settings(resume), overrides)
+    import_named_game(settings, overrides)
+    return settings
+
+
+def import_named_game(settings: Settings, overrides: dict[str, Any]) -> None:
+    """Import the module of a game of one's own if it was named on the command line; a name in a file is not enough."""
+    from hexpipe.games.own_games import import_game
+
+    if "game.name" in overrides:
+        import_game(settings.game)
 
 
 def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) -> Settings:

@@ -38,7 +38,7 @@ class LazyCommands(click.Group):
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(hexpipe.__version__, prog_name="hexpipe")
 def group() -> None:
-    """AlphaZero training for the game of Hex on one machine: many processes, one loop."""
+    """AlphaZero and MuZero training for board games on one machine: many processes, one loop."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

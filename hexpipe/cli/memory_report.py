@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hexpipe.cli._run_options import overrides_of, settings_options
+from hexpipe.cli._run_options import import_named_game, overrides_of, settings_options
 from hexpipe.errors import RunFolderError
 
 
@@ -40,7 +40,12 @@ def command(
     live = None if wants_estimate else find_live_run(run_dir or Path("runs"))
     if live is None and run_dir is not None:
         raise RunFolderError(f"no run is at work in {run_dir}; without a folder you get an estimate")
-    report = live_report(live) if live is not None else estimated_report(load_settings(preset or "quick", overrides))
+    if live is not None:
+        report = live_report(live)
+    else:
+        settings = load_settings(preset or "quick", overrides)
+        import_named_game(settings, overrides)
+        report = estimated_report(settings)
     if as_json:
         click.echo(json.dumps(report))
         return

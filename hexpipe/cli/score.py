@@ -38,7 +38,7 @@ _LABELS = {
 @click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(checkpoint: Path, positions_file: Path, simulations: int, device: str | None, as_json: bool) -> None:
-    """Share of solved positions that a net gets right, alone and with a search, each with a 95% Wilson interval.
+    """Share of solved positions of Hex that a net gets right, alone and with a search, each with a 95% Wilson interval.
 
     Values count as right if their sign is; moves, where there are winning moves, if the one chosen is among them. The
     net serves boards of any size. The search has no noise and starts from nothing at each position.
@@ -47,11 +47,16 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
     from hexpipe.arena.score import score_positions
     from hexpipe.arena.solved_positions import read_positions
     from hexpipe.config import override_settings
+    from hexpipe.errors import UsageError
+    from hexpipe.games.factory import plays_hex
     from hexpipe.nets.checkpoints import load_checkpoint
     from hexpipe.pipeline.devices import visible_gpus
 
     positions = read_positions(positions_file)
     loaded = load_checkpoint(checkpoint, groups=("ema", "model"))
+    if not plays_hex(loaded.settings.game):
+        title = loaded.settings.game.title
+        raise UsageError(f"{loaded.path} plays {title}, and solved positions are of Hex: name a checkpoint of Hex")
     settings = override_settings(loaded.settings, {"search.num_simulations": simulations}).search
     target = device or ("cuda:0" if visible_gpus() else "cpu")
     with _progress_bar(len(positions), hidden=as_json) as on_progress:

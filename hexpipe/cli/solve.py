@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hexpipe.errors import IllegalMoveError, UsageError
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_game, plays_hex
 from hexpipe.games.format_conversion import column_name, format_moves, parse_moves
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import (
@@ -103,11 +103,14 @@ def command(
 def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
     """The board size of a run and the moves of its newest games."""
     settings = read_settings(run)
+    unknown = UsageError(
+        f"{run} plays {settings.game.title}, which no solver knows: name a run of Hex on 3x3 to 5x5 without swap"
+    )
+    if not plays_hex(settings.game):
+        raise unknown
     game = make_game(settings.game)
     if game.swap or not is_solvable(game):
-        raise UsageError(
-            f"{run} plays {settings.game.title}, which no solver knows: name a run of Hex on 3x3 to 5x5 without swap"
-        )
+        raise unknown
     if not (run / ARCHIVE_NAME).exists():
         raise UsageError(f"{run} has no archive of games; name the folder of a run that has played")
     archive = ReplayArchive(run / ARCHIVE_NAME, game)

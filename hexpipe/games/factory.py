@@ -6,11 +6,22 @@ from hexpipe.config import GameSettings, Settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from hexpipe.games.own_games import make_own_game
 
 
 def make_game(settings: GameSettings) -> Game:
-    """The game that ``settings`` describe."""
-    return InARow(settings) if settings.name == "inarow" else Hex(settings.board_size, settings.swap)
+    """The game that ``settings`` describe; SettingsError where it is one of the user's own and cannot be had.
+
+    Such a game must have been imported: see `own_games.import_game`.
+    """
+    if settings.own_class is not None:
+        return make_own_game(settings, *settings.own_class)
+    return InARow(settings) if settings.name == InARow.name else Hex(settings.board_size, settings.swap)
+
+
+def plays_hex(settings: GameSettings) -> bool:
+    """Whether what is made for Hex alone, as its solver and its notations are, can be used."""
+    return settings.name == Hex.name
 
 
 def make_stages(settings: Settings) -> tuple[Game, ...]:

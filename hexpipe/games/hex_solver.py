@@ -23,7 +23,7 @@ _TABLE_ENTRIES = 1 << 20  # 16 MiB; all first moves of 5x5 fill a fifth of it
 
 def is_solvable(game: Game) -> bool:
     """Whether a solver knows the boards of ``game``. It knows no swap: that is for the caller to see to."""
-    return game.name == Hex.name and game.board_size <= MAX_SOLVER_SIZE
+    return isinstance(game, Hex) and game.board_size <= MAX_SOLVER_SIZE
 
 
 class HexSolver:

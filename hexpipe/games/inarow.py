@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from hexpipe.config import GameSettings, Shapes
-from hexpipe.errors import IllegalMoveError, NotationError
+from hexpipe.errors import NotationError
 from hexpipe.games import chain_kernels, format_conversion, inarow_kernels, symmetry
+from hexpipe.games.checked_play import checked_play
 from hexpipe.games.game_env import (
-    ONGOING,
     BoolArray,
     Float32Array,
     Int8Array,
@@ -186,24 +186,4 @@ class InARow:
 
     def play(self, moves: Sequence[int]) -> States:
         """One row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
-        states = self.new_states(1)
-        row = np.zeros(1, np.int32)
-        for number, action in enumerate(moves, start=1):
-            reason = self._why_illegal(states, action)
-            if reason:
-                known = 0 <= action < self.num_actions
-                name = self.action_name(action, states.origin[0]) if known else str(action)
-                raise IllegalMoveError(f"move {number} ({name}) is illegal: {reason}")
-            self.step(states, row, np.array([action], np.int16), row)
-        return states
-
-    def _why_illegal(self, states: States, action: int) -> str:
-        winner = int(states.winner[0])
-        if winner != ONGOING:
-            return "the game has ended in a draw" if winner == self.num_seats else f"seat {winner} has already won"
-        if not 0 <= action < self.num_actions:
-            return f"actions of this game are 0 to {self.num_actions - 1}"
-        cell = self.cell_of_action(action, states.origin[0])
-        if cell < 0:
-            return "it is off the board"
-        return "the cell is taken" if states.cells[0, cell] else ""
+        return checked_play(self, moves)

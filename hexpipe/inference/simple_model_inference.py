@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, NotationError
 from hexpipe.games import format_conversion, player_utils
+from hexpipe.games.factory import plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
@@ -60,7 +61,8 @@ def free_memory(device: str) -> int:
 class SimpleModelInference:
     """Evaluates Hex positions with a checkpoint's averaged weights. Threads may share it; their calls take turns.
 
-    ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise.
+    ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise, and for
+    one of another game.
     ``device``: "cpu", "cuda:0"; the fastest backend there is chosen by timing, unless ``inference`` names one, and with
     it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is given. ``cache_entries`` positions are
     remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn, which Hex cannot tell apart, for one
@@ -78,10 +80,13 @@ class SimpleModelInference:
         inference: InferenceSettings | None = None,
     ) -> None:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
+        if not plays_hex(checkpoint.settings.game):
+            raise CheckpointError(
+                f"{checkpoint.path} plays {checkpoint.settings.game.title}, of which no notation is known here: ask "
+                "it through hexpipe.arena.engine.Engine"
+            )
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
-        if not shapes.turns_frame:
-            raise CheckpointError(f"{checkpoint.path} is no net for Hex: ask it through hexpipe.arena.engine.Engine")
         self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
         self._net = checkpoint.settings.net

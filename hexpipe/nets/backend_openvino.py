@@ -120,10 +120,10 @@ def _planes(codes: Any, plain: HexNet) -> Any:
     planes = [holding(code) for code in (*range(1, shapes.num_seats + 1), 0)]
     if not shapes.turns_frame:
         planes.append(holding(OFF_BOARD))
-    elif num_actions > view_cells:
+    if num_actions > view_cells:
         flag = ops.convert(ops.equal(_columns(codes, view_cells, num_actions), np.int8(1)), np.float32)
         planes.append(ops.multiply(ops.unsqueeze(flag, np.array([2, 3])), np.ones((1, 1, n, n), np.float32)))
-    else:
+    elif shapes.turns_frame:
         planes.append(ops.multiply(planes[0], np.float32(0)))
     if shapes.thumbnail:
         small = ops.convert(_columns(codes, num_actions, shapes.code_length), np.float32)

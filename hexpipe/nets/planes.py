@@ -2,8 +2,8 @@
 
 Where seats own the board's edges and see it turned (Hex: `Shapes.turns_frame`) the planes are mine, theirs, empty, and
 "the extra action (swap) is legal"; the border ring shows whose edges are whose. Otherwise they are one for each seat
-from the mover on, empty, and off the board, which the ring is; and where there is a thumbnail of the board, one more
-for each seat and one of where the view is.
+from the mover on, empty, and off the board or closed, which the ring is; where there is an action that is no cell, "it
+is legal"; and where there is a thumbnail of the board, one more for each seat and one of where the view is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hexpipe.config import Shapes
 
-OFF_BOARD = 4  # the code of a cell of the view that is none of the board
+OFF_BOARD = 4  # the code of a cell of the view that is none of the board, or that is empty and cannot be played
 FULL_BUCKET = 127.0
 
 
@@ -45,11 +45,11 @@ def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> 
     n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
     cells = codes[:, :view_cells].reshape(-1, 1, n, n)
     parts = [cells == seat for seat in range(1, shapes.num_seats + 1)] + [cells == 0]
-    if shapes.turns_frame:
+    if not shapes.turns_frame:
+        parts.append(cells == OFF_BOARD)
+    if shapes.turns_frame or num_actions > view_cells:
         flag = torch.any(codes[:, view_cells:num_actions] == 1, dim=1)  # of no flag at all: False
         parts.append(flag.reshape(-1, 1, 1, 1).expand(-1, 1, n, n))
-    else:
-        parts.append(cells == OFF_BOARD)
     planes = torch.cat(parts, dim=1).to(edges.dtype)
     if shapes.thumbnail:
         small = codes[:, num_actions:].reshape(-1, shapes.num_seats + 1, n, n).to(edges.dtype)

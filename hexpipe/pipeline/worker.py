@@ -13,6 +13,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from hexpipe.games.own_games import import_game
 from hexpipe.pipeline.messages import ChildContext, write_error
 from hexpipe.shm import set_parent_death_signal
 
@@ -31,6 +32,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
     setup_logging(context.run_dir)
     context.row.begin(os.getpid())
     try:
+        import_game(context.settings.game)  # the supervisor has it: whoever started the run named it
         module, _, function = target.partition(":")
         getattr(importlib.import_module(module), function)(context, **parts)
     except Exception as error:

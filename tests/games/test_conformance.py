@@ -1,16 +1,36 @@
-"""What every game must keep to; a new game joins by a line in GAMES."""
+"""What every game must keep to; a new game joins by a line in GAMES.
+
+A game of one's own, outside the repository, is held against all this with
+
+    bin/test tests/games/test_conformance.py --game package.module:Class [--size N]
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
+from hexpipe.compile_kernels import play_games
+from hexpipe.config import load_settings
 from hexpipe.errors import IllegalMoveError, NotationError
+from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from hexpipe.games.own_games import import_game
+from hexpipe.replay.replay_buffer import ReplayBuffer
 from tests.games.reference_inarow import game_settings, turned_origin
 
+
+def own_game(name: str, size: int) -> Game:
+    settings = load_settings("quick", {"game.name": name, "game.board_size": size}).game
+    import_game(settings)
+    return make_game(settings)
+
+
+OFF_OR_CLOSED = 4
 GAMES: dict[str, Game] = {
     "hex3": Hex(3),
     "hex4-swap": Hex(4, swap=True),
@@ -21,12 +41,15 @@ GAMES: dict[str, Game] = {
     "small view": InARow(game_settings(9, 5, view_size=5)),
     "small view, three seats": InARow(game_settings(9, 7, players=3, view_size=5, draws="shared")),
     "large view": InARow(game_settings(15, 5, view_size=21)),
+    "drop3": own_game("tests.games.drop:Drop", 3),
+    "drop4": own_game("tests.games.drop:Drop", 4),
 }
 
 
-@pytest.fixture(params=GAMES)
-def game(request: pytest.FixtureRequest) -> Game:
-    return GAMES[request.param]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    name, size = metafunc.config.getoption("--game"), metafunc.config.getoption("--size")
+    games = {name: own_game(name, size)} if name else GAMES
+    metafunc.parametrize("game", games.values(), ids=games)
 
 
 def rows(*numbers: int) -> np.ndarray:
@@ -104,8 +127,8 @@ def test_start_position(game: Game) -> None:
     for row in range(2):
         assert not states.cells[row].any()
         assert (states.to_move[row], states.view[row], states.winner[row], states.ply[row]) == (0, 0, ONGOING, 0)
+        np.testing.assert_array_equal(states.origin[row], game.start_origin)
         shown = [a for a in range(game.shapes.view_cells) if game.cell_of_action(a, states.origin[row]) >= 0]
-        np.testing.assert_array_equal(legal(game, states, row), shown)
         assert len(shown) == min(game.shapes.view_cells, game.shapes.board_cells)
         np.testing.assert_array_equal(outcome(game, states, row), 0)
 
@@ -119,10 +142,15 @@ def test_random_games_keep_the_contract(game: Game, seed: int) -> None:
         np.testing.assert_array_equal(outcome(game, states), 0)
         _check_codes(game, states)
         _check_cells_of_actions(game, states)
+        cells, seat, view = states.cells[0].copy(), int(states.to_move[0]), int(states.view[0])
+        cell = game.cell_of_action(move, states.origin[0])
         play(game, states, move)
         assert states.ply[0] == plies <= game.max_plies
-        assert 0 <= states.to_move[0] < game.num_seats
-        assert 0 <= states.view[0] < game.num_views
+        assert states.to_move[0] == (seat + 1) % game.num_seats
+        assert states.view[0] == game.next_view[view, move] < game.num_views
+        if cell >= 0:  # replay keeps the actions alone, and rebuilds a board by placing these stones
+            cells[cell] = 1 + view
+        np.testing.assert_array_equal(states.cells[0], cells)
     assert 0 <= states.winner[0] <= game.num_seats
     assert legal(game, states).size == 0
     values = outcome(game, states)
@@ -135,8 +163,17 @@ def test_random_games_keep_the_contract(game: Game, seed: int) -> None:
 
 
 def _check_codes(game: Game, states: States) -> None:
-    """Codes say what is legal in the net frame, and can be made from the cells alone."""
+    """Codes say what is where and what is legal in the net frame, and can be made from the cells alone."""
     seen, area = codes(game, states), game.shapes.view_cells
+    for action, place in enumerate(game.action_view[states.view[0], :area]):
+        cell = game.cell_of_action(action, states.origin[0])
+        stone = int(states.cells[0, cell]) if cell >= 0 else 0
+        if cell < 0:
+            assert seen[place] == OFF_OR_CLOSED
+        elif stone:
+            assert seen[place] == 1 + (stone - 1 - states.view[0]) % game.num_views
+        else:  # a net of Hex's planes knows no closed cells
+            assert seen[place] in ([0] if game.shapes.turns_frame else [0, OFF_OR_CLOSED])
     free = np.concatenate([seen[:area] == 0, seen[area : game.num_actions] == 1])
     allowed = np.zeros(game.num_actions, np.bool_)
     allowed[game.action_view[states.view[0], legal(game, states)]] = True
@@ -147,15 +184,13 @@ def _check_codes(game: Game, states: States) -> None:
 
 
 def _check_cells_of_actions(game: Game, states: States) -> None:
-    """Actions and the cells that the view shows are each other's inverse, and the legal ones are empty."""
+    """Actions and the cells that the view shows are each other's inverse."""
     origin = states.origin[0]
     cells = [game.cell_of_action(action, origin) for action in range(game.shapes.view_cells)]
     for action, cell in enumerate(cells):
         assert cell < 0 or game.action_of_cell(cell, origin) == action
     for cell in set(range(game.shapes.board_cells)) - set(cells):
         assert game.action_of_cell(cell, origin) == -1
-    empty = [action for action, cell in enumerate(cells) if cell >= 0 and states.cells[0, cell] == 0]
-    assert [action for action in legal(game, states).tolist() if action < len(cells)] == empty
 
 
 def test_step_leaves_the_parent_and_the_other_rows_alone(game: Game) -> None:
@@ -205,9 +240,11 @@ def test_reset_forgets_everything(game: Game) -> None:
     game.reset(states, rows(1))
     assert same(states, 1, game.new_states(1), 0)
     assert states.winner[0] != ONGOING
-    for move in moves[::-1][:2]:
+    fresh = game.new_states(1)
+    for move in random_moves(game, 4):
         play(game, states, move, 1)
-    assert states.winner[1] == ONGOING
+        play(game, fresh, move)
+        assert same(states, 1, fresh, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -232,7 +269,7 @@ def test_names_of_actions_can_be_read(game: Game) -> None:
             assert game.parse_action(game.action_name(action)) == action
     for cell in range(game.shapes.board_cells):
         assert game.parse_cell(game.cell_name(cell)) == cell
-    for text in ("", "a", "1", "a0", "a99", "zz1", "a1 b2", "pass"):
+    for text in ("", "a", "1", "a0", "a99", "zz1", "a1 b2", "nowhere"):
         with pytest.raises(NotationError):
             game.parse_action(text)
 
@@ -259,3 +296,44 @@ def test_pictures_show_every_stone(game: Game) -> None:
     picture = game.render(states.cells[0])
     stones = np.count_nonzero(states.cells[0])
     assert sum(a != b for a, b in zip(empty, picture, strict=True)) == stones
+
+
+def test_nothing_at_all_can_be_asked(game: Game) -> None:
+    """A turn of the search may have no leaf to step or to describe."""
+    states, nobody = game.new_states(1), np.zeros(0, np.int32)
+    before = States(*(array.copy() for array in states))
+    game.step(states, nobody, nobody, nobody)
+    game.legal_mask(states, nobody, np.zeros((0, game.num_actions), np.bool_))
+    game.codes(states, nobody, np.zeros((0, game.shapes.code_length), np.int8))
+    game.terminal_values(states, nobody, np.zeros((0, game.num_seats), np.float32))
+    game.place_views(states, nobody, nobody)
+    game.reset(states, nobody)
+    assert same(before, 0, states, 0)
+
+
+@pytest.mark.parametrize("algorithm", ["alphazero", "muzero"])
+def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorithm: str) -> None:
+    if game.view_moves or game.shapes.view_size != game.board_size:
+        pytest.skip("replay keeps no local views yet")
+    options: dict[str, Any] = {"algorithm": algorithm, "search.num_simulations": 4, "selfplay.games_per_worker": 4}
+    settings = load_settings("quick", {**options, "replay.min_games": 1, "replay.snapshot_interval": 5})
+    records = play_games(game, settings, 2)
+    seen = set()
+    for record in records:
+        states = game.new_states(1)
+        for ply, move in enumerate(record.actions.tolist()):
+            assert move in legal(game, states)
+            if ply >= record.opening_plies:
+                seen.add(codes(game, states).tobytes())
+            play(game, states, move)
+        np.testing.assert_array_equal(record.outcome, outcome(game, states))
+    buffer = ReplayBuffer.create(settings.replay, game, private=True)
+    for record in records:
+        buffer.add_game(record)
+    batch = buffer.sample_batch(4 * len(seen), np.random.default_rng(0), unroll_steps=2, observations=True)
+    sampled = {row.tobytes() for row in batch["codes"]}
+    assert sampled <= seen
+    assert len(sampled) > len(seen) / 2
+    assert {row.tobytes() for row in batch["next_codes"][batch["mask"][:, 1:] == 1]} <= seen
+    cells, flags = np.split(batch["codes"][:, : game.num_actions], [game.shapes.view_cells], axis=1)
+    assert not batch["policy"][:, 0][np.concatenate([cells != 0, flags == 0], axis=1)].any()

@@ -7,6 +7,7 @@ import torch
 from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, InferenceError, SettingsError
 from hexpipe.games.factory import make_game
+from hexpipe.games.own_games import import_game
 from hexpipe.nets import choose_backend as chooser
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend, padded_sizes
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
@@ -92,12 +93,18 @@ IN_A_ROW = {
     "thumbnail": {"game.board_size": 9, "game.players": 3, "game.view_size": 5},
     "larger-view": {"game.board_size": 5, "game.view_size": 7},
 }
+OTHERS = {
+    **{name: {"game.name": "inarow", "game.win_length": 4, **rules} for name, rules in IN_A_ROW.items()},
+    "closed cells and a pass": {"game.name": "tests.games.drop:Drop", "game.board_size": 4},
+}
 
 
-@pytest.mark.parametrize("rules", IN_A_ROW)
+@pytest.mark.parametrize("rules", OTHERS)
 @pytest.mark.parametrize("name", ["eager", "frozen", "openvino", "cuda_graphs"])
-def test_backends_know_the_planes_of_n_in_a_row(name: str, rules: str) -> None:
-    game = make_game(load_settings("quick", {"game.name": "inarow", "game.win_length": 4, **IN_A_ROW[rules]}).game)
+def test_backends_know_the_planes_of_other_games_than_hex(name: str, rules: str) -> None:
+    settings = load_settings("quick", OTHERS[rules]).game
+    import_game(settings)
+    game = make_game(settings)
     torch.manual_seed(4)
     net = build_net(NET, game.shapes)
     with torch.no_grad():
@@ -111,7 +118,7 @@ def test_backends_know_the_planes_of_n_in_a_row(name: str, rules: str) -> None:
     rng, states, rows = np.random.default_rng(0), game.new_states(count), np.arange(count, dtype=np.int32)
     legal = np.zeros((count, game.num_actions), np.bool_)
     for row in range(count):
-        for _ in range(row % 6):
+        for _ in range(row % 5):
             game.legal_mask(states, rows[row : row + 1], legal[:1])
             action = rng.choice(np.flatnonzero(legal[0]))
             game.step(states, rows[row : row + 1], np.array([action]), rows[row : row + 1])

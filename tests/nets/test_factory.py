@@ -155,6 +155,19 @@ def test_planes_of_n_in_a_row(size: int, view: int, players: int) -> None:
         game.step(states, row, np.array([rng.choice(np.flatnonzero(legal[0]))]), row)
 
 
+def test_the_net_sees_whether_the_action_that_is_no_cell_is_legal() -> None:
+    """In a plane of its own, where seats do not turn the board; closed cells look like those off the board."""
+    board = Shapes(board_size=3, num_actions=10, num_seats=2, code_length=10)
+    codes = torch.tensor([[0, 1, 2, 4, 0, 0, 0, 0, 0, 1], [0, 1, 2, 4, 0, 0, 0, 0, 0, 0]], dtype=torch.int8)
+    planes = expand_codes(codes, board)
+    assert planes.shape == (2, board.num_planes, 5, 5) == (2, 5, 5, 5)
+    assert planes[:, 3, 2, 1].tolist() == [1, 1]
+    assert planes[0, 4, 1:-1, 1:-1].tolist() == [[1] * 3] * 3
+    assert planes[0, 4].sum() == 9
+    assert not planes[1, 4].any()
+    assert illegal_mask(codes, board)[:, 3:].sum(1).tolist() == [1, 2]
+
+
 def test_no_row_depends_on_its_batch() -> None:
     board = shapes(5)
     net = shaken_net(board)

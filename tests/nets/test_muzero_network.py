@@ -74,6 +74,7 @@ def test_the_next_mover_sees_the_board_transposed() -> None:
 def test_a_swap_turns_no_frame() -> None:
     shapes = Shapes(4, 17, 2, 17, turns_frame=True)
     turning, still = drawn(shapes), drawn(Shapes(4, 17, 2, 17))
+    still.dynamics = turning.dynamics
     codes, _ = batch(3, 1, shapes)
     latent = turning.represent(codes)
     actions = torch.tensor([16, 3, 16])

@@ -1,0 +1,45 @@
+"""`Game.play` for every game: moves from the start one by one, each held against the rules before it is played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hexpipe.errors import IllegalMoveError
+from hexpipe.games.game_env import ONGOING, Game, States
+
+
+def checked_play(
+    game: Game, moves: Sequence[int], why_illegal: Callable[[States, int], str] = lambda states, action: ""
+) -> States:
+    """One row after ``moves``; IllegalMoveError names the first move that is not legal, and why.
+
+    ``why_illegal(states, action)`` is asked about a move that is not legal in row 0, also about one that is no action
+    of the game: the game's own words, or an empty text for those that suit every game.
+    """
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    legal = np.zeros((1, game.num_actions), np.bool_)
+    for number, action in enumerate(moves, start=1):
+        game.legal_mask(states, row, legal)
+        known = 0 <= action < game.num_actions
+        if not known or not legal[0, action]:
+            name = game.action_name(action, states.origin[0]) if known else str(action)
+            reason = why_illegal(states, action) or _why_illegal(game, states, action)
+            raise IllegalMoveError(f"move {number} ({name}) is illegal: {reason}")
+        game.step(states, row, np.array([action], np.int32), row)
+    return states
+
+
+def _why_illegal(game: Game, states: States, action: int) -> str:
+    winner = int(states.winner[0])
+    if winner != ONGOING:
+        return "the game has ended in a draw" if winner == game.num_seats else f"seat {winner} has already won"
+    if not 0 <= action < game.num_actions:
+        return f"actions of this game are 0 to {game.num_actions - 1}"
+    if action >= game.shapes.view_cells:
+        return "the rules forbid it now"
+    cell = game.cell_of_action(action, states.origin[0])
+    if cell < 0:
+        return "it is off the board"
+    return "the cell is taken" if states.cells[0, cell] else "the rules forbid it now"

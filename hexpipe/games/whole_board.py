@@ -1,0 +1,178 @@
+"""The base of games whose view is the whole board: what is the same in all of them, so that they say their rules only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hexpipe.config import MAX_VIEW_SIZE, Shapes
+from hexpipe.errors import SettingsError
+from hexpipe.games import format_conversion, symmetry
+from hexpipe.games.checked_play import checked_play
+from hexpipe.games.game_env import (
+    ONGOING,
+    BoolArray,
+    Float32Array,
+    Int8Array,
+    Int16Array,
+    IntArray,
+    States,
+    UInt8Array,
+)
+
+
+class WholeBoard(ABC):
+    """Most of a `game_env.Game`: actions are the cells, then one that is no cell where ``extra_action`` names it.
+
+    Seats move in turn, a view is the seat to move, and all see the board as it lies. A game of this kind adds `step`,
+    `legal_mask` and `codes_from_cells`, and replaces what does not suit it or is too slow; whatever is not said here
+    is said in `game_env.Game`.
+    """
+
+    swap = False
+    win_length = 0
+    view_moves = False
+
+    def __init__(
+        self,
+        name: str,
+        board_size: int,
+        symmetries: Int16Array,
+        *,
+        num_seats: int = 2,
+        extra_action: str = "",
+        num_parents: int = 0,
+        turns_frame: bool = False,
+    ) -> None:
+        """``name`` is that of the settings, ``symmetries`` int16 [K, n * n] permute the cells without changing the
+        rules, the identity first. ``num_parents`` int16 numbers of each state are the game's own (`States.parents`),
+        ``turns_frame`` is Hex's. SettingsError where the board is too large to be seen whole."""
+        if board_size > MAX_VIEW_SIZE:
+            raise SettingsError(f"game.board_size: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most")
+        area, extra = board_size**2, int(bool(extra_action))
+        self.name = name
+        self.board_size = board_size
+        self.num_seats = self.num_views = num_seats
+        self.num_actions = self.max_plies = area + extra
+        self.extra_action = extra_action
+        self.shapes = Shapes(
+            board_size=board_size,
+            num_actions=area + extra,
+            num_seats=num_seats,
+            code_length=area + extra,
+            turns_frame=turns_frame,
+        )
+        self._num_parents = num_parents
+        self.start_origin: Int16Array = np.zeros(2, np.int16)
+        self.action_view: Int16Array = np.tile(np.arange(area + extra, dtype=np.int16), (num_seats, 1))
+        turn = (np.arange(num_seats, dtype=np.int8) + 1) % num_seats
+        self.next_view: Int8Array = np.tile(turn[:, None], (1, area + extra)).astype(np.int8)
+        self.symmetries: Int16Array = np.stack([symmetry.with_fixed_tail(cells, extra) for cells in symmetries])
+        self.code_symmetries: Int16Array = self.symmetries
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """Name, size, seats, and whether there is a swap."""
+        return {"game": self.name, "board_size": self.board_size, "seats": self.num_seats, "swap": self.swap}
+
+    @abstractmethod
+    def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None: ...
+
+    @abstractmethod
+    def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None: ...
+
+    @abstractmethod
+    def codes_from_cells(
+        self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
+    ) -> None: ...
+
+    def new_states(self, count: int) -> States:
+        """``count`` rows, all at the empty board."""
+        states = States(
+            cells=np.empty((count, self.board_size**2), np.int8),
+            parents=np.zeros((count, self._num_parents), np.int16),
+            to_move=np.empty(count, np.int8),
+            view=np.empty(count, np.int8),
+            winner=np.empty(count, np.int8),
+            ply=np.empty(count, np.int32),
+            # nothing writes these: the view is the board, and needs no last stone to be put around
+            last=np.full(count, -1, np.int32),
+            origin=np.zeros((count, 2), np.int16),
+            pooled=np.empty((count, 0), np.int16),
+            longest=np.empty((count, 0), np.int16),
+        )
+        self.reset(states, np.arange(count, dtype=np.int32))
+        return states
+
+    def reset(self, states: States, rows: IntArray) -> None:
+        """Put the rows ``rows`` [L] back to the empty board; parents to 0."""
+        for array in (states.cells, states.parents, states.to_move, states.view, states.ply):
+            array[rows] = 0
+        states.winner[rows] = ONGOING
+
+    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:  # noqa: B027  (all there is to do)
+        """Nothing: the view is the whole board."""
+
+    def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
+        """Write the net-frame codes of ``rows`` into ``out`` int8 [L, C]."""
+        self.codes_from_cells(states.cells[rows], states.view[rows], states.ply[rows], states.origin[rows], out)
+
+    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
+        """No levels: ``out`` uint8 [L] is 0."""
+        out[:] = 0
+
+    def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
+        """Write 1 for the winner and -1 for the others, 0 at a draw and while a game goes on, into float32 [L, S]."""
+        winners = states.winner[rows]
+        decided = (winners >= 0) & (winners < self.num_seats)
+        out[:] = np.where(decided, -1, 0)[:, None]
+        out[decided, winners[decided]] = 1
+
+    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
+        """The action itself, -1 if it is no cell."""
+        return action if action < self.board_size**2 else -1
+
+    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
+        """The cell itself."""
+        return cell
+
+    def cell_name(self, cell: int) -> str:
+        """ "c3"."""
+        return format_conversion.cell_name(cell, self.board_size)
+
+    def parse_cell(self, text: str) -> int:
+        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        return format_conversion.parse_cell(text, self.board_size)
+
+    def action_name(self, action: int, origin: Int16Array | None = None) -> str:
+        """ "c3", or the name of the action that is no cell."""
+        return self.cell_name(action) if action < self.board_size**2 else self.extra_action
+
+    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
+        """The action that ``text`` names; NotationError if there is none such in this game."""
+        if self.extra_action and text.strip().lower() == self.extra_action:
+            return self.board_size**2
+        return self.parse_cell(text)
+
+    def render(self, cells: Int8Array) -> str:
+        """An ASCII picture of absolute cells int8 [n * n]."""
+        return format_conversion.render_square(cells, self.board_size)
+
+    def play(self, moves: Sequence[int]) -> States:
+        """One row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
+        return checked_play(self, moves, self.why_illegal)
+
+    def why_illegal(self, states: States, action: int) -> str:
+        """Why row 0 forbids ``action``, where there is more to say than that the game is over or the cell taken."""
+        return ""
+
+
+def copy_row(states: States, source: int, target: int) -> None:
+    """Make row ``target`` what row ``source`` is."""
+    if source != target:
+        for array in states:
+            array[target] = array[source]

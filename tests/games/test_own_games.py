@@ -1,0 +1,188 @@
+"""Games that are named package.module:Class: what is imported and when, and what is said of those that are none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hexpipe.cli.main import run
+from hexpipe.config import GameSettings, Settings, load_settings
+from hexpipe.errors import CheckpointError, SettingsError
+from hexpipe.games.factory import make_game, plays_hex
+from hexpipe.games.game_env import Game
+from hexpipe.games.hex_solver import is_solvable
+from hexpipe.games.own_games import import_game
+from hexpipe.inference.simple_model_inference import SimpleModelInference
+from hexpipe.nets.checkpoints import checkpoint_meta, load_checkpoint, save_checkpoint
+from hexpipe.pipeline.run_folder import RunFolder
+from tests.games.drop import Drop
+
+GAME = """
+from tests.games.drop import Drop
+
+class Mine(Drop):
+    def __init__(self, settings):
+        super().__init__(settings)
+"""
+SOLVED = '{"n": 3, "moves": [], "to_move": "black", "value": 1}'
+
+
+def settings_of(name: str) -> Settings:
+    return load_settings("quick", {"game.name": name, "game.board_size": 4})
+
+
+def imported(name: str) -> Game:
+    settings: GameSettings = settings_of(name).game
+    import_game(settings)
+    return make_game(settings)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Writes the module ``foreign`` and puts it on the path; where it was imported there is a file beside it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    mark = tmp_path / "imported"
+
+    def write(code: str) -> Path:
+        (tmp_path / "foreign.py").write_text(f"open({str(mark)!r}, 'w').close()\n{code}")
+        return mark
+
+    yield write
+    sys.modules.pop("foreign", None)
+
+
+def test_a_game_is_imported_where_it_is_named_and_nowhere_else(write: Callable[[str], Path]) -> None:
+    mark, settings = write(GAME), settings_of("foreign:Mine").game
+    with pytest.raises(SettingsError, match=r"foreign:Mine is not .*trust it.*--game foreign:Mine.*import foreign\)"):
+        make_game(settings)
+    assert not mark.exists()
+    import_game(settings)
+    assert mark.exists()
+    game = make_game(settings)
+    assert isinstance(game, Drop)
+    assert (game.name, game.board_size, game.num_actions) == ("foreign:Mine", 4, 17)
+    assert not plays_hex(settings)
+    assert not is_solvable(game)
+
+
+def test_hexpipes_own_games_need_no_import() -> None:
+    before = set(sys.modules)
+    import_game(load_settings().game)
+    assert set(sys.modules) == before
+    assert plays_hex(load_settings().game)
+
+
+WITHOUT_A_METHOD = "class Mine:\n    codes = legal_mask = step = print\n    def __init__(self, settings): raise OSError"
+WITHOUT_AN_ATTRIBUTE = f"{GAME}        del self.shapes"
+WITHOUT_ITS_NAME = f"{GAME}        self.name = 'hex'"
+UNWRITTEN = "from hexpipe.games.whole_board import WholeBoard\nclass Mine(WholeBoard):\n    step = legal_mask = print"
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "message"),
+    [
+        (GAME, "nowhere.games:Mine", r"'nowhere'.*put the folder that nowhere is in on PYTHONPATH"),
+        ("import nowhere", "foreign:Mine", r"'nowhere'.*put the folder that foreign is in on PYTHONPATH"),
+        (GAME, "foreign:Yours", r"foreign \(.*foreign\.py\) has no class Yours"),
+        ("Mine = print", "foreign:Mine", "has no class Mine"),
+        (WITHOUT_A_METHOD, "foreign:Mine", "foreign:Mine is no game: it has no method new_states; .*README"),
+        (UNWRITTEN, "foreign:Mine", "it has no method codes_from_cells"),
+        (WITHOUT_AN_ATTRIBUTE, "foreign:Mine", "it has no attribute shapes"),
+        (WITHOUT_ITS_NAME, "foreign:Mine", "foreign:Mine calls itself 'hex'"),
+    ],
+)
+def test_what_is_no_game_is_told_apart(write: Callable[[str], Path], code: str, name: str, message: str) -> None:
+    write(code)
+    with pytest.raises(SettingsError, match=message) as caught:
+        imported(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_errors_of_the_module_itself_are_not_hidden(write: Callable[[str], Path]) -> None:
+    write("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        imported("foreign:Mine")
+
+
+def test_a_class_judges_its_rules(write: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    write(GAME)
+    command = ["memory-report", "--estimate", "--game", "foreign:Mine", "--size"]
+    assert run([*command, "4"]) == 0
+    for arguments, message in (
+        (["9"], "Drop has 3 to 8 cells a side (got 9)"),
+        (["4", "--set", "game.players=3"], "foreign:Mine knows no rule game.players"),
+    ):
+        assert run([*command, *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("chess", "there is no game 'chess'"), ("nowhere:A", "No module named 'nowhere'"), ("foreign:A", "no class A")],
+)
+def test_a_wrong_name_is_one_line_and_exit_code_2(
+    write: Callable[[str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+    message: str,
+) -> None:
+    write(GAME)
+    assert run([command, "--game", name, "--run-dir", str(tmp_path / "run")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "run").exists()
+
+
+def foreign_run(path: Path) -> Path:
+    """A stranger's run folder: its game is a module that lies on the path and that nobody here has named."""
+    settings = settings_of("foreign:Mine")
+    with RunFolder.open(path, resume=False) as folder:
+        folder.write_settings(settings)
+    shapes = imported("tests.games.drop:Drop").shapes
+    save_checkpoint(path, {"model": {"x": np.zeros(3, np.float32)}}, checkpoint_meta(settings, shapes, 7))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--resume", "RUN"], "--game foreign:Mine"),
+        (["train", "--resume", "RUN"], "--game foreign:Mine"),
+        (["train", "--resume", "RUN", "--size", "4"], "--game foreign:Mine"),
+        (["solve", "--label", "FILE", "--from", "RUN"], "plays foreign:Mine 4x4, which no solver knows"),
+        (["score", "RUN", "--positions", "FILE"], "plays foreign:Mine 4x4, and solved positions are of Hex"),
+    ],
+)
+def test_a_strangers_files_make_nothing_be_imported(
+    write: Callable[[str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    mark, path = write(GAME), foreign_run(tmp_path / "run")
+    (tmp_path / "file").write_text(SOLVED)
+    words = {"RUN": str(path), "FILE": str(tmp_path / "file")}
+    assert run([words.get(word, word) for word in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert load_checkpoint(path).settings.game.name == "foreign:Mine"
+    with pytest.raises(CheckpointError, match="plays foreign:Mine 4x4"):
+        SimpleModelInference(path)
+    assert not mark.exists()
+
+
+def test_a_run_of_another_game_does_not_become_the_one_that_is_named(
+    write: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark, path = write(GAME), foreign_run(tmp_path / "run")
+    assert run(["train", "--resume", str(path), "--game", "tests.games.drop:Drop"]) == 2
+    assert "game.name is 'foreign:Mine' in this run and cannot become" in capsys.readouterr().err
+    assert not mark.exists()
