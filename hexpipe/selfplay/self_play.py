@@ -16,8 +16,9 @@ from hexpipe.config import Settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
-from hexpipe.search.mcts import Mcts, RootResults
+from hexpipe.search.mcts import Mcts
 from hexpipe.selfplay.moves import choose_moves, sample_rows
+from hexpipe.selfplay.schedule import Schedule
 
 
 @dataclass
@@ -75,6 +76,10 @@ class SelfPlay:
         self.evaluator = evaluator
         self.on_game = on_game
         self.stats = SelfPlayStats()
+        # read here, not in the loops below: what a game goes by does not change
+        self._schedule = Schedule(settings)
+        self._most_opening_plies = settings.selfplay.opening_random_plies
+        self._most_plies = settings.selfplay.max_game_plies
         self._rng = np.random.default_rng(seed)
         self._weights_version = -1
         per_group = max(1, settings.selfplay.games_per_worker // groups)
@@ -111,8 +116,13 @@ class SelfPlay:
         for g in games.tolist():
             group.games[g] = _Game()
         self._play_openings(group, games)
+        self._begin(group, games)
+
+    def _begin(self, group: _Group, games: NDArray[np.int32]) -> None:
+        """Start the searches of the next moves."""
         plies = group.mcts.states.ply[group.mcts.root_rows(games)]
-        group.mcts.begin(games, may_stop=plies >= self.settings.selfplay.temperature_plies)
+        schedule = self._schedule
+        group.mcts.begin(games, may_stop=schedule.may_stop(plies), simulations=schedule.simulations(plies))
 
     def _play_openings(self, group: _Group, games: NDArray[np.int32]) -> None:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
@@ -120,7 +130,7 @@ class SelfPlay:
         They carry the play to positions that good play would never show the net. A game that they end starts over.
         """
         mcts, num_actions = group.mcts, self.game.num_actions
-        most = self.settings.selfplay.opening_random_plies
+        most = self._most_opening_plies
         wanted = self._rng.integers(0, most + 1, len(games))
         legal = np.zeros((len(games), num_actions), np.bool_)
         while True:
@@ -151,14 +161,14 @@ class SelfPlay:
         rows = mcts.root_rows(games)
         plies = states.ply[rows]
         results = mcts.results(games)
-        moves = self._choose(plies, results)
-        self._note(group, games, moves, results.policy, results.root_values)
+        moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
+        self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
         mcts.advance(games, moves)
         self.stats.moves += len(games)
 
         rows = mcts.root_rows(games)
         winners, plies = states.winner[rows], states.ply[rows]
-        over = (winners != ONGOING) | (plies >= self.settings.selfplay.max_game_plies)
+        over = (winners != ONGOING) | (plies >= self._most_plies)
         if over.any():
             for g in games[over].tolist():
                 self._finish(group, g)
@@ -166,14 +176,7 @@ class SelfPlay:
             self._start_games(group, games[over])
         going = games[~over]
         if len(going):
-            mcts.begin(going, may_stop=plies[~over] >= self.settings.selfplay.temperature_plies)
-
-    def _choose(self, plies: NDArray[np.int32], results: RootResults) -> NDArray[np.int32]:
-        selfplay = self.settings.selfplay
-        sampled = plies < selfplay.temperature_plies
-        if self.settings.search.root == "gumbel":
-            sampled = np.zeros_like(sampled)  # its noise explores already
-        return choose_moves(results.policy, results.actions, sampled, selfplay.temperature, self._rng)
+            self._begin(group, going)
 
     def _note(
         self,
@@ -221,7 +224,7 @@ class SelfPlay:
                 policy_bytes=packed,
                 outcome=outcome[0],
                 weights_version=played.weights_version,
-                simulations=self.settings.search.num_simulations,
+                simulations=self._schedule.most_simulations,
                 opening_plies=played.opening_plies,
                 win_length=self.game.win_length,
                 origins=np.array(played.origins, np.int16).reshape(-1, 2),

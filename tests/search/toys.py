@@ -19,6 +19,8 @@ class ToyGame:
 
     name = "toy"
     swap = False
+    win_length = 0
+    view_moves = False
 
     def __init__(self, num_seats: int, plies: int, num_actions: int) -> None:
         self.num_seats = self.num_views = num_seats
