@@ -2,7 +2,7 @@
 
 The parts are those of `hexpipe run`; the loop is synchronous (each step samples its batch, then trains on it), the net
 runs eagerly in float32, torch has one thread and deterministic algorithms. New weights play from the next leaf on.
-Two runs of the same settings on the same machine end in the same checkpoint and archive, provided that they end by
+Two runs of the same settings on the same machine end in the same weights and archive, provided that they end by
 ``limits.steps`` or ``limits.games``: a limit of minutes, or a resume, ends or begins wherever the clock has it.
 """
 
