@@ -116,6 +116,18 @@ class Mcts:
         """What `Evaluator.submit` takes for the leaves of the last `select`."""
         return self.model.request(self._count)
 
+    @property
+    def leaf_games(self) -> NDArray[np.int32]:
+        """The games int32[L] that the leaves of the last `select` belong to, in the order of `request`'s rows.
+
+        With learned dynamics every game that is searching has one of them at the least.
+        """
+        return self._leaves[0, : self._count]
+
+    def forget(self, games: NDArray[np.int32]) -> None:
+        """Drop what is known below the roots of ``games`` int32[k], and of the roots: another net will search them."""
+        root_kernels.reset_roots(self.tree, games)
+
     def reset(self, games: NDArray[np.int32]) -> None:
         """Put ``games`` int32[k] back to the start position."""
         root_kernels.reset_roots(self.tree, games)

@@ -17,15 +17,18 @@ from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import Mcts
+from hexpipe.selfplay.league import LeagueEvaluator, draw_opponents, win_share
 from hexpipe.selfplay.moves import choose_moves, sample_rows
 from hexpipe.selfplay.schedule import Schedule
 
 
 @dataclass
 class SelfPlayStats:
-    """Running totals of one generator."""
+    """Running totals of one generator. ``league_wins`` are `league.win_share`s of the ``league_games``, added up."""
 
     games: int = 0
+    league_games: int = 0
+    league_wins: float = 0.0
     moves: int = 0
     simulations: int = 0
     evaluations: int = 0
@@ -52,6 +55,8 @@ class _Group:
         self.mcts = Mcts(game, num_games, settings.search, rng, settings.algorithm == "muzero")
         self.games = [_Game() for _ in range(num_games)]
         self.all_games = np.arange(num_games, dtype=np.int32)
+        self.opponents = np.zeros(num_games, np.int32)  # seats of each game that the league's net plays, as bits
+        self.theirs = np.zeros(num_games, np.bool_)  # whether its net searches the game now
         self.waiting = False
 
 
@@ -59,7 +64,8 @@ class SelfPlay:
     """Plays games without end; every finished one goes to ``on_game`` as a GameRecord.
 
     ``evaluator`` must take ``groups`` groups of `max_leaves` positions. Call `step` in a loop: it runs one turn of one
-    group and returns. Errors of the evaluator go through to the caller.
+    group and returns. Errors of the evaluator go through to the caller. Where it is a LeagueEvaluator, the opponent's
+    net plays in ``league.share`` of the games.
     """
 
     def __init__(
@@ -78,6 +84,8 @@ class SelfPlay:
         self.stats = SelfPlayStats()
         # read here, not in the loops below: what a game goes by does not change
         self._schedule = Schedule(settings)
+        self._league = evaluator if isinstance(evaluator, LeagueEvaluator) else None
+        self._league_share = settings.league.share
         self._most_opening_plies = settings.selfplay.opening_random_plies
         self._most_plies = settings.selfplay.max_game_plies
         self._rng = np.random.default_rng(seed)
@@ -107,6 +115,8 @@ class SelfPlay:
                 self._play(group, finished)
             if mcts.select():
                 break
+        if self._league is not None:
+            self._league.divide(turn, group.theirs[mcts.leaf_games])
         self.evaluator.submit(turn, *mcts.request)
         group.waiting = True
         self.stats.simulations = sum(g.mcts.simulations for g in self._groups)
@@ -115,14 +125,26 @@ class SelfPlay:
     def _start_games(self, group: _Group, games: NDArray[np.int32]) -> None:
         for g in games.tolist():
             group.games[g] = _Game()
+            if self._league is not None:
+                group.opponents[g] = draw_opponents(self._league_share, self.game.num_seats, self._rng)
         self._play_openings(group, games)
         self._begin(group, games)
 
     def _begin(self, group: _Group, games: NDArray[np.int32]) -> None:
         """Start the searches of the next moves."""
+        if self._league is not None:
+            self._change_nets(group, games)
         plies = group.mcts.states.ply[group.mcts.root_rows(games)]
         schedule = self._schedule
         group.mcts.begin(games, may_stop=schedule.may_stop(plies), simulations=schedule.simulations(plies))
+
+    def _change_nets(self, group: _Group, games: NDArray[np.int32]) -> None:
+        """Let each of ``games`` be searched by the net of the seat to move; what another net has found is dropped."""
+        mcts = group.mcts
+        seats = mcts.states.to_move[mcts.root_rows(games)]
+        theirs = (group.opponents[games] >> seats) & 1 == 1
+        mcts.forget(games[theirs != group.theirs[games]])
+        group.theirs[games] = theirs
 
     def _play_openings(self, group: _Group, games: NDArray[np.int32]) -> None:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
@@ -208,7 +230,11 @@ class SelfPlay:
         outcome = np.zeros((1, self.game.num_seats), np.float32)
         self.game.terminal_values(group.mcts.states, row, outcome)
         offsets, packed = pack_policies(np.stack(played.policies))
+        opponents = int(group.opponents[g])
         self.stats.games += 1
+        if opponents:
+            self.stats.league_games += 1
+            self.stats.league_wins += win_share(outcome[0], opponents)
         self.on_game(
             GameRecord(
                 game=self.game.name,
@@ -227,6 +253,7 @@ class SelfPlay:
                 simulations=self._schedule.most_simulations,
                 opening_plies=played.opening_plies,
                 win_length=self.game.win_length,
+                opponents=opponents,
                 origins=np.array(played.origins, np.int16).reshape(-1, 2),
             )
         )
