@@ -21,6 +21,14 @@ from hexpipe.config import PRESETS, Settings, load_settings
 REPOSITORY = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "EFFICIENCY.md", "SCALABILITY.md", "hexpipe/README.md")
 
+# What a setting of several numbers may be.
+SPANS = {
+    "search.phase_simulations": "three numbers, 2 to num_simulations",
+    "search.phase_plies": "two rising plies",
+    "game.placement_rewards": "three numbers, -1 to 1",
+    "curriculum.stages": "pairs of numbers",
+}
+
 # The components that the project's users know by these names; EFFICIENCY.md has a section under each.
 COMPONENTS = (
     "train_async",
@@ -50,15 +58,15 @@ def setting_rows() -> list[tuple[str, str, str, str]]:
     for section, outer in Settings.model_fields.items():
         kind = outer.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            rows += [(f"{section}.{name}", *_facts(inner)) for name, inner in kind.model_fields.items()]
+            rows += [_facts(f"{section}.{name}", inner) for name, inner in kind.model_fields.items()]
         else:
-            rows.append((section, *_facts(outer)))
+            rows.append(_facts(section, outer))
     return rows
 
 
-def _facts(field: FieldInfo) -> tuple[str, str, str]:
+def _facts(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
     default = {None: "unset", True: "on", False: "off"}.get(field.default, "") if _is_word(field.default) else ""
-    return default or _number(field.default), _range(field), str(field.description)
+    return name, default or _number(field.default), SPANS.get(name) or _range(field), str(field.description)
 
 
 def _is_word(value: Any) -> bool:
@@ -66,6 +74,8 @@ def _is_word(value: Any) -> bool:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_number, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else (f"{value:g}" if isinstance(value, float) else str(value))
 
 
@@ -74,8 +84,6 @@ def _range(field: FieldInfo) -> str:
     kind = kinds[0] if get_origin(field.annotation) in (Union, UnionType) else field.annotation  # X | None
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
-    if get_origin(kind) is tuple:
-        return "three numbers, -1 to 1"
     if kind is bool:
         return "on or off"
     if kind is str:

@@ -81,9 +81,9 @@ def _show(report: dict[str, Any]) -> None:
 
 def _sentences(report: dict[str, Any]) -> list[str]:
     if report.get("estimate"):
-        latents = f"latents: {human(report['latent_pool_bytes'])} of each inference server, on its device"
+        pools = (("inference", report["latent_pool_bytes"]), ("league", report["league_pool_bytes"]))
         return [
-            *([latents] if report["latent_pool_bytes"] else []),
+            *(f"latents: {human(size)} of each {role} server, on its device" for role, size in pools if size),
             f"replay: budget {human(report['budget_bytes'])}; at least {report['games_at_least']:,} games of "
             f"{human(report['largest_game_bytes'])} at most",
             f"in all about {human(report['shared_bytes'] + report['own_bytes'])} of "

@@ -65,6 +65,8 @@ def describe_progress(progress: TrainProgress) -> str:
             f", policy loss {losses['policy_loss']:.3f} (KL {losses['policy_kl']:.3f}), value loss "
             f"{losses['value_loss']:.3f}, value sign {losses['value_sign_accuracy']:.0%}"
         )
+    if progress.league_games:
+        line += f", league {progress.league_share:.2f} of last {progress.league_games}"
     return line
 
 

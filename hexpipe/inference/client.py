@@ -81,6 +81,10 @@ class InferenceClient:
         focus = None if self._focus is None else self._focus[group][:rows]
         return Evaluation(priors, self._values[group][:rows], version, rewards, focus)
 
+    def release(self, group: int) -> None:
+        """No search of the group is under way here any more, whatever its last request held."""
+        self._slots.arrays["lives"][self._regions[group]] += 1
+
     def _wait(self, group: int) -> None:
         slots, region, request_id = self._slots, self._regions[group], self._ids[group]
         responses, states = slots.arrays["response_id"], slots.arrays["server_state"]
@@ -94,7 +98,7 @@ class InferenceClient:
             server = slots.server_of(region)
             waited = time.perf_counter() - began
             if not news and states[server] == STARTING and waited > self._start_timeout:
-                raise InferenceError(f"inference-{server} has not started serving within {waited:.0f} s")
+                raise InferenceError(f"{slots.server_name(server)} has not started serving within {waited:.0f} s")
         self.wait_seconds += time.perf_counter() - began
 
 

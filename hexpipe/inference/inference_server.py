@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.slots import FAILED, SERVING, STOPPED, InferenceSlots, Request, RequestReader
-from hexpipe.inference.weights import WeightsBoard
+from hexpipe.inference.weights import WeightsSource
 from hexpipe.search.evaluator import Evaluation, Moves
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ServerLoop(ABC):
         self,
         slots: InferenceSlots,
         server: int,
-        weights: WeightsBoard | None = None,
+        weights: WeightsSource | None = None,
         *,
         max_batch: int = 256,
         on_progress: Callable[[ServerLoop], None] | None = None,
@@ -153,7 +153,7 @@ class ServerLoop(ABC):
             version, tensors = newer
             self._load(version, tensors)
             self.weights_version = version
-            _log.debug("inference-%d took weights version %d", self._server, version)
+            _log.debug("%s took weights version %d", self._slots.server_name(self._server), version)
 
     def _take_first_weights(self, should_stop: Callable[[], bool]) -> None:
         while self._weights is not None and self.weights_version == 0:
@@ -178,7 +178,7 @@ class InferenceServer(ServerLoop):
         slots: InferenceSlots,
         server: int,
         backend: Backend,
-        weights: WeightsBoard | None = None,
+        weights: WeightsSource | None = None,
         *,
         max_batch: int = 256,
         on_progress: Callable[[ServerLoop], None] | None = None,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hexpipe.inference.inference_server import ServerLoop
 from hexpipe.inference.latents import Answers, LatentNet, Latents
 from hexpipe.inference.slots import InferenceSlots, Request
-from hexpipe.inference.weights import WeightsBoard
+from hexpipe.inference.weights import WeightsSource
 from hexpipe.search.evaluator import Moves
 
 
@@ -22,7 +22,7 @@ class LatentServer(ServerLoop):
         slots: InferenceSlots,
         server: int,
         net: LatentNet,
-        weights: WeightsBoard | None = None,
+        weights: WeightsSource | None = None,
         *,
         max_batch: int = 256,
         on_progress: Callable[[ServerLoop], None] | None = None,

@@ -3,7 +3,8 @@
 Every group of games owns a fixed run of pool rows, a game of it ``nodes`` of them, so that nothing is handed out or
 taken back and a client that dies can lose none: its successor's roots overwrite its rows. A search belongs to the
 weights that made its root. There are two sets of weights; roots take the newer one, and the older one is overwritten
-only once no game's search holds it.
+only once no game's search holds it. A search that is under way has leaves in every request of its group: where a game
+has none, its search has ended and holds nothing.
 """
 
 from __future__ import annotations
@@ -96,6 +97,9 @@ class Latents:
         self._net = net
         self.shape = shape
         self._slot_of = np.full((regions, shape.games), NOBODY, np.int8)
+        self._asked = np.zeros((regions, shape.games), np.int64)  # the evaluation that a game last took part in
+        self._last = np.zeros((regions, 1), np.int64)  # the last evaluation of each region
+        self._evaluation = 0
         self._newest = 0
         self._versions = [0, 0]
 
@@ -106,7 +110,7 @@ class Latents:
 
     def can_load(self) -> bool:
         """Whether no search holds the older weights any more."""
-        return not (self._slot_of == 1 - self._newest).any()
+        return not ((self._slot_of == 1 - self._newest) & (self._asked == self._last)).any()
 
     def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Put ``weights`` where the older ones are; `can_load` must be so."""
@@ -118,7 +122,7 @@ class Latents:
         self._newest = slot
 
     def release(self, region: int) -> None:
-        """The searches of ``region`` are over: their client has died."""
+        """The searches of ``region`` are over: their client has died, or said so."""
         self._slot_of[region] = NOBODY
 
     def evaluate(self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers) -> None:
@@ -126,6 +130,8 @@ class Latents:
         [R + K]. Fills the first R + K rows of ``out``, roots first."""
         roots = len(codes)
         games = moves.rows // self.shape.nodes
+        self._evaluation += 1
+        self._asked[region, games] = self._last[region, 0] = self._evaluation
         self._slot_of[region[:roots], games[:roots]] = self._newest
         out.rewards[:roots] = 0
         base = region * self.shape.rows
@@ -168,6 +174,10 @@ class LocalLatentEvaluator:
         self._waiting: tuple[int, dict[str, NDArray[np.float32]]] | None = None
         self.batches = 0
         self.evals = 0
+
+    def release(self, group: int) -> None:
+        """No search of the group is under way here any more."""
+        self._latents.release(group)
 
     @property
     def version(self) -> int:

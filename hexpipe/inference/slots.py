@@ -45,10 +45,10 @@ class InferenceSlots:
 
     ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
     [regions, max_leaves, S]; focus int16 [regions, max_leaves], only where there is a thumbnail; request_id,
-    response_id, version, lives int64 [regions] (lives: clients that died there); with learned dynamics parents,
-    actions, rows int32 [regions, max_leaves] and rewards float32 [regions, max_leaves, S] (see
-    `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64 [servers]; server_beat
-    float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
+    response_id, version, lives int64 [regions] (lives: how often all searches of a region have ended at once, because
+    its client died or said so); with learned dynamics parents, actions, rows int32 [regions, max_leaves] and rewards
+    float32 [regions, max_leaves, S] (see `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64
+    [servers]; server_beat float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
     Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """
 
@@ -61,10 +61,12 @@ class InferenceSlots:
         *,
         groups: int,
         pool: PoolShape | None = None,
+        role: str = "inference",
     ) -> None:
         self.shapes = shapes
         self.groups = groups
         self.pool = pool
+        self.role = role
         self.workers: int = segment.arrays["codes"].shape[0] // groups
         self.max_leaves: int = segment.arrays["codes"].shape[1]
         self.servers: int = segment.arrays["server_state"].shape[0]
@@ -82,8 +84,10 @@ class InferenceSlots:
         max_leaves: int,
         servers: int,
         pool: PoolShape | None = None,
+        role: str = "inference",
     ) -> InferenceSlots:
-        """Allocates everything; SharedMemoryError if there is not enough memory. ``pool``: a group's latent rows."""
+        """Allocates everything; SharedMemoryError if there is not enough memory. ``pool``: a group's latent rows;
+        ``role``: what the servers are called, before their number."""
         regions = workers * groups
         children = 0 if pool is None else max_leaves
         fields = [
@@ -103,11 +107,12 @@ class InferenceSlots:
         pairs = {(region // groups, region % servers) for region in range(regions)}
         return cls(
             shapes,
-            SharedSegment.create("inference-slots", fields),
+            SharedSegment.create(f"{role}-slots", fields),
             {pair: context.SimpleQueue() for pair in sorted(pairs)},
             {region: context.Semaphore(0) for region in range(regions)},
             groups=groups,
             pool=pool,
+            role=role,
         )
 
     @property
@@ -122,6 +127,10 @@ class InferenceSlots:
     def server_of(self, region: int) -> int:
         """The server that answers a region; fixed, so that its queue keeps one reader."""
         return region % self.servers
+
+    def server_name(self, server: int) -> str:
+        """What the process of a server is called."""
+        return f"{self.role}-{server}"
 
     @property
     def regions_per_server(self) -> int:
@@ -141,7 +150,9 @@ class InferenceSlots:
     def _part(self, keep: Callable[[tuple[int, int]], bool], regions: Iterable[int]) -> InferenceSlots:
         queues = {pair: queue for pair, queue in self._queues.items() if keep(pair)}
         answers = {region: self._answers[region] for region in regions}
-        return InferenceSlots(self.shapes, self.segment, queues, answers, groups=self.groups, pool=self.pool)
+        return InferenceSlots(
+            self.shapes, self.segment, queues, answers, groups=self.groups, pool=self.pool, role=self.role
+        )
 
     # the generator's side
 
@@ -158,17 +169,18 @@ class InferenceSlots:
     def check_server(self, region: int, beat_timeout: float) -> None:
         """Raises InferenceError if the server of ``region`` ended or gave no sign of life for ``beat_timeout`` s."""
         server = self.server_of(region)
+        name = self.server_name(server)
         state, pid = int(self.arrays["server_state"][server]), int(self.arrays["server_pid"][server])
         if self.stop_requested:
-            raise InferenceError(f"inference-{server} was told to stop: the run is ending")
+            raise InferenceError(f"{name} was told to stop: the run is ending")
         if state in (STOPPED, FAILED):
             how = "failed" if state == FAILED else "has stopped"
-            raise InferenceError(f"inference-{server} {how}: its own error says why; start the run again")
+            raise InferenceError(f"{name} {how}: its own error says why; start the run again")
         if pid and not _alive(pid):
-            raise InferenceError(f"inference-{server} (process {pid}) died: start the run again to resume it")
+            raise InferenceError(f"{name} (process {pid}) died: start the run again to resume it")
         silent = time.monotonic() - float(self.arrays["server_beat"][server])
         if state == SERVING and silent > beat_timeout:
-            raise InferenceError(f"inference-{server} (process {pid}) shows no sign of life for {silent:.0f} s")
+            raise InferenceError(f"{name} (process {pid}) shows no sign of life for {silent:.0f} s")
 
     # the server's side
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,17 @@ from hexpipe.shm import Field, SharedSegment
 
 _TRIES = 50
 _PAUSE = 0.01
+
+
+class WeightsSource(Protocol):
+    """Where a server's weights come from."""
+
+    @property
+    def latest_version(self) -> int:
+        """The newest version there is; 0 before the first."""
+
+    def read_if_newer(self, version: int) -> tuple[int, dict[str, NDArray[np.float32]]] | None:
+        """A version above ``version`` and its weights by name, or None; asked between any two batches."""
 
 
 class WeightsBoard:

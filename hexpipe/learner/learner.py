@@ -84,7 +84,7 @@ class Learner:
         return {name: np.array(ema.cpu().numpy(), order="C") for name, ema in zip(self._names, self._ema, strict=True)}
 
     def save(self, run_dir: Path, extra: Mapping[str, Any] | None = None) -> Path:
-        """Write a checkpoint, delete those beyond ``keep_checkpoints``, and return the new folder.
+        """Write a checkpoint, delete those that ``keep_checkpoints`` and ``keep_every`` do not keep; the new folder.
 
         ``extra`` (JSON values, such as `Pacer.state`) is kept in its meta. RunFolderError if it cannot be written.
         """
@@ -95,7 +95,7 @@ class Learner:
         }
         meta = {**checkpoint_meta(self.settings, self.shapes, self.steps), **(extra or {})}
         path = save_checkpoint(run_dir, groups, meta)
-        prune(run_dir, self.settings.learner.keep_checkpoints)
+        prune(run_dir, self.settings.learner.keep_checkpoints, self.settings.learner.keep_every)
         return path
 
     def restore(self, checkpoint: Checkpoint) -> None:

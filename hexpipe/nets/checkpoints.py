@@ -46,6 +46,11 @@ class Checkpoint:
         return int(self.meta["step"])
 
     @property
+    def number(self) -> int:
+        """The how many-th checkpoint of its run it is, from 1; 0 where its writer did not count."""
+        return int(self.meta.get("number", 0))
+
+    @property
     def settings(self) -> Settings:
         """The settings of the run that wrote it."""
         return settings_from_json(json.dumps(self.meta["settings"]))
@@ -78,8 +83,8 @@ def checkpoint_meta(settings: Settings, shapes: Shapes, step: int) -> dict[str, 
 def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta: Mapping[str, Any]) -> Path:
     """Write RUN/checkpoints/step-XXXXXXXX and return it. One process writes into a run folder.
 
-    ``groups`` holds numpy arrays or torch tensors by group and name; ``meta`` is what `checkpoint_meta` makes. The
-    folder appears whole or not at all. RunFolderError if it cannot be written.
+    ``groups`` holds numpy arrays or torch tensors by group and name; ``meta`` is what `checkpoint_meta` makes; the
+    checkpoint's number is added. The folder appears whole or not at all. RunFolderError if it cannot be written.
     """
     parent = run_dir / "checkpoints"
     final = parent / f"step-{int(meta['step']):08d}"
@@ -89,7 +94,8 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
         _remove_leftovers(parent)
         temporary.mkdir()
         files = {group: _write_group(temporary, group, tensors) for group, tensors in groups.items()}
-        document = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "groups": files}
+        number = _next_number(run_dir, final)
+        document = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "number": number, "groups": files}
         _write_synced(temporary / "checkpoint.json", (json.dumps(document, indent=2) + "\n").encode())
         _sync_folder(temporary)
         aside = parent / f"{final.name}.old"
@@ -136,17 +142,39 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def prune(run_dir: Path, keep: int) -> list[Path]:
-    """Delete all but the ``keep`` newest checkpoints of a run; returns what was deleted."""
+def prune(run_dir: Path, keep: int, keep_every: int = 0) -> list[Path]:
+    """Delete all but the ``keep`` newest checkpoints of a run and every ``keep_every``-th (0: none), counted from the
+    run's first; returns what was deleted."""
     if keep < 1:
         raise ValueError(f"keep is {keep}: at least one checkpoint must stay")
-    doomed = list_checkpoints(run_dir)[:-keep]
+    doomed = [path for path in list_checkpoints(run_dir)[:-keep] if not (keep_every and _is_kept(path, keep_every))]
     try:
         for folder in doomed:
             shutil.rmtree(folder)
     except OSError as error:
         raise RunFolderError(f"an old checkpoint cannot be deleted ({error}); make the run folder writable") from error
     return doomed
+
+
+def _next_number(run_dir: Path, final: Path) -> int:
+    """The number of the checkpoint that is about to be ``final``: one more than that before it, or its own again."""
+    before = latest_checkpoint(run_dir)
+    if before is None:
+        return 1
+    return _number(before) + (before.name.removesuffix(".old") != final.name)
+
+
+def _is_kept(folder: Path, keep_every: int) -> bool:
+    number = _number(folder)
+    return number > 0 and number % keep_every == 0
+
+
+def _number(folder: Path) -> int:
+    """A checkpoint's number; 0 where that cannot be read: whoever wants to load it is told more."""
+    try:
+        return int(_read_meta(folder).get("number", 0))
+    except CheckpointError:
+        return 0
 
 
 def _write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[str, int]:

@@ -21,13 +21,15 @@ _SMI_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and threads."""
+    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and threads, and
+    the servers of a league's opponents."""
 
     workers: int
     server_devices: tuple[str, ...]
     learner_devices: tuple[str, ...]
     learner_threads: int
     cores: int
+    league_devices: tuple[str, ...] = ()
 
 
 def available_cores() -> int:
@@ -65,14 +67,25 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
         devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
         # learners take the last GPUs: with fewer servers than GPUs they have those to themselves
         learners = tuple(f"cuda:{used_gpus - 1 - rank % used_gpus}" for rank in range(settings.learner.processes))
-        return Plan(workers, devices, learners, 1, cores)
+        opponents = _league_servers(settings, servers, workers)
+        league = tuple(f"cuda:{used_gpus - 1 - number % used_gpus}" for number in range(opponents))
+        return Plan(workers, devices, learners, 1, cores, league)
     # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
     # the learner, which is paced by play, shares the cores too
     learner_threads = max(1, min(8, cores // 4))
     servers = settings.inference.servers or max(1, cores - (learner_threads if cores >= 4 else 0))
     # a region has one server: more servers than regions would stand idle
     servers = min(servers, GROUPS * workers)
-    return Plan(workers, ("cpu",) * servers, ("cpu",) * settings.learner.processes, learner_threads, cores)
+    # the opponents' servers share the cores: a league divides the work, it makes no more of it
+    league = ("cpu",) * _league_servers(settings, servers, workers)
+    return Plan(workers, ("cpu",) * servers, ("cpu",) * settings.learner.processes, learner_threads, cores, league)
+
+
+def _league_servers(settings: Settings, servers: int, workers: int) -> int:
+    """Servers of past checkpoints, which search half of the moves of a league's games; each has its own opponent."""
+    if not settings.league.share:
+        return 0
+    return min(GROUPS * workers, max(1, round(servers * settings.league.share / 2)))
 
 
 def thread_environment(threads: int) -> dict[str, str]:

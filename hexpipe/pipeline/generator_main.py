@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import InferenceSlots
@@ -16,38 +17,66 @@ from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
+from hexpipe.selfplay.league import LeagueEvaluator
 from hexpipe.selfplay.self_play import SelfPlay
 
 _EXPORT_SECONDS = 0.25
+_COUNTERS = ("positions", "simulations", "leaves", "cache_hits", "wait_seconds", "league_games", "league_wins")
 
 
 class _WatchedEvaluator:
-    """Notes on the stats board while its process waits for the inference server, and the newest version it saw."""
+    """Notes on the stats board while its process waits for the server, and the newest version it saw."""
 
-    def __init__(self, evaluator: Evaluator, row: ProcessRow) -> None:
+    def __init__(self, evaluator: Evaluator, row: ProcessRow, waiting: Waiting) -> None:
         self._evaluator = evaluator
-        self._row = row
+        self._row, self._waiting = row, waiting
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         self._evaluator.submit(group, codes, moves)
 
     def collect(self, group: int) -> Evaluation:
-        self._row.beat(Waiting.INFERENCE)
+        self._row.beat(self._waiting)
         answer = self._evaluator.collect(group)
         self._row.beat()
-        self._row["version"] = answer.version
+        if self._waiting is Waiting.INFERENCE:  # a league's versions only number its opponents
+            self._row["version"] = answer.version
         return answer
 
 
-def generator_main(context: ChildContext, outboxes: Outboxes, slots: InferenceSlots) -> None:
+class _Net:
+    """A net as a generator asks it: over the slots of its servers, and through a cache of its own."""
+
+    def __init__(self, context: ChildContext, slots: InferenceSlots, game: Game, waiting: Waiting) -> None:
+        settings = context.settings
+        self.client = InferenceClient(slots, context.number, start_timeout=settings.limits.stall_seconds)
+        self.evaluator: Evaluator = _WatchedEvaluator(self.client, context.row, waiting)
+        self._cached: CachedEvaluator | None = None
+        if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
+            cache = LRUCache(settings.selfplay.cache_entries, game.shapes)
+            self.evaluator = self._cached = CachedEvaluator(self.evaluator, cache, game.shapes)
+
+    @property
+    def leaves(self) -> int:
+        """Rows that a search has asked for."""
+        return self.client.evals if self._cached is None else self._cached.evals
+
+    @property
+    def cache_hits(self) -> int:
+        """Rows among them that went to no server."""
+        return 0 if self._cached is None else self._cached.hits + self._cached.repeats
+
+
+def generator_main(
+    context: ChildContext, outboxes: Outboxes, slots: InferenceSlots, league: InferenceSlots | None
+) -> None:
     """Play games until asked to stop; each finished one goes to the outbox."""
     row, settings = context.row, context.settings
     game = make_game(settings.game)
-    client = InferenceClient(slots, context.number, start_timeout=settings.limits.stall_seconds)
-    watched = _WatchedEvaluator(client, row)
-    cached = None
-    if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
-        cached = CachedEvaluator(watched, LRUCache(settings.selfplay.cache_entries, game.shapes), game.shapes)
+    nets = [_Net(context, slots, game, Waiting.INFERENCE)]
+    evaluator = nets[0].evaluator
+    if league is not None:
+        nets.append(_Net(context, league, game, Waiting.LEAGUE))
+        evaluator = LeagueEvaluator(evaluator, nets[1].evaluator, nets[1].client.release)
     sender = outboxes.sender(context.number)
 
     def on_game(record: GameRecord) -> None:
@@ -60,8 +89,8 @@ def generator_main(context: ChildContext, outboxes: Outboxes, slots: InferenceSl
 
     # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
     seed = np.random.SeedSequence([settings.seed, context.session, context.number, int(row["restarts"])])
-    play = SelfPlay(game, settings, cached or watched, seed, on_game, groups=slots.groups)
-    base = {name: row[name] for name in ("positions", "simulations", "leaves", "cache_hits", "wait_seconds")}
+    play = SelfPlay(game, settings, evaluator, seed, on_game, groups=slots.groups)
+    base = {name: row[name] for name in _COUNTERS}
     row.set_ready()
     next_export = 0.0
     while not context.stopping():
@@ -71,9 +100,11 @@ def generator_main(context: ChildContext, outboxes: Outboxes, slots: InferenceSl
             next_export = now + _EXPORT_SECONDS
             row["positions"] = base["positions"] + play.stats.moves
             row["simulations"] = base["simulations"] + play.stats.simulations
-            row["leaves"] = base["leaves"] + (cached.evals if cached else client.evals)
-            row["cache_hits"] = base["cache_hits"] + (cached.hits + cached.repeats if cached else 0)
-            row["wait_seconds"] = base["wait_seconds"] + client.wait_seconds
+            row["leaves"] = base["leaves"] + sum(net.leaves for net in nets)
+            row["cache_hits"] = base["cache_hits"] + sum(net.cache_hits for net in nets)
+            row["wait_seconds"] = base["wait_seconds"] + sum(net.client.wait_seconds for net in nets)
+            row["league_games"] = base["league_games"] + play.stats.league_games
+            row["league_wins"] = base["league_wins"] + play.stats.league_wins
 
 
 def _wait_on(context: ChildContext) -> bool:

@@ -29,6 +29,7 @@ _OWN_ESTIMATE = {
     "supervisor": 60_000_000,
     "generator": 60_000_000,
     "inference": 240_000_000,
+    "league": 240_000_000,
     "learner": 280_000_000,
     "replay": 50_000_000,
 }
@@ -84,17 +85,22 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "supervisor": 1,
         "generator": plan.workers,
         "inference": len(plan.server_devices),
+        "league": len(plan.league_devices),
         "learner": len(plan.learner_devices),
         "replay": 1,
     }
-    pool = latent_pool_bytes(settings, game, plan)
-    each = {**_OWN_ESTIMATE, "inference": _OWN_ESTIMATE["inference"] + pool}
+    pools = {
+        "inference": latent_pool_bytes(settings, game, plan, plan.server_devices),
+        "league": latent_pool_bytes(settings, game, plan, plan.league_devices),
+    }
+    each = {role: size + pools.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
     each["generator"] += search_bytes(settings, game)
-    processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items()]
+    processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
     own = sum(count * each[role] for role, count in counts.items())
     return {
         "estimate": True,
-        "latent_pool_bytes": pool,
+        "latent_pool_bytes": pools["inference"],
+        "league_pool_bytes": pools["league"],
         "budget_bytes": budget_bytes(settings.replay),
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
         "shared_bytes": sum(sizes.values()),

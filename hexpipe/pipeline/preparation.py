@@ -73,11 +73,26 @@ def child_specs(
         )
         for number, device in enumerate(plan.server_devices)
     ]
+    league = segments.league
+    opponents = [
+        ChildSpec(
+            f"league-{number}",
+            f"{package}.server_main:league_main",
+            {"slots": league.for_server(number), "weights": segments.weights, "device": device},
+            one,
+        )
+        for number, device in enumerate(plan.league_devices)
+        if league is not None
+    ]
     generators = [
         ChildSpec(
             f"generator-{number}",
             f"{package}.generator_main:generator_main",
-            {"outboxes": segments.outboxes, "slots": segments.slots.for_worker(number)},
+            {
+                "outboxes": segments.outboxes,
+                "slots": segments.slots.for_worker(number),
+                "league": league and league.for_worker(number),
+            },
             one,
             replaceable=True,
         )
@@ -89,7 +104,7 @@ def child_specs(
         {"outboxes": segments.outboxes, "buffer": segments.buffer},
         one,
     )
-    return [*servers, *learners, *generators, replay]
+    return [*servers, *opponents, *learners, *generators, replay]
 
 
 def announcement(
@@ -105,6 +120,8 @@ def announcement(
     devices = ", ".join(sorted(set(plan.server_devices)))
     servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"
     workers = f"{plan.workers} generator{'s' * (plan.workers > 1)}"
+    if plan.league_devices:
+        servers += f", {len(plan.league_devices)} league server{'s' * (len(plan.league_devices) > 1)}"
     learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
     where = ", ".join(sorted(set(plan.learner_devices)))
     yield f"{workers}, {servers}, {learners} on {where}, 1 replay process; {plan.cores} cores"

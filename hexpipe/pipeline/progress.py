@@ -95,7 +95,8 @@ class ProgressMeter:
             name: stats.total("generator", name)
             for name in ("games", "positions", "simulations", "leaves", "cache_hits", "restarts")
         }
-        counters |= {name: stats.total("inference", name) for name in ("evals", "batches")}
+        servers = ("inference", "league")
+        counters |= {name: sum(stats.total(role, name) for role in servers) for name in ("evals", "batches")}
         replay = stats.row("replay-0")
         counters |= {name: replay[name] for name in _REPLAY_COUNTERS}
         counters["steps"] = stats.row("learner-0")["steps"]
@@ -113,6 +114,9 @@ class ProgressMeter:
             "replay_bytes": replay["replay_bytes"],
             "replay_fill": replay["replay_bytes"] / replay["replay_budget"] if replay["replay_budget"] else None,
         }
+        if replay["league_window"]:
+            totals["league_share"], totals["league_window"] = replay["league_share"], replay["league_window"]
+            totals["league_games"] = self._stats.total("generator", "league_games")
         return totals
 
     def _rates(self, now: float, counters: dict[str, float]) -> dict[str, float | None]:

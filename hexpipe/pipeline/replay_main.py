@@ -12,6 +12,7 @@ from hexpipe.pipeline.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.selfplay.league import WinShares, win_share
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
     """Refill the buffer from the archive, then commit games as they come, until asked to stop and all are committed."""
     row = context.row
     receiver = outboxes.receiver()
+    shares = WinShares()
     with ReplayArchive(context.run_dir / ARCHIVE_NAME, make_stages(context.settings)) as archive:
         row.beat(Waiting.REFILL)
         if archive.total_games:
@@ -40,19 +42,22 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
                 for arrival in arrivals:
                     buffer.add_game(arrival.record)
                 receiver.acknowledge(arrivals)
-                _count(row, context, [arrival.record for arrival in arrivals])
+                _count(row, context, [arrival.record for arrival in arrivals], shares)
                 _export(row, buffer)
             elif stopping:
                 return
 
 
-def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord]) -> None:
+def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord], shares: WinShares) -> None:
     newest = context.stats.row("learner-0")["published"]
     row.add("session_games", len(records))
     for record in records:
         row.add("plies_sum", record.num_positions)
         # versions are training steps + 1
         row.add("lag_sum", max(0.0, newest - max(1, record.weights_version)))
+        if record.opponents:
+            shares.add(win_share(record.outcome, record.opponents))
+    row["league_share"], row["league_window"] = shares.mean, shares.games
 
 
 def _export(row: ProcessRow, buffer: ReplayBuffer) -> None:

@@ -35,11 +35,26 @@ class Segments:
     outboxes: Outboxes
     weights: WeightsBoard
     buffer: ReplayBuffer
+    league: InferenceSlots | None = None
 
     def all(self) -> list[SharedSegment]:
         """The segments under the parts."""
-        parts = (self.stats, self.slots, self.outboxes, self.weights, self.buffer)
-        return [part.segment for part in parts]
+        slots = [part.segment for part in self.all_slots()]
+        return [self.stats.segment, *slots, self.outboxes.segment, self.weights.segment, self.buffer.segment]
+
+    def all_slots(self) -> list[InferenceSlots]:
+        """The slots of the newest net, and those of the league's opponents where there are any."""
+        return [self.slots] if self.league is None else [self.slots, self.league]
+
+    def repair_after_death(self, worker: int) -> None:
+        """See `InferenceSlots.repair_after_death`."""
+        for slots in self.all_slots():
+            slots.repair_after_death(worker)
+
+    def request_stop(self) -> None:
+        """See `InferenceSlots.request_stop`."""
+        for slots in self.all_slots():
+            slots.request_stop()
 
     def describe(self) -> list[dict[str, Any]]:
         """Name, descriptor and layout of every segment, for RUN/run.json."""
@@ -49,8 +64,9 @@ class Segments:
 def process_names(plan: Plan) -> list[str]:
     """Names of all child processes."""
     servers = [f"inference-{number}" for number in range(len(plan.server_devices))]
+    league = [f"league-{number}" for number in range(len(plan.league_devices))]
     learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
-    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, "replay-0", *learners]
+    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, *league, "replay-0", *learners]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
@@ -59,15 +75,12 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     try:
         stats = StatsBoard.create(process_names(plan))
         made.append(stats.segment)
-        slots = InferenceSlots.create(
-            game.shapes,
-            workers=plan.workers,
-            groups=GROUPS,
-            max_leaves=max_leaves(settings),
-            servers=len(plan.server_devices),
-            pool=pool_shape(settings),
-        )
+        slots = _make_slots(settings, game, plan, len(plan.server_devices), "inference")
         made.append(slots.segment)
+        league = None
+        if plan.league_devices:
+            league = _make_slots(settings, game, plan, len(plan.league_devices), "league")
+            made.append(league.segment)
         outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings))
         made.append(outboxes.segment)
         weights = WeightsBoard.create(net_template(settings.net, game.shapes))
@@ -78,7 +91,19 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
         for segment in made:
             segment.close()
         raise SettingsError(str(error)) from error
-    return Segments(stats, slots, outboxes, weights, buffer)
+    return Segments(stats, slots, outboxes, weights, buffer, league)
+
+
+def _make_slots(settings: Settings, game: Game, plan: Plan, servers: int, role: str) -> InferenceSlots:
+    return InferenceSlots.create(
+        game.shapes,
+        workers=plan.workers,
+        groups=GROUPS,
+        max_leaves=max_leaves(settings),
+        servers=servers,
+        pool=pool_shape(settings),
+        role=role,
+    )
 
 
 def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
@@ -94,6 +119,7 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     return {
         "stats": len(process_names(plan)) * (8 * len(COLUMNS) + 96),
         "inference-slots": rows * slot_bytes,
+        **({"league-slots": rows * slot_bytes} if plan.league_devices else {}),
         "outboxes": queue,
         "weights": 2 * 4 * num_parameters(net_template(settings.net, game.shapes)),
         "replay": replay,
@@ -117,14 +143,13 @@ def pool_shape(settings: Settings) -> PoolShape | None:
     return PoolShape(games_per_group(settings), nodes_per_game(settings.search, learned=True))
 
 
-def latent_pool_bytes(settings: Settings, game: Game, plan: Plan) -> int:
-    """Bytes of the pool of latents that each inference server keeps on its device; 0 where the rules are asked."""
+def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, devices: tuple[str, ...]) -> int:
+    """Bytes of the pool of latents that each of the servers on ``devices`` keeps there; 0 where the rules are asked."""
     pool = pool_shape(settings)
-    if pool is None:
+    if pool is None or not devices:
         return 0
-    servers = len(plan.server_devices)
-    regions = -(-plan.workers * GROUPS // servers)
-    number = 4 if plan.server_devices[0] == "cpu" else 2
+    regions = -(-plan.workers * GROUPS // len(devices))
+    number = 4 if devices[0] == "cpu" else 2
     return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number
 
 

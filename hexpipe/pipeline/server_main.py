@@ -5,19 +5,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import numpy as np
+
 from hexpipe.inference.inference_server import InferenceServer, ServerLoop
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.inference.weights import WeightsBoard
+from hexpipe.inference.weights import WeightsBoard, WeightsSource
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.pipeline.messages import ChildContext
+from hexpipe.pipeline.opponents import Opponents
 from hexpipe.pipeline.stats import Waiting
 
 log = logging.getLogger(__name__)
 
 
-def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBoard, device: str) -> None:
+_LEAGUE_STREAM = 3
+
+
+def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBoard, device: str) -> None:
+    """The same with past checkpoints of the run: serve the opponents of a league."""
+    settings = context.settings
+
+    def announce(name: str) -> None:
+        context.row.note = f"plays {name}"
+        log.info("plays %s", name)
+
+    rng = np.random.default_rng([settings.seed, _LEAGUE_STREAM, context.session, context.number])
+    opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce)
+    server_main(context, slots, opponents, device)
+
+
+def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsSource, device: str) -> None:
     """Choose the fastest backend on ``device`` and serve until asked to stop."""
     row, settings = context.row, context.settings
     slots.announce_server(context.number)
@@ -48,7 +67,7 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
 def _state_server(
     context: ChildContext,
     slots: InferenceSlots,
-    weights: WeightsBoard,
+    weights: WeightsSource,
     device: str,
     export: Callable[[ServerLoop], None],
 ) -> ServerLoop:
@@ -66,7 +85,7 @@ def _state_server(
 def _latent_server(
     context: ChildContext,
     slots: InferenceSlots,
-    weights: WeightsBoard,
+    weights: WeightsSource,
     device: str,
     export: Callable[[ServerLoop], None],
 ) -> ServerLoop:

@@ -36,6 +36,8 @@ COLUMNS = (
     "wait_seconds",
     "version",  # weights version last seen
     "first_game",  # monotonic seconds
+    "league_games",  # games with an opponent of the league
+    "league_wins",  # the newest net's win shares in them, added up
     # servers
     "evals",
     "batches",
@@ -51,6 +53,8 @@ COLUMNS = (
     "session_games",  # since this start of the run
     "plies_sum",  # over the session's games
     "lag_sum",  # policy lag in training steps, over the session's games
+    "league_share",  # the newest net's mean win share in the last league games
+    "league_window",  # how many games that is over
     # learner
     "steps",
     "loss",
@@ -90,6 +94,7 @@ class Waiting(IntEnum):
     REFILL = 10
     CHECKPOINT = 11
     STOPPING = 12
+    LEAGUE = 13
 
 
 WAITING_TEXT = {
@@ -106,6 +111,7 @@ WAITING_TEXT = {
     Waiting.REFILL: "reads the archive",
     Waiting.CHECKPOINT: "writes a checkpoint",
     Waiting.STOPPING: "stopping",
+    Waiting.LEAGUE: "waits for the league's server",
 }
 
 

@@ -2,8 +2,12 @@
 
 The parts are those of `hexpipe run`; the loop is synchronous (each step samples its batch, then trains on it), the net
 runs eagerly in float32, torch has one thread and deterministic algorithms. New weights play from the next leaf on.
-Two runs of the same settings on the same machine end in the same checkpoint and archive, provided that they end by
+Two runs of the same settings on the same machine end in the same weights and archive, provided that they end by
 ``limits.steps`` or ``limits.games``: a limit of minutes, or a resume, ends or begins wherever the clock has it.
+
+With a league the opponents are checkpoints of the run folder too. Here the clock has no say in them: a checkpoint is
+written and another opponent drawn after every `OPPONENT_GAMES` games, whatever ``learner.checkpoint_minutes`` and
+``league.minutes`` are.
 """
 
 from __future__ import annotations
@@ -11,13 +15,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError
@@ -35,28 +40,37 @@ from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.devices import GROUPS, visible_gpus
 from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.opponents import draw_checkpoint
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.search.evaluator import Evaluator
+from hexpipe.selfplay.league import LeagueEvaluator, WinShares, win_share
 from hexpipe.selfplay.self_play import SelfPlay
 
 logger = logging.getLogger(__name__)
 
 METRICS_SECONDS = 2.0
-_SELFPLAY_STREAM = 1
+OPPONENT_GAMES = 100
+_SELFPLAY_STREAM, _LEAGUE_STREAM = 1, 3
 
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """Where training stands. ``losses`` are means over the steps since the last report, empty before the first step."""
+    """Where training stands. ``losses`` are means over the steps since the last report, empty before the first step.
+
+    ``league_share``: the newest net's mean win share in the last ``league_games`` games of the league.
+    """
 
     elapsed: float
     games: int
     positions: int
     steps: int
     losses: dict[str, float]
+    league_share: float = 0.0
+    league_games: int = 0
 
 
 def train(
@@ -110,6 +124,36 @@ def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | 
     return LocalLatentEvaluator(net, game.shapes, pool, groups=GROUPS)
 
 
+class _League:
+    """The opponent of a league in this process: one of the run's checkpoints, or what the run begins with."""
+
+    def __init__(self, settings: Settings, game: Game, device: str, run_dir: Path, games: int) -> None:
+        self._run_dir = run_dir
+        self._rng = np.random.default_rng([settings.seed, _LEAGUE_STREAM, games])
+        self._opponent = _evaluator(settings, game, device)
+        self._drawn = 0
+        self._next = games + OPPONENT_GAMES
+
+    def beside(self, newest: Evaluator) -> LeagueEvaluator:
+        """The evaluator of both nets."""
+        if isinstance(self._opponent, LocalLatentEvaluator):
+            return LeagueEvaluator(newest, self._opponent, self._opponent.release)
+        return LeagueEvaluator(newest, self._opponent)
+
+    def due(self, games: int) -> bool:
+        """Whether it is time for another opponent after ``games`` games of the run; then not again for a while."""
+        if games < self._next:
+            return False
+        self._next = games + OPPONENT_GAMES
+        return True
+
+    def draw(self, first: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take one of the checkpoints, or ``first`` where there is none."""
+        drawn = draw_checkpoint(self._run_dir, self._rng)
+        self._drawn += 1
+        self._opponent.load(self._drawn, first if drawn is None else drawn[1])
+
+
 class _Trainer:
     """The parts of a run and the loop over them."""
 
@@ -131,10 +175,17 @@ class _Trainer:
             folder.write_settings(settings)
             self.evaluator = _evaluator(settings, self.game, device)
             self.evaluator.load(self.learner.steps, self.learner.ema_weights())
+            evaluator: Evaluator = self.evaluator
+            self.league: _League | None = None
+            self.shares = WinShares()
+            if settings.league.share:
+                self.league = _League(settings, self.game, device, folder.path, self.buffer.total_games)
+                self.league.draw(self.learner.ema_weights())
+                evaluator = self.league.beside(evaluator)
             self.finished: list[GameRecord] = []
             # a resumed run plays other games than its first part did
             seed = np.random.SeedSequence([settings.seed, _SELFPLAY_STREAM, self.buffer.total_games])
-            self.selfplay = SelfPlay(self.game, settings, self.evaluator, seed, self.finished.append)
+            self.selfplay = SelfPlay(self.game, settings, evaluator, seed, self.finished.append)
             self.metrics = MetricsWriter(folder.path)
         except BaseException:
             self.archive.close()
@@ -153,7 +204,9 @@ class _Trainer:
             self._keep_games()
             self._train_allowed(should_stop)
             now = time.monotonic()
-            if now - saved >= 60.0 * self.settings.learner.checkpoint_minutes:
+            if self.league is not None:
+                self._change_opponent(self.league)
+            elif now - saved >= 60.0 * self.settings.learner.checkpoint_minutes:
                 saved = now
                 self._save()
             if now - reported >= METRICS_SECONDS:
@@ -161,6 +214,11 @@ class _Trainer:
                 self._report(on_progress)
         self._save()
         return self._report(on_progress)
+
+    def _change_opponent(self, league: _League) -> None:
+        if league.due(self.buffer.total_games):
+            self._save()
+            league.draw(self.learner.ema_weights())
 
     def _start_weights(self, init_from: Path | None) -> dict[str, float] | None:
         """Load what there is to load; returns the state of the pacing if it was saved."""
@@ -186,6 +244,8 @@ class _Trainer:
             self.archive.append(self.finished)
             for record in self.finished:
                 self.buffer.add_game(record)
+                if record.opponents:
+                    self.shares.add(win_share(record.outcome, record.opponents))
             self.finished.clear()
 
     def _train_allowed(self, should_stop: Callable[[], bool]) -> None:
@@ -223,7 +283,10 @@ class _Trainer:
             self.losses.clear()
         buffer = self.buffer
         elapsed = time.monotonic() - self.start
-        progress = TrainProgress(elapsed, buffer.total_games, buffer.total_positions, self.learner.steps, losses)
+        league = self.shares
+        progress = TrainProgress(
+            elapsed, buffer.total_games, buffer.total_positions, self.learner.steps, losses, league.mean, league.games
+        )
         self.metrics.write(
             {
                 "time": time.time(),
@@ -234,6 +297,7 @@ class _Trainer:
                 "replay_games": buffer.num_games,
                 "replay_positions": buffer.num_positions,
                 "learning_rate": self.learner.learning_rate,
+                **({"league_share": league.mean} if league.games else {}),
                 **losses,
             }
         )

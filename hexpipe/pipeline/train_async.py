@@ -33,6 +33,7 @@ _METRICS_SECONDS = 5.0
 _GENERATOR_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
+_SERVERS = ("inference", "league")
 
 
 def run(request: RunRequest, view: View | None = None) -> int:
@@ -73,7 +74,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     folder.write_settings(settings)
     session = _next_session(folder)
     specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
-    supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.slots.repair_after_death, session)
+    supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.repair_after_death, session)
     for text in announcement(request, plan, checkpoint, changes):
         view.say(text)
         log.info(text)
@@ -121,7 +122,7 @@ class _Run:
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
-        for role in ("generator", "inference", "replay", "learner"):
+        for role in ("generator", *_SERVERS, "replay", "learner"):
             self.supervisor.kill(role)
         if self._metrics is not None:
             self._metrics.close()
@@ -173,15 +174,17 @@ class _Run:
         supervisor.ask("generator")
         supervisor.join("generator", 0.5 if failed else _GENERATOR_SECONDS, hurry)
         supervisor.kill("generator")
-        supervisor.ask("inference")
-        self.segments.slots.request_stop()
+        for role in _SERVERS:
+            supervisor.ask(role)
+        self.segments.request_stop()
         stop = Stop.QUICK if hurry() else Stop.ORDERLY
         supervisor.ask("replay", stop)
         stuck = supervisor.join("replay", _COMMIT_SECONDS)
         supervisor.ask("learner", stop)
         stuck += supervisor.join("learner", _CHECKPOINT_SECONDS)
-        supervisor.join("inference", 2.0, hurry)
-        supervisor.kill("inference")
+        for role in _SERVERS:
+            supervisor.join(role, 2.0, hurry)
+            supervisor.kill(role)
         for name in stuck:
             self._say(f"{name} did not end in time and was killed; committed games and older checkpoints are safe")
         return [] if stuck else supervisor.failed("replay") + supervisor.failed("learner")

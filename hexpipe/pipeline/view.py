@@ -145,6 +145,9 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
         value = figures.get(name)
         if value is not None:
             rows.append((label, form.format(value)))
+    share = figures.get("league_share")
+    if share is not None:
+        rows.append(("league", f"{share:.2f} of last {figures.get('league_window'):.0f}"))
     fill = figures.get("replay_fill")
     if fill is not None:
         rows.append(("replay", f"{fill:.0%} full, {figures.get('replay_games') or 0:,.0f} games"))

@@ -31,10 +31,31 @@ def halving_schedule(num_considered: int, num_simulations: int) -> tuple[list[in
     return counts[:num_simulations], stages[:num_simulations]
 
 
-def halving_tables(max_considered: int, num_simulations: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """`halving_schedule` for every number of actions from 0 to ``max_considered``: two int32[max + 1, simulations]."""
-    schedules = [halving_schedule(m, num_simulations) for m in range(max_considered + 1)]
-    return (
-        np.array([counts for counts, _ in schedules], np.int32),
-        np.array([stages for _, stages in schedules], np.int32),
-    )
+class HalvingTables:
+    """`halving_schedule` for every number of actions from 0 to ``max_considered``, and for each number of simulations
+    that was asked for, ``num_simulations`` at the most.
+
+    ``counts`` and ``rounds`` int32[K * (max_considered + 1), num_simulations]; `first_rows` says where a number of
+    simulations begins. What lies behind a schedule's end is 0 and never looked at.
+    """
+
+    def __init__(self, max_considered: int, num_simulations: int) -> None:
+        self.max_considered = max_considered
+        self._parts = {num_simulations: 0}
+        self._fill()
+
+    def first_rows(self, simulations: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The row int32[k] for 0 actions of each number of ``simulations`` int[k]; m actions have the m-th after it."""
+        wanted = simulations.tolist()
+        new = sorted(set(wanted) - self._parts.keys())
+        if new:
+            self._parts |= {number: len(self._parts) + i for i, number in enumerate(new)}
+            self._fill()
+        return np.array([self._parts[number] for number in wanted], np.int32) * (self.max_considered + 1)
+
+    def _fill(self) -> None:
+        schedules = [halving_schedule(m, n) for n in self._parts for m in range(self.max_considered + 1)]
+        self.counts, self.rounds = np.zeros((2, len(schedules), max(self._parts)), np.int32)
+        for row, (counts, rounds) in enumerate(schedules):
+            self.counts[row, : len(counts)] = counts
+            self.rounds[row, : len(rounds)] = rounds

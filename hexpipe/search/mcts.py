@@ -24,7 +24,7 @@ from hexpipe.errors import InferenceError
 from hexpipe.games.game_env import Game
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator, Moves
-from hexpipe.search.halving import halving_tables
+from hexpipe.search.halving import HalvingTables
 from hexpipe.search.models import LearnedDynamics, Model, TrueRules
 from hexpipe.search.tree import EXPANDED, SOLVED, Tree, new_tree
 
@@ -85,9 +85,12 @@ class Mcts:
             settings.gumbel_c_visit,
             settings.gumbel_c_scale,
         )
-        considered = min(settings.gumbel_considered, game.num_actions) if self._gumbel else 0
-        self._halving, self._stage = halving_tables(considered, settings.num_simulations)
-        self._width = np.zeros(num_games, np.int32)
+        self._halving = HalvingTables(
+            min(settings.gumbel_considered, game.num_actions) if self._gumbel else 0, settings.num_simulations
+        )
+        self._first_row = np.zeros(num_games, np.int32)
+        self._schedule = np.zeros(num_games, np.int32)
+        self._simulations = np.full(num_games, settings.num_simulations, np.int32)
         self._start = np.ones(num_games, np.int32)
         self._root_score = np.zeros((num_games, game.num_actions), np.float32)
         self._target = np.zeros(num_games, np.int32)
@@ -115,24 +118,44 @@ class Mcts:
         """What `Evaluator.submit` takes for the leaves of the last `select`."""
         return self.model.request(self._count)
 
+    @property
+    def leaf_games(self) -> NDArray[np.int32]:
+        """The games int32[L] that the leaves of the last `select` belong to, in the order of `request`'s rows.
+
+        With learned dynamics every game that is searching has one of them at the least.
+        """
+        return self._leaves[0, : self._count]
+
+    def forget(self, games: NDArray[np.int32]) -> None:
+        """Drop what is known below the roots of ``games`` int32[k], and of the roots: another net will search them."""
+        root_kernels.reset_roots(self.tree, games)
+
     def reset(self, games: NDArray[np.int32]) -> None:
         """Put ``games`` int32[k] back to the start position."""
         root_kernels.reset_roots(self.tree, games)
         self.game.reset(self.states, self.root_rows(games))
 
-    def begin(self, games: NDArray[np.int32], noise: bool = True, may_stop: bool | NDArray[np.bool_] = False) -> None:
+    def begin(
+        self,
+        games: NDArray[np.int32],
+        noise: bool = True,
+        may_stop: bool | NDArray[np.bool_] = False,
+        simulations: int | NDArray[np.int32] | None = None,
+    ) -> None:
         """Start a search of ``games`` int32[k] from their roots.
 
         ValueError where a game is over, or where a tree searched before has no room left without an `advance`.
         ``noise`` adds Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where
         ``may_stop`` (bool or bool[k]) a search ends early once the most visited move can't be overtaken.
+        ``simulations`` (int or int[k], from 1 to ``num_simulations``) is ``num_simulations`` if not given.
         """
+        wanted = self._simulations[: len(games)] if simulations is None else self._checked(simulations, len(games))
         problem = root_kernels.begin_searches(
             self.tree,
             self.states.winner,
             self.root_rows(games),
             games,
-            self.settings.num_simulations,
+            wanted,
             self._gumbel,
             self._start,
             self._target,
@@ -142,11 +165,20 @@ class Mcts:
             raise ValueError("the game to search is over: call reset before begin")
         if problem == root_kernels.NO_ROOM:
             raise ValueError("the tree has no room for one more search from this root: call advance or reset first")
+        if self._gumbel:
+            self._first_row[games] = 0 if simulations is None else self._halving.first_rows(wanted)
         self._may_stop[games] = np.logical_and(may_stop, self.settings.early_stop and not self._gumbel)
         self._noisy[games] = noise
         expanded = games[self.tree.status[games, 0] == EXPANDED]
         if len(expanded):
             self._prepare_roots(expanded)
+
+    def _checked(self, simulations: int | NDArray[np.int32], count: int) -> NDArray[np.int32]:
+        """Numbers of simulations int32[count]; ValueError where the tree has no room for one."""
+        wanted = np.ascontiguousarray(np.broadcast_to(np.asarray(simulations, np.int32), count))
+        if not ((wanted >= 1) & (wanted <= self.settings.num_simulations)).all():
+            raise ValueError(f"a search has 1 to {self.settings.num_simulations} simulations, not {wanted.tolist()}")
+        return wanted
 
     def _prepare_roots(self, games: NDArray[np.int32]) -> None:
         """Add what a root needs before its children are selected: noise, or Gumbel scores. Once a search."""
@@ -157,7 +189,8 @@ class Mcts:
             with np.errstate(divide="ignore"):
                 logits = np.log(np.maximum(priors, 1e-30))
             self._root_score[games] = np.where(priors >= 0, gumbel + logits, -np.inf)
-            self._width[games] = np.minimum((priors >= 0).sum(1), len(self._halving) - 1)
+            considered = np.minimum((priors >= 0).sum(1), self._halving.max_considered)
+            self._schedule[games] = self._first_row[games] + considered
             return
         games = games[self._noisy[games]]
         if len(games) and self.settings.dirichlet_fraction > 0:
@@ -185,9 +218,9 @@ class Mcts:
                 self._may_stop,
                 self.settings.leaves_per_game,
                 self._root_score,
-                self._halving,
-                self._stage,
-                self._width,
+                self._halving.counts,
+                self._halving.rounds,
+                self._schedule,
                 self._start,
                 self._leaves,
             )

@@ -84,21 +84,22 @@ GAME_OVER, NO_ROOM = 1, 2
 def begin_searches(tree, winner, rows, games, simulations, gumbel, start, target, searching):
     """Begin a search of each of ``games`` int[k]; 0, or GAME_OVER or NO_ROOM, with nothing begun.
 
-    ``winner`` int8[R] is the state rows', ``rows`` int[k] the games'. Fills, for these games, ``start`` int32[G] and
-    ``target`` int32[G] (the root's visits before the search and after it), ``searching`` bool[G] and, for sequential
-    halving, the tree's ``visits_before``.
+    ``winner`` int8[R] is the state rows', ``rows`` and ``simulations`` int[k] are the games'. Fills, for these games,
+    ``start`` int32[G] and ``target`` int32[G] (the root's visits before the search and after it), ``searching`` bool[G]
+    and, for sequential halving, the tree's ``visits_before``.
     """
     for row in rows:
         if winner[row] >= 0:
             return GAME_OVER
-    for g in games:
+    for i in range(games.shape[0]):
+        g, wanted = games[i], simulations[i]
         visits = tree.visits[g, 0]
         start[g] = max(visits, 1)
         if gumbel:
-            target[g] = start[g] + simulations
+            target[g] = start[g] + wanted
         else:
             # kept visits count, but every move gets some thought of its own
-            target[g] = max(simulations + 1, visits + max(1, simulations // 4))
+            target[g] = max(wanted + 1, visits + max(1, wanted // 4))
         if tree.num_nodes[g] + target[g] - start[g] > tree.parent.shape[1]:
             return NO_ROOM
     for g in games:

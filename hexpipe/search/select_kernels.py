@@ -207,14 +207,14 @@ def choice_is_decided(tree, g, remaining):
 
 @njit(cache=True, nogil=True)
 def select_leaves(
-    tree: Tree, rules, searching, target, may_stop, leaves_per_game, root_score, halving, stage, width, start, leaves
+    tree: Tree, rules, searching, target, may_stop, leaves_per_game, root_score, halving, stage, schedule, start, leaves
 ):
     """Select up to ``leaves_per_game`` leaves of every game that is ``searching`` bool[G].
 
     ``target`` int32[G]: root visits that end the search (lowered where ``may_stop`` and the choice is decided).
-    A Gumbel root also needs ``root_score`` float32[G, A], ``halving`` and ``stage`` int32[M + 1, simulations] (visit
-    count considered, and number of the halving round, by how many actions take part and simulation), ``width``
-    int32[G] (actions that take part) and ``start`` int32[G] (root visits when the search began).
+    A Gumbel root also needs ``root_score`` float32[G, A], ``halving`` and ``stage`` int32[K, simulations] (visit count
+    considered, and number of the halving round, by schedule and simulation), ``schedule`` int32[G] (the row of these
+    that a game's search goes by) and ``start`` int32[G] (root visits when the search began).
     Fills ``leaves`` int32[5, L]: game, node, parent's state row, action, state row; unevaluated roots come first, with
     parent -1. Visits that end in a known terminal node are completed at once. Returns roots, leaves, visits completed.
     """
@@ -241,9 +241,9 @@ def select_leaves(
                 done = tree.visits[g, 0] - start[g]
                 now = done + tree.pending[g, 0]
                 # a halving round ranks by the values of the round before: wait until those are in
-                if stage[width[g], now] != stage[width[g], done] and tree.pending[g, 0] > 0:
+                if stage[schedule[g], now] != stage[schedule[g], done] and tree.pending[g, 0] > 0:
                     break
-                considered = halving[width[g], now]
+                considered = halving[schedule[g], now]
             node, is_new = _descend(tree, g, rules, root_score[g], considered)
             if is_new:
                 parent = tree.parent[g, node]

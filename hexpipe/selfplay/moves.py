@@ -23,14 +23,15 @@ def sample_rows(weights: NDArray[np.floating], rng: np.random.Generator) -> NDAr
 def choose_moves(
     policy: NDArray[np.float32],
     best: NDArray[np.int32],
-    sampled: NDArray[np.bool_],
-    temperature: float,
+    temperatures: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
-    """A move int32[k] for each game: drawn ~ policy ** (1 / temperature) where ``sampled`` bool[k], else ``best``."""
+    """A move int32[k] for each game: drawn ~ policy ** (1 / temperature) where ``temperatures`` float32[k] is above 0,
+    else ``best``."""
     moves = best.copy()
-    if temperature > 0 and sampled.any():
-        chosen = policy[sampled]
+    drawn = temperatures > 0
+    if drawn.any():
+        chosen = policy[drawn]
         shares = chosen / chosen.max(axis=1, keepdims=True)
-        moves[sampled] = sample_rows(shares ** (1.0 / temperature), rng)
+        moves[drawn] = sample_rows(shares ** (1 / temperatures[drawn, None]), rng)
     return moves

@@ -16,15 +16,19 @@ from hexpipe.config import Settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
-from hexpipe.search.mcts import Mcts, RootResults
+from hexpipe.search.mcts import Mcts
+from hexpipe.selfplay.league import LeagueEvaluator, draw_opponents, win_share
 from hexpipe.selfplay.moves import choose_moves, sample_rows
+from hexpipe.selfplay.schedule import Schedule
 
 
 @dataclass
 class SelfPlayStats:
-    """Running totals of one generator."""
+    """Running totals of one generator. ``league_wins`` are `league.win_share`s of the ``league_games``, added up."""
 
     games: int = 0
+    league_games: int = 0
+    league_wins: float = 0.0
     moves: int = 0
     simulations: int = 0
     evaluations: int = 0
@@ -51,6 +55,8 @@ class _Group:
         self.mcts = Mcts(game, num_games, settings.search, rng, settings.algorithm == "muzero")
         self.games = [_Game() for _ in range(num_games)]
         self.all_games = np.arange(num_games, dtype=np.int32)
+        self.opponents = np.zeros(num_games, np.int32)  # seats of each game that the league's net plays, as bits
+        self.theirs = np.zeros(num_games, np.bool_)  # whether its net searches the game now
         self.waiting = False
 
 
@@ -58,7 +64,8 @@ class SelfPlay:
     """Plays games without end; every finished one goes to ``on_game`` as a GameRecord.
 
     ``evaluator`` must take ``groups`` groups of `max_leaves` positions. Call `step` in a loop: it runs one turn of one
-    group and returns. Errors of the evaluator go through to the caller.
+    group and returns. Errors of the evaluator go through to the caller. Where it is a LeagueEvaluator, the opponent's
+    net plays in ``league.share`` of the games.
     """
 
     def __init__(
@@ -75,6 +82,12 @@ class SelfPlay:
         self.evaluator = evaluator
         self.on_game = on_game
         self.stats = SelfPlayStats()
+        # read here, not in the loops below: what a game goes by does not change
+        self._schedule = Schedule(settings)
+        self._league = evaluator if isinstance(evaluator, LeagueEvaluator) else None
+        self._league_share = settings.league.share
+        self._most_opening_plies = settings.selfplay.opening_random_plies
+        self._most_plies = settings.selfplay.max_game_plies
         self._rng = np.random.default_rng(seed)
         self._weights_version = -1
         per_group = max(1, settings.selfplay.games_per_worker // groups)
@@ -102,6 +115,8 @@ class SelfPlay:
                 self._play(group, finished)
             if mcts.select():
                 break
+        if self._league is not None:
+            self._league.divide(turn, group.theirs[mcts.leaf_games])
         self.evaluator.submit(turn, *mcts.request)
         group.waiting = True
         self.stats.simulations = sum(g.mcts.simulations for g in self._groups)
@@ -110,9 +125,26 @@ class SelfPlay:
     def _start_games(self, group: _Group, games: NDArray[np.int32]) -> None:
         for g in games.tolist():
             group.games[g] = _Game()
+            if self._league is not None:
+                group.opponents[g] = draw_opponents(self._league_share, self.game.num_seats, self._rng)
         self._play_openings(group, games)
+        self._begin(group, games)
+
+    def _begin(self, group: _Group, games: NDArray[np.int32]) -> None:
+        """Start the searches of the next moves."""
+        if self._league is not None:
+            self._change_nets(group, games)
         plies = group.mcts.states.ply[group.mcts.root_rows(games)]
-        group.mcts.begin(games, may_stop=plies >= self.settings.selfplay.temperature_plies)
+        schedule = self._schedule
+        group.mcts.begin(games, may_stop=schedule.may_stop(plies), simulations=schedule.simulations(plies))
+
+    def _change_nets(self, group: _Group, games: NDArray[np.int32]) -> None:
+        """Let each of ``games`` be searched by the net of the seat to move; what another net has found is dropped."""
+        mcts = group.mcts
+        seats = mcts.states.to_move[mcts.root_rows(games)]
+        theirs = (group.opponents[games] >> seats) & 1 == 1
+        mcts.forget(games[theirs != group.theirs[games]])
+        group.theirs[games] = theirs
 
     def _play_openings(self, group: _Group, games: NDArray[np.int32]) -> None:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
@@ -120,7 +152,7 @@ class SelfPlay:
         They carry the play to positions that good play would never show the net. A game that they end starts over.
         """
         mcts, num_actions = group.mcts, self.game.num_actions
-        most = self.settings.selfplay.opening_random_plies
+        most = self._most_opening_plies
         wanted = self._rng.integers(0, most + 1, len(games))
         legal = np.zeros((len(games), num_actions), np.bool_)
         while True:
@@ -151,14 +183,14 @@ class SelfPlay:
         rows = mcts.root_rows(games)
         plies = states.ply[rows]
         results = mcts.results(games)
-        moves = self._choose(plies, results)
-        self._note(group, games, moves, results.policy, results.root_values)
+        moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
+        self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
         mcts.advance(games, moves)
         self.stats.moves += len(games)
 
         rows = mcts.root_rows(games)
         winners, plies = states.winner[rows], states.ply[rows]
-        over = (winners != ONGOING) | (plies >= self.settings.selfplay.max_game_plies)
+        over = (winners != ONGOING) | (plies >= self._most_plies)
         if over.any():
             for g in games[over].tolist():
                 self._finish(group, g)
@@ -166,14 +198,7 @@ class SelfPlay:
             self._start_games(group, games[over])
         going = games[~over]
         if len(going):
-            mcts.begin(going, may_stop=plies[~over] >= self.settings.selfplay.temperature_plies)
-
-    def _choose(self, plies: NDArray[np.int32], results: RootResults) -> NDArray[np.int32]:
-        selfplay = self.settings.selfplay
-        sampled = plies < selfplay.temperature_plies
-        if self.settings.search.root == "gumbel":
-            sampled = np.zeros_like(sampled)  # its noise explores already
-        return choose_moves(results.policy, results.actions, sampled, selfplay.temperature, self._rng)
+            self._begin(group, going)
 
     def _note(
         self,
@@ -205,7 +230,11 @@ class SelfPlay:
         outcome = np.zeros((1, self.game.num_seats), np.float32)
         self.game.terminal_values(group.mcts.states, row, outcome)
         offsets, packed = pack_policies(np.stack(played.policies))
+        opponents = int(group.opponents[g])
         self.stats.games += 1
+        if opponents:
+            self.stats.league_games += 1
+            self.stats.league_wins += win_share(outcome[0], opponents)
         self.on_game(
             GameRecord(
                 game=self.game.name,
@@ -221,9 +250,10 @@ class SelfPlay:
                 policy_bytes=packed,
                 outcome=outcome[0],
                 weights_version=played.weights_version,
-                simulations=self.settings.search.num_simulations,
+                simulations=self._schedule.most_simulations,
                 opening_plies=played.opening_plies,
                 win_length=self.game.win_length,
+                opponents=opponents,
                 origins=np.array(played.origins, np.int16).reshape(-1, 2),
             )
         )

@@ -129,6 +129,18 @@ def test_memory_estimate_counts_the_latents(capsys: pytest.CaptureFixture[str]) 
     assert inference["own_bytes"] > report["latent_pool_bytes"]
 
 
+def test_memory_estimate_counts_a_league(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["memory-report", "--json", "--algorithm", "muzero", "--set", "league.share=0.3", "--workers", "2"]
+    assert run([*options, "--set", "inference.servers=2"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["league_pool_bytes"] == 2 * report["latent_pool_bytes"] > 0  # one server for what two share
+    roles = {process["role"]: process for process in report["processes"]}
+    assert roles["league"]["count"] == 1
+    assert roles["league"]["own_bytes"] > report["league_pool_bytes"]
+    segments = {segment["name"]: segment["bytes"] for segment in report["segments"]}
+    assert segments["league-slots"] == segments["inference-slots"]
+
+
 def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["memory-report", "--preset", "large", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -218,6 +218,47 @@ def test_the_rows_of_a_dead_client_come_back() -> None:
     board.close()
 
 
+def test_a_search_that_has_no_leaf_in_its_groups_request_has_ended() -> None:
+    """It holds no weights back; nor does any search of a group whose client says that all have ended."""
+    slots, rng = slots_for(workers=1), np.random.default_rng(0)
+    board = WeightsBoard.create([("shift", (1,))], private=True)
+    board.publish(1, {"shift": np.array([10], np.float32)})
+    client = InferenceClient(slots.for_worker(0), 0)
+    server = LatentServer(slots.for_server(0), 0, FakeNet(2 * POOL.rows), board)
+
+    def ask(group: int, roots: list[int]) -> int:
+        client.submit(group, *Search().request(rng, roots, [], 0))
+        serve(server, 1)
+        return client.collect(group).version
+
+    assert ask(0, [0, 1]) == 1
+    board.publish(2, {"shift": np.array([20], np.float32)})
+    assert ask(1, [0]) == 2
+    board.publish(3, {"shift": np.array([30], np.float32)})
+    assert ask(1, [0]) == 2  # group 0 has two searches with version 1
+    assert ask(0, [2]) == 2  # games 0 and 1 of it have ended
+    assert ask(1, [1]) == 3
+    board.publish(4, {"shift": np.array([40], np.float32)})
+    assert ask(1, [1]) == 3  # group 0 has a search with version 2
+    client.release(0)
+    assert ask(1, [1]) == 4
+    slots.close()
+    board.close()
+
+
+def test_the_local_evaluator_is_told_that_searches_have_ended() -> None:
+    local, rng = LocalLatentEvaluator(FakeNet(2 * POOL.rows), SHAPES, POOL, groups=2), np.random.default_rng(0)
+    for version in (1, 2, 3):
+        local.load(version, {"shift": np.array([version], np.float32)})
+        local.submit(0, *Search().request(rng, [0], [], 0))
+        assert local.collect(0).version == version
+        if version == 1:
+            local.submit(1, *Search().request(rng, [0], [], 0))
+            local.collect(1)
+        if version == 2:
+            local.release(1)  # else version 3 would wait for it
+
+
 def test_weights_in_use_are_never_overwritten() -> None:
     latents = Latents(FakeNet(POOL.rows), 1, POOL)
     local = LocalLatentEvaluator(FakeNet(POOL.rows), SHAPES, POOL, groups=1)

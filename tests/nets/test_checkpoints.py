@@ -64,6 +64,21 @@ def test_newest_and_pruning(tmp_path: Path) -> None:
     assert list_checkpoints(tmp_path) == folders[2:]
 
 
+def test_every_so_many_th_checkpoint_is_kept(tmp_path: Path) -> None:
+    """Whatever was deleted between two of them, and over a resume that writes its first step again."""
+    for step in range(10, 100, 10):
+        save(tmp_path, step)
+        if step == 50:
+            save(tmp_path, step)
+        prune(tmp_path, 2, 3)
+    assert [load_checkpoint(path).step for path in list_checkpoints(tmp_path)] == [30, 60, 80, 90]
+    assert [load_checkpoint(path).number for path in list_checkpoints(tmp_path)] == [3, 6, 8, 9]
+    damage = list_checkpoints(tmp_path)[0] / "checkpoint.json"
+    damage.write_text("{")
+    assert prune(tmp_path, 2, 3) == [damage.parent], "what cannot be read is no opponent for anyone"
+    assert [path.name for path in prune(tmp_path, 1)] == ["step-00000060", "step-00000080"]
+
+
 def test_the_same_step_replaces_the_old_one(tmp_path: Path) -> None:
     save(tmp_path, 5, note="old")
     save(tmp_path, 5, note="new")

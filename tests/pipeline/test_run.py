@@ -9,11 +9,16 @@ import sqlite3
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
 from hexpipe.pipeline.run_folder import live_run, read_settings
+from hexpipe.records import GameRecord
+from hexpipe.replay.archive import ReplayArchive
+from hexpipe.selfplay.league import win_share
 from tests.pipeline.runs import all_gone, tiny_run
 
 
@@ -77,11 +82,67 @@ def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -
     assert read_settings(run_dir).search.c_puct_init == 1.5
 
 
-@pytest.mark.parametrize("victim", ["learner-0", "inference-0", "replay-0"])
+LEAGUE = ("--set=league.share=0.5", "--set=league.minutes=0.01", "--set=learner.checkpoint_minutes=0.02")
+
+
+def league_games(run_dir: Path) -> list[GameRecord]:
+    with ReplayArchive(run_dir / "archive.sqlite", make_game(read_settings(run_dir).game)) as archive:
+        games = list(archive.newest(10**6, 10**9, lambda plies, size: 1))
+    return [game for game in games if game.opponents]
+
+
+def test_a_league_plays_past_checkpoints_and_a_killed_generator_comes_back(tmp_path: Path) -> None:
+    """Two generators and the league's server; the short form of the two below."""
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}", "--workers=2", *LEAGUE) as run:
+        run.until(lambda: run.log().count(" plays step-") > 1)
+        generator = run.pids()["generator-1"]
+        assert "torch" not in Path(f"/proc/{generator}/maps").read_text()
+        os.kill(generator, signal.SIGKILL)
+        run.until(lambda: "generator-1 was replaced" in run.log() and run.pids().get("generator-1") != generator)
+        pids = list(run.pids().values())
+        before = run.games()
+        run.until(lambda: run.games() > before + 40)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert "1 league server" in output
+    assert all_gone(pids)
+    assert "plays the first weights" in run.log()
+    games = league_games(run_dir)
+    assert {game.opponents for game in games} == {1, 2}
+    assert 0.3 * archived_games(run_dir) < len(games) < 0.7 * archived_games(run_dir)
+    metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()][-1]
+    shares = [win_share(game.outcome, game.opponents) for game in games]
+    assert metrics["league_window"] == min(100, len(games))
+    assert metrics["league_share"] == pytest.approx(np.mean(shares[-100:]))
+    assert " of last " in output
+    assert not (run_dir / "errors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> None:
+    """And goes on with them at once when the run is resumed."""
+    run_dir = tmp_path / "run"
+    learned = ("--algorithm=muzero", "--game=inarow", "--set=net.dynamics_blocks=1", "--set=inference.backend=auto")
+    with tiny_run(run_dir, f"--run-dir={run_dir}", *LEAGUE, *learned) as run:
+        run.until(lambda: run.log().count(" plays step-") > 2)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert league_games(run_dir)
+    with tiny_run(run_dir, "--resume", str(run_dir), "--games", str(archived_games(run_dir) + 50)) as run:
+        code, output = run.wait(240)
+    assert code == 0, output
+    assert run.log().count("plays the first weights") == 1
+
+
+@pytest.mark.parametrize("victim", ["learner-0", "inference-0", "replay-0", "league-0"])
 @pytest.mark.slow
 def test_any_other_death_ends_the_run_with_its_name(tmp_path: Path, victim: str) -> None:
     run_dir = tmp_path / "run"
-    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+    with tiny_run(run_dir, f"--run-dir={run_dir}", *(LEAGUE if victim == "league-0" else ())) as run:
         run.until(lambda: run.games() > 20)
         pids = run.pids()
         os.kill(pids[victim], signal.SIGKILL)

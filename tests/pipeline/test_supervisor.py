@@ -106,11 +106,12 @@ def test_the_first_exception_is_the_one_shown(runs) -> None:
     assert "Traceback" in caught.value.details
 
 
-def test_the_cause_is_shown_before_what_follows_from_it(runs) -> None:
-    run = runs(child("inference-0", "fail", after=1.0), child("generator-0", "fail_because_of_server"))
+@pytest.mark.parametrize("server", ["inference-0", "league-0"])
+def test_the_cause_is_shown_before_what_follows_from_it(runs, server: str) -> None:
+    run = runs(child(server, "fail", after=1.0), child("generator-0", "fail_because_of_server"))
     with pytest.raises(ProcessDiedError) as caught:
         run.until(lambda: False)
-    assert caught.value.process == "inference-0"
+    assert caught.value.process == server
     assert run.repaired == []
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,9 +13,13 @@ from hexpipe.config import Settings, load_settings, override_settings
 from hexpipe.errors import ArchiveError, CheckpointError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
+from hexpipe.pipeline import train as train_module
+from hexpipe.pipeline.opponents import draw_checkpoint
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.train import TrainProgress, train
+from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.selfplay.league import win_share
 
 TINY: dict[str, Any] = {
     "game.board_size": 3,
@@ -78,6 +83,40 @@ def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: 
     _train(tmp_path / "three", other)
     assert _hashes(tmp_path / "three")["ema.safetensors"] != _hashes(tmp_path / "one")["ema.safetensors"]
     assert _records(tmp_path / "three", other) != _records(tmp_path / "one", settings)
+
+
+@pytest.mark.parametrize("changed", [
+    {},
+    {"algorithm": "muzero", **THREE_SEATS, "learner.consistency_weight": 0.0, "learner.unroll_steps": 1},
+], ids=["hex", "three-seats-muzero"])  # fmt: skip
+def test_a_league_of_the_runs_own_checkpoints_is_reproducible(
+    tmp_path: Path, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "OPPONENT_GAMES", 4)
+    drawn: list[str] = []
+
+    def spy(*arguments: Any) -> Any:
+        found = draw_checkpoint(*arguments)
+        drawn.append("first" if found is None else found[0])
+        return found
+
+    monkeypatch.setattr(train_module, "draw_checkpoint", spy)
+    short = {"limits.steps": 0, "limits.games": 16, "learner.replay_ratio": 1.0, "league.share": 0.5}
+    settings = load_settings("quick", {**TINY, **changed, **short})
+    end = _train(tmp_path / "one", settings)
+    first = drawn.copy()
+    _train(tmp_path / "two", settings)
+    assert _hashes(tmp_path / "one") == _hashes(tmp_path / "two")
+    assert _records(tmp_path / "one", settings) == _records(tmp_path / "two", settings)
+    assert first[0] == "first"
+    assert any(name.startswith("step-") for name in first)
+    games = [GameRecord.from_bytes(data) for data in _records(tmp_path / "one", settings)]
+    league = [win_share(game.outcome, game.opponents) for game in games if game.opponents]
+    assert 0.2 * len(games) < len(league) < 0.8 * len(games)
+    assert (end.league_games, end.league_share) == (len(league), pytest.approx(np.mean(league)))
+    assert {game.opponents for game in games} <= set(range((1 << games[0].num_seats) - 1))
+    lines = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["league_share"] == end.league_share
 
 
 def test_the_ratio_of_steps_to_positions_holds(tmp_path: Path) -> None:

@@ -68,6 +68,19 @@ def test_figures_are_sums_rates_and_shares(stats: StatsBoard) -> None:
     assert all(p.own_bytes > 1_000_000 for p in figures.processes)
 
 
+def test_a_league_is_told_of_once_it_has_played() -> None:
+    stats = StatsBoard.create([*NAMES, "league-0"], private=True)
+    assert "league" not in plain_line(figures_of(stats))
+    stats.row("replay-0")["league_share"], stats.row("replay-0")["league_window"] = 0.574, 37
+    stats.row("generator-0")["league_games"], stats.row("generator-1")["league_games"] = 300, 200
+    stats.row("league-0").add("evals", 0)
+    figures = figures_of(stats)
+    assert "league 0.57 of last 37" in plain_line(figures)
+    assert as_metrics(figures)["league_share"] == 0.574
+    assert as_metrics(figures)["league_games"] == 500
+    assert "league-0" in {process.name for process in figures.processes}
+
+
 def test_a_resumed_total_is_no_rate(stats: StatsBoard) -> None:
     meter = ProgressMeter(stats, load_settings(), gpus=0)
     meter.read()
@@ -157,6 +170,25 @@ def test_plan(
 ) -> None:
     plan = devices.plan_processes(load_settings("quick", overrides), cores, gpus)
     assert (plan.workers, plan.server_devices, plan.learner_devices) == (workers, servers, (learner,))
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "overrides", "league"),
+    [
+        (2, 0, {}, ("cpu",)),
+        (64, 0, {"league.share": 0.5}, ("cpu",) * 4),  # of 16 servers
+        (64, 0, {"league.share": 1.0, "selfplay.workers": 2}, ("cpu",) * 2),  # of 4: more have no region
+        (16, 2, {}, ("cuda:1",)),
+        (2, 0, {"league.share": 0.0}, ()),
+    ],
+)
+def test_plan_of_a_league(cores: int, gpus: int, overrides: dict[str, float], league: tuple[str, ...]) -> None:
+    settings = load_settings("quick", {"league.share": 0.1, **overrides})
+    plan = devices.plan_processes(settings, cores, gpus)
+    assert plan.league_devices == league
+    assert plan.server_devices == devices.plan_processes(load_settings("quick", {
+        name: value for name, value in overrides.items() if name != "league.share"
+    }), cores, gpus).server_devices  # fmt: skip
 
 
 def test_cores_respect_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexpipe.search.halving import halving_schedule, halving_tables
+from hexpipe.search.halving import HalvingTables, halving_schedule
 
 
 @given(actions=st.integers(0, 40), simulations=st.integers(1, 300))
@@ -59,8 +59,17 @@ def test_one_action_takes_all(actions: int) -> None:
     assert halving_schedule(actions, 5) == ([0, 1, 2, 3, 4], [0] * 5)
 
 
-def test_tables() -> None:
-    counts, stages = halving_tables(3, 6)
-    assert counts.dtype == stages.dtype == np.int32
-    assert counts.tolist() == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], [0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 2]]
-    assert stages.tolist() == [[0] * 6, [0] * 6, [0] * 6, [0, 0, 0, 1, 1, 2]]
+def test_tables_hold_the_schedules_of_every_number_of_simulations() -> None:
+    tables = HalvingTables(3, 6)
+    assert tables.counts.dtype == tables.rounds.dtype == np.int32
+    assert tables.counts.tolist() == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], [0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 2]]
+    assert tables.rounds.tolist() == [[0] * 6, [0] * 6, [0] * 6, [0, 0, 0, 1, 1, 2]]
+
+    wanted = np.array([4, 6, 2, 4], np.int32)
+    assert tables.first_rows(wanted).tolist() == [8, 0, 4, 8]
+    for first, simulations in zip(tables.first_rows(wanted), wanted, strict=True):
+        for actions in range(4):
+            counts, rounds = halving_schedule(actions, simulations)
+            assert tables.counts[first + actions, :simulations].tolist() == counts
+            assert tables.rounds[first + actions, :simulations].tolist() == rounds
+    assert tables.counts.shape == (3 * 4, 6)

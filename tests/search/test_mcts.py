@@ -98,6 +98,41 @@ def test_games_go_at_their_own_pace() -> None:
         assert reference.kernel_tree(mcts, g) == reference.kernel_tree(alone, 0)
 
 
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+def test_every_search_has_its_own_number_of_simulations(root: str) -> None:
+    """Each is the search that it would be alone, with that number for all."""
+    evaluate, options = reference.hash_evaluator(Hex(4), 5), {"leaves_per_game": 2, "root": root, "early_stop": False}
+    settings = SearchSettings(num_simulations=40, gumbel_scale=0.0, **options)
+    mcts = Mcts(Hex(4), 4, settings, np.random.default_rng(0))
+    mcts.reset(EVERYONE)
+    wanted = np.array([40, 7, 2, 23], np.int32)
+    mcts.begin(EVERYONE, noise=False, simulations=wanted)
+    reference.finish(mcts, evaluate)
+    assert mcts.results(EVERYONE).visit_counts.sum(1).tolist() == wanted.tolist()
+    for g, simulations in enumerate(wanted.tolist()):
+        alone = started(4, num_simulations=simulations, gumbel_scale=0.0, **options)
+        reference.finish(alone, evaluate)
+        assert reference.kernel_tree(mcts, g) == reference.kernel_tree(alone, 0)
+        assert mcts.results(EVERYONE).actions[g] == alone.results(EVERYONE).actions[0]
+
+    # what comes next has the settings' number again, beside what the kept subtree has
+    mcts.advance(EVERYONE, mcts.results(EVERYONE).actions)
+    kept = mcts.tree.visits[EVERYONE, 0]
+    mcts.begin(EVERYONE, noise=False)
+    reference.finish(mcts, evaluate)
+    visits = mcts.tree.visits[EVERYONE, 0]
+    assert visits.tolist() == (np.maximum(kept, 1) + 40 if root == "gumbel" else np.maximum(41, kept + 10)).tolist()
+
+
+@pytest.mark.parametrize("wanted", [0, 41, [40, 40, 41, 40]])
+def test_more_simulations_than_the_tree_has_room_for_are_refused(wanted: Any) -> None:
+    mcts = Mcts(Hex(3), 4, SearchSettings(num_simulations=40), np.random.default_rng(0))
+    mcts.reset(EVERYONE)
+    with pytest.raises(ValueError, match="1 to 40 simulations"):
+        mcts.begin(EVERYONE, simulations=np.array(wanted, np.int32))
+    assert mcts.finished().tolist() == EVERYONE.tolist()
+
+
 @pytest.mark.parametrize(
     "bad", ["nan prior", "nan priors", "infinite prior", "no mass", "negative prior", "nan value", "large value"]
 )

@@ -31,6 +31,7 @@ class ToyGame:
         self.shapes = Shapes(self.board_size, num_actions, num_seats, self._cells + 1)
         frames = [(np.arange(num_actions) + v) % num_actions for v in range(num_seats)]
         self.action_view = np.array(frames, np.int16)
+        self.next_view = np.array([[(v + 1) % num_seats] * num_actions for v in range(num_seats)], np.int8)
         self.symmetries = self.action_view[:1]
         self.code_symmetries = np.arange(self._cells + 1, dtype=np.int16)[None]
 

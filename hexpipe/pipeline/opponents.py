@@ -1,0 +1,81 @@
+"""Whom a league server plays: a past checkpoint of the run, and another one every so many minutes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.errors import CheckpointError
+from hexpipe.inference.weights import WeightsSource
+from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
+
+log = logging.getLogger(__name__)
+
+Weights = dict[str, NDArray[np.float32]]
+FIRST = "the first weights"
+
+
+def draw_checkpoint(run_dir: Path, rng: np.random.Generator, known: str = "") -> tuple[str, Weights] | None:
+    """Name and playing weights of one of the run's checkpoints, any of them alike; None where there is none, or where
+    the one called ``known`` was drawn.
+
+    One that cannot be read (it was deleted just now, or is damaged) is left out, and the log says so.
+    """
+    folders = list_checkpoints(run_dir)
+    for choice in rng.permutation(len(folders)):
+        folder = folders[choice]
+        if folder.name == known:
+            return None
+        try:
+            return folder.name, load_checkpoint(folder, groups=("model", "ema")).play_weights
+        except CheckpointError as error:
+            log.warning("an opponent less for the league: %s", error)
+    return None
+
+
+class Opponents:
+    """A `WeightsSource` whose version n is the n-th opponent; ``announce`` hears its name.
+
+    It is a checkpoint of ``run_dir``, drawn anew every ``minutes``. As long as a run has none, it is what ``first``
+    holds when this source is asked for the first time: the weights that the run begins with.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        first: WeightsSource,
+        minutes: float,
+        rng: np.random.Generator,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._run_dir, self._first = run_dir, first
+        self._seconds = 60 * minutes
+        self._rng = rng
+        self._announce = announce
+        self._due = 0.0
+        self._name = ""
+        self.latest_version = 0
+
+    def read_if_newer(self, version: int) -> tuple[int, Weights] | None:
+        """Another opponent if it is time for one; before its time this costs a look at the clock."""
+        now = time.monotonic()
+        if now < self._due:
+            return None
+        drawn = draw_checkpoint(self._run_dir, self._rng, self._name)
+        if drawn is None and not version:
+            begins = self._first.read_if_newer(0)
+            if begins is None:
+                return None  # the learner has not begun: ask again soon
+            drawn = FIRST, begins[1]
+        self._due = now + self._seconds
+        if drawn is None:
+            return None
+        self._name, weights = drawn
+        self.latest_version += 1
+        self._announce(self._name)
+        return self.latest_version, weights
