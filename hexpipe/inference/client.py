@@ -79,6 +79,14 @@ class InferenceClient:
         rewards = None if self._slots.pool is None else self._rewards[group][:rows]
         return Evaluation(priors, self._values[group][:rows], version, rewards)
 
+    def release(self, group: int) -> None:
+        """Says that no search of ``group`` is under way, so that none of them holds weights any more.
+
+        With learned dynamics a server keeps the weights of every search until another takes its place; call this where
+        that may take long.
+        """
+        self._slots.arrays["lives"][self._regions[group]] += 1
+
     def _wait(self, group: int) -> None:
         slots, region, request_id = self._slots, self._regions[group], self._ids[group]
         responses, states = slots.arrays["response_id"], slots.arrays["server_state"]

@@ -95,7 +95,7 @@ class Latents:
         self._newest = slot
 
     def release(self, region: int) -> None:
-        """The searches of ``region`` are over: their client has died."""
+        """The searches of ``region`` are over."""
         self._slot_of[region] = NOBODY
 
     def evaluate(self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers) -> None:
@@ -178,6 +178,11 @@ class LocalLatentEvaluator:
         rows = self._rows.pop(group)
         answers = self._answers[group]
         return Evaluation(answers.priors[:rows], answers.values[:rows], self.version, answers.rewards[:rows])
+
+    def release(self, group: int) -> None:
+        """No search of ``group`` is under way, so that none of them holds weights any more."""
+        self._latents.release(group)
+        self._load_waiting()
 
     def _load_waiting(self) -> None:
         if self._waiting is not None and self._latents.can_load():

@@ -44,9 +44,10 @@ class InferenceSlots:
     """The shared arrays and the queues between ``workers`` x ``groups`` regions and ``servers``.
 
     ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
-    [regions, max_leaves, S]; request_id, response_id, version, lives int64 [regions] (lives: clients that died there);
-    with learned dynamics parents, actions, rows int32 [regions, max_leaves] and rewards float32 [regions, max_leaves,
-    S] (see `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64 [servers]; server_beat
+    [regions, max_leaves, S]; request_id, response_id, version, lives int64 [regions] (lives: grows when all searches
+    there have ended, as their client says, or because it died); with learned dynamics parents, actions, rows int32
+    [regions, max_leaves] and rewards float32 [regions, max_leaves, S] (see `search.evaluator.Moves`; of length 0
+    without); server_state, server_pid int64 [servers]; server_beat
     float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
     Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """

@@ -218,6 +218,31 @@ def test_the_rows_of_a_dead_client_come_back() -> None:
     board.close()
 
 
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_client_whose_searches_have_ended_holds_no_weights(says_so: bool) -> None:
+    slots, rng = slots_for(workers=2), np.random.default_rng(0)
+    board = WeightsBoard.create([("shift", (1,))], private=True)
+    idle, busy = (InferenceClient(slots.for_worker(worker), worker) for worker in range(2))
+    server = LatentServer(slots.for_server(0), 0, FakeNet(4 * POOL.rows), board)
+    versions = []
+    for version in (1, 2, 3):
+        board.publish(version, {"shift": np.array([10 * version], np.float32)})
+        clients = [idle, busy] if version == 1 else [busy]
+        for client in clients:
+            client.submit(1, *Search().request(rng, [0, 1, 2], [], 0))
+        serve(server, len(clients))
+        versions += [client.collect(1).version for client in clients]
+        if says_so and version == 1:
+            idle.release(1)
+    assert versions == [1, 1, 2, 3 if says_so else 2]
+    codes, moves = (search := Search()).request(rng, [1], [], 30 if says_so else 20)
+    idle.submit(1, codes, moves)
+    serve(server, 1)
+    search.check(idle.collect(1), [1], [])
+    slots.close()
+    board.close()
+
+
 def test_weights_in_use_are_never_overwritten() -> None:
     latents = Latents(FakeNet(POOL.rows), 1, POOL)
     local = LocalLatentEvaluator(FakeNet(POOL.rows), SHAPES, POOL, groups=1)
@@ -232,6 +257,10 @@ def test_weights_in_use_are_never_overwritten() -> None:
     local.collect(0)
     local.submit(0, *Search().request(rng, [0], [], 0))
     assert local.collect(0).version == 3
+    local.load(4, {"shift": np.array([4], np.float32)})
+    assert local.version == 3  # for game 1 is still under way with version 2
+    local.release(0)
+    assert local.version == 4
     latents._slot_of[0, 0] = 1
     with pytest.raises(InferenceError, match="still has searches"):
         latents.load(1, {"shift": np.array([1], np.float32)})
