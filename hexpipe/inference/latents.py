@@ -175,10 +175,6 @@ class LocalLatentEvaluator:
         self.batches = 0
         self.evals = 0
 
-    def release(self, group: int) -> None:
-        """No search of the group is under way here any more."""
-        self._latents.release(group)
-
     @property
     def version(self) -> int:
         """The weights version that new searches take."""
@@ -208,6 +204,11 @@ class LocalLatentEvaluator:
         rows = self._rows.pop(group)
         priors, values, rewards, focus = self._answers[group].part(0, rows)
         return Evaluation(priors, values, self.version, rewards, focus)
+
+    def release(self, group: int) -> None:
+        """No search of ``group`` is under way, so that none of them holds weights any more."""
+        self._latents.release(group)
+        self._load_waiting()
 
     def _load_waiting(self) -> None:
         if self._waiting is not None and self._latents.can_load():

@@ -1,8 +1,12 @@
 """The way of finished games from the generators to the replay process: fixed slots in shared memory.
 
-Game number ``s`` of a worker goes to slot ``s % slots``: its bytes first, then the slot's header (s + 1, length and
-crc32), then one small message that wakes the replay process. Replay takes games in order and acknowledges them by
-raising the worker's ``acked`` once they are committed to archive and shared memory; only then is a slot used again.
+Old games that were searched anew go the same way, from an outbox of their own; what tells them from new ones is the
+number that they have in the archive, which a new game has not got yet.
+
+Game number ``s`` of a worker goes to slot ``s % slots``: its bytes first, then the slot's header (s + 1, length, number
+in the archive, crc32 of that number and the bytes), then one small message that wakes the replay process. Replay takes
+games in order and acknowledges them by raising the worker's ``acked`` once they are committed to archive and shared
+memory; only then is a slot used again.
 A worker that is killed at any point leaves either a whole game or a slot whose header does not fit, which is no game;
 no lock is held at any time, so nothing is left to repair but the number that its replacement goes on from.
 """
@@ -23,16 +27,17 @@ from hexpipe.errors import HexpipeError
 from hexpipe.records import GameRecord, mask_length
 from hexpipe.shm import Field, SharedSegment
 
-_SEQUENCE, _LENGTH, _CRC = range(3)
+_HEADER = ("sequence + 1", "length", "number", "crc32")
 _POLL_SECONDS = 0.005
 
 
 class Arrival(NamedTuple):
-    """One game that lies in an outbox."""
+    """One game that lies in an outbox; ``number`` is its place in the archive, counted from 1, or 0 of a new game."""
 
     worker: int
     sequence: int
     record: GameRecord
+    number: int = 0
 
 
 def largest_record_bytes(shapes: Shapes, max_plies: int) -> int:
@@ -56,7 +61,7 @@ class Outboxes:
         """Empty outboxes. Raises SharedMemoryError if there is no room."""
         fields = [
             Field("data", "uint8", (workers, slots, slot_bytes)),
-            Field("header", "int64", (workers, slots, 3)),
+            Field("header", "int64", (workers, slots, len(_HEADER))),
             Field("acked", "int64", (workers,)),
         ]
         reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
@@ -93,8 +98,11 @@ class OutboxSender:
         """Games that lie in the outbox."""
         return self.next_sequence - int(self._acked[self._worker])
 
-    def send(self, record: GameRecord, keep_waiting: Callable[[], bool]) -> bool:
-        """Put a game into the outbox, waiting for a free slot while ``keep_waiting()``; False if it was not put."""
+    def send(self, record: GameRecord, keep_waiting: Callable[[], bool], number: int = 0) -> bool:
+        """Put a game into the outbox, waiting for a free slot while ``keep_waiting()``; False if it was not put.
+
+        ``number`` is that of an old game in the archive, 0 for a new one.
+        """
         data = record.to_bytes()
         slots, slot_bytes = self._data.shape
         if len(data) > slot_bytes:
@@ -105,7 +113,7 @@ class OutboxSender:
             time.sleep(_POLL_SECONDS)
         slot = self.next_sequence % slots
         self._data[slot, : len(data)] = np.frombuffer(data, np.uint8)
-        self._header[slot] = (self.next_sequence + 1, len(data), zlib.crc32(data))
+        self._header[slot] = (self.next_sequence + 1, len(data), number, _checksum(number, data))
         self.next_sequence += 1
         self._wake()
         return True
@@ -138,10 +146,11 @@ class OutboxReceiver:
         arrivals: list[Arrival] = []
         for worker in range(len(self._taken)):
             while len(arrivals) < limit:
-                data = _whole_game(self._data[worker], self._header[worker], self._taken[worker])
-                if data is None:
+                whole = _whole_game(self._data[worker], self._header[worker], self._taken[worker])
+                if whole is None:
                     break
-                arrivals.append(Arrival(worker, self._taken[worker], GameRecord.from_bytes(data)))
+                number, data = whole
+                arrivals.append(Arrival(worker, self._taken[worker], GameRecord.from_bytes(data), number))
                 self._taken[worker] += 1
         return arrivals
 
@@ -155,13 +164,19 @@ def _whole_game(
     data: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
     header: np.ndarray[tuple[int, int], np.dtype[np.int64]],
     sequence: int,
-) -> bytes | None:
+) -> tuple[int, bytes] | None:
+    """Number and bytes of the game ``sequence`` if it is there."""
     slot = sequence % len(header)
-    number, length, crc = (int(value) for value in header[slot])
-    if number != sequence + 1 or not 0 < length <= data.shape[1]:
+    found, length, number, crc = (int(value) for value in header[slot])
+    if found != sequence + 1 or not 0 < length <= data.shape[1]:
         return None
     content = data[slot, :length].tobytes()
-    return content if zlib.crc32(content) == crc else None
+    return (number, content) if _checksum(number, content) == crc else None
+
+
+def _checksum(number: int, data: bytes) -> int:
+    """The number counts too: a slot whose header was half written must not give a game's number to another."""
+    return zlib.crc32(data, zlib.crc32(number.to_bytes(8, "little", signed=True)))
 
 
 def _first_free(

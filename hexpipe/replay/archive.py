@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 
@@ -41,15 +41,17 @@ class ReplayArchive:
     """The archive file ``path`` of games by the rules of ``games``, one or the stages of a curriculum; made where it
     does not exist.
 
-    One process appends; others may read meanwhile. Raises ArchiveError, in one line, where the file is no archive, is
-    damaged, newer than this version, or holds games of other rules.
+    One process appends; others, with ``read_only``, may read meanwhile. Raises ArchiveError, in one line, where the
+    file is no archive, is damaged, newer than this version, or holds games of other rules.
     """
 
-    def __init__(self, path: Path | str, games: Game | Sequence[Game]) -> None:
+    def __init__(self, path: Path | str, games: Game | Sequence[Game], *, read_only: bool = False) -> None:
         self.path = Path(path)
         self._games = as_stages(games)
+        self._read_only = read_only
+        name = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self._explained():
-            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
         try:
             with self._explained():
                 self._open()
@@ -93,6 +95,14 @@ class ReplayArchive:
             row = self._db.execute("SELECT positions_until FROM games ORDER BY id DESC LIMIT 1").fetchone()
             return int(row[0]) if row else 0
 
+    def read(self, number: int) -> GameRecord:
+        """The game that was the ``number``-th to arrive, counted from 1; ArchiveError where there is none such."""
+        with self._explained():
+            row = self._db.execute("SELECT record FROM games WHERE id = ?", (number,)).fetchone()
+        if row is None:
+            raise ArchiveError(f"{self.path} has no game {number}: restore the file or start a new run")
+        return self._checked(row[0])
+
     def newest(self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int]) -> Iterator[GameRecord]:
         """The newest games, oldest of them first: as many as ``max_games`` and ``max_bytes`` allow.
 
@@ -124,10 +134,10 @@ class ReplayArchive:
     def _open(self) -> None:
         rules = json.dumps([game.terms for game in self._games])
         self._db.execute("PRAGMA synchronous = FULL")
-        with self._transaction():
+        with nullcontext() if self._read_only else self._transaction():
             identity = self._db.execute("PRAGMA application_id").fetchone()[0]
             empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if identity == 0 and empty:
+            if identity == 0 and empty and not self._read_only:
                 for statement in _SCHEMA.split(";\n"):
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO rules VALUES (?)", (rules,))

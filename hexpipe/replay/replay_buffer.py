@@ -86,6 +86,10 @@ class ReplayBuffer:
         """Adds a finished game; the oldest leave to make room. Raises ValueError where it does not belong here."""
         self._store.add(record)
 
+    def free_lock_of_the_dead(self) -> None:
+        """Frees the lock of a reader that was killed while it held it. Call when a process that draws from here has."""
+        self._store.free_lock_of_the_dead()
+
     def sample_batch(
         self,
         batch_size: int,

@@ -34,6 +34,7 @@ from hexpipe.replay.layout import (
 from hexpipe.replay.snapshots import encode_game
 from hexpipe.shm import SharedSegment
 
+DEAD_SECONDS = 5.0
 LOCK_SECONDS = 60.0  # held for microseconds: whoever waits this long waits for a dead process
 
 
@@ -138,6 +139,14 @@ class Store:
         with self._fence():
             self._header[Header.TOTAL_GAMES] = games
             self._header[Header.TOTAL_POSITIONS] = positions
+
+    def free_lock_of_the_dead(self) -> None:
+        """Frees the fence lock where nobody has given it back for `DEAD_SECONDS`: who lives holds it for microseconds.
+
+        A reader that died with it leaves nothing half done; the writer's death ends the run.
+        """
+        self.lock.acquire(timeout=DEAD_SECONDS)
+        self.lock.release()
 
     def _make_room(self, size: int, plies: int) -> int:
         """Evicts what is needed for a piece of ``size`` bytes and says where it goes."""

@@ -53,7 +53,19 @@ def test_a_full_outbox_holds_its_worker_back_until_games_are_acknowledged(outbox
     assert [a.record.weights_version for a in receiver.take()] == [3]
 
 
-@pytest.mark.parametrize("damage", ["data", "length", "number"])
+def test_old_games_arrive_with_their_numbers_and_new_ones_without(outboxes: Outboxes) -> None:
+    sender, receiver = outboxes.sender(1), outboxes.receiver()
+    numbers = [0, 7, 2**40]
+    for seed, number in enumerate(numbers):
+        assert sender.send(make_record(seed), never, number)
+    arrivals = receiver.take()
+    assert [(a.number, a.record.weights_version) for a in arrivals] == [(number, i) for i, number in enumerate(numbers)]
+    receiver.acknowledge(arrivals)
+    assert sender.send(make_record(3), never)
+    assert [a.number for a in receiver.take()] == [0], "the slot's last number is forgotten"
+
+
+@pytest.mark.parametrize("damage", ["data", "length", "number", "sequence"])
 def test_a_half_written_game_is_no_game_and_its_slot_is_used_again(outboxes: Outboxes, damage: str) -> None:
     sender, receiver = outboxes.sender(0), outboxes.receiver()
     sender.send(make_record(0), never)
@@ -63,6 +75,8 @@ def test_a_half_written_game_is_no_game_and_its_slot_is_used_again(outboxes: Out
         outboxes.segment.arrays["data"][0, 1, 40] ^= 1
     elif damage == "length":
         header[0, 1, 1] -= 1
+    elif damage == "number":
+        header[0, 1, 2] = 5
     else:
         header[0, 1, 0] = 0
     assert [a.record.weights_version for a in receiver.take()] == [0]

@@ -149,6 +149,34 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
     assert (tmp_path / "text").read_text().startswith("not a database")
 
 
+def test_a_reader_reads_any_game_while_the_writer_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "with space %41?.sqlite"
+    records = [random_game(GAME, number) for number in range(6)]
+    with ReplayArchive(path, GAME) as archive:
+        archive.append(records[:3])
+        with ReplayArchive(path, GAME, read_only=True) as reader:
+            assert reader.read(3).to_bytes() == records[2].to_bytes()
+            assert reader.read(1).to_bytes() == records[0].to_bytes()
+            with pytest.raises(ArchiveError, match="no game 4"):
+                reader.read(4)
+            archive.append(records[3:])
+            assert reader.read(4).to_bytes() == records[3].to_bytes()
+            assert reader.total_games == 6
+            with pytest.raises(ArchiveError, match="readonly"):
+                reader.append(records[:1])
+        assert archive.read(6).to_bytes() == records[5].to_bytes()
+
+
+def test_a_reader_makes_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="cannot use the archive"):
+        ReplayArchive(tmp_path / "none", GAME, read_only=True)
+    (tmp_path / "empty").touch()
+    with pytest.raises(ArchiveError, match="something else"):
+        ReplayArchive(tmp_path / "empty", GAME, read_only=True)
+    assert (tmp_path / "empty").stat().st_size == 0
+    assert not (tmp_path / "none").exists()
+
+
 def test_damage_is_found(tmp_path: Path) -> None:
     path = tmp_path / "games.sqlite"
     with ReplayArchive(path, GAME) as archive:

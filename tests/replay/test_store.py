@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import threading
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.config import ReplaySettings
-from hexpipe.errors import SettingsError
+from hexpipe.errors import SettingsError, SharedMemoryError
 from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord
+from hexpipe.replay import store as store_module
 from hexpipe.replay.layout import Header, largest_piece, piece_bytes, piece_layout, segment_fields
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.snapshots import encode_game, pack_cells, played_cells, snapshot_cells, threat_levels
@@ -278,6 +282,32 @@ def test_counts_do_not_look_at_games() -> None:
     assert buffer.num_games == 20
     assert buffer.num_positions == buffer.memory_report()["positions"] == buffer.total_positions
     assert lock.taken == before + 4
+
+
+def hold_lock_until_killed(lock: Any) -> None:
+    lock.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_lock_of_a_killed_reader_is_freed_and_that_of_a_living_one_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_module, "DEAD_SECONDS", 0.5)
+    monkeypatch.setattr(store_module, "LOCK_SECONDS", 0.1)
+    lock = spawn_context().Lock()
+    buffer = ReplayBuffer.create(tiny_settings(), Hex(6), lock=lock)
+    reader = spawn_context().Process(target=hold_lock_until_killed, args=(lock,))
+    reader.start()
+    reader.join()
+    with pytest.raises(SharedMemoryError, match="died while it held"):
+        _ = buffer.num_games
+    buffer.free_lock_of_the_dead()
+    assert buffer.num_games == 0
+    lock.acquire()
+    threading.Timer(0.1, lock.release).start()
+    buffer.free_lock_of_the_dead()
+    assert [lock.acquire(False), lock.acquire(False)] == [True, False], "it was given back once, by who had it"
+    buffer.segment.close()
 
 
 def test_it_pickles_only_while_spawning_and_needs_a_lock_to_be_shared() -> None:
