@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hexpipe.arena.players import Player
 from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.whole_board import play_moves
 
 
 def play_match(
@@ -20,8 +21,8 @@ def play_match(
 ) -> tuple[NDArray[np.float32], list[list[int]]]:
     """Play one game for each row of ``seats`` int [k, S], which says by number which of ``players`` sits where.
 
-    Game i begins with the moves of ``openings[i]``, where there is one; it must not end the game. Returns the outcomes
-    float32 [k, S] by seat, and the moves. ``on_progress`` hears how many games are over.
+    Game i begins with the moves (`whole_board`) of ``openings[i]``, where there is one; it must not end the game.
+    Returns the outcomes float32 [k, S] by seat, and the moves. ``on_progress`` hears how many games are over.
     """
     moves = [list(openings[i]) if i < len(openings) else [] for i in range(len(seats))]
     outcomes = np.zeros((len(seats), game.num_seats), np.float32)
@@ -29,17 +30,17 @@ def play_match(
     everyone = np.arange(len(seats), dtype=np.int32)
     for g, opening in enumerate(moves):
         row = everyone[g : g + 1]
-        for action in opening:
-            game.step(states, row, np.array([action], np.int32), row)
+        for move in opening:
+            play_moves(game, states, row, np.array([move], np.int32))
     while len(going := everyone[states.winner == ONGOING]):
         to_move = seats[going, states.to_move[going]]
         for number, player in enumerate(players):
             mine = going[to_move == number]
             if len(mine):
-                actions = player.choose([moves[g] for g in mine.tolist()])
-                game.step(states, mine, actions, mine)
-                for g, action in zip(mine.tolist(), actions.tolist(), strict=True):
-                    moves[g].append(action)
+                chosen = player.choose([moves[g] for g in mine.tolist()])
+                play_moves(game, states, mine, chosen)
+                for g, move in zip(mine.tolist(), chosen.tolist(), strict=True):
+                    moves[g].append(move)
         on_progress(int((states.winner != ONGOING).sum()))
     game.terminal_values(states, everyone, outcomes)
     return outcomes, moves

@@ -20,6 +20,7 @@ from hexpipe.games.game_env import (
     Float32Array,
     Int8Array,
     Int16Array,
+    Int32Array,
     IntArray,
     States,
     UInt8Array,
@@ -51,6 +52,7 @@ class Hex:
             turns_frame=True,
         )
         self.start_origin: Int16Array = np.zeros(2, np.int16)
+        self.bucket_cells: Int32Array = np.zeros(0, np.int32)
         same, transposed, rotated = (
             symmetry.with_fixed_tail(cells, extra)
             for cells in (np.arange(n * n, dtype=np.int16), symmetry.transposition(n), symmetry.half_turn(n))

@@ -46,6 +46,7 @@ class InARow:
         self.local_view = LocalView(n, v)
         self.start_origin: Int16Array = self.local_view.start
         self.view_moves = v < n
+        self.bucket_cells = self.local_view.bucket_cells()
         self._rewards = np.array(chosen.placement_rewards, np.float32)
         self._ranked_draws = chosen.ranked_draws
         planes = 1 + (seats + 1) * chosen.thumbnail
