@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
+from hexpipe.games.board_moves import move_name, moves_of_actions
 from hexpipe.games.game_env import Game
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import Mcts, run_searches, searches_at
@@ -20,10 +21,10 @@ POLICY_FLOOR = 1e-4
 
 
 class MoveAnalysis(NamedTuple):
-    """One move: absolute ``action``, its ``visits``, the net's ``prior`` for it, its ``value`` to the mover in [-1, 1],
-    whether that is ``proven``, and the ``variation`` that the search expects, the move itself first."""
+    """One ``move`` (`games.board_moves`): its ``visits``, the net's ``prior`` for it, its ``value`` to the mover in
+    [-1, 1], whether that is ``proven``, and the ``variation`` that the search expects, the move itself first."""
 
-    action: int
+    move: int
     visits: int
     prior: float
     value: float
@@ -33,13 +34,14 @@ class MoveAnalysis(NamedTuple):
 
 class Analysis(NamedTuple):
     """One position: who is ``to_move``, ``values`` float32 [S] by seat from the search and ``net_values`` from the net
-    alone, the net's ``priors`` float32 [A] (-1 where illegal), the visited ``moves``, the best first, how many
-    ``simulations`` were done, whether the position's value is ``proven``, and ``seconds`` of the whole search."""
+    alone, the net's ``priors`` of legal moves (where views move, of those in the view that was searched), the visited
+    ``moves``, the best first, how many ``simulations`` were done, whether the position's value is ``proven``, and
+    ``seconds`` of the whole search."""
 
     to_move: int
     values: NDArray[np.float32]
     net_values: NDArray[np.float32]
-    priors: NDArray[np.float32]
+    priors: dict[int, float]
     moves: tuple[MoveAnalysis, ...]
     simulations: int
     proven: bool
@@ -48,7 +50,7 @@ class Analysis(NamedTuple):
     @property
     def best(self) -> int:
         """The move to play."""
-        return self.moves[0].action
+        return self.moves[0].move
 
     @property
     def win_probability(self) -> float:
@@ -62,21 +64,20 @@ def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
     Win probabilities are of the side to move; of three seats they stand for (value + 1) / 2. ``policy`` has the net's
     own probabilities above POLICY_FLOOR.
     """
-    likely = [action for action, prior in enumerate(analysis.priors.tolist()) if prior > POLICY_FLOOR]
     return {
         "to_move": analysis.to_move,
         "values": analysis.values.tolist(),
         "win_probability": analysis.win_probability,
         "net_win_probability": (float(analysis.net_values[analysis.to_move]) + 1.0) / 2.0,
-        "policy": {game.action_name(action): float(analysis.priors[action]) for action in likely},
+        "policy": {move_name(game, move): prior for move, prior in analysis.priors.items() if prior > POLICY_FLOOR},
         "moves": [
             {
-                "move": game.action_name(move.action),
+                "move": move_name(game, move.move),
                 "visits": move.visits,
                 "prior": move.prior,
                 "win_probability": (move.value + 1.0) / 2.0,
                 "proven": move.proven,
-                "variation": [game.action_name(action) for action in move.variation],
+                "variation": [move_name(game, following) for following in move.variation],
             }
             for move in analysis.moves
         ],
@@ -103,7 +104,7 @@ def analyse(
     began = time.monotonic()
     deadline = began + seconds if seconds is not None else float("inf")
     plain = settings.model_copy(update={"root": "puct", "early_stop": False})
-    mcts = searches_at(game, positions, plain, seed=0, learned=learned)
+    mcts = searches_at(game, positions, evaluator, plain, seed=0, learned=learned)
     games = np.arange(len(positions), dtype=np.int32)
     mcts.begin(games, noise=False)
     priors, net_values = run_searches(mcts, games, evaluator, deadline)
@@ -115,7 +116,7 @@ def analyse(
             to_move=int(tree.to_move[g, ROOT]),
             values=results.root_values[g],
             net_values=net_values[g],
-            priors=priors[g],
+            priors=_legal_priors(mcts, g, priors[g]),
             moves=_moves(mcts, g, int(results.actions[g]), priors[g]),
             simulations=max(0, int(tree.visits[g, ROOT]) - 1),
             proven=bool(tree.status[g, ROOT] == SOLVED),
@@ -123,6 +124,11 @@ def analyse(
         )
         for g in range(len(positions))
     ]
+
+
+def _legal_priors(mcts: Mcts, g: int, priors: NDArray[np.float32]) -> dict[int, float]:
+    legal = np.flatnonzero(priors >= 0)
+    return {_move(mcts, g, ROOT, action): float(priors[action]) for action in legal.tolist()}
 
 
 def _moves(mcts: Mcts, g: int, best: int, priors: NDArray[np.float32]) -> tuple[MoveAnalysis, ...]:
@@ -139,25 +145,36 @@ def _moves(mcts: Mcts, g: int, best: int, priors: NDArray[np.float32]) -> tuple[
         value = float(tree.value_sum[g, child, seat]) / visits
         if proven:
             value = float(tree.net_value[g, child, seat])
-        variation = (action, *_variation(mcts, g, child))
-        found.append(MoveAnalysis(action, visits, float(priors[action]), value, proven, variation))
+        move = _move(mcts, g, ROOT, action)
+        found.append(
+            MoveAnalysis(move, visits, float(priors[action]), value, proven, (move, *_variation(mcts, g, child)))
+        )
     if not found:  # the time was over with the net's first answer
         best, value = int(priors.argmax()), float(tree.net_value[g, ROOT, seat])
-        return (MoveAnalysis(best, 0, float(priors[best]), value, False, (best,)),)
-    return tuple(sorted(found, key=lambda move: (move.action != best, -move.visits, -move.value)))
+        move = _move(mcts, g, ROOT, best)
+        return (MoveAnalysis(move, 0, float(priors[best]), value, False, (move,)),)
+    chosen = _move(mcts, g, ROOT, best)
+    return tuple(sorted(found, key=lambda entry: (entry.move != chosen, -entry.visits, -entry.value)))
 
 
 def _variation(mcts: Mcts, g: int, node: int) -> list[int]:
     """The most visited moves from ``node`` on."""
     tree = mcts.tree
-    actions: list[int] = []
-    while len(actions) < LONGEST_VARIATION - 1:
+    moves: list[int] = []
+    while len(moves) < LONGEST_VARIATION - 1:
         children = [child for child in _children(mcts, g, node) if tree.visits[g, child]]
         if not children:
             break
-        node = max(children, key=lambda child: int(tree.visits[g, child]))
-        actions.append(int(tree.action[g, node]))
-    return actions
+        child = max(children, key=lambda child: int(tree.visits[g, child]))
+        moves.append(_move(mcts, g, node, int(tree.action[g, child])))
+        node = child
+    return moves
+
+
+def _move(mcts: Mcts, g: int, node: int, action: int) -> int:
+    """The move that ``action`` is at ``node``: with true rules a view that is full moves inside a search too."""
+    row = g if mcts.model.has_rewards else int(mcts.tree.handle[g, node])
+    return int(moves_of_actions(mcts.game, np.array([action]), mcts.states.origin[row : row + 1])[0])
 
 
 def _children(mcts: Mcts, g: int, node: int) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.arena.players import RESIGN, Player
+from hexpipe.games.board_moves import play_moves
 from hexpipe.games.game_env import ONGOING, Game
 
 
@@ -30,8 +31,8 @@ def play_match(
 ) -> MatchGames:
     """Play one game for each row of ``seats`` int [k, S], which says by number which of ``players`` sits where.
 
-    Game i begins with the moves of ``openings[i]``, where there is one; it must not end the game. A player of two
-    may RESIGN. ``on_progress`` hears how many games are over.
+    Game i begins with the moves (`board_moves`) of ``openings[i]``, where there is one; it must not end the game. A
+    player of two may RESIGN. ``on_progress`` hears how many games are over.
     """
     moves = [list(openings[i]) if i < len(openings) else [] for i in range(len(seats))]
     outcomes = np.zeros((len(seats), game.num_seats), np.float32)
@@ -40,21 +41,21 @@ def play_match(
     everyone = np.arange(len(seats), dtype=np.int32)
     for g, opening in enumerate(moves):
         row = everyone[g : g + 1]
-        for action in opening:
-            game.step(states, row, np.array([action], np.int32), row)
+        for move in opening:
+            play_moves(game, states, row, np.array([move], np.int32))
     while len(going := everyone[states.winner == ONGOING]):
         to_move = seats[going, states.to_move[going]]
         for number, player in enumerate(players):
             mine = going[to_move == number]
             if len(mine):
-                actions = player.choose([moves[g] for g in mine.tolist()])
-                gave_up = mine[actions == RESIGN]
+                chosen = player.choose([moves[g] for g in mine.tolist()])
+                gave_up = mine[chosen == RESIGN]
                 resigned[gave_up] = True
                 states.winner[gave_up] = 1 - states.to_move[gave_up]
-                mine, actions = mine[actions != RESIGN], actions[actions != RESIGN]
-                game.step(states, mine, actions, mine)
-                for g, action in zip(mine.tolist(), actions.tolist(), strict=True):
-                    moves[g].append(action)
+                mine, chosen = mine[chosen != RESIGN], chosen[chosen != RESIGN]
+                play_moves(game, states, mine, chosen)
+                for g, move in zip(mine.tolist(), chosen.tolist(), strict=True):
+                    moves[g].append(move)
         on_progress(int((states.winner != ONGOING).sum()))
     game.terminal_values(states, everyone, outcomes)
     return MatchGames(outcomes, moves, resigned)

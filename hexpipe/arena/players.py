@@ -1,4 +1,7 @@
-"""Who plays: a net with a search, perfect play on tiny boards, a player that sees one ply, chance."""
+"""Who plays: a net with a search, perfect play on tiny boards, a player that sees one ply, chance.
+
+Positions are moves of the whole board (`games.board_moves`), whatever view each of them was played in.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
+from hexpipe.games.board_moves import after_moves, legal_moves, moves_of_actions, play_moves, view_centres
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import search_positions
@@ -22,14 +26,14 @@ class Player(Protocol):
     """Chooses moves in many games at once."""
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
-        """One legal action int32 [k], or RESIGN, for each of k > 0 positions, given by their moves from the start."""
+        """One legal move int32 [k], or RESIGN, for each of k > 0 positions, given by their moves from the start."""
 
 
 class NetPlayer:
     """A net, by an evaluator's first group, with a search of ``settings`` that starts from nothing each time.
 
     ``learned``: the evaluator has latents, of at least ``at_once`` games. Equal moves fall to the first, so games
-    differ only by what the others play.
+    differ only by what the others play. A view that moves is where the net looks.
     """
 
     def __init__(
@@ -48,10 +52,11 @@ class NetPlayer:
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
         parts = [positions[i : i + self._at_once] for i in range(0, len(positions), self._at_once)]
-        return np.concatenate([
-            search_positions(self._game, part, self._evaluator, self._settings, self._seed, self._learned).actions
-            for part in parts
-        ])
+        chosen = []
+        for part in parts:
+            found = search_positions(self._game, part, self._evaluator, self._settings, self._seed, self._learned)
+            chosen.append(moves_of_actions(self._game, found.actions, found.origins))
+        return np.concatenate(chosen)
 
 
 class RandomPlayer:
@@ -61,37 +66,51 @@ class RandomPlayer:
         self._game, self._rng = game, np.random.default_rng(seed)
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
-        return np.array([self._rng.choice(legal_actions(self._game, self._game.play(p))) for p in positions], np.int32)
+        game = self._game
+        return np.array([self._rng.choice(legal_moves(game, after_moves(game, p))) for p in positions], np.int32)
 
 
 class TacticalPlayer:
-    """Wins if it can, else takes the move by which the next seat that could win at once would; else plays at random."""
+    """Wins if it can, else takes the move by which the next seat that could win at once would; else plays at random,
+    around the last stone where the board is larger than a view."""
 
     def __init__(self, game: Game, seed: int) -> None:
         self._game, self._rng = game, np.random.default_rng(seed)
+        self._room = game.new_states(1 + game.num_actions)  # a position, and those after each of its actions
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
-        return np.array([self._one(self._game.play(position)) for position in positions], np.int32)
+        return np.array([self._one(after_moves(self._game, position)) for position in positions], np.int32)
 
     def _one(self, states: States) -> int:
-        legal = legal_actions(self._game, states)
         mover = int(states.to_move[0])
         for ahead in range(self._game.num_seats):
-            seat = (mover + ahead) % self._game.num_seats
-            winning = [a for a in legal.tolist() if self._wins(states, a, seat)]
+            winning = self._winning(states, (mover + ahead) % self._game.num_seats)
             if winning:
                 return int(self._rng.choice(winning))
-        return int(self._rng.choice(legal))
+        actions = self._legal(states)
+        return int(self._rng.choice(moves_of_actions(self._game, actions, states.origin[np.zeros_like(actions)])))
 
-    def _wins(self, states: States, action: int, seat: int) -> bool:
-        """Whether ``seat`` would win by ``action``, if it were its turn."""
-        row = np.zeros(1, np.int32)
-        copy = _copied(states)
-        shift = seat - int(copy.to_move[0])
-        copy.to_move[0] = seat
-        copy.view[0] = (int(copy.view[0]) + shift) % self._game.num_views
-        self._game.step(copy, row, np.array([action], np.int32), row)
-        return int(copy.winner[0]) == seat
+    def _winning(self, states: States, seat: int) -> list[int]:
+        """The moves of the whole board by which ``seat`` would win, if it were its turn."""
+        game, room, first, winning = self._game, self._room, np.zeros(1, np.int32), set[int]()
+        for name, array in room._asdict().items():
+            array[0] = getattr(states, name)[0]
+        room.to_move[0] = seat
+        room.view[0] = (int(states.view[0]) + seat - int(states.to_move[0])) % game.num_views
+        for centre in view_centres(game):
+            game.place_views(room, first, np.array([centre], np.int32))
+            actions = self._legal(room)
+            after = np.arange(1, 1 + len(actions), dtype=np.int32)
+            game.step(room, np.zeros_like(after), actions, after)
+            wins = actions[room.winner[after] == seat]
+            winning.update(moves_of_actions(game, wins, room.origin[np.zeros_like(wins)]).tolist())
+        return sorted(winning)
+
+    def _legal(self, states: States) -> NDArray[np.int32]:
+        """The legal actions of the first row, in its view."""
+        legal = np.zeros((1, self._game.num_actions), np.bool_)
+        self._game.legal_mask(states, np.zeros(1, np.int32), legal)
+        return np.flatnonzero(legal[0]).astype(np.int32)
 
 
 class PerfectPlayer:
@@ -106,15 +125,15 @@ class PerfectPlayer:
 
     def best_actions(self, position: Moves) -> list[int]:
         """All moves of the best value for the seat to move."""
-        states = self._game.play(position)
+        states = after_moves(self._game, position)
         seat = int(states.to_move[0])
-        legal = legal_actions(self._game, states).tolist()
-        worth = {action: float(self._value(_after(self._game, states, action))[seat]) for action in legal}
-        return [action for action, value in worth.items() if value == max(worth.values())]
+        legal = legal_moves(self._game, states).tolist()
+        worth = {move: float(self._value(_after(self._game, states, move))[seat]) for move in legal}
+        return [move for move, value in worth.items() if value == max(worth.values())]
 
     def value(self, position: Moves) -> NDArray[np.float32]:
         """What ``position`` is worth to each seat, float32 [S], when every seat plays for itself."""
-        return self._value(self._game.play(position))
+        return self._value(after_moves(self._game, position))
 
     def _value(self, states: States) -> NDArray[np.float32]:
         key = states.cells.tobytes() + states.to_move.tobytes() + states.ply.tobytes()
@@ -130,22 +149,11 @@ class PerfectPlayer:
             reached: NDArray[np.float32] = outcome[0]
             return reached
         seat = int(states.to_move[0])
-        values = [self._value(_after(self._game, states, a)) for a in legal_actions(self._game, states)]
+        values = [self._value(_after(self._game, states, move)) for move in legal_moves(self._game, states).tolist()]
         return max(values, key=lambda value: float(value[seat]))
 
 
-def legal_actions(game: Game, states: States) -> NDArray[np.int64]:
-    """Legal actions of a single row."""
-    legal = np.zeros((1, game.num_actions), np.bool_)
-    game.legal_mask(states, np.zeros(1, np.int32), legal)
-    return np.flatnonzero(legal[0])
-
-
-def _after(game: Game, states: States, action: int) -> States:
-    copy, row = _copied(states), np.zeros(1, np.int32)
-    game.step(copy, row, np.array([action], np.int32), row)
+def _after(game: Game, states: States, move: int) -> States:
+    copy = states._replace(**{name: array.copy() for name, array in states._asdict().items()})
+    play_moves(game, copy, np.zeros(1, np.int32), np.array([move], np.int32))
     return copy
-
-
-def _copied(states: States) -> States:
-    return states._replace(**{name: array.copy() for name, array in states._asdict().items()})

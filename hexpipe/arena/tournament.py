@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from hexpipe.arena.contestants import Contestant
 from hexpipe.arena.match import play_match
-from hexpipe.arena.players import legal_actions
 from hexpipe.arena.ratings import Rating, Unit, rate, sequential_test
 from hexpipe.arena.results import PlayedGame
 from hexpipe.errors import SettingsError
+from hexpipe.games.board_moves import after_moves, legal_moves
 from hexpipe.games.game_env import ONGOING, Game
 
 _TRIES = 1000  # random openings drawn in search of a new one
@@ -106,10 +106,10 @@ class Tournament:
         rng = np.random.default_rng([self.seed, len(self._openings)])
         for _ in range(_TRIES):
             moves: list[int] = []
-            states = self.game.play(moves)
+            states = after_moves(self.game, moves)
             for _ply in range(self.plan.opening_plies):
-                moves.append(int(rng.choice(legal_actions(self.game, states))))
-                states = self.game.play(moves)
+                moves.append(int(rng.choice(legal_moves(self.game, states))))
+                states = after_moves(self.game, moves)
                 if states.winner[0] != ONGOING:
                     break
             if states.winner[0] == ONGOING and moves not in self._openings:

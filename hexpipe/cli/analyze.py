@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import click
 
 from hexpipe.errors import HexpipeError, NotationError
+from hexpipe.games.board_moves import checked_moves, parse_move
 
 if TYPE_CHECKING:
     from hexpipe.arena.engine import Engine
@@ -116,7 +117,7 @@ def _parse(engine: Engine, line: str, simulations: int) -> list[_Query]:
     if not isinstance(turns, list) or not all(isinstance(turn, int) and 0 <= turn <= len(moves) for turn in turns):
         raise NotationError(f"turns must be a list of plies from 0 to {len(moves)} (got {turns!r})")
     for turn in turns:
-        if engine.game.play(moves[:turn]).winner[0] >= 0:
+        if checked_moves(engine.game, moves[:turn]).winner[0] >= 0:
             raise NotationError(f"the game is over after {turn} plies: there is nothing to search for")
     return [_Query(query.get("id"), turn, tuple(moves[:turn]), count) for turn in turns]
 
@@ -130,13 +131,13 @@ def _moves(engine: Engine, query: Mapping[str, Any]) -> list[int]:
         words = query["moves"]
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise NotationError('moves must be a list of words such as ["a1", "b2"]')
-        moves = [engine.game.parse_action(word) for word in words]
+        moves = [parse_move(engine.game, word) for word in words]
     else:
         game = read_game(str(query["game"]))
         moves = list(game.moves)
         if game.size != engine.game.board_size:
             raise NotationError(f"this is a game on {game.size}x{game.size}, the net plays {engine.game.board_size}")
-    engine.game.play(moves)
+    checked_moves(engine.game, moves)
     return moves
 
 

@@ -47,6 +47,7 @@ class InARow:
         self.local_view = LocalView(n, v)
         self.start_origin: Int16Array = self.local_view.start
         self.view_moves = v < n
+        self.bucket_cells = self.local_view.bucket_cells()
         self.terms: dict[str, Any] = {
             "game": self.name,
             "board_size": n,

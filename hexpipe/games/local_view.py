@@ -55,3 +55,15 @@ class LocalView:
         """
         doubled = (2 * np.arange(self.board_size) + 1) * self.view_size
         return (doubled // (2 * self.board_size)).astype(np.int16)
+
+    def bucket_cells(self) -> Int32Array:
+        """The cell in the middle of each of the thumbnail's buckets, int32 [V * V]; -1 for a bucket of no cell.
+
+        Bucket i of V rows is around row floor((2i + 1) n / 2V): the formula of `buckets` the other way round. That row
+        is in the bucket wherever the bucket has any.
+        """
+        middles = (2 * np.arange(self.view_size) + 1) * self.board_size // (2 * self.view_size)
+        buckets = self.buckets()
+        middles[buckets[middles] != np.arange(self.view_size)] = -1
+        cells = middles[:, None] * self.board_size + middles
+        return np.where((middles[:, None] < 0) | (middles < 0), -1, cells).astype(np.int32).ravel()

@@ -19,6 +19,7 @@ from hexpipe.games.game_env import (
     Float32Array,
     Int8Array,
     Int16Array,
+    Int32Array,
     IntArray,
     States,
     UInt8Array,
@@ -68,6 +69,7 @@ class WholeBoard(ABC):
         )
         self._num_parents = num_parents
         self.start_origin: Int16Array = np.zeros(2, np.int16)
+        self.bucket_cells: Int32Array = np.zeros(0, np.int32)
         self.action_view: Int16Array = np.tile(np.arange(area + extra, dtype=np.int16), (num_seats, 1))
         turn = (np.arange(num_seats, dtype=np.int8) + 1) % num_seats
         self.next_view: Int8Array = np.tile(turn[:, None], (1, area + extra)).astype(np.int8)

@@ -58,6 +58,8 @@ def add_child(tree, g, node, action):
     tree.visits_before[g, child] = 0
     tree.prior[g, child] = tree.unvisited_prior[g, node, action]
     tree.value_sum[g, child, :] = 0
+    if tree.focus.shape[1] > 0:
+        tree.focus[g, child] = -1
     tree.unvisited_prior[g, node, action] = -1
     find_next_action(tree, g, node)
     return child

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
+from hexpipe.games.board_moves import play_moves
 from hexpipe.games.game_env import Game
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator, Moves
@@ -74,7 +75,9 @@ class Mcts:
         model_type = LearnedDynamics if learned else TrueRules
         self.model: Model = model_type(game, num_games, self.num_nodes, most)
         self.states = self.model.states
-        self.tree: Tree = new_tree(num_games, self.num_nodes, game.num_actions, game.num_seats, self.model.has_rewards)
+        self.tree: Tree = new_tree(
+            num_games, self.num_nodes, game.num_actions, game.num_seats, self.model.has_rewards, game.shapes.thumbnail
+        )
         self.rules = select_kernels.Rules(
             self._gumbel,
             settings.solver,
@@ -237,14 +240,21 @@ class Mcts:
         return self._count
 
     def update(
-        self, priors: NDArray[np.float32], values: NDArray[np.float32], rewards: NDArray[np.float32] | None = None
+        self,
+        priors: NDArray[np.float32],
+        values: NDArray[np.float32],
+        rewards: NDArray[np.float32] | None = None,
+        focus: NDArray[np.int16] | None = None,
     ) -> None:
         """Expand the leaves of the last `select` and send their values up.
 
         ``priors`` float32[count, A] in the mover's frame, ``values`` float32[count, S] and, with learned dynamics,
-        ``rewards`` float32[count, S] relative to the mover. InferenceError if one is unusable.
+        ``rewards`` float32[count, S] relative to the mover; ``focus`` int16[count] where the game has a thumbnail and
+        the evaluator looks at it. InferenceError if one is unusable.
         """
         count = self._count
+        if focus is not None:
+            self.tree.focus[self._leaves[0, :count], self._leaves[1, :count]] = focus
         bad = expand_kernels.expand_and_backward(
             self.tree,
             self._leaves,
@@ -302,9 +312,27 @@ class Mcts:
         self.model.advance(self.tree, games, actions, self._keep_at_most)
         self._searching[games] = False
 
+    def focus_after(self, games: NDArray[np.int32], actions: NDArray[np.int32]) -> NDArray[np.int16]:
+        """Where the evaluator would look after ``actions`` int32[k] in ``games``: buckets int16[k], -1 where it was not
+        asked, or looks nowhere. To be read before `advance`."""
+        focus = np.empty(len(games), np.int16)
+        root_kernels.focus_after(self.tree, games, actions, focus)
+        return focus
+
+    def place_views(self, games: NDArray[np.int32], centres: NDArray[np.int32]) -> None:
+        """Put the roots' views of ``games`` int32[k] around the cells ``centres`` int32[k], -1 for around the last
+        stone (`Game.place_views`), between an `advance` and a `begin`.
+
+        Where a view moves, actions mean other cells than before, and what was kept of the tree is forgotten.
+        """
+        rows = self.root_rows(games)
+        before = self.states.origin[rows]
+        self.game.place_views(self.states, rows, centres)
+        root_kernels.reset_roots(self.tree, games[(self.states.origin[rows] != before).any(axis=1)])
+
 
 class PositionResults(NamedTuple):
-    """What one search of each of k positions found; actions are absolute."""
+    """What one search of each of k positions found; actions are absolute, in the views at ``origins``."""
 
     visit_counts: NDArray[np.int32]  # [k, A]
     q_values: NDArray[np.float32]  # [k, A] the mover's; 0 where unvisited
@@ -312,6 +340,7 @@ class PositionResults(NamedTuple):
     actions: NDArray[np.int32]  # [k] the move chosen
     net_priors: NDArray[np.float32]  # [k, A] of the evaluator alone; -1 where illegal
     net_values: NDArray[np.float32]  # [k, S] of the evaluator alone, by absolute seat
+    origins: NDArray[np.int16]  # [k, 2] of the views that were searched
 
 
 def run_searches(
@@ -327,7 +356,7 @@ def run_searches(
     while mcts.select():
         evaluator.submit(0, *mcts.request)
         answer = evaluator.collect(0)
-        mcts.update(answer.priors, answer.values, answer.rewards)
+        mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
         if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
             priors, net_values = mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
         if time.monotonic() >= deadline:
@@ -336,9 +365,18 @@ def run_searches(
 
 
 def searches_at(
-    game: Game, move_lists: Sequence[Sequence[int]], settings: SearchSettings, seed: int, learned: bool = False
+    game: Game,
+    move_lists: Sequence[Sequence[int]],
+    evaluator: Evaluator,
+    settings: SearchSettings,
+    seed: int,
+    learned: bool = False,
 ) -> Mcts:
-    """A search of each of k > 0 positions, given by legal moves from the start that do not end the game; not begun."""
+    """A search of each of k > 0 positions, given by its moves from the start (`board_moves`); not begun yet.
+
+    The moves must be legal and the game not over after them. Where views move, the one that will be searched is put
+    where the evaluator looks (as group 0), from around the last stone.
+    """
     if not move_lists:
         raise ValueError("there is no position to search")
     games = np.arange(len(move_lists), dtype=np.int32)
@@ -347,8 +385,10 @@ def searches_at(
     rows = mcts.root_rows(games)
     for ply in range(max(map(len, move_lists))):
         longer = np.array([g for g, moves in enumerate(move_lists) if len(moves) > ply], np.int32)
-        actions = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
-        game.step(mcts.states, rows[longer], actions, rows[longer])
+        moves = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
+        play_moves(game, mcts.states, rows[longer], moves)
+    if game.view_moves:
+        mcts.place_views(games, _look(mcts, evaluator, games))
     return mcts
 
 
@@ -360,12 +400,13 @@ def search_positions(
     seed: int,
     learned: bool = False,
 ) -> PositionResults:
-    """Search each of k > 0 positions (`searches_at`) once and without noise.
+    """Search each of k > 0 positions (`searches_at`) once and without noise; ``evaluator`` is asked as group 0.
 
-    ``evaluator`` is asked as group 0. Deterministic for a deterministic evaluator.
+    Deterministic for a deterministic evaluator.
     """
-    mcts = searches_at(game, move_lists, settings, seed, learned)
+    mcts = searches_at(game, move_lists, evaluator, settings, seed, learned)
     games = np.arange(len(move_lists), dtype=np.int32)
+    origins = mcts.states.origin[mcts.root_rows(games)]
     mcts.begin(games, noise=False, may_stop=True)
     priors, net_values = run_searches(mcts, games, evaluator)
     results = mcts.results(games)
@@ -376,4 +417,19 @@ def search_positions(
         results.actions,
         priors,
         net_values,
+        origins,
     )
+
+
+def _look(mcts: Mcts, evaluator: Evaluator, games: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The cells int32[k] at which ``evaluator`` looks at the positions of ``games`` int32[k]; -1 where it does not, and
+    before the first stone, where games of self-play have asked nobody."""
+    game, rows = mcts.game, mcts.root_rows(games)
+    codes, nothing = np.zeros((len(games), game.shapes.code_length), np.int8), np.zeros(0, np.int32)
+    game.codes(mcts.states, rows, codes)
+    roots = Moves(nothing, nothing, mcts.tree.handle[games, 0]) if mcts.model.has_rewards else None
+    evaluator.submit(0, codes, roots)
+    focus = evaluator.collect(0).focus
+    if focus is None:
+        return np.full(len(games), -1, np.int32)
+    return np.where((focus >= 0) & (mcts.states.ply[rows] > 0), game.bucket_cells[focus], np.int32(-1))

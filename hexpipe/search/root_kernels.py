@@ -31,6 +31,8 @@ def _reset_root(tree, g):
     tree.visits[g, 0] = 0
     tree.pending[g, 0] = 0
     tree.value_sum[g, 0, :] = 0
+    if tree.focus.shape[1] > 0:
+        tree.focus[g, 0] = -1
 
 
 @njit(cache=True, nogil=True)
@@ -207,6 +209,17 @@ def gumbel_results(tree, rules, games, priors, root_score, actions, policy):
 
 
 @njit(cache=True, nogil=True)
+def focus_after(tree, games, actions, out):
+    """``out`` int16[k]: the focus of the root's child by ``actions`` int[k], -1 where it has none."""
+    for i in range(games.shape[0]):
+        g = games[i]
+        child = tree.first_child[g, 0]
+        while child >= 0 and tree.action[g, child] != actions[i]:
+            child = tree.next_sibling[g, child]
+        out[i] = tree.focus[g, child] if child >= 0 and tree.focus.shape[1] > 0 else np.int16(-1)
+
+
+@njit(cache=True, nogil=True)
 def move_roots(tree, games, actions, keep_at_most, new_index, steps):
     """Make the child by ``actions`` int[k] the root of each of ``games`` int[k].
 
@@ -268,5 +281,7 @@ def _keep_subtree(tree, g, root, keep_at_most, new_index):
         tree.net_value[g, to] = tree.net_value[g, node]
         tree.value_sum[g, to] = tree.value_sum[g, node]
         tree.unvisited_prior[g, to] = tree.unvisited_prior[g, node]
+        if tree.focus.shape[1] > 0:
+            tree.focus[g, to] = tree.focus[g, node]
     tree.num_nodes[g] = kept
     return True

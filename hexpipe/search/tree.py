@@ -40,9 +40,12 @@ class Tree(NamedTuple):
     reward: NDArray[np.float32]  # [G, N, S]   of the move that led here, by absolute seat; S = 0 with true rules
     value_sum: NDArray[np.float32]  # [G, N, S]  sum of completed visits' returns (with `reward`), by absolute seat
     unvisited_prior: NDArray[np.float32]  # [G, N, A]  priors of legal unvisited actions, else -1
+    focus: NDArray[np.int16]  # [G, N]         bucket where the evaluator looks, -1 unknown; [G, 0] without a thumbnail
 
 
-def new_tree(num_games: int, num_nodes: int, num_actions: int, num_seats: int, rewards: bool = False) -> Tree:
+def new_tree(
+    num_games: int, num_nodes: int, num_actions: int, num_seats: int, rewards: bool = False, focus: bool = False
+) -> Tree:
     """Trees with every root PENDING. ``handle[g, i]`` starts as row ``g * N + i``."""
     shape = (num_games, num_nodes)
 
@@ -67,4 +70,5 @@ def new_tree(num_games: int, num_nodes: int, num_actions: int, num_seats: int, r
         reward=np.zeros((*shape, num_seats if rewards else 0), np.float32),
         value_sum=np.zeros((*shape, num_seats), np.float32),
         unvisited_prior=np.full((*shape, num_actions), -1, np.float32),
+        focus=np.full((num_games, num_nodes if focus else 0), -1, np.int16),
     )

@@ -88,6 +88,7 @@ class SelfPlay:
         self._league_share = settings.league.share
         self._most_opening_plies = settings.selfplay.opening_random_plies
         self._most_plies = settings.selfplay.max_game_plies
+        self._focus_share = settings.selfplay.focus_share
         self._rng = np.random.default_rng(seed)
         self._weights_version = -1
         per_group = max(1, settings.selfplay.games_per_worker // groups)
@@ -107,7 +108,7 @@ class SelfPlay:
         if group.waiting:
             answer = self.evaluator.collect(turn)
             self._weights_version = answer.version
-            mcts.update(answer.priors, answer.values, answer.rewards)
+            mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
             group.waiting = False
         while True:
             finished = mcts.finished()
@@ -128,6 +129,8 @@ class SelfPlay:
             if self._league is not None:
                 group.opponents[g] = draw_opponents(self._league_share, self.game.num_seats, self._rng)
         self._play_openings(group, games)
+        if self.game.view_moves:  # no net has looked at what chance left: around the last stone, if there is one
+            group.mcts.place_views(games, np.full(len(games), -1, np.int32))
         self._begin(group, games)
 
     def _begin(self, group: _Group, games: NDArray[np.int32]) -> None:
@@ -150,6 +153,8 @@ class SelfPlay:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
 
         They carry the play to positions that good play would never show the net. A game that they end starts over.
+        Where views move, chance also says where it looks, as often as the net does later: a random cell. Else all games
+        would be about the board's middle, and the net would never have to choose between two places.
         """
         mcts, num_actions = group.mcts, self.game.num_actions
         most = self._most_opening_plies
@@ -161,6 +166,9 @@ class SelfPlay:
             if not chosen.any():
                 return
             going = games[chosen]
+            if self.game.view_moves:
+                cells = self._rng.integers(0, self.game.board_size**2, len(going), dtype=np.int32)
+                mcts.place_views(going, self._focused(cells))
             rows = mcts.root_rows(going)
             self.game.legal_mask(mcts.states, rows, legal[: len(going)])
             moves = sample_rows(legal[: len(going)].astype(np.float32), self._rng)
@@ -185,6 +193,7 @@ class SelfPlay:
         results = mcts.results(games)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
         self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
+        looks = mcts.focus_after(games, moves) if self.game.view_moves else None
         mcts.advance(games, moves)
         self.stats.moves += len(games)
 
@@ -198,7 +207,17 @@ class SelfPlay:
             self._start_games(group, games[over])
         going = games[~over]
         if len(going):
+            if looks is not None:
+                buckets = looks[~over]
+                cells = np.where(buckets >= 0, self.game.bucket_cells[buckets], np.int32(-1))
+                mcts.place_views(going, self._focused(cells))
             self._begin(group, going)
+
+    def _focused(self, cells: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where views go: around ``cells`` int32 [k] with the probability of ``focus_share``, else around the last
+        stones (-1)."""
+        follow = self._rng.random(len(cells)) < self._focus_share
+        return np.where(follow, cells, np.int32(-1))
 
     def _note(
         self,

@@ -17,9 +17,11 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from numpy.typing import NDArray
 
 from hexpipe.errors import HexpipeError, SharedMemoryError
-from hexpipe.games.factory import make_game
+from hexpipe.games.board_moves import moves_of_actions
+from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.stats import INDEX, WAITING_TEXT, ProcessRow
+from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.shm import read_only_view
 
@@ -36,6 +38,7 @@ class RunWatcher:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.settings = read_settings(run_dir)
+        self._stages = make_stages(self.settings)
         self._processes: dict[int, psutil.Process] = {}
 
     def state(self) -> dict[str, Any]:
@@ -62,18 +65,17 @@ class RunWatcher:
 
     def games(self, count: int) -> list[dict[str, Any]]:
         """The newest finished games: moves as cells of the board, winner (-1 for a draw), weights version."""
-        game = make_game(self.settings.game)
         path = self.run_dir / ARCHIVE_NAME
         if not path.exists():
             return []
-        with ReplayArchive(path, game) as archive:
+        with ReplayArchive(path, self._stages, read_only=True) as archive:
             records = list(archive.newest(count, 1 << 40, lambda plies, policy_bytes: 0))
         return [
             {
                 "game": record.game,
                 "size": record.board_size,
                 "seats": record.num_seats,
-                "moves": [int(action) for action in record.actions],
+                "moves": self._moves(record),
                 "views": [int(view) for view in record.views],
                 "opening": record.opening_plies,
                 "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
@@ -81,6 +83,12 @@ class RunWatcher:
             }
             for record in reversed(records)
         ]
+
+    def _moves(self, record: GameRecord) -> list[int]:
+        """The moves of a game on its whole board."""
+        game = next(stage for stage in self._stages if stage.board_size == record.board_size)
+        origins = record.origins if len(record.origins) else np.tile(game.start_origin, (record.num_plies, 1))
+        return [int(move) for move in moves_of_actions(game, record.actions, origins)]
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(OSError), (self.run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hexpipe.games import format_conversion
+from hexpipe.games.board_moves import checked_moves, move_name, parse_move
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.hex import Hex
 
@@ -20,17 +21,17 @@ class Position:
 
     def __init__(self, game: Game, words: Sequence[str]) -> None:
         self.game = game
-        self.moves = [game.parse_action(word) for word in words]
-        self.states: States = game.play(self.moves)
+        self.moves = [parse_move(game, word) for word in words]
+        self.states: States = checked_moves(game, self.moves)
 
     @property
     def is_over(self) -> bool:
         """Whether nobody is to move."""
         return int(self.states.winner[0]) != ONGOING
 
-    def names(self, actions: Sequence[int]) -> list[str]:
-        """``actions`` in words."""
-        return [self.game.action_name(action) for action in actions]
+    def names(self, moves: Sequence[int]) -> list[str]:
+        """``moves`` in words."""
+        return [move_name(self.game, move) for move in moves]
 
     def describe(self) -> dict[str, Any]:
         """What a page draws: size, seats, moves, cells (0 empty, 1.. stones row by row), to_move and its colour, legal

@@ -161,7 +161,7 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
             move=here.names([found.best])[0],
             value=float(found.values[found.to_move]),
             win_probability=found.win_probability,
-            policy={here.names([m.action])[0]: m.visits / total for m in found.moves if m.visits},
+            policy={here.names([m.move])[0]: m.visits / total for m in found.moves if m.visits},
             seconds=time.monotonic() - began,
             simulations=found.simulations,
         )

@@ -11,6 +11,7 @@ from hexpipe.arena.analysis import LONGEST_VARIATION, analyse
 from hexpipe.arena.players import PerfectPlayer
 from hexpipe.bench.replay import HashEvaluator
 from hexpipe.config import GameSettings, SearchSettings
+from hexpipe.games.board_moves import after_moves
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 
@@ -53,10 +54,10 @@ def test_variations_are_legal_and_visits_add_up() -> None:
         assert sum(move.visits for move in analysis.moves) == 120
         assert [move.visits for move in analysis.moves] == sorted((m.visits for m in analysis.moves), reverse=True)
         assert analysis.to_move == len(position) % 2
-        assert (analysis.priors >= 0).sum() == 16 - len(position)
+        assert len(analysis.priors) == 16 - len(position)
         assert max(len(move.variation) for move in analysis.moves) > 1
         for move in analysis.moves:
-            assert move.variation[0] == move.action
+            assert move.variation[0] == move.move
             assert len(move.variation) <= LONGEST_VARIATION
             game.play([*position, *move.variation])
             assert -1 <= move.value <= 1
@@ -78,10 +79,21 @@ def test_time_ends_a_search() -> None:
     assert found.simulations > 0
     (only_the_net,) = analyse(game, [[]], HashEvaluator(game, 1), search(100), seconds=0.0)
     assert only_the_net.simulations == 0
-    assert only_the_net.best == only_the_net.priors.argmax()
+    assert only_the_net.best == max(only_the_net.priors, key=only_the_net.priors.__getitem__)
     assert only_the_net.moves[0].visits == 0
 
 
 def test_nothing_to_search_is_refused() -> None:
     with pytest.raises(ValueError, match="no position"):
         analyse(TIC_TAC_TOE, [], HashEvaluator(TIC_TAC_TOE, 1), search(10))
+
+
+def test_views_that_move_are_searched_where_the_net_looks() -> None:
+    game = InARow(GameSettings(name="inarow", board_size=9, win_length=4, view_size=5))
+    position = [0, 80, 1, 79, 2]  # the first player threatens in the corner
+    (found,) = analyse(game, [position], HashEvaluator(game, 1), search(60))
+    for move in found.moves:
+        played = after_moves(game, [*position, *move.variation])
+        assert played.ply[0] == len(position) + len(move.variation)
+        assert (played.cells[0] > 0).sum() == played.ply[0]
+    assert set(found.priors) >= {move.move for move in found.moves}

@@ -12,6 +12,7 @@ from hexpipe.arena.match import play_match
 from hexpipe.arena.players import NetPlayer, PerfectPlayer, Player, RandomPlayer, TacticalPlayer
 from hexpipe.compile_kernels import FlatEvaluator
 from hexpipe.config import SearchSettings, load_settings
+from hexpipe.games.board_moves import after_moves
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 
@@ -101,3 +102,73 @@ def test_a_search_without_a_net_beats_chance() -> None:
     outcomes, _, _ = play_match(TICTACTOE, [net, RandomPlayer(TICTACTOE, 0)], np.array([[0, 1], [1, 0]] * 10))
     assert outcomes[::2, 0].mean() > 0.5
     assert outcomes[1::2, 1].mean() > 0
+
+
+LARGE = inarow(board_size=20, win_length=4, view_size=7)
+
+
+def cells(text: str, game: Game = LARGE) -> list[int]:
+    """Moves of the whole board."""
+    return [game.parse_cell(word) for word in text.split()]
+
+
+@pytest.mark.parametrize(("position", "only"), [
+    ("a1 t20 b1 t19 c1 k10", "d1"),  # win, far from the last stone
+    ("a1 t20 b1 t19 c1 t18", "d1"),  # win, rather than block
+    ("a1 t20 k1 t19 a20 t18 k10 k12", "t17"),  # block
+])  # fmt: skip
+def test_the_tactical_player_sees_the_whole_board(position: str, only: str) -> None:
+    player = TacticalPlayer(LARGE, 0)
+    assert {int(player.choose([cells(position)])[0]) for _ in range(4)} == set(cells(only))
+
+
+def test_without_a_tactic_it_plays_near_the_last_stone() -> None:
+    player = TacticalPlayer(LARGE, 0)
+    chosen = {int(player.choose([cells("k10 c3")])[0]) for _ in range(60)}
+    assert len(chosen) > 20
+    assert cells("c3")[0] not in chosen
+    assert all(max(divmod(cell, 20)) <= 6 for cell in chosen)
+
+
+def test_a_random_player_plays_anywhere() -> None:
+    player = RandomPlayer(LARGE, 0)
+    chosen = [int(player.choose([cells("k10")])[0]) for _ in range(400)]
+    assert cells("k10")[0] not in chosen
+    corners = np.bincount([2 * (cell // 200) + cell % 20 // 10 for cell in chosen], minlength=4)
+    assert corners.min() > 60
+
+
+class Looking(FlatEvaluator):
+    """Knows nothing, but looks at the fullest bucket."""
+
+    def submit(self, group: int, codes: np.ndarray, moves: Any = None) -> None:
+        super().submit(group, codes, moves)
+        view = LARGE.shapes.view_cells
+        self.focus = codes[:, view : 3 * view].reshape(len(codes), 2, view).max(1).argmax(1).astype(np.int16)
+
+    def collect(self, group: int) -> Any:
+        return super().collect(group)._replace(focus=self.focus)
+
+
+def test_a_net_player_wins_where_it_looks_whatever_the_last_stone() -> None:
+    net = NetPlayer(LARGE, Looking(LARGE.shapes), SearchSettings(num_simulations=150), at_once=2)
+    positions = [cells("a1 t20 b1 t1 c1 k10"), cells("t20 a1 t19 k1 t18 a20"), cells("a20 t1 a19 k10 a18 k20")]
+    wins = [cells("d1"), cells("t17"), cells("a17")]
+    chosen = net.choose(positions).tolist()
+    assert [[move] for move in chosen] == wins
+    assert net.choose(positions).tolist() == chosen
+
+
+def test_a_match_on_a_large_board_is_played_in_cells() -> None:
+    """Its moves, on their own, give the same game again."""
+    net = NetPlayer(LARGE, Looking(LARGE.shapes), SearchSettings(num_simulations=60))
+    seats = np.array([[0, 1], [1, 0]] * 4)
+    outcomes, played = play_match(LARGE, [net, RandomPlayer(LARGE, 0)], seats, [cells("a1 t20")])
+    assert played[0][:2] == cells("a1 t20")
+    for outcome, game in zip(outcomes, played, strict=True):
+        assert len(set(game)) == len(game)
+        end = np.zeros((1, 2), np.float32)
+        LARGE.terminal_values(after_moves(LARGE, game), np.zeros(1, np.int32), end)
+        assert end[0].tolist() == outcome.tolist() != [0, 0]
+    assert outcomes[::2, 0].sum() + outcomes[1::2, 1].sum() == 8  # chance does not stop a row of four
+    assert any(max(divmod(move, 20)) > 13 or min(divmod(move, 20)) < 6 for game in played[1:] for move in game)

@@ -129,6 +129,7 @@ def test_run_folder_holds_what_is_documented(tmp_path: Path) -> None:
     end = _train(tmp_path, load_settings("quick", TINY), on_progress=reports.append)
     assert reports[-1] == end
     assert {"loss", "policy_kl"} <= end.losses.keys()
+    assert not {"threat_loss", "focus_loss"} & end.losses.keys()  # Hex has neither
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["steps"] == 12
     assert lines[-1]["games"] == end.games

@@ -112,6 +112,17 @@ def test_every_view_shows_what_a_person_asks(stats: StatsBoard) -> None:
     assert all(name in live.getvalue() for name in NAMES)
 
 
+def test_losses_that_a_game_has_not_are_not_shown(stats: StatsBoard) -> None:
+    without = figures_of(stats)
+    stats.row("learner-0")["focus_loss"] = 2.25
+    with_focus = figures_of(stats)
+    assert "focus loss" not in plain_line(without)
+    assert "focus_loss" not in as_metrics(without)
+    assert "focus loss 2.250" in plain_line(with_focus)
+    assert "threat loss" not in plain_line(with_focus)
+    assert as_metrics(with_focus)["focus_loss"] == 2.25
+
+
 def test_plain_view_is_not_too_chatty(stats: StatsBoard) -> None:
     stream = io.StringIO()
     view = PlainView(stream, seconds=60.0)

@@ -1,0 +1,89 @@
+"""Positions by the cells that were played, whatever view each of them was played in.
+
+A *move* is a board cell, or ``n * n + k`` for the k-th action that is no cell. Where the view is the whole board moves
+are actions; where it is smaller, or larger, an action says which cell only together with a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hexpipe.errors import IllegalMoveError
+from hexpipe.games.game_env import ONGOING, Game, Int32Array, IntArray, States
+from hexpipe.games.local_view import LocalView
+
+
+def play_moves(game: Game, states: States, rows: IntArray, moves: IntArray) -> None:
+    """Play ``moves`` int [L] in ``rows`` int [L]; legality is not checked. Views that move are put around the moves."""
+    shapes = game.shapes
+    if shapes.view_size != shapes.board_size:
+        game.place_views(states, rows, moves)
+        view = LocalView(shapes.board_size, shapes.view_size)
+        moves = view.actions_of_cells(moves, states.origin[rows])
+    game.step(states, rows, moves, rows)
+
+
+def moves_of_actions(game: Game, actions: IntArray, origins: IntArray) -> Int32Array:
+    """The moves int32 [L] that ``actions`` [L] are in the views at ``origins`` int16 [L, 2]."""
+    shapes = game.shapes
+    if shapes.view_size == shapes.board_size:
+        return np.asarray(actions, np.int32)
+    return LocalView(shapes.board_size, shapes.view_size).cells_of_actions(actions, origins.astype(np.int16))
+
+
+def after_moves(game: Game, moves: Sequence[int]) -> States:
+    """One row after ``moves`` from the start; legality is not checked. A view that moves is around the last of them."""
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    for move in moves:
+        play_moves(game, states, row, np.array([move], np.int32))
+    return states
+
+
+def view_centres(game: Game) -> Int32Array:
+    """Cells int32 [k] around which views must be put so that together they show the whole board; where the view stays
+    put, one."""
+    n, v = game.board_size, game.shapes.view_size
+    if not game.view_moves:
+        return np.full(1, -1, np.int32)
+    middles = np.minimum(np.arange(0, n, v) + v // 2, n - 1)
+    return (middles[:, None] * n + middles).astype(np.int32).ravel()
+
+
+def legal_moves(game: Game, states: States) -> Int32Array:
+    """All legal moves of a single row on the whole board, in rising order: int32 [k]."""
+    if game.view_moves:  # any empty cell can be shown
+        empty = states.cells[0] == 0 if states.winner[0] == ONGOING else np.zeros(0, np.bool_)
+        return np.flatnonzero(empty).astype(np.int32)
+    legal = np.zeros((1, game.num_actions), np.bool_)
+    game.legal_mask(states, np.zeros(1, np.int32), legal)
+    actions = np.flatnonzero(legal[0])
+    return moves_of_actions(game, actions, np.repeat(states.origin[:1], len(actions), axis=0))
+
+
+def move_name(game: Game, move: int) -> str:
+    """``move`` in words: "c3", "swap"."""
+    cells = game.board_size**2
+    return game.cell_name(move) if move < cells else game.action_name(game.shapes.view_cells + move - cells)
+
+
+def parse_move(game: Game, text: str) -> int:
+    """The move that ``text`` names; NotationError if there is none such in this game."""
+    if game.view_moves or game.shapes.view_cells != game.board_size**2:
+        return game.parse_cell(text)
+    return game.parse_action(text)
+
+
+def checked_moves(game: Game, moves: Sequence[int]) -> States:
+    """One row after ``moves``; IllegalMoveError names the first that is not legal, and why."""
+    if game.shapes.view_size == game.board_size:
+        return game.play(moves)
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    for number, move in enumerate(moves, start=1):
+        if move not in legal_moves(game, states):
+            over = states.winner[0] != ONGOING
+            why = "the game is over" if over else "the cell is taken" if 0 <= move < game.board_size**2 else "no cell"
+            raise IllegalMoveError(f"move {number} ({move_name(game, move)}) is illegal: {why}")
+        play_moves(game, states, row, np.array([move], np.int32))
+    return states
