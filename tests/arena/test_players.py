@@ -163,7 +163,7 @@ def test_a_match_on_a_large_board_is_played_in_cells() -> None:
     """Its moves, on their own, give the same game again."""
     net = NetPlayer(LARGE, Looking(LARGE.shapes), SearchSettings(num_simulations=60))
     seats = np.array([[0, 1], [1, 0]] * 4)
-    outcomes, played = play_match(LARGE, [net, RandomPlayer(LARGE, 0)], seats, [cells("a1 t20")])
+    outcomes, played, _ = play_match(LARGE, [net, RandomPlayer(LARGE, 0)], seats, [cells("a1 t20")])
     assert played[0][:2] == cells("a1 t20")
     for outcome, game in zip(outcomes, played, strict=True):
         assert len(set(game)) == len(game)
