@@ -192,3 +192,8 @@ class Game(Protocol):
     def play(self, moves: Sequence[int]) -> States:
         """One row after ``moves`` from the start; IllegalMoveError names the move that is not legal, and why."""
         ...
+
+
+def as_stages(games: Game | Sequence[Game]) -> tuple[Game, ...]:
+    """The stages of a curriculum in order (`factory.make_stages`); of one game that alone."""
+    return tuple(games) if isinstance(games, Sequence) else (games,)

@@ -80,7 +80,11 @@ class InferenceClient:
         return Evaluation(priors, self._values[group][:rows], version, rewards)
 
     def release(self, group: int) -> None:
-        """No search of the group is under way here any more, whatever its last request held."""
+        """Says that no search of ``group`` is under way, so that none of them holds weights any more.
+
+        With learned dynamics a server keeps the weights of the searches in a group's last request; call this where the
+        next one may take long.
+        """
         self._slots.arrays["lives"][self._regions[group]] += 1
 
     def _wait(self, group: int) -> None:

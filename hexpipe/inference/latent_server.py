@@ -73,10 +73,10 @@ class LatentServer(ServerLoop):
         self._latents.load(version, tensors)
 
     def _can_load(self) -> bool:
-        self._release_the_dead()
+        self._release_the_ended()
         return self._latents.can_load()
 
-    def _release_the_dead(self) -> None:
+    def _release_the_ended(self) -> None:
         lives = self._slots.arrays["lives"]
         if not np.array_equal(lives, self._lives):
             for region in np.flatnonzero(lives != self._lives).tolist():

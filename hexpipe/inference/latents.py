@@ -99,7 +99,7 @@ class Latents:
         self._newest = slot
 
     def release(self, region: int) -> None:
-        """The searches of ``region`` are over: their client has died, or said so."""
+        """The searches of ``region`` are over."""
         self._slot_of[region] = NOBODY
 
     def evaluate(self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers) -> None:
@@ -151,8 +151,9 @@ class LocalLatentEvaluator:
         self.evals = 0
 
     def release(self, group: int) -> None:
-        """No search of the group is under way here any more."""
+        """No search of ``group`` is under way, so that none of them holds weights any more."""
         self._latents.release(group)
+        self._load_waiting()
 
     @property
     def version(self) -> int:
