@@ -67,6 +67,8 @@ def describe_progress(progress: TrainProgress) -> str:
         )
     if progress.league_games:
         line += f", league {progress.league_share:.2f} of last {progress.league_games}"
+    if progress.stage:
+        line += f", {progress.stage}"
     return line
 
 

@@ -84,8 +84,8 @@ class InferenceClient:
     def release(self, group: int) -> None:
         """Says that no search of ``group`` is under way, so that none of them holds weights any more.
 
-        With learned dynamics a server keeps the weights of every search until another takes its place; call this where
-        that may take long.
+        With learned dynamics a server keeps the weights of the searches in a group's last request; call this where the
+        next one may take long.
         """
         self._slots.arrays["lives"][self._regions[group]] += 1
 

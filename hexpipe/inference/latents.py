@@ -122,7 +122,7 @@ class Latents:
         self._newest = slot
 
     def release(self, region: int) -> None:
-        """The searches of ``region`` are over: their client has died, or said so."""
+        """The searches of ``region`` are over."""
         self._slot_of[region] = NOBODY
 
     def evaluate(self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers) -> None:

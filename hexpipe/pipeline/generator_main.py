@@ -7,7 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
@@ -21,6 +21,7 @@ from hexpipe.selfplay.league import LeagueEvaluator
 from hexpipe.selfplay.self_play import SelfPlay
 
 _EXPORT_SECONDS = 0.25
+_POLL_SECONDS = 0.02
 _COUNTERS = ("positions", "simulations", "leaves", "cache_hits", "wait_seconds", "league_games", "league_wins")
 
 
@@ -71,7 +72,8 @@ def generator_main(
 ) -> None:
     """Play games until asked to stop; each finished one goes to the outbox."""
     row, settings = context.row, context.settings
-    game = make_game(settings.game)
+    stages = make_stages(settings)
+    game = stages[-1]  # to a net they are all alike
     nets = [_Net(context, slots, game, Waiting.INFERENCE)]
     evaluator = nets[0].evaluator
     if league is not None:
@@ -81,7 +83,7 @@ def generator_main(
 
     def on_game(record: GameRecord) -> None:
         row.beat(Waiting.OUTBOX)
-        sender.send(record, lambda: _wait_on(context))
+        sender.send(record, lambda: _wait_on(context, Waiting.OUTBOX))
         row.beat()
         if not row["first_game"]:
             row["first_game"] = time.monotonic()
@@ -89,7 +91,14 @@ def generator_main(
 
     # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
     seed = np.random.SeedSequence([settings.seed, context.session, context.number, int(row["restarts"])])
-    play = SelfPlay(game, settings, evaluator, seed, on_game, groups=slots.groups)
+    replay = context.stats.row("replay-0")
+    while len(stages) > 1 and not replay["stage"]:  # replay asks the archive
+        if not _wait_on(context, Waiting.REFILL):
+            return
+        time.sleep(_POLL_SECONDS)
+    play = SelfPlay(
+        stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: int(replay["stage"] or 1) - 1
+    )
     base = {name: row[name] for name in _COUNTERS}
     row.set_ready()
     next_export = 0.0
@@ -107,6 +116,6 @@ def generator_main(
             row["league_wins"] = base["league_wins"] + play.stats.league_wins
 
 
-def _wait_on(context: ChildContext) -> bool:
-    context.row.beat(Waiting.OUTBOX)
+def _wait_on(context: ChildContext, waiting: Waiting) -> bool:
+    context.row.beat(waiting)
     return not context.stopping()

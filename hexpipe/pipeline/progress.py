@@ -13,6 +13,7 @@ import psutil
 from hexpipe.config import Settings
 from hexpipe.pipeline.devices import gpu_use
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard
+from hexpipe.selfplay.curriculum import stage_in_words
 
 _REPLAY_COUNTERS = ("total_games", "total_positions", "session_games", "lag_sum", "plies_sum")
 _WINDOW_SECONDS = 30.0
@@ -41,6 +42,7 @@ class Figures:
     values: dict[str, float | None]
     processes: list[ProcessFigures]
     gpus: list[tuple[int, int, int]] = field(default_factory=list)
+    stage: str = ""  # of the curriculum, in words
 
     def get(self, name: str) -> float | None:
         """A value by name, None where it is not known."""
@@ -87,7 +89,14 @@ class ProgressMeter:
                 self._gpus = gpu_use()
         values = {**self._totals(counters), **self._rates(now, counters), **self._learning()}
         values["seconds_left"] = self._seconds_left(values)
-        return Figures(self.elapsed, values, self._process_figures(), self._gpus)
+        return Figures(self.elapsed, values, self._process_figures(), self._gpus, self.stage())
+
+    def stage(self) -> str:
+        """The stage of the curriculum in words; empty where there is none, or it is not known yet."""
+        replay = self._stats.row("replay-0")
+        if not self._settings.curriculum.stages or not replay["stage"]:
+            return ""
+        return stage_in_words(self._settings, int(replay["stage"]) - 1, int(replay["mastered_after"]))
 
     def _counters(self) -> dict[str, float]:
         stats = self._stats
@@ -114,6 +123,8 @@ class ProgressMeter:
             "replay_bytes": replay["replay_bytes"],
             "replay_fill": replay["replay_bytes"] / replay["replay_budget"] if replay["replay_budget"] else None,
         }
+        if self._settings.curriculum.stages:
+            totals["stage"], totals["stage_games"] = replay["stage"], replay["stage_games"]
         if replay["league_window"]:
             totals["league_share"], totals["league_window"] = replay["league_share"], replay["league_window"]
             totals["league_games"] = self._stats.total("generator", "league_games")

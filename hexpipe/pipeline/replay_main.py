@@ -1,4 +1,7 @@
-"""The body of the replay process: the one writer of the archive and of the replay buffer."""
+"""The body of the replay process: the one writer of the archive and of the replay buffer.
+
+As it sees every finished game it also says which stage of the curriculum is played.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from hexpipe.pipeline.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.selfplay.league import WinShares, win_share
+from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +26,9 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
     """Refill the buffer from the archive, then commit games as they come, until asked to stop and all are committed."""
     row = context.row
     receiver = outboxes.receiver()
-    shares = WinShares()
     with ReplayArchive(context.run_dir / ARCHIVE_NAME, make_stages(context.settings)) as archive:
         row.beat(Waiting.REFILL)
+        curriculum = _restore_stage(row, context, archive)
         if archive.total_games:
             row["resumed_games"] = buffer.refill(archive)
         _export(row, buffer)
@@ -42,22 +45,47 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
                 for arrival in arrivals:
                     buffer.add_game(arrival.record)
                 receiver.acknowledge(arrivals)
-                _count(row, context, [arrival.record for arrival in arrivals], shares)
+                _count(row, context, [arrival.record for arrival in arrivals])
+                for arrival in arrivals:
+                    curriculum.add(arrival.record)
+                _look_at_stage(row, context, archive, curriculum)
                 _export(row, buffer)
             elif stopping:
                 return
 
 
-def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord], shares: WinShares) -> None:
+def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive) -> Curriculum:
+    """The curriculum as the archive has it; generators wait for this."""
+    begin = archive.stage
+    curriculum = Curriculum(context.settings, begin.number)
+    curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
+    row["stage"], row["mastered_after"] = begin.number + 1, begin.mastered_after
+    if context.settings.curriculum.stages:
+        log.info("%s", stage_in_words(context.settings, begin.number, begin.mastered_after))
+    _look_at_stage(row, context, archive, curriculum)
+    return curriculum
+
+
+def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive, curriculum: Curriculum) -> None:
+    """Begin the next stage if this one is mastered."""
+    if curriculum.mastered:
+        games = curriculum.games
+        curriculum.next_stage()
+        archive.begin_stage(curriculum.stage, games)
+        row["mastered_after"] = games
+        row["stage"] = curriculum.stage + 1
+        log.info("%s", stage_in_words(context.settings, curriculum.stage, games))
+    row["stage_games"] = curriculum.games
+    row["league_share"], row["league_window"] = curriculum.shares.mean, curriculum.shares.games
+
+
+def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord]) -> None:
     newest = context.stats.row("learner-0")["published"]
     row.add("session_games", len(records))
     for record in records:
         row.add("plies_sum", record.num_positions)
         # versions are training steps + 1
         row.add("lag_sum", max(0.0, newest - max(1, record.weights_version)))
-        if record.opponents:
-            shares.add(win_share(record.outcome, record.opponents))
-    row["league_share"], row["league_window"] = shares.mean, shares.games
 
 
 def _export(row: ProcessRow, buffer: ReplayBuffer) -> None:

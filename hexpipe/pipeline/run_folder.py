@@ -28,7 +28,7 @@ from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings
 from hexpipe.errors import RunFolderError, SettingsError
 
 ARCHIVE_NAME = "archive.sqlite"
-_UNCHANGEABLE = tuple(f"game.{name}" for name in GameSettings.model_fields)
+_UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
 

@@ -53,7 +53,10 @@ COLUMNS = (
     "session_games",  # since this start of the run
     "plies_sum",  # over the session's games
     "lag_sum",  # policy lag in training steps, over the session's games
-    "league_share",  # the newest net's mean win share in the last league games
+    "stage",  # of the curriculum, from 1; 0 until it is known
+    "stage_games",  # finished games of the stage
+    "mastered_after",  # games of the stage before
+    "league_share",  # the newest net's mean win share in the last league games of the stage
     "league_window",  # how many games that is over
     # learner
     "steps",

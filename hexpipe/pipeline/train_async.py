@@ -98,6 +98,7 @@ class _Run:
         self.meter = ProgressMeter(segments.stats, settings, gpus)
         self._metrics: MetricsWriter | None = None
         self._next_metrics = 0.0
+        self._stage = ""
         self._stall = StallWatch(segments.stats, settings.limits.stall_seconds)
 
     def supervise(self, interrupts: Interrupts) -> None:
@@ -136,6 +137,7 @@ class _Run:
                 self._say(f"{death.process} died and was replaced: {death.details.splitlines()[-1]}")
                 self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
             self._show()
+            self._tell_stage()
             if interrupts.count:
                 return "asked to (once more to hurry)"
             warning = self._stall.check()
@@ -145,6 +147,13 @@ class _Run:
             reason = self._limit_reached()
             if reason:
                 return reason
+
+    def _tell_stage(self) -> None:
+        """One line for each stage of the curriculum that begins; replay, who decides, has it in the log."""
+        stage = self.meter.stage()
+        if stage != self._stage:
+            self._stage = stage
+            self.view.say(stage)
 
     def _limit_reached(self) -> str:
         limits, stats = self.settings.limits, self.segments.stats

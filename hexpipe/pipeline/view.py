@@ -111,7 +111,7 @@ def render(figures: Figures, title: str = "") -> Group:
     for p in figures.processes:
         note = f"{p.note}{f'  replaced {p.restarts} times' if p.restarts else ''}"
         processes.add_row(p.name, f"{p.cpu_percent:.0f}%", f"{p.own_bytes / 1e6:.0f} MB", p.waiting, Text(note))
-    above = Text(f"{title}  {clock(figures.elapsed)}".strip())
+    above = Text("  ".join(part for part in (title, clock(figures.elapsed), figures.stage) if part))
     return Group(Panel(both, title=above, title_align="left"), processes)
 
 
@@ -145,6 +145,8 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
         value = figures.get(name)
         if value is not None:
             rows.append((label, form.format(value)))
+    if figures.get("stage"):
+        rows.append(("stage", f"{figures.get('stage'):.0f}, {figures.get('stage_games'):,.0f} games"))
     share = figures.get("league_share")
     if share is not None:
         rows.append(("league", f"{share:.2f} of last {figures.get('league_window'):.0f}"))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from hexpipe.errors import ArchiveError
 from hexpipe.games.game_env import Game, as_stages
@@ -34,7 +35,21 @@ CREATE TABLE games (
     weights_version INTEGER NOT NULL,
     record BLOB NOT NULL                -- GameRecord.to_bytes
 );
+CREATE TABLE stages (
+    number INTEGER PRIMARY KEY,         -- 1, 2, ...: stages of the curriculum after the first, as they began
+    games_before INTEGER NOT NULL,      -- games in the archive when it did
+    mastered_after INTEGER NOT NULL     -- games of the stage before it
+);
 """
+
+
+class StageBegin(NamedTuple):
+    """The stage of a curriculum that is played: its number from 0, the games in the archive when it began, and how many
+    games the stage before it took."""
+
+    number: int
+    games_before: int
+    mastered_after: int
 
 
 class ReplayArchive:
@@ -120,6 +135,29 @@ class ReplayArchive:
                 first = number
             cursor.close()
             rows = self._db.execute("SELECT record FROM games WHERE id >= ? ORDER BY id", (first,))
+        while True:
+            with self._explained():
+                row = rows.fetchone()
+            if row is None:
+                return
+            yield self._checked(row[0])
+
+    @property
+    def stage(self) -> StageBegin:
+        """Where the run's curriculum stands; the first stage where none was begun."""
+        with self._explained():
+            row = self._db.execute("SELECT * FROM stages ORDER BY number DESC LIMIT 1").fetchone()
+        return StageBegin(0, 0, 0) if row is None else StageBegin(*row)
+
+    def begin_stage(self, number: int, mastered_after: int) -> None:
+        """Commits that the stage ``number`` (from 0) begins now."""
+        with self._explained(), self._transaction():
+            self._db.execute("INSERT INTO stages VALUES (?, ?, ?)", (number, self.total_games, mastered_after))
+
+    def games_after(self, number: int) -> Iterator[GameRecord]:
+        """The games that came in after the ``number``-th, newest first."""
+        with self._explained():
+            rows = self._db.execute("SELECT record FROM games WHERE id > ? ORDER BY id DESC", (number,))
         while True:
             with self._explained():
                 row = rows.fetchone()

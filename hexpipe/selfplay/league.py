@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
+from hexpipe.selfplay.requests import join_answers, request_part
 
 WINDOW = 100
 """League games that the newest net's share of wins is told of."""
@@ -96,7 +97,7 @@ class LeagueEvaluator:
         self._asked[group] = []
         for net, rows in zip(self._nets, (~theirs, theirs), strict=True):
             if rows.any():
-                net.submit(group, *_part(codes, moves, rows))
+                net.submit(group, *request_part((codes, moves), rows))
                 self._asked[group].append((net, rows))
 
     def collect(self, group: int) -> Evaluation:
@@ -107,30 +108,4 @@ class LeagueEvaluator:
             self._version = answers[0].version
         if len(answers) == 1:
             return answers[0]._replace(version=self._version)
-        rows = [own for _, own in asked]
-        rewards = [answer.rewards for answer in answers if answer.rewards is not None]
-        return Evaluation(
-            _joined(rows, [answer.priors for answer in answers]),
-            _joined(rows, [answer.values for answer in answers]),
-            self._version,
-            _joined(rows, rewards) if rewards else None,
-        )
-
-
-def _part(
-    codes: NDArray[np.int8], moves: Moves | None, rows: NDArray[np.bool_]
-) -> tuple[NDArray[np.int8], Moves | None]:
-    """The ``rows`` bool [L] of a request."""
-    if rows.all():
-        return codes, moves
-    if moves is None:
-        return codes[rows], None
-    roots, children = rows[: len(codes)], rows[len(codes) :]
-    return codes[roots], Moves(moves.parents[children], moves.actions[children], moves.rows[rows])
-
-
-def _joined(rows: list[NDArray[np.bool_]], parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    whole = np.empty((len(rows[0]), parts[0].shape[1]), np.float32)
-    for own, part in zip(rows, parts, strict=True):
-        whole[own] = part
-    return whole
+        return join_answers(answers, [rows for _, rows in asked], self._version)

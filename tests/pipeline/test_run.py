@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
 from hexpipe.pipeline.run_folder import live_run, read_settings
@@ -20,6 +20,7 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
 from tests.pipeline.runs import all_gone, tiny_run
+from tests.pipeline.stages import STAGES, takes_stages
 
 
 def archived_games(run_dir: Path) -> int:
@@ -118,6 +119,39 @@ def test_a_league_plays_past_checkpoints_and_a_killed_generator_comes_back(tmp_p
     assert metrics["league_share"] == pytest.approx(np.mean(shares[-100:]))
     assert " of last " in output
     assert not (run_dir / "errors").exists()
+
+
+@takes_stages
+def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    stages = ("--game=inarow", "--set=game.board_size=5", f"--set=curriculum.stages={STAGES}")
+    with tiny_run(run_dir, f"--run-dir={run_dir}", *stages, "--set=curriculum.stage_games=40") as run:
+        run.until(lambda: "stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after" in run.log())
+        pids = run.pids()
+        before = run.games()
+        run.until(lambda: run.games() > before + 5)
+        assert run.pids() == pids
+        run.process.kill()
+        run.process.communicate()
+        assert all_gone(list(pids.values()))
+    with tiny_run(run_dir, "--resume", str(run_dir)) as run:
+        run.until(lambda: "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in run.log())
+        before = run.games()
+        run.until(lambda: run.games() > before + 30)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert "stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after" in output, "where it goes on"
+    assert "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in output
+    with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
+        sizes = [game.board_size for game in archive.games_after(0)][::-1]
+        assert archive.stage.number == 2
+    counts = [sizes.count(size) for size, _ in STAGES]
+    assert min(counts[0], counts[1]) >= 40
+    assert sizes[:40] == [3] * 40
+    assert sizes.index(5) > max(40, sizes.index(4) + 39)
+    metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [metrics[0]["stage"], metrics[-1]["stage"]] == [1, 3]
 
 
 @pytest.mark.slow

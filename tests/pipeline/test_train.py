@@ -11,15 +11,16 @@ import torch
 
 from hexpipe.config import Settings, load_settings, override_settings
 from hexpipe.errors import ArchiveError, CheckpointError, SettingsError
-from hexpipe.games.factory import make_game
+from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
-from hexpipe.pipeline import train as train_module
+from hexpipe.pipeline import league_serial
 from hexpipe.pipeline.opponents import draw_checkpoint
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume
 from hexpipe.pipeline.train import TrainProgress, train
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
+from tests.pipeline.stages import STAGES, takes_stages
 
 TINY: dict[str, Any] = {
     "game.board_size": 3,
@@ -92,7 +93,7 @@ def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: 
 def test_a_league_of_the_runs_own_checkpoints_is_reproducible(
     tmp_path: Path, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_module, "OPPONENT_GAMES", 4)
+    monkeypatch.setattr(league_serial, "OPPONENT_GAMES", 4)
     drawn: list[str] = []
 
     def spy(*arguments: Any) -> Any:
@@ -100,7 +101,7 @@ def test_a_league_of_the_runs_own_checkpoints_is_reproducible(
         drawn.append("first" if found is None else found[0])
         return found
 
-    monkeypatch.setattr(train_module, "draw_checkpoint", spy)
+    monkeypatch.setattr(league_serial, "draw_checkpoint", spy)
     short = {"limits.steps": 0, "limits.games": 16, "learner.replay_ratio": 1.0, "league.share": 0.5}
     settings = load_settings("quick", {**TINY, **changed, **short})
     end = _train(tmp_path / "one", settings)
@@ -117,6 +118,27 @@ def test_a_league_of_the_runs_own_checkpoints_is_reproducible(
     assert {game.opponents for game in games} <= set(range((1 << games[0].num_seats) - 1))
     lines = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["league_share"] == end.league_share
+
+
+@takes_stages
+def test_boards_grow_in_one_process(tmp_path: Path) -> None:
+    stages = {"game.name": "inarow", "curriculum.stages": STAGES, "curriculum.stage_games": 5}
+    options = {**TINY, **stages, "limits.steps": 0, "limits.games": 8, "search.num_simulations": 4}
+    settings = load_settings("quick", options)
+    first = _train(tmp_path, settings)
+    assert first.stage.startswith("stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after ")
+    end = _train(tmp_path, override_settings(settings, {"limits.games": 24}), resume=True)
+    assert end.stage.startswith("stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after ")
+    with ReplayArchive(tmp_path / ARCHIVE_NAME, make_stages(settings)) as archive:
+        sizes = [game.board_size for game in archive.games_after(0)][::-1]
+    assert sizes[:5] == [3] * 5
+    assert sizes.count(4) >= 5
+    assert 5 in sizes
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["stage"] == 3
+    other = override_settings(settings, {"curriculum.stages": [[4, 3], [5, 4]]})
+    with pytest.raises(SettingsError, match=r"curriculum\.stages is .* cannot become"):
+        check_resume(settings, other, True)
 
 
 def test_the_ratio_of_steps_to_positions_holds(tmp_path: Path) -> None:

@@ -81,6 +81,20 @@ def test_a_league_is_told_of_once_it_has_played() -> None:
     assert "league-0" in {process.name for process in figures.processes}
 
 
+def test_the_stage_of_a_curriculum_is_told(stats: StatsBoard) -> None:
+    assert figures_of(stats).stage == ""
+    options = (("game.name", "inarow"), ("curriculum.stages", [[15, 5], [30, 6], [50, 7], [100, 8]]))
+    assert figures_of(stats, *options).stage == "", "it is not known before replay has asked the archive"
+    row = stats.row("replay-0")
+    row["stage"], row["stage_games"], row["mastered_after"] = 2, 1234, 512
+    figures = figures_of(stats, *options)
+    live = io.StringIO()
+    Console(file=live, width=120).print(render(figures, "a run"))
+    assert "stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 512 games)" in live.getvalue()
+    assert "stage 2, 1,234 games" in plain_line(figures)
+    assert as_metrics(figures)["stage"] == 2
+
+
 def test_a_resumed_total_is_no_rate(stats: StatsBoard) -> None:
     meter = ProgressMeter(stats, load_settings(), gpus=0)
     meter.read()

@@ -59,6 +59,21 @@ def test_a_batch_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
         assert numbers(archive) == [0]
 
 
+def test_the_stage_of_a_curriculum_is_kept_with_its_games(tmp_path: Path) -> None:
+    with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
+        assert archive.stage == (0, 0, 0)
+        archive.append([random_game(GAME, number) for number in range(5)])
+        archive.begin_stage(1, 4)
+        archive.append([random_game(GAME, number) for number in range(5, 8)])
+    with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
+        assert archive.stage == (1, 5, 4)
+        after = [record.weights_version for record in archive.games_after(archive.stage.games_before)]
+        assert after == [7, 6, 5]
+        archive.begin_stage(2, 3)
+        assert archive.stage == (2, 8, 3)
+        assert list(archive.games_after(8)) == []
+
+
 def test_a_buffer_is_filled_again_with_the_newest_games(tmp_path: Path) -> None:
     records = [random_game(GAME, number) for number in range(50)]
     with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:

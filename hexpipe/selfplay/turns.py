@@ -1,0 +1,88 @@
+"""Games that are searched together: a group on one board, and the groups whose requests go out as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Settings
+from hexpipe.games.game_env import Game
+from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.mcts import Mcts
+from hexpipe.selfplay.requests import Request, answer_part, join_requests
+
+
+@dataclass
+class Played:
+    """What a game under way has gathered for its record."""
+
+    weights_version: int = -1
+    opening_plies: int = 0
+    actions: list[int] = field(default_factory=list)
+    seats: list[int] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
+    origins: list[NDArray[np.int16]] = field(default_factory=list)
+    root_values: list[NDArray[np.float32]] = field(default_factory=list)
+    policies: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class Group:
+    """Games on one board that are searched together."""
+
+    def __init__(self, game: Game, settings: Settings, num_games: int, rng: np.random.Generator) -> None:
+        self.game = game
+        self.mcts = Mcts(game, num_games, settings.search, rng, settings.algorithm == "muzero")
+        self.games = [Played() for _ in range(num_games)]
+        self.under_way = np.zeros(num_games, np.bool_)
+        self.opponents = np.zeros(num_games, np.int32)  # seats of each game that the league's net plays, as bits
+        self.theirs = np.zeros(num_games, np.bool_)  # whether its net searches the game now
+
+    def finished(self) -> NDArray[np.int32]:
+        """Games under way int32[k] whose searches have ended."""
+        games = self.mcts.finished()
+        return games[self.under_way[games]]
+
+
+class Turn:
+    """What one turn is about, one evaluation batch at a time: a group of games, or one on each board that has some.
+
+    While a curriculum goes on to its next stage the games of the last one are played to their ends. A game has the same
+    number in all groups and is under way in one of them; their requests go out as one, so that no search misses one.
+    """
+
+    def __init__(self) -> None:
+        self.groups: dict[int, Group] = {}  # by stage
+        self.waiting = False
+        self._asking: list[Group] = []
+        self._places: list[NDArray[np.intp]] = []
+
+    def select(self) -> bool:
+        """Select leaves in all groups; whether there are any."""
+        self._asking = [group for group in self.groups.values() if group.mcts.select()]
+        return bool(self._asking)
+
+    def request(self) -> Request:
+        """What to evaluate for the leaves of the last `select`."""
+        requests = [group.mcts.request for group in self._asking]
+        if len(requests) == 1:
+            return requests[0]
+        request, self._places = join_requests(requests)
+        return request
+
+    def theirs(self) -> NDArray[np.bool_]:
+        """Which rows bool[L] of the `request` just made are the opponent's."""
+        parts = [group.theirs[group.mcts.leaf_games] for group in self._asking]
+        if len(parts) == 1:
+            return parts[0]
+        theirs = np.zeros(sum(map(len, parts)), np.bool_)
+        for part, places in zip(parts, self._places, strict=True):
+            theirs[places] = part
+        return theirs
+
+    def update(self, answer: Evaluation) -> None:
+        """Give each group its part of the ``answer``."""
+        for i, group in enumerate(self._asking):
+            part = answer if len(self._asking) == 1 else answer_part(answer, self._places[i])
+            group.mcts.update(part.priors, part.values, part.rewards, part.focus)
