@@ -19,7 +19,7 @@ from hexpipe.cli import main
 from hexpipe.config import PRESETS, Settings, load_settings
 
 REPOSITORY = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "EFFICIENCY.md", "SCALABILITY.md", "hexpipe/README.md")
+DOCUMENTS = ("README.md", "EFFICIENCY.md", "SCALABILITY.md", "hexpipe/README.md", "hexpipe/games/README.md")
 
 # The components that the project's users know by these names; EFFICIENCY.md has a section under each.
 COMPONENTS = (
