@@ -16,6 +16,7 @@ BIN = Path(__file__).parent.parent / "bin"
 FAKE_PYTHON = f"""#!/bin/bash
 real={sys.executable}
 echo "$*" >>"$FAKE_LOG"
+echo "$PYTHONPATH" >>"$FAKE_LOG.pythonpath"
 case "$*" in
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
     "-c import fcntl"*) exec "$real" "$@" ;;
@@ -86,6 +87,13 @@ def test_through_a_symlink_from_another_folder(scene: dict[str, str], tmp_path: 
     (tmp_path / "second").symlink_to("first")
     done = run(scene, "--help", script=tmp_path / "second", cwd=str(tmp_path))
     assert done.stdout == "ran: --help\n", done.stderr
+
+
+def test_folders_on_the_callers_pythonpath_stay_there(scene: dict[str, str], tmp_path: Path) -> None:
+    """For games of one's own: the command starts Python without the current folder on its path."""
+    run({**scene, "PYTHONPATH": "/my/games"}, "--help", cwd=str(tmp_path))
+    paths = (tmp_path / "calls.pythonpath").read_text().splitlines()
+    assert paths[-1] == f"{BIN.parent}:/my/games"
 
 
 def test_two_first_calls_at_once_make_one_environment(scene: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ from hexpipe.cli import main
 from hexpipe.config import PRESETS, Settings, load_settings
 
 REPOSITORY = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "EFFICIENCY.md", "SCALABILITY.md", "hexpipe/README.md")
+DOCUMENTS = ("README.md", "EFFICIENCY.md", "SCALABILITY.md", "hexpipe/README.md", "hexpipe/games/README.md")
 
 # What a setting of several numbers may be.
 SPANS = {
