@@ -99,7 +99,7 @@ def _start_losses(
 ) -> Losses:
     codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
     with _autocast(device):
-        policy_logits, value_logits = model(codes)
+        policy_logits, value_logits = model(codes, _games(batch, device))
     return compute_losses(
         policy_logits,
         value_logits,
@@ -115,6 +115,11 @@ def _weights(batch: Mapping[str, Any], device: torch.device, mask: Tensor) -> Te
     return to_device(batch, device, ("weights",))[0] if "weights" in batch else torch.ones_like(mask[:, 0])
 
 
+def _games(batch: Mapping[str, Any], device: torch.device) -> Tensor | None:
+    """The game of each sample, int64 [B], where the batch tells; a net with a memory wants to know it."""
+    return to_device(batch, device, ("games",))[0] if "games" in batch else None
+
+
 def _unrolled_losses(
     model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
 ) -> Losses:
@@ -122,7 +127,7 @@ def _unrolled_losses(
     codes, policy, values, mask, rewards, actions = to_device(batch, device, names)
     following = to_device(batch, device, ("next_codes",))[0] if settings.consistency_weight > 0 else None
     with _autocast(device):
-        out = Unrolled(*model(codes, actions, following))
+        out = Unrolled(*model(codes, actions, following, _games(batch, device)))
     return compute_unrolled_losses(
         out,
         policy,

@@ -20,7 +20,7 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backends import FloatArray, write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import ILLEGAL_LOGIT
-from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, residual_trunk, transformer_trunk
+from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, recalled, residual_trunk, transformer_trunk
 from hexpipe.nets.planes import FULL_BUCKET, OFF_BOARD, check_shapes
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -69,6 +69,8 @@ def _graph(plain: HexNet) -> Any:
     else:
         x = residual_trunk(layers, planes, plain.settings)
     features = pooled(x)
+    if plain.engram is not None:
+        features = recalled(layers, features, plain.engram)
     pool_bias = over_cells(layers.linear(features, "policy.pool_bias"))
     hidden = ops.relu(ops.add(layers.conv(x, "policy.conv", 0), pool_bias))
     logits = ops.reshape(layers.conv(hidden, "policy.cell_logits", 0), np.array([0, shapes.view_cells]), True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import ILLEGAL_LOGIT, PolicyHead, ValueHead, value_from_logits
 from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, global_pool, make_conv, standardised_once
@@ -70,15 +71,18 @@ class MuZeroNet(nn.Module):
         self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.projection = nn.Linear(2 * channels, PROJECTION)
         self.predictor = nn.Sequential(nn.Linear(PROJECTION, PROJECTION), nn.ReLU(), nn.Linear(PROJECTION, PROJECTION))
+        self.engram = make_engram(settings, shapes)
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def represent(self, codes: Tensor) -> Tensor:
         """Codes int8 [B, C] -> latent [B, channels, n, n]."""
         return scale_latent(self.trunk(expand_codes(codes, self.shapes, self.edges)))
 
-    def predict(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Policy logits [B, A] of all actions, and value logits [B, S] relative to the mover."""
-        pooled = global_pool(latent)
+    def predict(self, latent: Tensor, pooled: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Policy logits [B, A] of all actions, and value logits [B, S] relative to the mover. ``pooled``: features to
+        judge by in place of the latent's own."""
+        if pooled is None:
+            pooled = global_pool(latent)
         return self.policy(latent, pooled)[:, : self.shapes.num_actions].float(), self.value(pooled).float()
 
     def imagine(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +120,7 @@ class MuZeroNet(nn.Module):
         return following, torch.softmax(logits, dim=1), value_from_logits(value_logits, self.shapes.num_seats), rewards
 
     def forward(
-        self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None
+        self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None, games: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Unroll ``actions`` int [B, U] from ``codes`` int8 [B, C].
 
@@ -132,7 +136,10 @@ class MuZeroNet(nn.Module):
         # one call of the heads for all steps: of many small ones most would be overhead
         count, steps = actions.shape
         every, later = torch.cat(latents), torch.cat(latents[1:])
-        logits, value_logits = (_by_sample(part, count) for part in self.predict(every))
+        pooled = global_pool(every)
+        if self.engram is not None:
+            pooled = torch.cat((self.engram(pooled[:count], games), pooled[count:]))
+        logits, value_logits = (_by_sample(part, count) for part in self.predict(every, pooled))
         rewards = _by_sample(self._rewards(later), count)
         at_start = torch.arange(steps + 1, device=codes.device)[:, None] == 0
         logits = logits.masked_fill(illegal_mask(codes, self.shapes)[:, None] & at_start, ILLEGAL_LOGIT)
@@ -143,7 +150,8 @@ class MuZeroNet(nn.Module):
 
     def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         latent = self.represent(codes)
-        logits, value_logits = self.predict(latent)
+        pooled = global_pool(latent)
+        logits, value_logits = self.predict(latent, pooled if self.engram is None else self.engram(pooled))
         return latent, logits.masked_fill(illegal_mask(codes, self.shapes), ILLEGAL_LOGIT), value_logits
 
     def _consistency(self, imagined: Tensor, codes: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ A batch of B samples with U unroll steps is a dict of arrays:
                                         game's end drawn uniformly from all actions
     mask        float32 [B, U + 1]      1 where the step is a position of the game, 0 after its end
     weights     float32 [B]             importance weights, mean 1 (see `sampler`); all 1 where sampling is uniform
+    games       int64   [B]             each start's game, by its number among all that the run ever played
     next_codes  int8    [B, U, C]       only with ``observations``: the positions after each action, as their movers see
                                         them (for a consistency loss: arXiv:2111.00210, section 4.1)
 
@@ -50,6 +51,7 @@ def batch_shapes(
         "actions": (np.int16, (batch_size, unroll_steps)),
         "mask": (np.float32, (batch_size, steps)),
         "weights": (np.float32, (batch_size,)),
+        "games": (np.int64, (batch_size,)),
     }
     if observations:
         arrays["next_codes"] = (np.int8, (batch_size, unroll_steps, shapes.code_length))
@@ -88,7 +90,7 @@ def samples_into(batch: Batch, board_cells: int) -> Samples:
         rewards=batch["rewards"],
         actions=batch["actions"],
         mask=batch["mask"],
-        games=np.empty(count, np.int64),
+        games=batch["games"],
         intact=np.empty(count, np.bool_),
     )
 
