@@ -549,6 +549,9 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 }
 """What choosing an algorithm sets beside the preset."""
 
+ENGRAM_ENTRIES = 4096
+"""``net.engram`` of the option --engram."""
+
 QUICK_MUZERO = {
     "net.blocks": 2,
     "net.dynamics_blocks": 1,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hexpipe.config import PRESETS, Settings, load_settings, override_settings
+from hexpipe.config import ENGRAM_ENTRIES, PRESETS, Settings, load_settings, override_settings
 from hexpipe.errors import SettingsError
 
 _SHORT = {
@@ -16,6 +16,7 @@ _SHORT = {
     "algorithm": "algorithm",
     "size": "game.board_size",
     "backbone": "net.backbone",
+    "engram": "net.engram",
     "simulations": "search.num_simulations",
     "workers": "selfplay.workers",
     "servers": "inference.servers",
@@ -38,6 +39,9 @@ def settings_options(function: Any) -> Any:
         click.option("--algorithm", metavar="NAME", help="alphazero (true rules) or muzero (learned dynamics)."),
         click.option("--size", type=int, metavar="N", help="Cells along a side (3 to 27; inarow: to 200)."),
         click.option("--backbone", metavar="NAME", help="The net's trunk, resnet or transformer; default: resnet."),
+        click.option(
+            "--engram", type=int, flag_value=ENGRAM_ENTRIES, help="Give the net an episodic memory (an experiment)."
+        ),
         click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
         click.option("--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4)."),
         click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),

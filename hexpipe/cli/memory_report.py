@@ -80,10 +80,13 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _sentences(report: dict[str, Any]) -> list[str]:
+    engram = f"engram: {human(report['engram_bytes'])} of the learner and each inference server, twice in the weights"
+    memory = [engram] if report["engram_bytes"] else []
     if report.get("estimate"):
         pools = (("inference", report["latent_pool_bytes"]), ("league", report["league_pool_bytes"]))
         return [
             *(f"latents: {human(size)} of each {role} server, on its device" for role, size in pools if size),
+            *memory,
             f"replay: budget {human(report['budget_bytes'])}; at least {report['games_at_least']:,} games of "
             f"{human(report['largest_game_bytes'])} at most",
             f"in all about {human(report['shared_bytes'] + report['own_bytes'])} of "
@@ -96,6 +99,7 @@ def _sentences(report: dict[str, Any]) -> list[str]:
         f"{replay['total_positions']:,} in all; {replay['bytes_per_position']:.0f} bytes a position",
         f"replay: {human(replay['total_bytes'])} of a budget of {human(replay['budget_bytes'])}, ring "
         f"{human(replay['used_bytes'])} of {human(replay['capacity_bytes'])} used",
+        *memory,
         "in the ring: " + ", ".join(f"{name} {human(size)}" for name, size in replay["sections"].items()),
     ]
 

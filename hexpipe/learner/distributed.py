@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hexpipe.errors import SettingsError
@@ -44,7 +44,10 @@ def ddp_wrap(device: torch.device) -> Callable[[nn.Module], nn.Module]:
     def wrap(net: nn.Module) -> nn.Module:
         # channels_last gradients would be copied into the buckets' layout and back; views avoid that
         return DistributedDataParallel(
-            net, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
+            net,
+            device_ids=[device] if device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
+            broadcast_buffers=False,  # all ranks write the same rows into an episodic memory: see `rows_of_all`
         )
 
     return wrap
@@ -62,6 +65,15 @@ def rank_batch_size(batch_size: int, ranks: int) -> int:
 def rank_seed(seed: int, rank: int) -> int:
     """The sampling seed of a rank; rank 0's is ``seed`` itself."""
     return seed + rank * 2**32
+
+
+def rows_of_all(rows: Tensor) -> Tensor:
+    """``rows`` [B, ...] of every rank, rank 0's first; ``rows`` itself where one learner trains alone."""
+    if not dist.is_initialized():
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
 
 
 def agree(steps: int, device: torch.device) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hexpipe.config import Settings, Shapes
 from hexpipe.errors import CheckpointError
+from hexpipe.learner.remember import remember
 from hexpipe.learner.train_step import StepLosses, train_step
 from hexpipe.nets.checkpoints import Checkpoint, checkpoint_meta, prune, save_checkpoint
 from hexpipe.nets.factory import Net, build_net, load_weights
@@ -62,8 +63,13 @@ class Learner:
         self.optimizer = make_optimizer(self.net, settings.learner.learning_rate, settings.learner.weight_decay)
         self._model: nn.Module = wrap(self.net) if wrap is not None else self.net
         self._names = list(self.net.state_dict())
-        self._weights: list[Tensor] = [self.net.get_parameter(name).detach() for name in self._names]
-        self._ema: list[Tensor] = [weight.clone() for weight in self._weights]
+        self._weights: list[Tensor] = list(self.net.state_dict().values())
+        parameters = dict(self.net.named_parameters())
+        self._trained: list[Tensor] = [parameter.detach() for parameter in parameters.values()]
+        self._averages: list[Tensor] = [weight.clone() for weight in self._trained]
+        # an episodic memory is no weight: what plays has the very one that was written, not a mean over steps
+        state = {**self.net.state_dict(), **dict(zip(parameters, self._averages, strict=True))}
+        self._ema: list[Tensor] = [state[name] for name in self._names]
 
     def step(self, batch: Mapping[str, Any], progress: float | None = None) -> StepLosses:
         """Train on one batch. ``progress``: the share of the run that is over, by steps if not given."""
@@ -76,12 +82,15 @@ class Learner:
         losses = train_step(self._model, self.optimizer, batch, self.device, learner)
         self.steps += 1
         decay = min(learner.ema_decay, self.steps / (self.steps + 9.0))
-        torch._foreach_lerp_(self._ema, self._weights, 1.0 - decay)
+        torch._foreach_lerp_(self._averages, self._trained, 1.0 - decay)
+        if self.net.engram is not None:
+            remember(self.net.engram, batch, self.device)
         return losses
 
     def ema_weights(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of the averaged weights that play, by name, for `WeightsBoard.publish` and `Backend.load`."""
-        return {name: np.array(ema.cpu().numpy(), order="C") for name, ema in zip(self._names, self._ema, strict=True)}
+        """Copies of what plays, averaged weights and memory, by name, for `WeightsBoard.publish` and `Backend.load`."""
+        pairs = zip(self._names, self._ema, strict=True)
+        return {name: np.array(ema.cpu().numpy(), np.float32, order="C") for name, ema in pairs}
 
     def save(self, run_dir: Path, extra: Mapping[str, Any] | None = None) -> Path:
         """Write a checkpoint, delete those that ``keep_checkpoints`` and ``keep_every`` do not keep; the new folder.

@@ -109,7 +109,7 @@ def _start_losses(
 ) -> Losses:
     codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
     with _autocast(device):
-        policy_logits, value_logits, *side = model(codes)
+        policy_logits, value_logits, *side = model(codes, _games(batch, device))
     counts = mask[:, 0] * _weights(batch, device, mask)
     losses = compute_losses(
         policy_logits, value_logits, policy[:, 0], values[:, 0], counts, value_weight=settings.value_weight
@@ -139,6 +139,11 @@ def _weights(batch: Mapping[str, Any], device: torch.device, mask: Tensor) -> Te
     return to_device(batch, device, ("weights",))[0] if "weights" in batch else torch.ones_like(mask[:, 0])
 
 
+def _games(batch: Mapping[str, Any], device: torch.device) -> Tensor | None:
+    """The game of each sample, int64 [B], where the batch tells; a net with a memory wants to know it."""
+    return to_device(batch, device, ("games",))[0] if "games" in batch else None
+
+
 def _unrolled_losses(
     model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
 ) -> Losses:
@@ -146,7 +151,8 @@ def _unrolled_losses(
     codes, policy, values, mask, rewards, actions, unrolled = to_device(batch, device, names)
     following = to_device(batch, device, ("next_codes",))[0] if settings.consistency_weight > 0 else None
     with _autocast(device):
-        policy_logits, value_logits, imagined, similarity, *side = model(codes, actions, following)
+        out = model(codes, actions, following, _games(batch, device))
+    policy_logits, value_logits, imagined, similarity, *side = out
     weights = _weights(batch, device, mask)
     losses = compute_unrolled_losses(
         Unrolled(policy_logits, value_logits, imagined, similarity),

@@ -20,7 +20,7 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import ILLEGAL_LOGIT
-from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, residual_trunk, transformer_trunk
+from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, recalled, residual_trunk, transformer_trunk
 from hexpipe.nets.planes import FULL_BUCKET, OFF_BOARD, check_shapes
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -77,6 +77,8 @@ def _graph(plain: HexNet) -> Any:
     else:
         x = residual_trunk(layers, planes, plain.settings)
     features = pooled(x)
+    if plain.engram is not None:
+        features = recalled(layers, features, plain.engram)
     logits = _cell_logits(layers, "policy", x, features, shapes.view_cells)
     if shapes.num_actions > shapes.view_cells:
         swap = layers.linear(ops.relu(layers.linear(features, "policy.swap_hidden")), "policy.swap_logit")

@@ -1,20 +1,36 @@
 """Engram: an episodic memory beside a net, a ring of keys and values that pooled features are looked up in.
 
-How it is meant to be used, by a net that owns one (none does yet):
+A net that owns one asks it between its trunk and its heads, and what was learned from tells it what proved true:
 
     pooled = global_pool(trunk(planes))          # [B, 2C]
-    pooled = engram(pooled)                      # what was retrieved is added, through a gate; then come the heads
+    pooled = engram(pooled, sources)             # what was retrieved is added, through a gate; then come the heads
     ...
-    engram.write(engram.key(pooled), values, priorities)   # after the step: what proved true of these positions
+    engram.write(engram.queries, values, priorities, sources)   # after the step (`learner.remember`)
 
 The memory is part of the module's state: it lies in buffers, so it moves with the net, is saved in its checkpoints and
 published with its weights. Writing takes no gradient and reading gives none to the memory; key projection, read-out,
 sharpness and gate are learned.
 
-Nearest keys by cosine and values mixed by a softmax over them are the differentiable neural dictionary of Pritzel et
-al. 2017, "Neural episodic control" (arXiv 1703.01988), sections 3.1 and 3.2; top-k retrieval without gradients into the
-memory is from Wu et al. 2022, "Memorizing transformers" (arXiv 2203.08913), section 3.2; the tanh gate that starts at
-zero is from Alayrac et al. 2022, "Flamingo" (arXiv 2204.14198), section 2.2.
+**Sources.** An entry must not answer the very question that it was written for. Training sees a position several times,
+and all positions of a game have one outcome: a query that finds an entry of its own game finds its own target, the gate
+opens for that, and at play, where a game's outcome is not known yet, nothing is there to be found. So every entry has
+the number of the game that it is from, and a query that says its own reads no entry of that game. Near keys tell too
+little for this: a position one ply on is another key with the same answer, and the same position in another game is
+the best that a memory has to offer. At play no query names a source, and none needs to: its game is not over.
+
+**Keys age.** A key was made by the weights of its step, a query is made by those of the moment; in self-play those are
+the averaged weights (``learner.ema_decay``), which trail the trained ones that made the keys. The ring turns
+over within capacity / batch size steps, so that keys are at most that old; nothing is made anew. What trails is in the
+queries' disfavour at play: they meet keys of a slightly different space than in training.
+
+Nearest keys, and their values mixed by weights that fall with the distance, are the differentiable neural dictionary of
+Pritzel et al. 2017, "Neural episodic control" (arXiv 1703.01988), section 3.1; so is the kernel 1 / (d^2 + DELTA), which
+has a learned exponent here. It tells an entry of the very same position from one that is merely like it, where all
+cosines lie close to 1, as those of pooled features do; a softmax over cosines does not. Top-k retrieval without
+gradients into the memory is from Wu et al. 2022, "Memorizing transformers" (arXiv 2203.08913), section 3.2; the tanh gate
+is from Alayrac et al. 2022, "Flamingo" (arXiv 2204.14198), section 2.2. Theirs starts at zero, so that a finished net
+stays what it is; this one starts a little open, because here a value head that is zero itself comes behind it: two
+closed doors in a row give neither a gradient.
 """
 
 from __future__ import annotations
@@ -25,17 +41,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hexpipe.config import NetSettings, Shapes
+
+KEY_SIZE = 32  # numbers of a key: a look-up's cost grows with them; positions of a small board are told apart by fewer
 MAX_CAPACITY = 2**24  # places that float32, in which weights are published, can number exactly
-START_SHARPNESS = 10.0  # cosines differ by tenths where keys differ
+DELTA = 1e-3  # added to squared distances (Pritzel et al.): an entry so near counts as the same
+START_SHARPNESS = 1.0  # the kernel's exponent
+START_GATE = 0.2
+NO_SOURCE = -1  # of an entry that any query may read
 _NEVER = -1e9  # a logit whose exp() is exactly 0
 
 
 class Engram(nn.Module):
     """Pooled features [B, 2 * channels] -> the same shape, with what was remembered of their like.
 
-    Keys float32 [capacity, key_size] of unit length, values float32 [capacity, value_size] and priorities float32
-    [capacity] are allocated here, once. A place of priority 0 is empty and never retrieved; other priorities weigh a
-    memory against the others that were retrieved with it.
+    Keys float32 [capacity, key_size] of unit length, values float32 [capacity, value_size], priorities float32
+    [capacity] and sources int64 [capacity] are allocated here, once. A place of priority 0 is empty and never
+    retrieved; other priorities weigh a memory against the others that were retrieved with it.
 
     A full memory overwrites its oldest entries, not those of lowest priority: keys and values were made by the weights
     of their time, so that the oldest fit the present queries least; and the places to write are then known without a
@@ -47,6 +69,7 @@ class Engram(nn.Module):
     keys: Tensor
     values: Tensor
     priorities: Tensor
+    sources: Tensor
     cursor: Tensor
 
     def __init__(self, channels: int, capacity: int, key_size: int, value_size: int, k: int = 8) -> None:
@@ -63,11 +86,13 @@ class Engram(nn.Module):
         self.register_buffer("keys", torch.zeros(capacity, key_size))
         self.register_buffer("values", torch.zeros(capacity, value_size))
         self.register_buffer("priorities", torch.zeros(capacity))
+        self.register_buffer("sources", torch.full((capacity,), NO_SOURCE))
         self.register_buffer("cursor", torch.zeros(1, dtype=torch.int64))  # the place that is written next
         self.project = nn.Linear(2 * channels, key_size, bias=False)
         self.log_sharpness = nn.Parameter(torch.tensor([math.log(START_SHARPNESS)]))
         self.read_out = nn.Linear(value_size, 2 * channels, bias=False)
-        self.gate = nn.Parameter(torch.zeros(1))
+        self.gate = nn.Parameter(torch.full((1,), START_GATE))
+        self.queries: Tensor | None = None  # of the last call in training, detached: `write` them at no cost
 
     @property
     def memory_bytes(self) -> int:
@@ -84,23 +109,27 @@ class Engram(nn.Module):
         return F.normalize(self.project(pooled), dim=-1)
 
     @torch.no_grad()
-    def write(self, keys: Tensor, values: Tensor, priorities: Tensor) -> None:
-        """Remember ``keys`` [B, key_size], ``values`` [B, value_size] and ``priorities`` [B], the oldest row first.
+    def write(self, keys: Tensor, values: Tensor, priorities: Tensor, sources: Tensor | None = None) -> None:
+        """Remember ``keys`` [B, key_size], ``values`` [B, value_size], ``priorities`` [B] and ``sources`` int64 [B]
+        (NO_SOURCE if not given), the oldest row first.
 
         Keys are brought to unit length, priorities below 0 to 0. The rows go round the ring by one indexed copy into
         each tensor, without a wait for the device. Of more rows than the capacity only the last are kept. ValueError,
         and nothing is written, if the shapes do not fit.
         """
-        wanted = [(len(keys), self.keys.shape[1]), (len(keys), self.values.shape[1]), (len(keys),)]
-        given = [tuple(rows.shape) for rows in (keys, values, priorities)]
+        if sources is None:
+            sources = self.sources.new_full((len(keys),), NO_SOURCE)
+        wanted = [(len(keys), self.keys.shape[1]), (len(keys), self.values.shape[1]), (len(keys),), (len(keys),)]
+        given = [tuple(rows.shape) for rows in (keys, values, priorities, sources)]
         if given != wanted:
-            raise ValueError(f"keys, values and priorities of shapes {given} do not fit: an engram wants {wanted}")
-        keys, values, priorities = (rows[-self.capacity :] for rows in (keys, values, priorities))
+            raise ValueError(f"keys, values, priorities and sources of shapes {given}: an engram wants {wanted}")
+        keys, values, priorities, sources = (rows[-self.capacity :] for rows in (keys, values, priorities, sources))
         count = len(keys)
         places = torch.arange(count, device=self.cursor.device).add_(self.cursor).remainder_(self.capacity)
         self.keys.index_copy_(0, places, F.normalize(keys.to(self.keys), dim=-1))
         self.values.index_copy_(0, places, values.to(self.values))
         self.priorities.index_copy_(0, places, priorities.to(self.priorities).clamp(min=0))
+        self.sources.index_copy_(0, places, sources.to(self.sources))
         self.cursor.add_(count).remainder_(self.capacity)
 
     @torch.no_grad()
@@ -110,23 +139,43 @@ class Engram(nn.Module):
         self.cursor.zero_()
 
     @torch.no_grad()
-    def nearest(self, queries: Tensor) -> Tensor:
+    def nearest(self, queries: Tensor, sources: Tensor | None = None) -> Tensor:
         """Places int64 [B, k] of the entries of highest cosine with ``queries`` [B, key_size], the nearest first.
 
-        Where there are fewer than k, places of priority 0 fill up the rest.
+        Where there are fewer than k that may be read, others fill up the rest: of priority 0, or of the query's own
+        source.
         """
-        cosines = F.linear(queries, self.keys).masked_fill_(self.priorities <= 0, -math.inf)
+        hidden = torch.zeros_like(self.priorities).masked_fill_(self.priorities <= 0, -math.inf)
+        cosines = F.linear(queries, self.keys, hidden)  # as a bias it costs no pass over [B, capacity] of its own
+        if sources is not None:
+            cosines.masked_fill_(self.sources == sources[:, None], -math.inf)
         return torch.topk(cosines, self.k, dim=1).indices
 
-    def forward(self, pooled: Tensor) -> Tensor:
+    def forward(self, pooled: Tensor, sources: Tensor | None = None) -> Tensor:
+        """``pooled`` [B, 2 * channels] with what is remembered of its like, but for entries of the ``sources`` int64
+        [B] that the rows are from themselves; of rows that name none everything may be read."""
         queries = self.key(pooled)
-        places = self.nearest(queries)
+        if self.training:
+            self.queries = queries.detach()
+        places = self.nearest(queries, sources)
         # copies of the few rows: a write before the backward pass then changes nothing that it needs
         keys, values, priorities = self.keys[places], self.values[places], self.priorities[places]
-        cosines = torch.einsum("bd,bkd->bk", queries, keys)
-        stored = priorities > 0
-        logits = self.log_sharpness.exp() * cosines + torch.where(stored, priorities, 1.0).log()
-        weights = torch.softmax(logits.masked_fill(~stored, _NEVER), dim=1) * stored  # all 0 of an empty memory
-        remembered = torch.einsum("bk,bkv->bv", weights, values)
+        usable = priorities > 0
+        if sources is not None:
+            usable = usable & (self.sources[places] != sources[:, None])
+        # float32: half precision has neither such small distances nor such a logit
+        distances = (queries[:, None] - keys).float().square().sum(dim=2)
+        logits = torch.where(usable, priorities, 1.0).log() - self.log_sharpness.exp() * (distances + DELTA).log()
+        # all weights are 0 where there is nothing to read
+        weights = torch.softmax(logits.masked_fill(~usable, _NEVER), dim=1) * usable
+        remembered = torch.einsum("bk,bkv->bv", weights.to(values.dtype), values)
         out: Tensor = pooled + torch.tanh(self.gate) * self.read_out(remembered)
         return out
+
+
+def make_engram(settings: NetSettings, shapes: Shapes) -> Engram | None:
+    """The memory of a net with ``settings``, None where they want none. A value is what a position came to be worth for
+    each seat, its mover first: float32 [S], the value target that it was trained on."""
+    if not settings.engram:
+        return None
+    return Engram(settings.channels, settings.engram, KEY_SIZE, shapes.num_seats, settings.engram_neighbours)

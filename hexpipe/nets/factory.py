@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
+from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
     ILLEGAL_LOGIT,
     PolicyHead,
@@ -47,20 +48,28 @@ class HexNet(nn.Module):
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
         self.side = SideHeads(settings, shapes, plain)
+        self.engram = make_engram(settings, shapes)  # last: the other weights start as those of a net without it
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+    def forward(
+        self, codes: Tensor, games: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+        """``games`` int64 [B], in training: whose outcomes the memory must not tell (see `engram`)."""
         planes = expand_codes(codes, self.shapes, self.edges)
         x = self.trunk(planes)
-        return self.logits(codes, x, global_pool(x))
+        return self.logits(codes, x, global_pool(x), games)
 
     def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Policy and value logits; the name that this net shares with MuZero's."""
         policy_logits, value_logits, *_ = self(codes)
         return policy_logits, value_logits
 
-    def logits(self, codes: Tensor, x: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+    def logits(
+        self, codes: Tensor, x: Tensor, pooled: Tensor, games: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
+        if self.engram is not None:
+            pooled = self.engram(pooled, games)
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
         illegal = illegal_mask(codes, self.shapes)
         return logits.masked_fill(illegal, ILLEGAL_LOGIT), self.value(pooled).float(), *self.side(x, pooled)
@@ -92,7 +101,7 @@ def build_net(settings: NetSettings, shapes: Shapes, plain: bool = False) -> Net
 
 
 def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """The parameters as float32 arrays on the CPU (copies), by name."""
+    """Parameters and memory as float32 arrays on the CPU (copies), by name."""
     return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in net.state_dict().items()}
 
 
@@ -121,11 +130,11 @@ def load_weights(net: Net, weights: Weights) -> None:
 def fold(net: AnyNet) -> AnyNet:
     """The same function as ``net`` in plain convolutions, without gradients, on the same device."""
     plain = type(net)(net.settings, net.shapes, plain=True).to(net.edges.device).eval().requires_grad_(False)
-    modules = dict(net.named_modules())
+    modules, own = dict(net.named_modules()), net.state_dict()
     for name, tensor in plain.state_dict().items():
         owner = modules[name.rpartition(".")[0]]
         standardised = isinstance(owner, StandardisedConv2d) and name.endswith(".weight")
-        tensor.copy_(owner.standardised() if standardised else net.get_parameter(name))
+        tensor.copy_(owner.standardised() if standardised else own[name])
     return plain
 
 

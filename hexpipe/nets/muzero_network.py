@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
     ILLEGAL_LOGIT,
     PolicyHead,
@@ -79,16 +80,20 @@ class MuZeroNet(nn.Module):
         self.projection = nn.Linear(2 * channels, PROJECTION)
         self.predictor = nn.Sequential(nn.Linear(PROJECTION, PROJECTION), nn.ReLU(), nn.Linear(PROJECTION, PROJECTION))
         self.side = SideHeads(settings, shapes, plain)
+        self.engram = make_engram(settings, shapes)
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def represent(self, codes: Tensor) -> Tensor:
         """Codes int8 [B, C] -> latent [B, channels, n, n]."""
         return scale_latent(self.trunk(expand_codes(codes, self.shapes, self.edges)))
 
-    def predict(self, latent: Tensor) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+    def predict(
+        self, latent: Tensor, pooled: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         """Policy logits [B, A] of all actions, value logits [B, S] relative to the mover, and `SideLogits` where the
-        shapes ask for any."""
-        pooled = global_pool(latent)
+        shapes ask for any. ``pooled``: features to judge by in place of the latent's own."""
+        if pooled is None:
+            pooled = global_pool(latent)
         logits = self.policy(latent, pooled)[:, : self.shapes.num_actions].float()
         return logits, self.value(pooled).float(), *self.side(latent, pooled)
 
@@ -131,7 +136,7 @@ class MuZeroNet(nn.Module):
         return following, torch.softmax(logits, dim=1), values, rewards, *highest_focus(side)
 
     def forward(
-        self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None
+        self, codes: Tensor, actions: Tensor, next_codes: Tensor | None = None, games: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, *tuple[SideLogits, ...]]:
         """Unroll ``actions`` int [B, U] from ``codes`` int8 [B, C].
 
@@ -147,7 +152,10 @@ class MuZeroNet(nn.Module):
         # one call of the heads for all steps: of many small ones most would be overhead
         count, steps = actions.shape
         every, later = torch.cat(latents), torch.cat(latents[1:])
-        logits, value_logits, *side = self.predict(every)
+        pooled = global_pool(every)
+        if self.engram is not None:
+            pooled = torch.cat((self.engram(pooled[:count], games), pooled[count:]))
+        logits, value_logits, *side = self.predict(every, pooled)
         logits, value_logits = _by_sample(logits, count), _by_sample(value_logits, count)
         sides = [SideLogits(*(None if part is None else _by_sample(part, count) for part in own)) for own in side]
         rewards = _by_sample(self._rewards(later), count)
@@ -160,7 +168,8 @@ class MuZeroNet(nn.Module):
 
     def _root(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, *tuple[SideLogits, ...]]:
         latent = self.represent(codes)
-        logits, value_logits, *side = self.predict(latent)
+        pooled = global_pool(latent)
+        logits, value_logits, *side = self.predict(latent, pooled if self.engram is None else self.engram(pooled))
         return latent, logits.masked_fill(illegal_mask(codes, self.shapes), ILLEGAL_LOGIT), value_logits, *side
 
     def _consistency(self, imagined: Tensor, codes: Tensor) -> Tensor:

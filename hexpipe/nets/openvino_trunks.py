@@ -1,4 +1,4 @@
-"""The trunks as OpenVINO graphs, from the weights of a folded net.
+"""The trunks, and the memory behind them, as OpenVINO graphs, from the weights of a folded net.
 
 OpenVINO is optional: ``pip install "hexpipe[openvino]"``.
 """
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from hexpipe.config import NetSettings
+from hexpipe.nets.engram import DELTA, Engram
 from hexpipe.nets.transformer_backbone import NORM_EPS, rotary_turns
 
 _OVER_BOARD = np.array([2, 3])
+_EMPTY = np.float32(-1e9)  # added to the cosine of an empty place
 
 
 class Layers:
@@ -55,6 +57,29 @@ def pooled(x: Any) -> Any:
 def over_cells(x: Any) -> Any:
     """[B, C] -> [B, C, 1, 1]."""
     return ops.unsqueeze(x, _OVER_BOARD)
+
+
+def recalled(layers: Layers, features: Any, engram: Engram) -> Any:
+    """`engram.Engram` over features [B, 2C]; the memory is a constant of the graph, as the weights are."""
+    priorities, gate = engram.priorities.numpy(), np.tanh(engram.gate.numpy())
+    if not (priorities > 0).any():
+        return features
+    queries = ops.normalize_l2(layers.linear(features, "engram.project"), np.array([1]), 1e-24, "max")
+    cosines = ops.matmul(queries, ops.constant(engram.keys.numpy()), False, True)
+    # an empty place comes after all others, and has no weight
+    empty = np.where(priorities > 0, np.float32(0), _EMPTY)
+    places = ops.topk(ops.add(cosines, ops.constant(empty)), np.int64(engram.k), 1, "max", "value", "i32").output(1)
+    apart = ops.subtract(
+        ops.unsqueeze(queries, np.array([1])), ops.gather(ops.constant(engram.keys.numpy()), places, np.int64(0))
+    )
+    distances = ops.reduce_sum(ops.multiply(apart, apart), np.array([2]))
+    logits = ops.multiply(ops.log(ops.add(distances, np.float32(DELTA))), -np.exp(engram.log_sharpness.numpy()))
+    weighed = empty + np.log(np.where(priorities > 0, priorities, np.float32(1)))
+    logits = ops.add(logits, ops.gather(ops.constant(weighed), places, np.int64(0)))
+    weights = ops.unsqueeze(ops.softmax(logits, 1), np.array([1]))  # [B, 1, k]
+    values = ops.gather(ops.constant(engram.values.numpy()), places, np.int64(0))  # [B, k, S]
+    remembered = ops.squeeze(ops.matmul(weights, values, False, False), np.array([1]))
+    return ops.add(features, ops.multiply(layers.linear(remembered, "engram.read_out"), gate))
 
 
 def residual_trunk(layers: Layers, planes: Any, settings: NetSettings) -> Any:

@@ -17,7 +17,8 @@ from hexpipe.config import Settings
 from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
-from hexpipe.pipeline.run_folder import find_runs, live_run
+from hexpipe.pipeline.net_template import memory_bytes
+from hexpipe.pipeline.run_folder import find_runs, live_run, read_settings
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
 from hexpipe.replay.layout import budget_bytes, largest_game
 from hexpipe.replay.store import describe_store
@@ -45,7 +46,9 @@ def find_live_run(parent: Path) -> Path | None:
 
 def live_report(run_dir: Path) -> dict[str, Any]:
     """The memory of the live run in ``run_dir``, JSON-able: "replay" (games, positions, budget, every field and
-    section), "segments" with their fields, "processes" with own (uss) and shared bytes, and sums.
+    section), "engram_bytes" of the net's memory (the weights board has two copies, the learner one, each inference
+    server one, or with learned dynamics two), "segments" with their fields, "processes" with own (uss) and shared
+    bytes, and sums.
 
     Raises RunFolderError if no run is alive there, SharedMemoryError if it may not be looked into.
     """
@@ -61,12 +64,14 @@ def live_report(run_dir: Path) -> dict[str, Any]:
             raise RunFolderError(f"the run in {run_dir} has just ended") from None
         raise
     segments = [_segment(segment["name"], int(segment["bytes"]), segment["layout"]) for segment in document["segments"]]
+    settings = read_settings(run_dir)
     names = {int(child): name for name, child in document.get("processes", {}).items()}
     processes = _processes(pid, names)
     return {
         "run": str(run_dir),
         "pid": pid,
         "replay": store,
+        "engram_bytes": memory_bytes(settings.net, make_stages(settings)[-1].shapes),
         "segments": segments,
         "shared_bytes": sum(segment["bytes"] for segment in segments),
         "processes": processes,
@@ -93,7 +98,10 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "inference": latent_pool_bytes(settings, game, plan, plan.server_devices),
         "league": latent_pool_bytes(settings, game, plan, plan.league_devices),
     }
-    each = {role: size + pools.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
+    memory = memory_bytes(settings.net, game.shapes)
+    served = memory * (2 if settings.algorithm == "muzero" else 1)  # learned dynamics keep two sets of weights
+    more = {role: size + served for role, size in pools.items()} | {"learner": memory}
+    each = {role: size + more.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
     each["generator"] += search_bytes(settings, game)
     processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
     own = sum(count * each[role] for role, count in counts.items())
@@ -101,6 +109,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "estimate": True,
         "latent_pool_bytes": pools["inference"],
         "league_pool_bytes": pools["league"],
+        "engram_bytes": memory,
         "budget_bytes": budget_bytes(settings.replay),
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
         "shared_bytes": sum(sizes.values()),

@@ -13,6 +13,7 @@ _POLICY_HIDDEN = 32
 _ACTION_PLANES = 2
 _PROJECTION = 64
 _THREAT_LEVELS = 3
+_KEY_SIZE = 32
 
 Template = list[tuple[str, tuple[int, ...]]]
 
@@ -42,7 +43,25 @@ def net_template(settings: NetSettings, shapes: Shapes) -> Template:
     if settings.dynamics_blocks:
         template += _linear("projection", 2 * channels, _PROJECTION)
         template += _linear("predictor.0", _PROJECTION, _PROJECTION) + _linear("predictor.2", _PROJECTION, _PROJECTION)
+    if settings.engram:
+        template += _memory(settings, shapes)
+        template += [("engram.project.weight", (_KEY_SIZE, 2 * channels)), ("engram.log_sharpness", (1,))]
+        template += [("engram.read_out.weight", (2 * channels, shapes.num_seats)), ("engram.gate", (1,))]
     return template
+
+
+def memory_bytes(settings: NetSettings, shapes: Shapes) -> int:
+    """Bytes of the episodic memory that a net of ``settings`` has, as the learner keeps it; 0 where it has none."""
+    if not settings.engram:
+        return 0
+    whole_numbers = settings.engram + 1  # sources and cursor: int64, where the rest is float32
+    return 4 * num_parameters(_memory(settings, shapes)) + 4 * whole_numbers
+
+
+def _memory(settings: NetSettings, shapes: Shapes) -> Template:
+    entries = settings.engram
+    template: Template = [("engram.keys", (entries, _KEY_SIZE)), ("engram.values", (entries, shapes.num_seats))]
+    return [*template, ("engram.priorities", (entries,)), ("engram.sources", (entries,)), ("engram.cursor", (1,))]
 
 
 def _dynamics(settings: NetSettings) -> Template:

@@ -116,6 +116,8 @@ def announcement(
     net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
     if settings.net.backbone != "resnet":
         net = f"{settings.net.backbone} {net}, {settings.net.heads} heads"
+    if settings.net.engram:
+        net += f", engram of {settings.net.engram:,} entries"
     yield f"{what}, {net}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
     devices = ", ".join(sorted(set(plan.server_devices)))
     servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"

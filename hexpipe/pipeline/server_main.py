@@ -14,6 +14,7 @@ from hexpipe.inference.weights import WeightsBoard, WeightsSource
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.pipeline.messages import ChildContext
+from hexpipe.pipeline.net_template import memory_bytes
 from hexpipe.pipeline.opponents import Opponents
 from hexpipe.pipeline.stats import Waiting
 
@@ -74,7 +75,7 @@ def _state_server(
     settings = context.settings
     sizes = batch_sizes(slots, settings.inference.max_batch)
     backend, _, table = choose_backend(settings.net, slots.shapes, settings.inference, device, sizes)
-    context.row.note = f"{backend.name} {backend.dtype} on {device}"
+    context.row.note = f"{backend.name} {backend.dtype} on {device}{_memory_note(context, slots)}"
     for found in table:
         log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
     log.info("serves with %s", context.row.note)
@@ -93,9 +94,15 @@ def _latent_server(
     assert slots.pool is not None
     net = LatentBackend(settings.net, slots.shapes, slots.regions_per_server * slots.pool.rows, device=device)
     context.row.note = f"{net.name} {net.dtype} on {device}, {net.pool_bytes / 1e6:.0f} MB of latents"
+    context.row.note += _memory_note(context, slots)
     log.info("serves with %s", context.row.note)
     most = settings.inference.max_batch
     return LatentServer(slots, context.number, net, weights, max_batch=most, on_progress=export)
+
+
+def _memory_note(context: ChildContext, slots: InferenceSlots) -> str:
+    size = memory_bytes(context.settings.net, slots.shapes)
+    return f", {size / 1e6:.1f} MB of engram" if size else ""
 
 
 def batch_sizes(slots: InferenceSlots, max_batch: int) -> list[int]:

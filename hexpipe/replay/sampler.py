@@ -88,6 +88,7 @@ class Sampler:
             if not (samples.intact[rows] | evicted).all():
                 raise RuntimeError("the replay buffer's memory is damaged: end the run and resume it from its archive")
             rows = rows[evicted]
+        out["games"] += store.games_before()
         if store.settings.priority_share:
             out["weights"] /= out["weights"].mean()
         if unroll_steps:

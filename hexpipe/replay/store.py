@@ -108,6 +108,11 @@ class Store:
         with self._fence():
             return int(self._header[Header.TAIL_GAME])
 
+    def games_before(self) -> int:
+        """Games that earlier parts of the run had played when this store was made: its own numbers begin at 0."""
+        header = self.counters()
+        return int(header[Header.TOTAL_GAMES] - header[Header.HEAD_GAME])
+
     def add(self, record: GameRecord) -> None:
         """Adds a game, dropping the oldest to make room. Raises ValueError where the record does not belong here, or
         could only enter by going under ``min_games``."""

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from hexpipe.config import Shapes, load_settings
 from hexpipe.nets.checkpoints import checkpoint_meta, load_checkpoint, save_checkpoint
 from hexpipe.nets.engram import MAX_CAPACITY, Engram
+from tests.nets.allocations import Allocations
 
 CHANNELS, KEY, VALUE = 3, 4, 2
 
@@ -25,9 +26,9 @@ def make(capacity: int = 10, k: int = 3, seed: int = 0) -> Engram:
     return Engram(CHANNELS, capacity, KEY, VALUE, k)
 
 
-def opened(engram: Engram) -> Engram:
+def opened(engram: Engram, gate: float = 0.7) -> Engram:
     with torch.no_grad():
-        engram.gate.fill_(0.7)
+        engram.gate.fill_(gate)
     return engram
 
 
@@ -70,22 +71,6 @@ def test_a_row_goes_where_the_ring_says() -> None:
     assert engram.cursor.item() == 3
 
 
-class Allocations(TorchDispatchMode):
-    """The largest tensor that any operation returns in storage of its own."""
-
-    def __init__(self, *known: torch.Tensor) -> None:
-        super().__init__()
-        self.known = {tensor.untyped_storage().data_ptr() for tensor in known}
-        self.largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for tensor in torch.utils._pytree.tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in self.known:
-                self.largest = max(self.largest, tensor.untyped_storage().nbytes())
-        return result
-
-
 def test_writing_allocates_nothing_of_the_memory() -> None:
     engram = make(capacity=10_000, k=1)
     before = {name: (id(buffer), buffer.data_ptr()) for name, buffer in engram.named_buffers()}
@@ -96,7 +81,7 @@ def test_writing_allocates_nothing_of_the_memory() -> None:
             engram.write(keys, values, priorities)
     assert 0 < allocations.largest <= keys.nbytes  # the batch, brought to unit length, is the largest
     assert {name: (id(buffer), buffer.data_ptr()) for name, buffer in engram.named_buffers()} == before
-    assert engram.memory_bytes == size == 10_000 * 4 * (KEY + VALUE + 1) + 8
+    assert engram.memory_bytes == size == 10_000 * (4 * (KEY + VALUE + 1) + 8) + 8
     assert engram.num_entries == 10_000
 
 
@@ -116,6 +101,8 @@ def test_written_rows_are_detached_copies() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 40, 100])
 def test_retrieval_equals_the_slow_reference(count: int) -> None:
     engram = opened(make(capacity=64, k=3))
+    with torch.no_grad():
+        engram.log_sharpness.fill_(math.log(1.5))
     keys, values, priorities = rows(count)
     priorities[::5] = 0  # not to be retrieved
     engram.write(keys, values, priorities)
@@ -130,11 +117,45 @@ def test_retrieval_equals_the_slow_reference(count: int) -> None:
         query = project @ row
         query /= np.linalg.norm(query)
         best = sorted(stored, key=lambda entry: -(entry[0] @ query))[:3]
-        weights = np.array([priority * np.exp(10.0 * (key @ query)) for key, _, priority in best])
+        weights = np.array([priority * (((key - query) ** 2).sum() + 1e-3) ** -1.5 for key, _, priority in best])
         mixed = np.zeros(VALUE)
         for weight, (_, value, _) in zip(weights / weights.sum(), best, strict=True):
             mixed += weight * value
         np.testing.assert_allclose(got, row + np.tanh(0.7) * (read_out @ mixed), atol=1e-5)
+
+
+@pytest.mark.parametrize("entries", [3, 30])
+def test_a_query_reads_nothing_of_its_own_source(entries: int) -> None:
+    """It gets what a memory without those entries gives, however near they are."""
+    engram, without = opened(make(capacity=64)), opened(make(capacity=64))
+    keys, values, priorities = rows(entries)
+    x = pooled(6)
+    engram.write(engram.key(x).detach()[:3], torch.ones(3, VALUE), torch.ones(3), torch.full((3,), 7))
+    for each in (engram, without):
+        each.write(keys, values, priorities, torch.arange(entries) + 100)
+    plain = without(x)
+    torch.testing.assert_close(engram(x, torch.full((6,), 7)), plain)
+    for others in (engram(x), engram(x, torch.full((6,), 8))):
+        assert ((others - plain).abs().amax(1)[:3] > 1e-3).all()
+    engram.sources.fill_(7)
+    assert torch.equal(engram(x, torch.full((6,), 7)), x)  # nothing is left to read
+
+
+def test_entries_that_name_no_source_are_for_everyone() -> None:
+    engram = opened(make())
+    engram.write(*rows(10))
+    assert torch.equal(engram(pooled(), torch.arange(5)), engram(pooled()))
+
+
+def test_queries_are_kept_for_the_write_in_training_only() -> None:
+    engram = opened(make()).eval()
+    engram.write(*rows(10))
+    engram(pooled())
+    assert engram.queries is None
+    engram.train()(pooled())
+    assert engram.queries is not None
+    assert not engram.queries.requires_grad
+    torch.testing.assert_close(engram.queries, engram.key(pooled()).detach())
 
 
 def test_the_nearest_are_found() -> None:
@@ -148,7 +169,7 @@ def test_the_nearest_are_found() -> None:
 
 
 def test_a_closed_gate_changes_nothing() -> None:
-    engram = make()
+    engram = opened(make(), 0.0)
     engram.write(*rows(10))
     assert torch.equal(engram(pooled()), pooled())
 
@@ -176,8 +197,9 @@ def test_gradients_reach_the_parameters_and_not_the_memory() -> None:
 
 
 def test_a_closed_gate_opens() -> None:
-    """The gate has a gradient at zero, so that training can begin."""
-    engram = make()
+    """The gate has a gradient at zero, and it does not begin there: what follows it may be zero itself."""
+    assert make().gate.item() > 0
+    engram = opened(make(), 0.0)
     engram.write(*rows(10))
     engram(pooled()).square().sum().backward()
     assert engram.gate.grad is not None
@@ -227,10 +249,12 @@ def test_sizes_that_make_no_memory_are_refused(sizes: tuple[int, ...], message: 
 def test_rows_of_the_wrong_size_are_refused() -> None:
     keys, values, priorities = rows(4)
     engram = make()
-    for wrong in ((keys[:, :-1], values, priorities), (keys, values[:-1], priorities), (keys, values, keys)):
-        with pytest.raises(ValueError, match="do not fit"):
+    before = {name: buffer.clone() for name, buffer in engram.named_buffers()}
+    narrow, few, wide = (keys[:, :-1], values, priorities), (keys, values[:-1], priorities), (keys, values, keys)
+    for wrong in (narrow, few, wide, (keys, values, priorities, torch.arange(5))):
+        with pytest.raises(ValueError, match="an engram wants"):
             engram.write(*wrong)
-    assert not any(buffer.any() for buffer in engram.buffers())
+    assert all(torch.equal(buffer, before[name]) for name, buffer in engram.named_buffers())
 
 
 def test_what_was_saved_remembers_the_same(tmp_path: Path) -> None:
@@ -252,11 +276,12 @@ def test_what_was_saved_remembers_the_same(tmp_path: Path) -> None:
         assert torch.equal(buffer, again.get_buffer(name))
 
 
-def test_it_runs_in_bfloat16() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_it_runs_in_half_precision(dtype: torch.dtype) -> None:
     engram = opened(make())
-    engram.write(*rows(10))
+    engram.write(*rows(9))  # a place is empty
     exact = engram(pooled())
-    rough = engram.to(torch.bfloat16)(pooled().bfloat16())
-    assert rough.dtype == torch.bfloat16
+    rough = engram.to(dtype)(pooled().to(dtype))
+    assert rough.dtype == dtype
     torch.testing.assert_close(rough.float(), exact, rtol=0, atol=0.1)
     engram.write(*rows(3))  # float32 rows
