@@ -47,9 +47,11 @@ def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> 
     parts = [cells == seat for seat in range(1, shapes.num_seats + 1)] + [cells == 0]
     if not shapes.turns_frame:
         parts.append(cells == OFF_BOARD)
-    if shapes.turns_frame or num_actions > view_cells:
-        flag = torch.any(codes[:, view_cells:num_actions] == 1, dim=1)  # of no flag at all: False
+    if num_actions > view_cells:
+        flag = torch.any(codes[:, view_cells:num_actions] == 1, dim=1)
         parts.append(flag.reshape(-1, 1, 1, 1).expand(-1, 1, n, n))
+    elif shapes.turns_frame:  # no swap: the plane is there all the same, and empty
+        parts.append(torch.zeros_like(cells, dtype=torch.bool))
     planes = torch.cat(parts, dim=1).to(edges.dtype)
     if shapes.thumbnail:
         small = codes[:, num_actions:].reshape(-1, shapes.num_seats + 1, n, n).to(edges.dtype)
