@@ -110,12 +110,8 @@ def _exists(path: Path) -> bool:
 
 
 def _lines(name: str, data: bytes) -> Iterator[_Source]:
-    """The games of a file: UTF-8, or else the Latin-1 that SGF means where it says nothing."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    for piece in notation.split_games(text):
+    """The games of a file."""
+    for piece in notation.split_games(notation.decode_games(data)):
         yield _Source(f"{name}, line {piece.line}", piece.text)
 
 

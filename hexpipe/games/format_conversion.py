@@ -35,6 +35,7 @@ from hexpipe.games.coordinates import (
 from hexpipe.games.game_env import Int8Array, States
 from hexpipe.games.game_texts import (
     HexGame,
+    decode_games,
     from_hexworld,
     from_json,
     from_moves,
@@ -60,6 +61,7 @@ __all__ = [
     "cells_to_planes",
     "cells_to_text",
     "column_name",
+    "decode_games",
     "format_moves",
     "from_hexworld",
     "from_json",

@@ -88,9 +88,9 @@ def mirror_after_swap(moves: Sequence[int], board_size: int) -> list[int]:
     swap = board_size**2
     if swap not in moves:
         return list(moves)
-    turned = symmetry.transposition(board_size)
+    turned = [*symmetry.transposition(board_size).tolist(), swap]  # a second swap is no legal move, but may be written
     after = list(moves).index(swap) + 1
-    return [*moves[:after], *(int(turned[move]) for move in moves[after:])]
+    return [*moves[:after], *(turned[move] for move in moves[after:])]
 
 
 def to_moves(game: HexGame) -> str:
@@ -340,6 +340,14 @@ def read_game(text: str, board_size: int | None = None, whole: bool = True) -> H
     if board_size is None:
         raise NotationError(f"{_shortened(text)} does not say how large the board is; say it, or write #11,a1b2c3")
     return from_moves(stripped, board_size)
+
+
+def decode_games(data: bytes) -> str:
+    """The text of a file of games: UTF-8, or else the Latin-1 that SGF means where it says nothing."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def split_games(text: str) -> list[sgf.Piece]:

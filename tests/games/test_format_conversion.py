@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
@@ -18,6 +18,7 @@ from hexpipe.games.hex import Hex
 from tests.games.hex_games import move_lists
 
 
+@settings(deadline=None)
 @given(move_lists(), st.sampled_from([" ", ",", ", ", "", "\n"]))
 def test_move_lists(game: tuple[int, list[int]], between: str) -> None:
     n, moves = game
@@ -26,6 +27,7 @@ def test_move_lists(game: tuple[int, list[int]], between: str) -> None:
     assert notation.parse_moves(text.upper().replace(" ", between), n, swap=True) == moves
 
 
+@settings(deadline=None)
 @given(st.integers(3, 27).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n * n))))
 def test_names_of_moves(case: tuple[int, int]) -> None:
     n, action = case
@@ -98,6 +100,7 @@ def states_after(moves: list[int], n: int) -> States:
     return states
 
 
+@settings(deadline=None)
 @given(move_lists(), st.sampled_from(FORMS))
 def test_boards_from_every_form(game: tuple[int, list[int]], form: str) -> None:
     n, moves = game

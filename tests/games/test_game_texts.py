@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
@@ -43,6 +43,7 @@ def kept(game: HexGame, form: str) -> HexGame:
 
 
 @pytest.mark.parametrize(("first", "second"), [*product(WRITERS, WRITERS)])
+@settings(deadline=None)
 @given(data=st.data())
 def test_every_form_into_every_other_and_back(first: str, second: str, data: st.DataObject) -> None:
     game = data.draw(hex_games(swap="trmph" not in (first, second)))
@@ -57,11 +58,13 @@ def test_every_form_into_every_other_and_back(first: str, second: str, data: st.
     assert again.notes == ()
 
 
+@settings(deadline=None)
 @given(hex_games(swap=False), st.sampled_from(["https://trmph.com/hex/board", "http://www.trmph.com/hex/board", "  "]))
 def test_addresses_of_trmph(game: HexGame, address: str) -> None:
     assert read_game(address + game_texts.to_trmph(game)) == kept(game, "trmph")
 
 
+@settings(deadline=None)
 @given(hex_games(), st.sampled_from(["r9", "n", "m", "r1mnc1", ""]), st.integers(0, 20))
 def test_links_of_hexworld(game: HexGame, shown: str, cursor: int) -> None:
     """The page's settings mean nothing here; a comma is where the page stands."""
@@ -181,6 +184,8 @@ def test_a_game_by_the_rules() -> None:
     assert (contradicted.winner, contradicted.ending) == (0, "")
     assert contradicted.notes == ("white is said to have won, but black's stones connect",)
     assert checked_game(HexGame(3, (0, 9, 1))) == HexGame(3, (0, 9, 1))
+    with pytest.raises(NotationError, match="a swap, which can only answer the first stone"):
+        checked_game(read_game("#3c1,a1:s:s"))
     with pytest.raises(NotationError, match="black has already won"):
         checked_game(HexGame(3, (0, 1, 3, 4, 6, 7)))
     swapped = HexGame(3, (0, 9, 1, 3, 4, 6))  # the second player, black since the swap, connects a1 a2 a3
@@ -249,10 +254,20 @@ def test_games_of_a_file() -> None:
     assert [piece.line for piece in game_texts.split_games(trees)] == [2, 4]
 
 
-TEXTS = st.text("#(){};:,.[]\\\n abmnrsSpBW0159+", max_size=60) | st.text(max_size=40)
+HEXWORLD_PARTS = ["a1", "b2", "e5", "z9", ":s", ":S", ":rb", ":fw", ":p", ",", ":"]
+SGF_PARTS = ["SZ[5]", "GM[11]", "RE[B+R]", ";B[a1]", ";W[b2]", ";B[c3]", ";W[swap-pieces]", ";B[swap]"]
+SGF_PARTS += [";W[swap-sides]", ";W[bc]", ";B[cb]", ";W[resign]", "C[x\\]y]", "AB[a1]", "(", ")", "[", "]", "W[]"]
+TEXTS = (
+    st.text("#(){};:,.[]\\\n abmnrsSpBW0159+", max_size=60)
+    | st.text(max_size=40)
+    | st.lists(st.sampled_from(HEXWORLD_PARTS), max_size=8).map(lambda parts: "#5c1," + "".join(parts))
+    | st.lists(st.sampled_from(SGF_PARTS), max_size=10).map(lambda parts: f"(;{''.join(parts)})")
+)
 
 
+@settings(deadline=None, max_examples=300)
 @given(TEXTS, st.sampled_from((None, 5)))
+@example("#5c1,a1:s:s", None)
 def test_any_text_is_a_game_or_a_notation_error(text: str, size: int | None) -> None:
     for read in (
         lambda: read_game(text, size),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
@@ -42,6 +42,7 @@ def extra_branches(tree: Tree) -> int:
     return max(0, len(branches) - 1) + sum(map(extra_branches, branches))
 
 
+@settings(deadline=None)
 @given(trees, st.sampled_from(["", " ", "\n", "\r\n\t"]))
 def test_what_is_written_is_read(tree: Tree, space: str) -> None:
     found = sgf.read_tree(write(tree, space))
@@ -50,6 +51,7 @@ def test_what_is_written_is_read(tree: Tree, space: str) -> None:
     assert found.comments == sum("C" in node for node in main_line(tree))
 
 
+@settings(deadline=None)
 @given(st.lists(trees, max_size=4), st.sampled_from(["", "\n", "\n\nwords\n"]))
 def test_a_collection_is_split_into_its_trees(collection: list[Tree], between: str) -> None:
     texts = [write(tree, "\n") for tree in collection]

@@ -1,0 +1,102 @@
+"""Who thinks about one position of Hex at a time, on boards of any size, within a time: a net, or chance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from hexpipe.arena.analysis import Analysis, MoveAnalysis
+from hexpipe.arena.players import legal_actions
+from hexpipe.games.hex import Hex
+
+if TYPE_CHECKING:  # it brings torch, which chance does not need
+    from hexpipe.arena.engine import Engine
+
+_TREE_BYTES = 400 * 10**6
+_FIRST_SIMULATIONS = 64
+_ROOM = 2.0  # trees have room for so many times the simulations that the last search would have done in the time
+
+
+class Thinker(Protocol):
+    """Thinks about positions of the board that it was prepared for."""
+
+    def prepare(self, board_size: int, swap: bool) -> None:
+        """Make ready for a board of ``board_size`` cells a side, with the swap rule or not, so that no clock waits."""
+
+    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
+        """What to do after ``moves``, absolute actions from the start, all legal; for ``seconds`` at the most."""
+
+
+class NetThinker:
+    """A net with a PUCT search.
+
+    ``make_engine`` makes the engine for a board size and swap. A position is given ``simulations``, those of the
+    checkpoint's run unless given, and ``seconds``; where there is a limit of time and no ``simulations`` were asked
+    for, the time alone decides.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[int, bool], Engine],
+        simulations: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self._make_engine = make_engine
+        self._simulations, self._seconds = simulations, seconds
+        self._engine: Engine | None = None
+        self._board: tuple[int, bool] | None = None
+        self._per_second = 0.0
+
+    def prepare(self, board_size: int, swap: bool) -> None:
+        if self._board == (board_size, swap):
+            return
+        engine = self._make_engine(board_size, swap)
+        simulations = self._simulations if engine.learned else _FIRST_SIMULATIONS
+        engine.analyse([[]], simulations)  # what is made, loaded and compiled late
+        (analysis,) = engine.analyse([[]], simulations)
+        self._engine, self._board = engine, (board_size, swap)
+        self._per_second = analysis.simulations / max(analysis.seconds, 1e-3)
+
+    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
+        if self._engine is None:
+            raise ValueError("prepare the thinker for a board first")
+        limits = [limit for limit in (seconds, self._seconds) if limit is not None]
+        budget = min(limits, default=None)
+        (analysis,) = self._engine.analyse([moves], self._room_for(self._engine, budget), budget)
+        if analysis.simulations >= _FIRST_SIMULATIONS:
+            self._per_second = analysis.simulations / max(analysis.seconds, 1e-3)
+        return analysis
+
+    def _room_for(self, engine: Engine, budget: float | None) -> int | None:
+        """Simulations to ask for, which the trees are made for: None for the run's own number."""
+        if budget is None or engine.learned:
+            return self._simulations
+        bytes_each = 2 * (7 * engine.game.num_actions + 100)  # a node with its state, and the room of a kept subtree
+        most = min(_TREE_BYTES // bytes_each, self._simulations or _TREE_BYTES)
+        return int(min(most, max(_FIRST_SIMULATIONS, _ROOM * budget * self._per_second)))
+
+
+class RandomThinker:
+    """Every legal move alike, to try controllers with; ``seed`` says which game it is."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._game = Hex(3)
+
+    def prepare(self, board_size: int, swap: bool) -> None:
+        self._game = Hex(board_size, swap)
+
+    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
+        began = time.monotonic()
+        states = self._game.play(moves)
+        legal = legal_actions(self._game, states)
+        priors = np.full(self._game.num_actions, -1, np.float32)
+        priors[legal] = 1 / len(legal)
+        nothing = np.zeros(self._game.num_seats, np.float32)
+        action = int(self._rng.choice(legal))
+        move = MoveAnalysis(action, 0, 1 / len(legal), 0.0, False, (action,))
+        took = time.monotonic() - began
+        return Analysis(int(states.to_move[0]), nothing, nothing, priors, (move,), 0, False, took)

@@ -1,0 +1,95 @@
+"""`hexpipe htp`: a Hex engine for HexGui and other controllers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hexpipe.config import GameSettings
+from hexpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from hexpipe.arena.engine import Engine
+    from hexpipe.arena.thinker import Thinker
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hexpipe htp runs/mine --seconds 5
+  hexpipe htp runs/mine --simulations 1000 --resign-below 0.05"""
+)
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path), metavar="[CHECKPOINT|RUN]")
+@click.option("--size", type=int, metavar="N", help="Board at the start; default: the run's, without a run 11.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Time for a move at the most.")
+@click.option("--simulations", type=click.IntRange(2), metavar="N", help="For a move; default: the run's, or by time.")
+@click.option("--swap/--no-swap", default=None, help="The swap rule; default: as the run has it.")
+@click.option(
+    "--resign-below",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="P",
+    help="Resign where the chance to win is lower; default: never.",
+)
+@click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")
+@click.option("--random", "seed", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint.")
+def command(
+    checkpoint: Path | None,
+    size: int | None,
+    seconds: float | None,
+    simulations: int | None,
+    swap: bool | None,
+    resign_below: float,
+    device: str | None,
+    seed: int | None,
+) -> None:
+    """Play Hex over HTP, the text protocol of HexGui and benzene, on standard input and output.
+
+    The net serves boards of any size. A controller's clock (time_settings, time_left) is kept.
+    """
+    from hexpipe.arena.thinker import NetThinker, RandomThinker
+    from hexpipe.htp.engine import HtpEngine
+    from hexpipe.htp.protocol import serve
+
+    if (checkpoint is None) == (seed is None):
+        raise UsageError("name a checkpoint or a run folder, or give --random SEED, one of them")
+    game = GameSettings()
+    thinker: Thinker
+    if checkpoint is None:
+        thinker = RandomThinker(seed or 0)
+    else:
+        path, target = checkpoint, device or _best_device()
+        game = _game_of(path)
+        thinker = NetThinker(lambda size, swap: _engine(path, size, swap, target), simulations, seconds)
+    engine = HtpEngine(
+        thinker,
+        game.board_size if size is None else size,
+        allow_swap=game.swap if swap is None else swap,
+        resign_below=resign_below,
+    )
+    serve(sys.stdin.buffer, sys.stdout.buffer, engine.handle)
+
+
+def _game_of(checkpoint: Path) -> GameSettings:
+    """The rules of the checkpoint's run, which must be Hex."""
+    from hexpipe.nets.checkpoints import load_checkpoint
+
+    game = load_checkpoint(checkpoint, groups=()).settings.game
+    if game.name != "hex":
+        raise UsageError(f"{checkpoint} plays {game.title}: HTP is for Hex, name a checkpoint of Hex")
+    return game
+
+
+def _engine(checkpoint: Path, size: int, swap: bool, device: str) -> Engine:
+    from hexpipe.arena.engine import Engine
+
+    return Engine(checkpoint, board_size=size, swap=swap, device=device)
+
+
+def _best_device() -> str:
+    from hexpipe.pipeline.devices import visible_gpus
+
+    return "cuda:0" if visible_gpus() else "cpu"

@@ -1,0 +1,294 @@
+"""The commands of HTP, as HexGui and benzene's tools send them, over a thinker."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import hexpipe
+from hexpipe.arena.analysis import Analysis
+from hexpipe.arena.clock import Clock
+from hexpipe.arena.thinker import Thinker
+from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
+from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError, UsageError
+from hexpipe.games import sgf
+from hexpipe.games.format_conversion import cell_name, decode_games, from_sgf
+from hexpipe.games.player_utils import COLOURS
+from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame, Question
+
+LARGEST_FILE = 1 << 24
+_DIGITS = re.compile(r"-?[0-9]{1,9}(\.[0-9]{0,9})?")
+SMALLEST_PRIOR = 0.0005  # shows as 0.001
+
+_ANALYZE = """\
+plist/Legal Moves/all_legal_moves %m
+string/Best Move/reg_genmove %m
+pspairs/Policy/hexpipe-policy %m
+gfx/Policy Heat/hexpipe-policy-heat %m
+pspairs/Win Rates/hexpipe-win-rates %m
+gfx/Win Rate Heat/hexpipe-win-rate-heat %m
+var/Variation/hexpipe-variation %m
+string/Evaluation/hexpipe-evaluation %m
+string/Final Score/final_score
+string/Board/showboard
+param/Game/param_game"""
+
+
+class _Handler(NamedTuple):
+    """What a command calls, and how many arguments it takes."""
+
+    call: Callable[[Sequence[str]], str]
+    least: int
+    most: int
+
+
+class HtpEngine:
+    """Answers commands by `handle`; errors of HexpipeError are replies that begin with "?".
+
+    ``thinker`` chooses moves. ``resign_below``: the chance to win under which `genmove` answers "resign", 0 for never;
+    a game that is lost already is resigned in any case, as there is no move left to make.
+    """
+
+    def __init__(self, thinker: Thinker, board_size: int, allow_swap: bool = False, resign_below: float = 0.0) -> None:
+        self._thinker = thinker
+        self._resign_below = resign_below
+        self._clock = Clock()
+        self._game = HtpGame(board_size, allow_swap)
+        self._thought: tuple[Question, Analysis] | None = None
+        self._commands = {
+            "name": _Handler(lambda _: "hexpipe", 0, 0),
+            "version": _Handler(lambda _: hexpipe.__version__, 0, 0),
+            "protocol_version": _Handler(lambda _: "2", 0, 0),
+            "list_commands": _Handler(lambda _: "\n".join(self._commands), 0, 0),
+            "known_command": _Handler(lambda words: str(words[0] in self._commands).lower(), 1, 1),
+            "quit": _Handler(lambda _: "", 0, 0),
+            "boardsize": _Handler(self._boardsize, 1, 2),
+            "clear_board": _Handler(self._clear_board, 0, 0),
+            "play": _Handler(self._play, 2, 2),
+            "genmove": _Handler(self._genmove, 1, 1),
+            "reg_genmove": _Handler(self._reg_genmove, 1, 1),
+            "undo": _Handler(self._undo, 0, 0),
+            "showboard": _Handler(lambda _: "\n" + self._game.picture(), 0, 0),
+            "all_legal_moves": _Handler(lambda words: " ".join(self._game.legal_moves(self._colour(words))), 0, 1),
+            "final_score": _Handler(self._final_score, 0, 0),
+            "time_settings": _Handler(self._time_settings, 3, 3),
+            "time_left": _Handler(self._time_left, 0, 3),
+            "loadsgf": _Handler(self._loadsgf, 1, 2),
+            "param_game": _Handler(self._param_game, 0, 2),
+            "hexgui-analyze_commands": _Handler(lambda _: _ANALYZE, 0, 0),
+            "hexpipe-policy": _Handler(self._policy, 0, 1),
+            "hexpipe-policy-heat": _Handler(self._policy_heat, 0, 1),
+            "hexpipe-win-rates": _Handler(self._win_rates, 0, 1),
+            "hexpipe-win-rate-heat": _Handler(self._win_rate_heat, 0, 1),
+            "hexpipe-variation": _Handler(self._variation, 0, 1),
+            "hexpipe-evaluation": _Handler(self._evaluation, 0, 1),
+        }
+        thinker.prepare(board_size, allow_swap)
+
+    def handle(self, name: str, arguments: Sequence[str]) -> str:
+        """The reply to one command."""
+        command = self._commands.get(name)
+        if command is None:
+            raise UsageError("unknown command")
+        if not command.least <= len(arguments) <= command.most:
+            wanted = f"{command.least}" if command.least == command.most else f"{command.least} to {command.most}"
+            raise NotationError(f"{name} takes {wanted} argument{'s' * (command.most != 1)}, not {len(arguments)}")
+        return command.call(arguments)
+
+    def _boardsize(self, words: Sequence[str]) -> str:
+        size = _number(words[0])
+        if size != _number(words[-1]):
+            raise UsageError("unacceptable size: only square boards are played here")
+        if not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE or size != int(size):
+            raise UsageError(f"unacceptable size: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+        self._begin(int(size), self._game.allow_swap)
+        return ""
+
+    def _clear_board(self, words: Sequence[str]) -> str:
+        self._begin(self._game.size, self._game.allow_swap)
+        return ""
+
+    def _begin(self, size: int, allow_swap: bool) -> None:
+        self._thinker.prepare(size, allow_swap)
+        self._game = HtpGame(size, allow_swap)
+        self._clock.restart()
+        self._thought = None
+
+    def _play(self, words: Sequence[str]) -> str:
+        self._game.play(self._colour(words), words[1])
+        return ""
+
+    def _genmove(self, words: Sequence[str]) -> str:
+        colour, began = self._colour(words), time.monotonic()
+        word = self._chosen(colour, timed=True)
+        self._game.play(colour, word)
+        self._clock.spend(colour, time.monotonic() - began)
+        return word
+
+    def _reg_genmove(self, words: Sequence[str]) -> str:
+        return self._chosen(self._colour(words), timed=False)
+
+    def _chosen(self, colour: int, timed: bool) -> str:
+        """The word for the move of ``colour``."""
+        if self._game.winner == 1 - colour:
+            return RESIGN
+        question, analysis = self._think(colour, timed)
+        if analysis.win_probability < self._resign_below:
+            return RESIGN
+        cell = self._game.real_cell(question, analysis.best)
+        return SWAP_WORD if cell < 0 else cell_name(cell, self._game.size)
+
+    def _think(self, colour: int, timed: bool = False) -> tuple[Question, Analysis]:
+        """The analysis with ``colour`` to move: what was thought of this position before, unless it is ``timed``."""
+        if self._game.winner is not None:
+            raise IllegalMoveError(f"{COLOURS[self._game.winner]} has already won")
+        question = self._game.question(colour)
+        if self._thought is not None and self._thought[0] == question and not timed:
+            return self._thought
+        empty = self._game.size**2 - len(self._game.plays)
+        share = self._clock.share(colour, empty // 3) if timed else None
+        self._thought = question, self._thinker.think(question.moves, share)
+        return self._thought
+
+    def _undo(self, words: Sequence[str]) -> str:
+        if not self._game.plays:
+            raise UsageError("cannot undo: nothing has been played")
+        self._game.undo()
+        return ""
+
+    def _final_score(self, words: Sequence[str]) -> str:
+        if self._game.winner is None:
+            raise UsageError("cannot score: the game goes on")
+        return f"{'BW'[self._game.winner]}+"
+
+    def _time_settings(self, words: Sequence[str]) -> str:
+        main, period, moves = map(_number, words)
+        if min(main, period, moves) < 0:
+            raise NotationError("times and numbers of moves cannot be negative")
+        self._clock.configure(main, period, int(moves))
+        return ""
+
+    def _time_left(self, words: Sequence[str]) -> str:
+        if not words:
+            return f"Black: {self._left(0)}, White: {self._left(1)}"
+        if len(words) == 1:
+            return self._left(self._colour(words))
+        self._clock.set_left(self._colour(words), _number(words[1]), int(_number(words[2])) if len(words) > 2 else 0)
+        return ""
+
+    def _left(self, colour: int) -> str:
+        left = self._clock.left(colour)
+        if left is None:
+            return "unlimited"
+        seconds, moves = left
+        return f"{seconds:.1f}" + (f" for {moves} moves" if moves else "")
+
+    def _loadsgf(self, words: Sequence[str]) -> str:
+        """As benzene has it, a number is how many moves to play (GTP: the move before which to stop)."""
+        moves = int(_number(words[1])) if len(words) > 1 else self._game.size**4
+        try:
+            game = from_sgf(_first_tree(Path(words[0])))
+        except (HexpipeError, OSError) as error:
+            raise UsageError(f"cannot load file: {error}") from error
+        if game.size != self._game.size:
+            self._begin(game.size, self._game.allow_swap)
+        self._game.load(game, max(0, moves))
+        self._clock.restart()
+        return ""
+
+    def _param_game(self, words: Sequence[str]) -> str:
+        if not words:
+            return f"\n[bool] allow_swap {int(self._game.allow_swap)}"
+        values = {"0": False, "false": False, "1": True, "true": True}
+        if len(words) != 2 or words[0] != "allow_swap" or words[1].lower() not in values:
+            raise NotationError("the only parameter is allow_swap; set it to 0 or 1")
+        allow_swap = values[words[1].lower()]
+        self._thinker.prepare(self._game.size, allow_swap)
+        self._game.allow_swap = allow_swap
+        self._thought = None
+        return ""
+
+    def _policy(self, words: Sequence[str]) -> str:
+        return " ".join(f"{name} {prior:.3f}" for name, prior in self._priors(words))
+
+    def _policy_heat(self, words: Sequence[str]) -> str:
+        priors = self._priors(words)
+        largest = max((prior for _, prior in priors), default=1.0)
+        heat = " ".join(f"{name} {prior / largest:.3f}" for name, prior in priors)
+        return f"INFLUENCE {heat} TEXT the net's policy, {largest:.1%} at most"
+
+    def _win_rates(self, words: Sequence[str]) -> str:
+        """Cells with the mover's chance to win and how often the move was visited, W or L where it is proven."""
+        pairs = []
+        for name, chance, visits, proven in self._visited(words):
+            pairs.append(f"{name} {'LW'[chance > 0.5] if proven else f'{chance:.3f}'}@{visits}")
+        return " ".join(pairs)
+
+    def _win_rate_heat(self, words: Sequence[str]) -> str:
+        heat = " ".join(f"{name} {chance:.3f}" for name, chance, _, _ in self._visited(words))
+        return f"INFLUENCE {heat} TEXT {self._evaluation(words)}"
+
+    def _variation(self, words: Sequence[str]) -> str:
+        question, analysis = self._think(self._colour(words))
+        cells = [self._game.real_cell(question, action) for action in analysis.moves[0].variation]
+        return " ".join(cell_name(cell, self._game.size) for cell in cells if cell >= 0)
+
+    def _evaluation(self, words: Sequence[str]) -> str:
+        colour = self._colour(words)
+        question, analysis = self._think(colour)
+        net = (float(analysis.net_values[analysis.to_move]) + 1) / 2
+        cell = self._game.real_cell(question, analysis.best)
+        best = SWAP_WORD if cell < 0 else cell_name(cell, self._game.size)
+        sure = "proven" if analysis.proven else f"{analysis.simulations} simulations, the net alone {net:.1%}"
+        return f"{COLOURS[colour]} wins with {analysis.win_probability:.1%}, best {best} ({sure})"
+
+    def _priors(self, words: Sequence[str]) -> list[tuple[str, float]]:
+        """(cell, the net's prior) of what is not all but 0, the largest first."""
+        question, analysis = self._think(self._colour(words))
+        found = []
+        for action in (-analysis.priors).argsort(kind="stable").tolist():
+            cell = self._game.real_cell(question, action)
+            if cell >= 0 and analysis.priors[action] >= SMALLEST_PRIOR:
+                found.append((cell_name(cell, self._game.size), float(analysis.priors[action])))
+        return found
+
+    def _visited(self, words: Sequence[str]) -> list[tuple[str, float, int, bool]]:
+        """(cell, the mover's chance to win, visits, whether that is proven) of the moves that were searched."""
+        question, analysis = self._think(self._colour(words))
+        cells = [(self._game.real_cell(question, move.action), move) for move in analysis.moves if move.visits]
+        return [
+            (cell_name(cell, self._game.size), min(1.0, max(0.0, (move.value + 1) / 2)), move.visits, move.proven)
+            for cell, move in cells
+            if cell >= 0
+        ]
+
+    def _colour(self, words: Sequence[str]) -> int:
+        """The colour that the first word names; the one to move where there is no word."""
+        if not words:
+            return self._game.to_move
+        for colour, name in enumerate(COLOURS):
+            if words[0].lower() in (name, name[0]):
+                return colour
+        raise NotationError(f"{words[0]!r} is no colour; write black or white")
+
+
+def _number(word: str) -> float:
+    """A number in digits, as GTP writes it."""
+    if not _DIGITS.fullmatch(word):
+        raise NotationError(f"{word!r} is no number")
+    return float(word)
+
+
+def _first_tree(path: Path) -> str:
+    """The text of the first game of a file, which must be a plain file of a sane size."""
+    if not path.is_file():
+        raise UsageError(f"{path} is no file")
+    if path.stat().st_size > LARGEST_FILE:
+        raise UsageError(f"{path} is larger than {LARGEST_FILE} bytes")
+    pieces = sgf.split_collection(decode_games(path.read_bytes()))
+    if not pieces:
+        raise UsageError(f"{path} holds no game in SGF")
+    return pieces[0].text

@@ -1,0 +1,161 @@
+"""The game that a controller has put on a board: stones of either colour in any order, taken back one by one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hexpipe.errors import IllegalMoveError
+from hexpipe.games import symmetry
+from hexpipe.games.format_conversion import SWAP, HexGame, cell_name, parse_cell, render
+from hexpipe.games.game_env import ONGOING, States
+from hexpipe.games.hex import Hex
+from hexpipe.games.player_utils import COLOURS
+
+SWAP_WORD = "swap-pieces"
+"""What HexGui and benzene call a swap of sides: no stone moves, and white goes on."""
+RESIGN = "resign"
+
+_SWAPS = (SWAP, "swap-pieces", "swap-sides")
+
+
+class Play(NamedTuple):
+    """What ``colour`` did: placed a stone on ``cell``, or else the ``word`` for something that is no stone."""
+
+    colour: int
+    cell: int
+    word: str
+
+
+class Question(NamedTuple):
+    """A position as a search takes it: ``moves`` from the start; where it is ``turned``, the board is transposed with
+    the colours exchanged, as a position must be in which white has the first stone."""
+
+    moves: tuple[int, ...]
+    turned: bool
+
+
+class HtpGame:
+    """The stones on a board of ``size`` cells a side, and whether white may swap after black's first stone."""
+
+    def __init__(self, size: int, allow_swap: bool) -> None:
+        self.size = size
+        self.allow_swap = allow_swap
+        self.plays: list[Play] = []
+        self._rules = Hex(size)
+        self._states: States = self._rules.new_states(1)
+
+    @property
+    def to_move(self) -> int:
+        """The colour to move after the last play, 0 black or 1 white: the other one, after a swap white again."""
+        if not self.plays:
+            return 0
+        last = self.plays[-1]
+        return last.colour if last.word == SWAP_WORD else 1 - last.colour
+
+    @property
+    def winner(self) -> int | None:
+        """The colour that has connected its edges or whose opponent has resigned, None while the game goes on."""
+        if self.plays and self.plays[-1].word == RESIGN:
+            return 1 - self.plays[-1].colour
+        return None if self._states.winner[0] == ONGOING else int(self._states.winner[0])
+
+    def may_swap(self, colour: int) -> bool:
+        """Whether ``colour`` may answer with a swap."""
+        stones = [(play.colour, play.cell >= 0) for play in self.plays]
+        return self.allow_swap and colour == 1 and stones == [(0, True)]
+
+    def legal_moves(self, colour: int) -> list[str]:
+        """The names of the empty cells, none once the game is over, and of the swap where ``colour`` may."""
+        if self.winner is not None:
+            return []
+        empty = np.flatnonzero(self._states.cells[0] == 0).tolist()
+        return [cell_name(cell, self.size) for cell in empty] + ([SWAP_WORD] if self.may_swap(colour) else [])
+
+    def play(self, colour: int, word: str) -> None:
+        """``colour`` plays what ``word`` says: a cell, a swap, or that it resigns.
+
+        Stones need not alternate, nor stop where the game is decided: that is how a GUI puts up a position.
+        IllegalMoveError or NotationError where it cannot be.
+        """
+        if self.plays and self.plays[-1].word == RESIGN:
+            raise IllegalMoveError(f"{COLOURS[self.plays[-1].colour]} has resigned; undo that, or clear the board")
+        word = word.lower()
+        if word in _SWAPS:
+            if not self.allow_swap:
+                raise IllegalMoveError("the swap rule is off; `param_game allow_swap 1` turns it on")
+            if not self.may_swap(colour):
+                raise IllegalMoveError("a swap is white's, and only answers the first stone, black's")
+        elif word != RESIGN:
+            if word == "pass":
+                raise IllegalMoveError("Hex has no pass")
+            cell = parse_cell(word, self.size)
+            if self._states.cells[0, cell]:
+                raise IllegalMoveError(f"{cell_name(cell, self.size)} is taken")
+            self._add(Play(colour, cell, ""))
+            return
+        self._add(Play(colour, -1, RESIGN if word == RESIGN else SWAP_WORD))
+
+    def undo(self) -> None:
+        """Take the last play back; IllegalMoveError if there is none."""
+        if not self.plays:
+            raise IllegalMoveError("nothing has been played")
+        self._replay(self.plays[:-1])
+
+    def load(self, game: HexGame, moves: int) -> None:
+        """Put up ``game``, of this size, after its first ``moves`` moves; a swap of it counts whatever the rule is."""
+        plays: list[Play] = []
+        for move in game.moves[:moves]:
+            stones = len([play for play in plays if play.cell >= 0])
+            plays.append(Play(1, -1, SWAP_WORD) if move == game.size**2 else Play(stones % 2, move, ""))
+        self._replay(plays)
+
+    def question(self, colour: int) -> Question:
+        """The position with ``colour`` to move, for a search; the game must not be over.
+
+        Only stones that can have been placed in turn are a position: as many of each colour, or one more of the other.
+        """
+        stones: tuple[list[int], list[int]] = ([], [])
+        for play in self.plays:
+            if play.cell >= 0:
+                stones[play.colour].append(play.cell)
+        behind = len(stones[1 - colour]) - len(stones[colour])
+        if behind not in (0, 1):
+            counts = f"{len(stones[0])} black and {len(stones[1])} white stones"
+            raise IllegalMoveError(f"it cannot be {COLOURS[colour]}'s turn with {counts}")
+        first = colour if behind == 0 else 1 - colour
+        if first:
+            turned = symmetry.transposition(self.size)
+            stones = ([int(turned[cell]) for cell in stones[1]], [int(turned[cell]) for cell in stones[0]])
+        moves = [stones[ply % 2][ply // 2] for ply in range(sum(map(len, stones)))]
+        swapped = any(play.word == SWAP_WORD for play in self.plays)
+        if self.allow_swap and (swapped or (len(moves) == 1 and not self.may_swap(colour))):
+            moves.insert(1, self.size**2)  # the right to swap is used, or was never there
+        return Question(tuple(moves), bool(first))
+
+    def real_cell(self, question: Question, action: int) -> int:
+        """The cell of this board that is the search's ``action`` in ``question``, -1 where that is a swap."""
+        if action == self.size**2:
+            return -1
+        return int(symmetry.transposition(self.size)[action]) if question.turned else action
+
+    def picture(self) -> str:
+        """The board, and what happens next."""
+        winner = self.winner
+        state = f"{COLOURS[self.to_move]} to move" if winner is None else f"{COLOURS[winner]} has won"
+        return f"{render(self._states.cells[0], self.size)}\nX black (top to bottom), O white; {state}"
+
+    def _replay(self, plays: list[Play]) -> None:
+        self._rules.reset(self._states, np.zeros(1, np.int32))
+        self.plays = []
+        for play in plays:
+            self._add(play)
+
+    def _add(self, play: Play) -> None:
+        self.plays.append(play)
+        if play.cell >= 0:
+            row = np.zeros(1, np.int32)
+            # seats are colours here, and whose turn it is has no say
+            self._states.to_move[0] = self._states.view[0] = play.colour
+            self._rules.step(self._states, row, np.array([play.cell], np.int32), row)
