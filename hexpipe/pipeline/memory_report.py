@@ -88,10 +88,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "learner": len(plan.learner_devices),
         "replay": 1,
     }
-    pools = {
-        "inference": latent_pool_bytes(settings, game, plan, plan.server_devices),
-        "league": latent_pool_bytes(settings, game, plan, plan.league_devices),
-    }
+    pools = {role: latent_pool_bytes(settings, game, plan, role) for role in ("inference", "league")}
     each = {role: size + pools.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
     processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
     own = sum(count * each[role] for role, count in counts.items())
