@@ -62,11 +62,13 @@ class InferenceSlots:
         groups: int,
         pool: PoolShape | None = None,
         role: str = "inference",
+        span: int = 1,
     ) -> None:
         self.shapes = shapes
         self.groups = groups
         self.pool = pool
         self.role = role
+        self._span = span
         self.workers: int = segment.arrays["codes"].shape[0] // groups
         self.max_leaves: int = segment.arrays["codes"].shape[1]
         self.servers: int = segment.arrays["server_state"].shape[0]
@@ -85,10 +87,12 @@ class InferenceSlots:
         servers: int,
         pool: PoolShape | None = None,
         role: str = "inference",
+        one_server: bool = False,
     ) -> InferenceSlots:
         """Allocates everything; SharedMemoryError if there is not enough memory. ``pool``: a group's latent rows;
-        ``role``: what the servers are called, before their number."""
-        regions = workers * groups
+        ``role``: what the servers are called, before their number; ``one_server``: a worker's groups have the same one,
+        because the servers' nets differ."""
+        regions, span = workers * groups, groups if one_server else 1
         children = 0 if pool is None else max_leaves
         fields = [
             Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
@@ -104,7 +108,7 @@ class InferenceSlots:
             Field("stop", "int64", (1,)),
         ]
         context = spawn_context()
-        pairs = {(region // groups, region % servers) for region in range(regions)}
+        pairs = {(region // groups, region // span % servers) for region in range(regions)}
         return cls(
             shapes,
             SharedSegment.create(f"{role}-slots", fields),
@@ -113,6 +117,7 @@ class InferenceSlots:
             groups=groups,
             pool=pool,
             role=role,
+            span=span,
         )
 
     @property
@@ -126,7 +131,7 @@ class InferenceSlots:
 
     def server_of(self, region: int) -> int:
         """The server that answers a region; fixed, so that its queue keeps one reader."""
-        return region % self.servers
+        return region // self._span % self.servers
 
     def server_name(self, server: int) -> str:
         """What the process of a server is called."""
@@ -135,7 +140,7 @@ class InferenceSlots:
     @property
     def regions_per_server(self) -> int:
         """Most regions that one server answers."""
-        return -(-self.workers * self.groups // self.servers)
+        return -(-self.workers * self.groups // self._span // self.servers) * self._span
 
     def for_worker(self, worker: int) -> InferenceSlots:
         """What a generator needs: the arrays, its own queues and its own semaphores."""
@@ -151,7 +156,14 @@ class InferenceSlots:
         queues = {pair: queue for pair, queue in self._queues.items() if keep(pair)}
         answers = {region: self._answers[region] for region in regions}
         return InferenceSlots(
-            self.shapes, self.segment, queues, answers, groups=self.groups, pool=self.pool, role=self.role
+            self.shapes,
+            self.segment,
+            queues,
+            answers,
+            groups=self.groups,
+            pool=self.pool,
+            role=self.role,
+            span=self._span,
         )
 
     # the generator's side

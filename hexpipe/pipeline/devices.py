@@ -82,10 +82,13 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
 
 
 def _league_servers(settings: Settings, servers: int, workers: int) -> int:
-    """Servers of past checkpoints, which search half of the moves of a league's games; each has its own opponent."""
+    """Servers of past checkpoints, which search half of the moves of a league's games.
+
+    Each has an opponent of its own, and a generator asks one of them, whose answers its cache keeps.
+    """
     if not settings.league.share:
         return 0
-    return min(GROUPS * workers, max(1, round(servers * settings.league.share / 2)))
+    return min(workers, max(1, round(servers * settings.league.share / 2)))
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -94,10 +94,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "learner": len(plan.learner_devices),
         "replay": 1,
     }
-    pools = {
-        "inference": latent_pool_bytes(settings, game, plan, plan.server_devices),
-        "league": latent_pool_bytes(settings, game, plan, plan.league_devices),
-    }
+    pools = {role: latent_pool_bytes(settings, game, plan, role) for role in ("inference", "league")}
     memory = memory_bytes(settings.net, game.shapes)
     served = memory * (2 if settings.algorithm == "muzero" else 1)  # learned dynamics keep two sets of weights
     more = {role: size + served for role, size in pools.items()} | {"learner": memory}

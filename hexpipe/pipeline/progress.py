@@ -123,7 +123,7 @@ class ProgressMeter:
             "replay_bytes": replay["replay_bytes"],
             "replay_fill": replay["replay_bytes"] / replay["replay_budget"] if replay["replay_budget"] else None,
         }
-        if self._settings.curriculum.stages:
+        if self._settings.curriculum.stages and replay["stage"]:
             totals["stage"], totals["stage_games"] = replay["stage"], replay["stage_games"]
         if replay["league_window"]:
             totals["league_share"], totals["league_window"] = replay["league_share"], replay["league_window"]

@@ -75,11 +75,17 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     try:
         stats = StatsBoard.create(process_names(plan))
         made.append(stats.segment)
-        slots = _make_slots(settings, game, plan, len(plan.server_devices), "inference")
+        slots = InferenceSlots.create(game.shapes, servers=len(plan.server_devices), **_slots(settings, plan))
         made.append(slots.segment)
         league = None
         if plan.league_devices:
-            league = _make_slots(settings, game, plan, len(plan.league_devices), "league")
+            league = InferenceSlots.create(
+                game.shapes,
+                servers=len(plan.league_devices),
+                role="league",
+                one_server=True,
+                **_slots(settings, plan),
+            )
             made.append(league.segment)
         outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings))
         made.append(outboxes.segment)
@@ -94,16 +100,14 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     return Segments(stats, slots, outboxes, weights, buffer, league)
 
 
-def _make_slots(settings: Settings, game: Game, plan: Plan, servers: int, role: str) -> InferenceSlots:
-    return InferenceSlots.create(
-        game.shapes,
-        workers=plan.workers,
-        groups=GROUPS,
-        max_leaves=max_leaves(settings),
-        servers=servers,
-        pool=pool_shape(settings),
-        role=role,
-    )
+def _slots(settings: Settings, plan: Plan) -> dict[str, Any]:
+    """What the slots of all nets have alike."""
+    return {
+        "workers": plan.workers,
+        "groups": GROUPS,
+        "max_leaves": max_leaves(settings),
+        "pool": pool_shape(settings),
+    }
 
 
 def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
@@ -143,12 +147,15 @@ def pool_shape(settings: Settings) -> PoolShape | None:
     return PoolShape(games_per_group(settings), nodes_per_game(settings.search, learned=True))
 
 
-def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, devices: tuple[str, ...]) -> int:
-    """Bytes of the pool of latents that each of the servers on ``devices`` keeps there; 0 where the rules are asked."""
+def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, role: str = "inference") -> int:
+    """Bytes of the pool of latents that each server of ``role`` keeps on its device; 0 where the rules are asked."""
     pool = pool_shape(settings)
+    devices = plan.league_devices if role == "league" else plan.server_devices
     if pool is None or not devices:
         return 0
-    regions = -(-plan.workers * GROUPS // len(devices))
+    # a generator's groups share one server of a league, and are spread over those of the newest net
+    spans, span = (plan.workers, GROUPS) if role == "league" else (plan.workers * GROUPS, 1)
+    regions = -(-spans // len(devices)) * span
     number = 4 if devices[0] == "cpu" else 2
     return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number
 

@@ -56,6 +56,26 @@ def _wait_for(condition: object, seconds: float = 60.0) -> None:
         time.sleep(0.002)
 
 
+def test_a_region_has_one_server_and_a_worker_too_where_it_is_asked_for() -> None:
+    for one_server, servers_of in ((False, [[0, 1], [2, 0], [1, 2]]), (True, [[0, 0], [1, 1], [2, 2]])):
+        slots = InferenceSlots.create(
+            SHAPES, workers=3, groups=2, max_leaves=2, servers=3, role="league", one_server=one_server
+        )
+        assert [[slots.server_of(slots.region(w, g)) for g in range(2)] for w in range(3)] == servers_of
+        for worker, servers in enumerate(servers_of):
+            assert {server for _, server in slots.for_worker(worker)._queues} == set(servers)
+        for server in range(3):
+            answered = slots.for_server(server)._answers
+            assert len(answered) == slots.regions_per_server == 2
+            assert {slots.server_of(region) for region in answered} == {server}
+            assert slots.for_server(server).server_of(3) == slots.server_of(3)
+        assert slots.server_name(2) == "league-2"
+        slots.close()
+    uneven = InferenceSlots.create(SHAPES, workers=3, groups=2, max_leaves=2, servers=2, one_server=True)
+    assert uneven.regions_per_server == len(uneven.for_server(0)._answers) == 4
+    uneven.close()
+
+
 @pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.slow)])
 def test_generators_killed_in_a_loop_never_disturb_the_others(kills: int) -> None:
     workers, context = 2, spawn_context()

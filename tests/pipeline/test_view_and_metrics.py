@@ -202,7 +202,8 @@ def test_plan(
     [
         (2, 0, {}, ("cpu",)),
         (64, 0, {"league.share": 0.5}, ("cpu",) * 4),  # of 16 servers
-        (64, 0, {"league.share": 1.0, "selfplay.workers": 2}, ("cpu",) * 2),  # of 4: more have no region
+        (64, 0, {"league.share": 1.0, "selfplay.workers": 3}, ("cpu",) * 3),  # of 6
+        (64, 0, {"league.share": 1.0, "inference.servers": 16, "selfplay.workers": 5}, ("cpu",) * 5),  # one a generator
         (16, 2, {}, ("cuda:1",)),
         (2, 0, {"league.share": 0.0}, ()),
     ],

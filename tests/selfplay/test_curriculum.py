@@ -48,6 +48,7 @@ def finished(size: int, win_length: int, share: float | None = None) -> GameReco
         simulations=8,
         win_length=win_length,
         opponents=0 if share is None else 0b10,
+        origins=np.zeros((int(size > 3), 2), np.int16),  # the view has 3 cells
     )
 
 
