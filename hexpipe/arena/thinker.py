@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
-from hexpipe.arena.players import legal_actions
+from hexpipe.games.board_moves import legal_moves
 from hexpipe.games.hex import Hex
 
 if TYPE_CHECKING:  # it brings torch, which chance does not need
@@ -92,9 +92,8 @@ class RandomThinker:
     def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
         began = time.monotonic()
         states = self._game.play(moves)
-        legal = legal_actions(self._game, states)
-        priors = np.full(self._game.num_actions, -1, np.float32)
-        priors[legal] = 1 / len(legal)
+        legal = legal_moves(self._game, states).tolist()
+        priors = dict.fromkeys(legal, 1 / len(legal))
         nothing = np.zeros(self._game.num_seats, np.float32)
         action = int(self._rng.choice(legal))
         move = MoveAnalysis(action, 0, 1 / len(legal), 0.0, False, (action,))

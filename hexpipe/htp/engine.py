@@ -249,16 +249,16 @@ class HtpEngine:
         """(cell, the net's prior) of what is not all but 0, the largest first."""
         question, analysis = self._think(self._colour(words))
         found = []
-        for action in (-analysis.priors).argsort(kind="stable").tolist():
+        for action, prior in sorted(analysis.priors.items(), key=lambda entry: -entry[1]):
             cell = self._game.real_cell(question, action)
-            if cell >= 0 and analysis.priors[action] >= SMALLEST_PRIOR:
-                found.append((cell_name(cell, self._game.size), float(analysis.priors[action])))
+            if cell >= 0 and prior >= SMALLEST_PRIOR:
+                found.append((cell_name(cell, self._game.size), prior))
         return found
 
     def _visited(self, words: Sequence[str]) -> list[tuple[str, float, int, bool]]:
         """(cell, the mover's chance to win, visits, whether that is proven) of the moves that were searched."""
         question, analysis = self._think(self._colour(words))
-        cells = [(self._game.real_cell(question, move.action), move) for move in analysis.moves if move.visits]
+        cells = [(self._game.real_cell(question, move.move), move) for move in analysis.moves if move.visits]
         return [
             (cell_name(cell, self._game.size), min(1.0, max(0.0, (move.value + 1) / 2)), move.visits, move.proven)
             for cell, move in cells
