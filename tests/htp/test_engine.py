@@ -59,8 +59,7 @@ class FixedThinker:
         free = [cell for cell in range(size**2) if cell not in moves]
         action = size**2 if swap and len(moves) == 1 and self.swaps else free[0]
         value = 2 * self.chance - 1
-        priors = np.full(size**2 + swap, -1, np.float32)
-        priors[action] = 1
+        priors = {action: 1.0}
         move = MoveAnalysis(action, 9, 1.0, value, False, (action,))
         values = np.array([value, -value], np.float32)
         return Analysis(0, values, np.zeros(2, np.float32), priors, (move,), 9, False, 0.1)
