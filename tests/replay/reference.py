@@ -333,7 +333,7 @@ def check_row(games: Any, batch: dict[str, np.ndarray], row: int, td_steps: int)
     game = stages[number % len(stages)]
     unroll_steps = batch["actions"].shape[1]
     wanted = reference_sample(game, known_game(game, number), ply, unroll_steps, td_steps)
-    assert set(wanted) - {"next_codes"} <= set(batch) <= {*wanted, "weights"}
+    assert set(wanted) - {"next_codes"} <= set(batch) <= {*wanted, "weights", "games"}
     free = wanted["actions"] < 0
     wanted["actions"][free] = batch["actions"][row][free]
     assert ((batch["actions"][row] >= 0) & (batch["actions"][row] < game.num_actions)).all()
