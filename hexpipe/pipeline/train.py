@@ -35,6 +35,7 @@ from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.devices import GROUPS, visible_gpus
 from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
 from hexpipe.records import GameRecord
@@ -128,12 +129,18 @@ class _Trainer:
             if pacing is not None:
                 self.pacer.restore(pacing, self.buffer.total_positions)
             folder.write_settings(settings)
-            self.evaluator = _evaluator(settings, self.game, device)
-            self.evaluator.load(self.learner.steps, self.learner.ema_weights())
+            # old games have one of their own: a search of theirs that waits must not hold up play's weights
+            count = 1 + (settings.reanalyze.ratio > 0)
+            self.evaluators = [_evaluator(settings, self.game, device) for _ in range(count)]
+            self._load_weights()
             self.finished: list[GameRecord] = []
             # a resumed run plays other games than its first part did
             seed = np.random.SeedSequence([settings.seed, _SELFPLAY_STREAM, self.buffer.total_games])
-            self.selfplay = SelfPlay(self.game, settings, self.evaluator, seed, self.finished.append)
+            self.selfplay = SelfPlay(self.game, settings, self.evaluators[0], seed, self.finished.append)
+            self.reanalysis: SerialReanalysis | None = None
+            if settings.reanalyze.ratio:
+                evaluator = self.evaluators[1]
+                self.reanalysis = SerialReanalysis(settings, self.game, self.buffer, self.archive, evaluator)
             self.metrics = MetricsWriter(folder.path)
         except BaseException:
             self.archive.close()
@@ -150,6 +157,8 @@ class _Trainer:
         while not (self._at_limit() or should_stop()):
             self.selfplay.step()
             self._keep_games()
+            if self.reanalysis is not None:
+                self.reanalysis.search(self.learner.steps, should_stop)
             self._train_allowed(should_stop)
             now = time.monotonic()
             if now - saved >= 60.0 * self.settings.learner.checkpoint_minutes:
@@ -194,7 +203,11 @@ class _Trainer:
         while self.learner.steps < before + allowed and not (self._at_limit() or should_stop()):
             self.losses.append(self._train_once())
         if self.learner.steps > before:
-            self.evaluator.load(self.learner.steps, self.learner.ema_weights())
+            self._load_weights()
+
+    def _load_weights(self) -> None:
+        for evaluator in self.evaluators:
+            evaluator.load(self.learner.steps, self.learner.ema_weights())
 
     def _train_once(self) -> StepLosses:
         rng = batch_rng(self.settings.seed, self.learner.steps)
@@ -229,6 +242,7 @@ class _Trainer:
                 "steps": progress.steps,
                 "replay_games": buffer.num_games,
                 "replay_positions": buffer.num_positions,
+                **({} if self.reanalysis is None else {"refreshed": self.reanalysis.positions}),
                 "learning_rate": self.learner.learning_rate,
                 **losses,
             }

@@ -51,6 +51,7 @@ def _hashes(path: Path) -> dict[str, str]:
 
 
 TICTACTOE = {"game.name": "inarow"}
+OLD_GAMES = {"learner.replay_ratio": 1.0}  # more games between two weights
 THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "game.win_length": 3}
 
 
@@ -60,7 +61,10 @@ THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "
     {"algorithm": "muzero", **TICTACTOE, "learner.unroll_steps": 3},
     {"algorithm": "muzero", **THREE_SEATS, "learner.consistency_weight": 0.0, "replay.priority_share": 0.5},
     THREE_SEATS,
-], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats"])  # fmt: skip
+    {**OLD_GAMES, "reanalyze.ratio": 0.7},
+    {"algorithm": "muzero", **TICTACTOE, **OLD_GAMES, "reanalyze.ratio": 2.0, "reanalyze.games": 3},
+], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats",
+        "old-games", "old-games-muzero"])  # fmt: skip
 def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> None:
     settings = load_settings("quick", {**TINY, **changed})
     ends = [_train(tmp_path / name, settings) for name in ("one", "two")]
@@ -78,6 +82,19 @@ def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: 
 def test_the_ratio_of_steps_to_positions_holds(tmp_path: Path) -> None:
     end = _train(tmp_path, load_settings("quick", {**TINY, "learner.replay_ratio": 2.0}))
     assert end.steps * 16 <= end.positions * 2.0
+
+
+@pytest.mark.parametrize("algorithm", ["alphazero", "muzero"])
+def test_old_games_are_searched_anew_as_new_positions_pay_and_the_archive_stays(tmp_path: Path, algorithm: str) -> None:
+    settings = load_settings("quick", {**TINY, **OLD_GAMES, "algorithm": algorithm, "reanalyze.ratio": 0.5})
+    end = _train(tmp_path, settings)
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert 0.2 * end.positions < metrics[-1]["refreshed"] <= 0.5 * end.positions
+    played = _records(tmp_path, settings)
+    assert len(played) == end.games
+    resumed = _train(tmp_path, override_settings(settings, {"limits.steps": 16}), resume=True)
+    assert _records(tmp_path, settings)[: len(played)] == played
+    assert resumed.games > end.games
 
 
 def test_run_folder_holds_what_is_documented(tmp_path: Path) -> None:
