@@ -21,7 +21,7 @@ from hexpipe.selfplay.self_play import SelfPlay
 _EXPORT_SECONDS = 0.25
 
 
-class _WatchedEvaluator:
+class WatchedEvaluator:
     """Notes on the stats board while its process waits for the inference server, and the newest version it saw."""
 
     def __init__(self, evaluator: Evaluator, row: ProcessRow) -> None:
@@ -44,7 +44,7 @@ def generator_main(context: ChildContext, outboxes: Outboxes, slots: InferenceSl
     row, settings = context.row, context.settings
     game = make_game(settings.game)
     client = InferenceClient(slots, context.number, start_timeout=settings.limits.stall_seconds)
-    watched = _WatchedEvaluator(client, row)
+    watched = WatchedEvaluator(client, row)
     cached = None
     if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
         cached = CachedEvaluator(watched, LRUCache(settings.selfplay.cache_entries, game.shapes), game.shapes)

@@ -27,6 +27,7 @@ from hexpipe.shm import available_memory, read_only_view
 _OWN_ESTIMATE = {
     "supervisor": 60_000_000,
     "generator": 75_000_000,
+    "reanalyze": 75_000_000,
     "inference": 240_000_000,
     "learner": 280_000_000,
     "replay": 50_000_000,
@@ -82,13 +83,14 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     counts = {
         "supervisor": 1,
         "generator": plan.workers,
+        "reanalyze": int(settings.reanalyze.ratio > 0),
         "inference": len(plan.server_devices),
         "learner": len(plan.learner_devices),
         "replay": 1,
     }
     pool = latent_pool_bytes(settings, game, plan)
     each = {**_OWN_ESTIMATE, "inference": _OWN_ESTIMATE["inference"] + pool}
-    processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items()]
+    processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
     own = sum(count * each[role] for role, count in counts.items())
     return {
         "estimate": True,

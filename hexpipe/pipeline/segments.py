@@ -39,34 +39,46 @@ class Segments:
         parts = (self.stats, self.slots, self.outboxes, self.weights, self.buffer)
         return [part.segment for part in parts]
 
+    def repair_after_death(self, worker: int) -> None:
+        """Makes what a dead worker shared usable for its replacement, and for everyone."""
+        self.slots.repair_after_death(worker)
+        self.buffer.free_lock_of_the_dead()
+
     def describe(self) -> list[dict[str, Any]]:
         """Name, descriptor and layout of every segment, for RUN/run.json."""
         return [{"name": s.name, "fd": s.fd, "bytes": s.nbytes, "layout": s.describe()} for s in self.all()]
 
 
-def process_names(plan: Plan) -> list[str]:
+def num_clients(settings: Settings, plan: Plan) -> int:
+    """Workers with slots and an outbox: the generators, and after them the process that searches old games anew."""
+    return plan.workers + (settings.reanalyze.ratio > 0)
+
+
+def process_names(settings: Settings, plan: Plan) -> list[str]:
     """Names of all child processes."""
     servers = [f"inference-{number}" for number in range(len(plan.server_devices))]
     learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
-    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, "replay-0", *learners]
+    reanalyze = ["reanalyze-0"] if settings.reanalyze.ratio else []
+    return [*(f"generator-{n}" for n in range(plan.workers)), *reanalyze, *servers, "replay-0", *learners]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
     made: list[SharedSegment] = []
     try:
-        stats = StatsBoard.create(process_names(plan))
+        stats = StatsBoard.create(process_names(settings, plan))
         made.append(stats.segment)
         slots = InferenceSlots.create(
             game.shapes,
-            workers=plan.workers,
+            workers=num_clients(settings, plan),
             groups=GROUPS,
             max_leaves=max_leaves(settings),
             servers=len(plan.server_devices),
             pool=pool_shape(settings),
         )
         made.append(slots.segment)
-        outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings, game))
+        queue = settings.selfplay.game_queue
+        outboxes = Outboxes.create(num_clients(settings, plan), queue, _record_bytes(settings, game))
         made.append(outboxes.segment)
         weights = WeightsBoard.create(net_template(settings.net, game.shapes))
         made.append(weights.segment)
@@ -82,14 +94,15 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
 def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     """Bytes of each segment that `make_segments` would make; allocates nothing."""
     shapes = game.shapes
-    rows = plan.workers * GROUPS * max_leaves(settings)
+    clients = num_clients(settings, plan)
+    rows = clients * GROUPS * max_leaves(settings)
     slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
     if settings.algorithm == "muzero":
         slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
-    queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings, game)
+    queue = clients * settings.selfplay.game_queue * _record_bytes(settings, game)
     replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in segment_fields(settings.replay, game))
     return {
-        "stats": len(process_names(plan)) * (8 * len(COLUMNS) + 96),
+        "stats": len(process_names(settings, plan)) * (8 * len(COLUMNS) + 96),
         "inference-slots": rows * slot_bytes,
         "outboxes": queue,
         "weights": 2 * 4 * num_parameters(net_template(settings.net, game.shapes)),
@@ -120,7 +133,7 @@ def latent_pool_bytes(settings: Settings, game: Game, plan: Plan) -> int:
     if pool is None:
         return 0
     servers = len(plan.server_devices)
-    regions = -(-plan.workers * GROUPS // servers)
+    regions = -(-num_clients(settings, plan) * GROUPS // servers)
     number = 4 if plan.server_devices[0] == "cpu" else 2
     return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number
 

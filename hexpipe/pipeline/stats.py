@@ -27,7 +27,7 @@ COLUMNS = (
     "waiting",  # a Waiting code
     "stop",  # set by the supervisor, a Stop code
     "restarts",  # replacements of a dead process so far
-    # generators
+    # generators; of old games and their positions, the process that searches them anew
     "games",
     "positions",
     "simulations",
@@ -51,6 +51,8 @@ COLUMNS = (
     "session_games",  # since this start of the run
     "plies_sum",  # over the session's games
     "lag_sum",  # policy lag in training steps, over the session's games
+    "refreshed_games",  # old games that were searched anew, and still held
+    "refreshed_positions",
     # learner
     "steps",
     "loss",

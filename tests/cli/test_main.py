@@ -129,6 +129,18 @@ def test_memory_estimate_counts_the_latents(capsys: pytest.CaptureFixture[str]) 
     assert inference["own_bytes"] > report["latent_pool_bytes"]
 
 
+def test_memory_estimate_counts_the_search_of_old_games(capsys: pytest.CaptureFixture[str]) -> None:
+    estimates = []
+    for ratio in ("0", "0.5"):
+        assert run(["memory-report", "--json", "--set", f"reanalyze.ratio={ratio}", "--workers", "1"]) == 0
+        estimates.append(json.loads(capsys.readouterr().out))
+    without, counted = ({s["name"]: s["bytes"] for s in estimate["segments"]} for estimate in estimates)
+    for name in ("inference-slots", "outboxes"):
+        assert counted[name] == 2 * without[name], "it has what a generator has"
+    roles = [{p["role"]: p["count"] for p in estimate["processes"]} for estimate in estimates]
+    assert roles[1] == {**roles[0], "reanalyze": 1}
+
+
 def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["memory-report", "--preset", "large", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -77,6 +77,45 @@ def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -
     assert read_settings(run_dir).search.c_puct_init == 1.5
 
 
+def archived_records(run_dir: Path) -> list[bytes]:
+    with sqlite3.connect(run_dir / "archive.sqlite") as db:
+        records = [bytes(row[0]) for row in db.execute("SELECT record FROM games ORDER BY id")]
+    db.close()
+    return records
+
+
+@pytest.mark.parametrize("algorithm", ["alphazero", pytest.param("muzero", marks=pytest.mark.slow)])
+def test_old_games_are_searched_anew_beside_play_and_through_a_kill(tmp_path: Path, algorithm: str) -> None:
+    run_dir = tmp_path / "run"
+    learned = ("--algorithm=muzero", "--set=inference.backend=auto") if algorithm == "muzero" else ()
+    with tiny_run(run_dir, f"--run-dir={run_dir}", "--set=reanalyze.ratio=0.5", *learned) as run:
+
+        def refreshed() -> float:
+            path = run_dir / "metrics.jsonl"
+            lines = path.read_text().splitlines() if path.exists() else []
+            return float(json.loads(lines[-1])["refreshed"]) if lines else 0.0
+
+        run.until(lambda: refreshed() > 0)
+        pids = run.pids()
+        assert "torch" not in Path(f"/proc/{pids['reanalyze-0']}/maps").read_text()
+        own = {p["name"]: p["own_bytes"] for p in live_report(run_dir)["processes"]}
+        assert own["reanalyze-0"] <= 100_000_000
+        before, searched = archived_records(run_dir), refreshed()
+        os.kill(pids["reanalyze-0"], signal.SIGKILL)
+        run.until(lambda: "reanalyze-0 was replaced" in run.log())
+        run.until(lambda: refreshed() > searched + 100)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert "reanalyze-0 died and was replaced: it was killed by signal SIGKILL" in output
+    assert all_gone(list(pids.values()))
+    last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 < last["refreshed"] <= 0.5 * last["positions"]
+    records = archived_records(run_dir)
+    assert records[: len(before)] == before, "what was played stays as it was"
+    assert len(records) == last["games"], "a game that was searched anew is no new game"
+
+
 @pytest.mark.parametrize("victim", ["learner-0", "inference-0", "replay-0"])
 @pytest.mark.slow
 def test_any_other_death_ends_the_run_with_its_name(tmp_path: Path, victim: str) -> None:
