@@ -19,7 +19,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.run_folder import find_runs, live_run
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes
-from hexpipe.replay.layout import budget_bytes, largest_piece, piece_layout
+from hexpipe.replay.layout import budget_bytes, games_at_least, largest_piece, piece_layout
 from hexpipe.replay.store import describe_store
 from hexpipe.shm import available_memory, read_only_view
 
@@ -99,7 +99,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
         "shared_bytes": sum(sizes.values()),
         "largest_game_bytes": largest,
-        "games_at_least": min(settings.replay.max_games, sizes["replay"] // largest),
+        "games_at_least": games_at_least(settings.replay, game),
         "processes": processes,
         "own_bytes": own,
         "available_bytes": available_memory(),

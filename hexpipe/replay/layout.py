@@ -4,14 +4,18 @@ The shared segment has these fields:
 
     header    int64 [16]     counters (the names below); written under the fence lock only
     sections  int64 [8, 3]   `section_table` of the pieces, so that a reader needs nothing but the segment
-    starts    int64 [G]      number of the game's first sampled position, counted over everything ever added
+    starts    int64 [G]      number of the game's first sampled position, counted over everything ever written
     offsets   int64 [G]      where the game's piece begins in data
     plies     int32 [G]      plies of the game, T
     openings  int32 [G]      plies at its start that are not sampled
     sizes     int32 [G]      bytes of its piece
+    numbers   int64 [G]      the game's number in order of arrival over the whole run, from 1: its id in the archive
+    merits    float32 [G]    the lasting part of its quality (`eviction`)
+    dead      uint8 [G]      1 where the game has left: it is sampled no more, its room comes free as the tail passes it
     data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
 
-Game number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME.
+Ring number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME. A game gets a
+new ring number where it is copied to the head or its targets are replaced, and keeps its number of arrival.
 
 A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-endian and without padding:
 
@@ -29,6 +33,7 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -39,27 +44,34 @@ from hexpipe.config import ReplaySettings
 from hexpipe.errors import SettingsError
 from hexpipe.games.game_env import Game
 from hexpipe.records import mask_length
+from hexpipe.replay.eviction import EVICT_AT, EVICT_TO
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
-INDEX_BYTES = 8 + 8 + 4 + 4 + 4  # of a game, in starts, offsets, plies, openings and sizes
+INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 8 + 4 + 1  # of a game, in the fields of [G]
+SPARE_SLOTS = 64  # so that games can be copied ahead some at a time, however few are held
+FREE_PIECES = 2  # see `usable_bytes`
 _PAGE_SLACK = 65536  # the segment is whole pages; no platform in use has larger ones
 
 
 class Header(IntEnum):
     """Places in the header."""
 
-    TAIL_GAME = 0  # oldest game held
-    HEAD_GAME = 1  # next game's number
-    TAIL_POSITION = 2  # first position held
+    TAIL_GAME = 0  # first game in the ring, by ring number
+    HEAD_GAME = 1  # next game's ring number
+    TAIL_POSITION = 2  # first position in the ring
     HEAD_POSITION = 3  # next position's number
-    HEAD_BYTE = 4  # where the last piece ended
-    USED_BYTES = 5  # bytes of the pieces held
-    SNAPSHOTS = 6  # snapshots held
-    TOTAL_GAMES = 7  # games ever added
-    TOTAL_POSITIONS = 8  # positions ever added
-    RING_BYTES = 9  # capacity of the ring
-    BUDGET_BYTES = 10  # replay.max_memory_gb
+    LIVE_GAMES = 4  # games held: those in the ring that are not dead
+    LIVE_POSITIONS = 5  # of these the positions that are sampled,
+    LIVE_PLIES = 6  # all plies,
+    LIVE_SNAPSHOTS = 7  # snapshots,
+    LIVE_BYTES = 8  # and bytes of their pieces
+    HEAD_BYTE = 9  # where the last piece ended
+    USED_BYTES = 10  # bytes of all pieces in the ring
+    TOTAL_GAMES = 11  # games ever added
+    TOTAL_POSITIONS = 12  # positions ever added
+    RING_BYTES = 13  # capacity of the ring
+    BUDGET_BYTES = 14  # replay.max_memory_gb
 
 
 HEADER_LENGTH = 16
@@ -153,27 +165,46 @@ def largest_piece(layout: PieceLayout, max_plies: int) -> int:
     return piece_bytes(layout, max_plies, max_plies * (layout.mask_bytes + layout.num_actions))
 
 
+def guard_bytes(layout: PieceLayout) -> int:
+    """Bytes after the ring, so that a kernel that reads past a last code stays in the field."""
+    return layout.num_actions + layout.mask_bytes + 8
+
+
+def usable_bytes(ring_bytes: int, largest: int) -> int:
+    """What pieces of up to ``largest`` bytes may take of a ring.
+
+    What stays free has room for any piece wherever the ring's end may cut it: of FREE_PIECES times the largest, the gap
+    that a piece left which did not fit before the end takes less than one. So a game at the tail can always be copied
+    to the head before it is given up at the tail.
+    """
+    return ring_bytes - FREE_PIECES * largest
+
+
 def segment_fields(settings: ReplaySettings, game: Game) -> list[Field]:
     """Fields of the segment, within the budget and no larger than ``max_games`` can use.
 
-    The ring always takes one game more than ``min_games`` of the largest size, and the gap that a piece which does not
-    fit before the ring's end leaves there; so no game has to be refused to keep ``min_games``. Raises SettingsError
-    when the budget is too small for that.
+    The ring always takes one game more than ``min_games`` of the largest size beside what `usable_bytes` keeps free; so
+    no game has to be refused to keep ``min_games``. Raises SettingsError when the budget is too small for that.
+
+    There are slots for a quarter more games than can be live (``max_games``, or games of one ply within the budget), as
+    dead games have theirs until the tail comes by.
     """
     layout = piece_layout(game, settings.snapshot_interval)
     largest = largest_piece(layout, game.max_plies)
-    slots = settings.max_games + 1  # a new game is written beside the oldest, which leaves as it comes in
-    guard = layout.num_actions + layout.mask_bytes + 8
-    fixed = (HEADER_LENGTH + 3 * len(Section)) * 8 + INDEX_BYTES * slots + guard + 8 * ALIGNMENT + _PAGE_SLACK
     budget = budget_bytes(settings)
-    needed = fixed + (settings.min_games + 2) * largest
+    smallest = piece_bytes(layout, 1, layout.mask_bytes + 1)
+    slots = min(settings.max_games * 5 // 4, 5 * budget // (5 * INDEX_BYTES + 4 * smallest)) + SPARE_SLOTS
+    guard = guard_bytes(layout)
+    fixed = (HEADER_LENGTH + 3 * len(Section)) * 8 + INDEX_BYTES * slots + guard + 16 * ALIGNMENT + _PAGE_SLACK
+    needed = fixed + (settings.min_games + 1 + FREE_PIECES) * largest
     if needed > budget:
         raise SettingsError(
             f"replay.min_games={settings.min_games} games of up to {game.max_plies} plies need {needed / 1e9:.3f} GB "
             f"({largest / 1e6:.2f} MB a game, {fixed / 1e6:.1f} MB for replay.max_games={settings.max_games}), but "
             f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games"
         )
-    ring = min(budget - fixed, (settings.max_games + 2) * largest)
+    # with room for max_games of the largest size before eviction begins
+    ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / EVICT_AT) + FREE_PIECES * largest)
     return [
         Field("header", "int64", (HEADER_LENGTH,)),
         Field("sections", "int64", (len(Section), 3)),
@@ -182,8 +213,20 @@ def segment_fields(settings: ReplaySettings, game: Game) -> list[Field]:
         Field("plies", "int32", (slots,)),
         Field("openings", "int32", (slots,)),
         Field("sizes", "int32", (slots,)),
+        Field("numbers", "int64", (slots,)),
+        Field("merits", "float32", (slots,)),
+        Field("dead", "uint8", (slots,)),
         Field("data", "uint8", (ring + guard,)),
     ]
+
+
+def games_at_least(settings: ReplaySettings, game: Game) -> int:
+    """Games of the largest size that a full store holds at any time. Raises SettingsError like `segment_fields`."""
+    layout = piece_layout(game, settings.snapshot_interval)
+    largest = largest_piece(layout, game.max_plies)
+    data = next(field for field in segment_fields(settings, game) if field.name == "data")
+    usable = usable_bytes(data.shape[0] - guard_bytes(layout), largest)
+    return max(settings.min_games, min(settings.max_games, int(EVICT_TO * usable) // largest))
 
 
 def budget_bytes(settings: ReplaySettings) -> int:

@@ -30,6 +30,7 @@ from hexpipe.replay.decode_kernels import (
 from hexpipe.replay.layout import PieceLayout
 
 PRIORITY_SCALE = 1.0 / 256.0  # of priority codes, see `targets.value_priorities`
+MOST_DEAD = 256  # dead games drawn for one position after which the window is too old to draw from
 
 
 class Ring(NamedTuple):
@@ -40,6 +41,7 @@ class Ring(NamedTuple):
     plies: NDArray[np.int32]
     openings: NDArray[np.int32]
     sizes: NDArray[np.int32]
+    dead: NDArray[np.uint8]
     data: NDArray[np.uint8]
     section_starts: NDArray[np.int64]
     ring_bytes: int
@@ -95,9 +97,8 @@ def _section_place(ring: Ring, section: int, num_plies: int, snapshots: int) -> 
 
 
 @njit(cache=True, nogil=True)
-def _priority(ring: Ring, layout: PieceLayout, position: int, tail: int, head: int) -> float:
+def _priority(ring: Ring, layout: PieceLayout, position: int, slot: int) -> float:
     """The priority of ``position``, above 0 and up to 1; 1 where its game makes no sense: reading it will tell."""
-    slot = _find_game(ring.starts, position, tail, head) % len(ring.starts)
     num_plies = np.int64(ring.plies[slot])
     ply = position - ring.starts[slot] + np.int64(ring.openings[slot])
     piece = ring.offsets[slot]
@@ -131,22 +132,30 @@ def draw_positions(
 ) -> None:
     """Fills ``positions`` int64 [L] from [first, last), the window of games [tail, head).
 
-    Each is drawn uniformly, and again until kept: the chance is 1 - share + share * priority, which is never 0. Of row
-    rows[i] of the batch, ``weights`` float32 [B] gets one over the chance at which positions[i] was kept.
+    Each is drawn uniformly, and again until kept: never where its game is dead, else the chance is 1 - share + share *
+    priority, which is never 0. Of row rows[i] of the batch, ``weights`` float32 [B] gets one over the chance at which
+    positions[i] was kept. -1 stands for a position that was not found: the games of this window have died since.
     """
     step = np.uint64(0x9E3779B97F4A7C15)
     state = seed
     span = np.uint64(last - first)
     for i in range(len(positions)):
-        while True:
+        positions[i] = -1
+        dead = 0
+        while dead < MOST_DEAD:
             position = first + np.int64(_random(state) % span)
-            chance = 1.0 - share + share * _priority(ring, layout, position, tail, head)
+            slot = _find_game(ring.starts, position, tail, head) % len(ring.starts)
+            if ring.dead[slot]:
+                dead += 1
+                state += step
+                continue
+            chance = 1.0 - share + share * _priority(ring, layout, position, slot)
             kept = np.float64(_random(state + step) >> np.uint64(11)) * 2.0**-53 < chance
             state += step + step
             if kept:
+                positions[i] = position
+                weights[rows[i]] = 1.0 / chance
                 break
-        positions[i] = position
-        weights[rows[i]] = 1.0 / chance
 
 
 @njit(cache=True, nogil=True)

@@ -26,12 +26,14 @@ class Sampler:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        index = store.index
         self._ring = Ring(
-            starts=store.starts,
-            offsets=store.offsets,
-            plies=store.plies,
-            openings=store.openings,
-            sizes=store.sizes,
+            starts=index.starts,
+            offsets=index.offsets,
+            plies=index.plies,
+            openings=index.openings,
+            sizes=index.sizes,
+            dead=index.dead,
             data=store.data,
             section_starts=store.section_starts,
             ring_bytes=store.ring_bytes,
@@ -62,9 +64,11 @@ class Sampler:
         rows = np.arange(batch_size)
         while len(rows):
             window = store.window()
-            if window.head_position == window.tail_position:
+            if not window.live_positions:
                 raise ValueError("the replay buffer is empty: add a game before sampling")
             positions = self._draw(window, rows, rng, out["weights"])
+            drawn = positions >= 0
+            not_drawn, rows, positions = rows[~drawn], rows[drawn], positions[drawn]
             read_samples(
                 self._ring,
                 store.layout,
@@ -79,7 +83,7 @@ class Sampler:
             evicted = samples.games[rows] < store.tail_game()
             if not (samples.intact[rows] | evicted).all():
                 raise RuntimeError("the replay buffer's memory is damaged: end the run and resume it from its archive")
-            rows = rows[evicted]
+            rows = np.concatenate([not_drawn, rows[evicted]])
         if store.settings.priority_share:
             out["weights"] /= out["weights"].mean()
         if unroll_steps:
@@ -93,14 +97,27 @@ class Sampler:
     def _draw(
         self, window: Window, rows: NDArray[np.int64], rng: np.random.Generator, weights: NDArray[np.float32]
     ) -> NDArray[np.int64]:
-        """Positions of ``window`` for ``rows``; sets 1 / chance in ``weights`` [B] of these rows where it is not 1."""
+        """Live positions of ``window`` for ``rows``, -1 where none was found; sets 1 / chance in ``weights`` [B] of
+        these rows where it is not 1."""
         store = self._store
         share = store.settings.priority_share
-        if share == 0:
+        if share == 0 and window.head_position - window.tail_position == window.live_positions:
             return rng.integers(window.tail_position, window.head_position, len(rows))
         positions = np.empty(len(rows), np.int64)
         seed = rng.integers(0, 2**64, dtype=np.uint64)
-        draw_positions(self._ring, store.layout, *window, share, seed, rows, positions, weights)
+        draw_positions(
+            self._ring,
+            store.layout,
+            window.tail_game,
+            window.head_game,
+            window.tail_position,
+            window.head_position,
+            share,
+            seed,
+            rows,
+            positions,
+            weights,
+        )
         return positions
 
     def _play_on(self, samples: Samples, out: Batch) -> None:

@@ -40,7 +40,7 @@ def _train(path: Path, settings: Settings, resume: bool = False, **options: Any)
 
 def _records(path: Path, settings: Settings) -> list[bytes]:
     with ReplayArchive(path / ARCHIVE_NAME, make_game(settings.game)) as archive:
-        return [record.to_bytes() for record in archive.newest(10**6, 10**9, lambda plies, size: 1)]
+        return [record.to_bytes() for _, record in archive.newest(10**6, 10**9, lambda plies, size: 1)]
 
 
 def _hashes(path: Path) -> dict[str, str]:

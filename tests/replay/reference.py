@@ -1,12 +1,13 @@
 """Random games, and the slow obvious way to what a sample of them must be.
 
 Game number g has one fixed content (`random_game`), and each of its policies spells g and the ply in binary, so that a
-test can tell from a sample where it came from and rebuild all of it.
+test can tell from a sample where it came from and rebuild all of it. Game g | REFRESHED is g with other targets.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from hexpipe.records import GameRecord, pack_policies, unpack_policies
 from hexpipe.replay.replay_buffer import ReplayBuffer
 
 GAME_BITS, PLY_BITS = 20, 10
+REFRESHED = 1 << GAME_BITS - 1
 
 
 def three_seat_game() -> Any:
@@ -51,8 +53,9 @@ def three_seat_game() -> Any:
 
 
 def random_game(game: Any, number: int) -> GameRecord:
-    """Game ``number``: random moves, values and views; its policies spell the number and the ply."""
-    rng = np.random.default_rng(number)
+    """Game ``number``: random moves, values and views; its policies spell the number and the ply. The values of a game
+    that is REFRESHED are the negatives of those it had."""
+    rng = np.random.default_rng(number & ~REFRESHED)
     plies = int(rng.integers(1, game.max_plies + 1))
     cells = game.board_size**2
     actions = np.resize(rng.permutation(cells), plies).astype(np.int16)
@@ -65,6 +68,8 @@ def random_game(game: Any, number: int) -> GameRecord:
     weights *= rng.uniform(0.5, 1, weights.shape)
     offsets, packed = pack_policies(weights)
     values = rng.uniform(-1, 1, (plies, game.num_seats)).astype(np.float32)
+    if number & REFRESHED:
+        values = -values
     outcome = np.full(game.num_seats, -1 / (game.num_seats - 1), np.float32)
     outcome[rng.integers(game.num_seats)] = 1
     if game.num_seats == 2:
@@ -85,6 +90,23 @@ def random_game(game: Any, number: int) -> GameRecord:
         weights_version=number,
         simulations=100,
         win_length=game.win_length,
+    )
+
+
+def longest_game(game: Any, plies: int = 0) -> GameRecord:
+    """Of as many bytes as a game of ``plies`` plies can take, or of all that there can be."""
+    record = random_game(game, 0)
+    plies = plies or game.max_plies
+    offsets, packed = pack_policies(np.ones((plies, game.num_actions), np.float32))
+    turns = np.arange(plies)
+    return replace(
+        record,
+        actions=np.resize(np.arange(game.board_size**2), plies).astype(np.int16),
+        seats=(turns % game.num_seats).astype(np.int8),
+        views=(turns % game.num_views).astype(np.int8),
+        root_values=np.tile(record.outcome, (plies, 1)),
+        policy_offsets=offsets,
+        policy_bytes=packed,
     )
 
 
