@@ -30,7 +30,8 @@ cosines lie close to 1, as those of pooled features do; a softmax over cosines d
 gradients into the memory is from Wu et al. 2022, "Memorizing transformers" (arXiv 2203.08913), section 3.2; the tanh
 gate is from Alayrac et al. 2022, "Flamingo" (arXiv 2204.14198), section 2.2. Theirs starts at zero, so that a finished
 net stays what it is; this one starts a little open, because here a value head that is zero itself comes behind it: two
-closed doors in a row give neither a gradient."""
+closed doors in a row give neither a gradient.
+"""
 
 from __future__ import annotations
 
