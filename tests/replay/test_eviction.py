@@ -55,7 +55,7 @@ class StageOfHex(Hex):
 
 
 STAGES = [StageOfHex(stage) for stage in range(3)]
-VIEWS = [views_game(size, 7) for size in (7, 9, 12)]
+VIEWS = [views_game(size, 7, move_cap=40) for size in (7, 9, 12)]
 
 
 class InspectingLock:
@@ -216,7 +216,7 @@ def test_long_runs_evict_copy_refresh_and_go_around(
 
 def test_boards_of_several_sizes_share_a_ring() -> None:
     """Games of small boards leave for those of large ones, and the pieces of each are laid out in their own way."""
-    pair = both(5, VIEWS, min_games=2, max_games=60, spare_pieces=3, td_steps=2)
+    pair = both(5, VIEWS, min_games=2, max_games=60, spare_pieces=2, td_steps=2)
     rng = np.random.default_rng(1)
     for step in range(120):
         if rng.random() < 0.7 or not pair.number:
