@@ -109,6 +109,12 @@ def _replay(game: Game, records: list[GameRecord]) -> None:
             buffer.add_game(record)
         batch = buffer.sample_batch(8, np.random.default_rng(0), unroll_steps=2, observations=True)
         apply_board_augment(batch, game, np.random.default_rng(0))
+    # a smaller budget than settings can have, so that it is used up and the tail moves on
+    small_budget = {"max_games": 1000, "max_memory_gb": 0.00016}
+    buffer = ReplayBuffer.create(settings.model_copy(update=small_budget), game, private=True)
+    for k in range(1000):
+        buffer.add_game(records[k % len(records)])
+    buffer.refresh_game(buffer.total_games, records[999 % len(records)])
 
 
 def _rules(game: Game) -> None:

@@ -482,6 +482,10 @@ class Settings(_Section):
     def _consistent(self) -> Settings:
         if self.curriculum.stages:
             self._check_stages()
+            if self.reanalyze.ratio:  # a search of old games knows one board
+                raise ValueError(
+                    "reanalyze.ratio and curriculum.stages cannot be used together yet: set one of them off"
+                )
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
         if self.algorithm == "muzero" and (self.inference.backend, self.inference.dtype) != ("auto", "auto"):

@@ -91,6 +91,13 @@ def test_shapes_of_a_whole_board() -> None:
     assert (view.view_cells, view.board_cells) == (441, 10_000)
 
 
+def test_a_curriculum_and_the_search_of_old_games_exclude_each_other() -> None:
+    stages = {"game.name": "inarow", "curriculum.stages": [[9, 5], [15, 5]], "reanalyze.ratio": 0.5}
+    with pytest.raises(SettingsError, match=r"reanalyze\.ratio and curriculum\.stages cannot be used together yet"):
+        load_settings("quick", stages)
+    assert load_settings("quick", {**stages, "reanalyze.ratio": 0.0}).curriculum.stages == ((9, 5), (15, 5))
+
+
 def test_an_algorithm_stands_for_its_settings() -> None:
     assert load_settings("quick").algorithm == "alphazero"
     learned = load_settings("standard", {"algorithm": "muzero", "replay.td_steps": 3})

@@ -147,6 +147,15 @@ def in_fresh_process(code: str) -> object:
     return json.loads(done.stdout)
 
 
+def test_the_search_of_old_games_imports_no_torch() -> None:
+    """Its archive is SQLite's, which a generator has no use for."""
+    loads = in_fresh_process(
+        "import json, sys, hexpipe.pipeline.reanalyze_main\n"
+        "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
+    )
+    assert loads == []
+
+
 def test_generator_modules_import_no_torch() -> None:
     loads = in_fresh_process(
         "import json, sys\n"

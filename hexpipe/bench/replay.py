@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hexpipe.config import ReplaySettings, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord, unpack_policies
+from hexpipe.replay.layout import Header
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.targets import allocate_batch
 from hexpipe.search.evaluator import Evaluation, Moves
@@ -38,11 +40,14 @@ def run(
     unroll: int = 5,
     seconds: float = 6.0,
 ) -> dict[str, float | int | str]:
-    """Fills a store with real searches' games and samples it; one sample is a start with its unroll.
+    """Fills a store with real searches' games, goes on adding where it is full, and samples it; one sample is a start
+    with its unroll.
 
-    Keys: add_positions_per_s; sample_positions_per_s; bytes_per_position, the whole segment (index, counters and slack
-    too) over the positions in the full store; policy_kl, mean Kullback-Leibler divergence in nats of the stored from
-    the searches' visit shares; policy_entries, mean actions with visits; store_mb; positions.
+    Keys: add_positions_per_s, until it is full; evict_positions_per_s, added after that, of games of mixed quality,
+    until as many have come as are held; copies_per_game, games copied to the ring's head meanwhile for each that came;
+    sample_positions_per_s; bytes_per_position, the whole segment (index, counters and slack too) over the positions in
+    the full store; policy_kl, mean Kullback-Leibler divergence in nats of the stored from the searches' visit shares;
+    policy_entries, mean actions with visits; store_mb; positions.
     """
     game = Hex(size)
     records, policy_kl, policy_entries = play_games(game, games, simulations)
@@ -53,9 +58,12 @@ def run(
     settings = settings.model_copy(update={"max_memory_gb": memory_gb})
     buffer = ReplayBuffer.create(settings, game, private=True)
     add_rate = _fill(buffer, records)
+    evict_rate, copies = _evict(buffer, records)
     report = buffer.memory_report()
     return {
         "add_positions_per_s": add_rate,
+        "evict_positions_per_s": evict_rate,
+        "copies_per_game": copies,
         "sample_positions_per_s": _sample_rate(buffer, game, batch, unroll, seconds),
         "bytes_per_position": report["total_bytes"] / report["positions"],
         "policy_kl": policy_kl,
@@ -137,7 +145,7 @@ class _Recorded(SelfPlay):
 
 
 def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
-    """Adds ``records`` again and again until old games have begun to leave; positions a second."""
+    """Adds ``records`` again and again until games have begun to leave; positions a second."""
     buffer.add_game(records[0])
     before = buffer.total_positions
     started = time.perf_counter()
@@ -145,6 +153,30 @@ def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
         for record in records:
             buffer.add_game(record)
     return (buffer.total_positions - before) / (time.perf_counter() - started)
+
+
+def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, float]:
+    """Adds games until as many have come as are held; positions a second, and games copied for each that came.
+
+    A third of these games was foreseen well, a third not at all: so the games that leave and those that stay lie
+    between each other in the ring, which takes copies. Games that are all alike leave in order of age, and take none.
+    """
+    mixed = [
+        replace(record, root_values=np.tile(record.outcome * np.float32(1 - share), (record.num_plies, 1)))
+        for share in (0, 1, 2)
+        for record in records
+    ]
+    rng = np.random.default_rng(0)
+    header = buffer.segment.arrays["header"]
+    before, games, positions = header.copy(), buffer.num_games, buffer.total_positions
+    started = time.perf_counter()
+    while buffer.total_games < before[Header.TOTAL_GAMES] + games:
+        for k in rng.permutation(len(mixed))[:games]:
+            buffer.add_game(mixed[k])
+    seconds = time.perf_counter() - started
+    came = header[Header.TOTAL_GAMES] - before[Header.TOTAL_GAMES]
+    written = header[Header.HEAD_GAME] - before[Header.HEAD_GAME]
+    return (buffer.total_positions - positions) / seconds, float(written - came) / float(came)
 
 
 def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seconds: float) -> float:

@@ -115,7 +115,7 @@ def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
         raise UsageError(f"{run} has no archive of games; name the folder of a run that has played")
     archive = ReplayArchive(run / ARCHIVE_NAME, game)
     try:
-        games = [record.actions for record in archive.newest(_NEWEST_GAMES, 1, lambda plies, policy_bytes: 0)]
+        games = [record.actions for _, record in archive.newest(_NEWEST_GAMES, 1, lambda plies, policy_bytes: 0)]
     finally:
         archive.close()
     if not games:

@@ -25,8 +25,8 @@ _POLL_SECONDS = 0.02
 _COUNTERS = ("positions", "simulations", "leaves", "cache_hits", "wait_seconds", "league_games", "league_wins")
 
 
-class _WatchedEvaluator:
-    """Notes on the stats board while its process waits for the server, and the newest version it saw."""
+class WatchedEvaluator:
+    """Notes on the stats board while its process waits for a server, and the newest version it saw."""
 
     def __init__(self, evaluator: Evaluator, row: ProcessRow, waiting: Waiting) -> None:
         self._evaluator = evaluator
@@ -50,7 +50,7 @@ class _Net:
     def __init__(self, context: ChildContext, slots: InferenceSlots, game: Game, waiting: Waiting) -> None:
         settings = context.settings
         self.client = InferenceClient(slots, context.number, start_timeout=settings.limits.stall_seconds)
-        self.evaluator: Evaluator = _WatchedEvaluator(self.client, context.row, waiting)
+        self.evaluator: Evaluator = WatchedEvaluator(self.client, context.row, waiting)
         self._cached: CachedEvaluator | None = None
         if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
             cache = LRUCache(settings.selfplay.cache_entries, game.shapes)

@@ -17,18 +17,20 @@ from hexpipe.config import Settings
 from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
+from hexpipe.pipeline.messages import SEARCHING
 from hexpipe.pipeline.net_template import memory_bytes
 from hexpipe.pipeline.run_folder import find_runs, live_run, read_settings
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
-from hexpipe.replay.layout import budget_bytes, largest_game
+from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
 from hexpipe.replay.store import describe_store
 from hexpipe.shm import available_memory, read_only_view
 
-# what a process of each role takes for itself (uss), as measured on a CPU with small nets; of a generator without its
-# games and its cache
+# what a process of each role takes for itself (uss), as measured on a CPU with small nets; of one that searches without
+# its games and its cache
 _OWN_ESTIMATE = {
     "supervisor": 60_000_000,
     "generator": 60_000_000,
+    "reanalyze": 60_000_000,
     "inference": 240_000_000,
     "league": 240_000_000,
     "learner": 280_000_000,
@@ -89,6 +91,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     counts = {
         "supervisor": 1,
         "generator": plan.workers,
+        "reanalyze": int(settings.reanalyze.ratio > 0),
         "inference": len(plan.server_devices),
         "league": len(plan.league_devices),
         "learner": len(plan.learner_devices),
@@ -98,8 +101,8 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     memory = memory_bytes(settings.net, game.shapes)
     served = memory * (2 if settings.algorithm == "muzero" else 1)  # learned dynamics keep two sets of weights
     more = {role: size + served for role, size in pools.items()} | {"learner": memory}
+    more |= dict.fromkeys(SEARCHING, search_bytes(settings, game))
     each = {role: size + more.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
-    each["generator"] += search_bytes(settings, game)
     processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
     own = sum(count * each[role] for role, count in counts.items())
     return {
@@ -111,7 +114,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
         "shared_bytes": sum(sizes.values()),
         "largest_game_bytes": largest,
-        "games_at_least": min(settings.replay.max_games, sizes["replay"] // largest),
+        "games_at_least": games_at_least(settings.replay, stages),
         "processes": processes,
         "own_bytes": own,
         "available_bytes": available_memory(),

@@ -16,6 +16,9 @@ from hexpipe.errors import InferenceError, UsageError
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 
+SEARCHING = ("generator", "reanalyze")
+"""Roles that search: the clients of the inference servers, and the first to be stopped."""
+
 
 @dataclass(frozen=True)
 class ChildContext:
@@ -51,8 +54,8 @@ class Start:
 class Death:
     """How a process ended on its own. ``when`` is in monotonic seconds, the same clock for all processes.
 
-    ``follows`` says that it ended because another had: a generator whose inference server failed. ``usage`` is the
-    message of a UsageError before the process was ready: something that was asked for cannot be had.
+    ``follows`` says that it ended because another had: one that searches, whose inference server failed. ``usage`` is
+    the message of a UsageError before the process was ready: something that was asked for cannot be had.
     """
 
     process: str
@@ -74,7 +77,7 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) 
         "time": time.time(),
         "error": f"{type(error).__name__}: {error}",
         "usage": str(error) if isinstance(error, UsageError) and not ready else "",
-        "follows": isinstance(error, InferenceError) and process.startswith("generator"),
+        "follows": isinstance(error, InferenceError) and process.startswith(SEARCHING),
         "traceback": "".join(traceback.format_exception(error)),
     }
     write_atomic(folder / f"{process}-{os.getpid()}.json", json.dumps(content, indent=1) + "\n")

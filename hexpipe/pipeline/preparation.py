@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,15 @@ def child_specs(
         {"outboxes": segments.outboxes, "buffer": segments.buffer},
         one,
     )
-    return [*servers, *opponents, *learners, *generators, replay]
+    reanalyze = [_reanalyze_spec(plan.workers, segments, one)] if settings.reanalyze.ratio else []
+    return [*servers, *opponents, *learners, *generators, *reanalyze, replay]
+
+
+def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
+    slots = segments.slots.for_worker(worker)
+    parts = {"outboxes": segments.outboxes, "slots": slots, "buffer": segments.buffer, "worker": worker}
+    target = "hexpipe.pipeline.reanalyze_main:reanalyze_main"
+    return ChildSpec("reanalyze-0", target, parts, environment, replaceable=True, worker=worker)
 
 
 def announcement(
@@ -126,7 +134,8 @@ def announcement(
         servers += f", {len(plan.league_devices)} league server{'s' * (len(plan.league_devices) > 1)}"
     learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
     where = ", ".join(sorted(set(plan.learner_devices)))
-    yield f"{workers}, {servers}, {learners} on {where}, 1 replay process; {plan.cores} cores"
+    reanalyze = ", 1 reanalyze process" * (settings.reanalyze.ratio > 0)
+    yield f"{workers}, {servers}, {learners} on {where}, 1 replay process{reanalyze}; {plan.cores} cores"
     limits = settings.limits
     named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
     given = [f"{value:g} {name}" for value, name in named if value]

@@ -15,7 +15,7 @@ from hexpipe.pipeline.devices import gpu_use
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard
 from hexpipe.selfplay.curriculum import stage_in_words
 
-_REPLAY_COUNTERS = ("total_games", "total_positions", "session_games", "lag_sum", "plies_sum")
+_REPLAY_COUNTERS = ("total_games", "total_positions", "session_games", "lag_sum", "plies_sum", "refreshed_positions")
 _WINDOW_SECONDS = 30.0
 _MEMORY_EVERY = 5.0
 _READ_EVERY = 1.0
@@ -102,8 +102,9 @@ class ProgressMeter:
         stats = self._stats
         counters = {
             name: stats.total("generator", name)
-            for name in ("games", "positions", "simulations", "leaves", "cache_hits", "restarts")
+            for name in ("games", "positions", "simulations", "leaves", "cache_hits")
         }
+        counters["restarts"] = stats.total("", "restarts")
         servers = ("inference", "league")
         counters |= {name: sum(stats.total(role, name) for role in servers) for name in ("evals", "batches")}
         replay = stats.row("replay-0")
@@ -118,6 +119,7 @@ class ProgressMeter:
             "positions": counters["total_positions"],
             "steps": counters["steps"],
             "restarts": counters["restarts"],
+            "refreshed": counters["refreshed_positions"] if self._settings.reanalyze.ratio else None,
             "replay_games": replay["replay_games"],
             "replay_positions": replay["replay_positions"],
             "replay_bytes": replay["replay_bytes"],
@@ -140,6 +142,7 @@ class ProgressMeter:
         return {
             "games_per_s": games / seconds,
             "positions_per_s": delta["positions"] / seconds,
+            "refreshed_per_s": delta["refreshed_positions"] / seconds if self._settings.reanalyze.ratio else None,
             "evals_per_s": delta["evals"] / seconds,
             "simulations_per_s": delta["simulations"] / seconds,
             "steps_per_s": delta["steps"] / seconds,

@@ -1,5 +1,8 @@
 """The body of the replay process: the one writer of the archive and of the replay buffer.
 
+New games go into both. Old ones that were searched anew go into the buffer alone, in the place of what they were: the
+archive says what was played and found at the time, and that is what a resumed run starts with.
+
 As it sees every finished game it also says which stage of the curriculum is played.
 """
 
@@ -9,7 +12,7 @@ import logging
 
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.messages import ChildContext
-from hexpipe.pipeline.outbox import Outboxes
+from hexpipe.pipeline.outbox import Arrival, Outboxes
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
@@ -41,13 +44,16 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
             if arrivals:
                 row.beat()
                 # the archive first: it is the truth, and a game in it is never lost
-                archive.append([arrival.record for arrival in arrivals])
-                for arrival in arrivals:
-                    buffer.add_game(arrival.record)
+                new = [arrival.record for arrival in arrivals if not arrival.number]
+                if new:
+                    archive.append(new)
+                for record in new:
+                    buffer.add_game(record)
+                _refresh(row, buffer, [arrival for arrival in arrivals if arrival.number])
                 receiver.acknowledge(arrivals)
-                _count(row, context, [arrival.record for arrival in arrivals])
-                for arrival in arrivals:
-                    curriculum.add(arrival.record)
+                _count(row, context, new)
+                for record in new:
+                    curriculum.add(record)
                 _look_at_stage(row, context, archive, curriculum)
                 _export(row, buffer)
             elif stopping:
@@ -77,6 +83,13 @@ def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchiv
         log.info("%s", stage_in_words(context.settings, curriculum.stage, games))
     row["stage_games"] = curriculum.games
     row["league_share"], row["league_window"] = curriculum.shares.mean, curriculum.shares.games
+
+
+def _refresh(row: ProcessRow, buffer: ReplayBuffer, arrivals: list[Arrival]) -> None:
+    for arrival in arrivals:
+        if buffer.refresh_game(arrival.number, arrival.record):
+            row.add("refreshed_games", 1)
+            row.add("refreshed_positions", arrival.record.num_positions)
 
 
 def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord]) -> None:

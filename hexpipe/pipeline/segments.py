@@ -46,48 +46,69 @@ class Segments:
         """The slots of the newest net, and those of the league's opponents where there are any."""
         return [self.slots] if self.league is None else [self.slots, self.league]
 
-    def repair_after_death(self, worker: int) -> None:
-        """See `InferenceSlots.repair_after_death`."""
-        for slots in self.all_slots():
-            slots.repair_after_death(worker)
-
     def request_stop(self) -> None:
         """See `InferenceSlots.request_stop`."""
         for slots in self.all_slots():
             slots.request_stop()
+
+    def repair_after_death(self, worker: int) -> None:
+        """Makes what a dead worker shared usable for its replacement, and for everyone."""
+        for slots in self.all_slots():
+            if worker < slots.workers:  # only generators have slots of the league
+                slots.repair_after_death(worker)
+        self.buffer.free_lock_of_the_dead()
 
     def describe(self) -> list[dict[str, Any]]:
         """Name, descriptor and layout of every segment, for RUN/run.json."""
         return [{"name": s.name, "fd": s.fd, "bytes": s.nbytes, "layout": s.describe()} for s in self.all()]
 
 
-def process_names(plan: Plan) -> list[str]:
+def num_clients(settings: Settings, plan: Plan) -> int:
+    """Workers with slots of the newest net and an outbox: the generators, and after them the process that searches old
+    games anew. Slots of the league are the generators' alone."""
+    return plan.workers + (settings.reanalyze.ratio > 0)
+
+
+def process_names(settings: Settings, plan: Plan) -> list[str]:
     """Names of all child processes."""
     servers = [f"inference-{number}" for number in range(len(plan.server_devices))]
     league = [f"league-{number}" for number in range(len(plan.league_devices))]
     learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
-    return [*(f"generator-{n}" for n in range(plan.workers)), *servers, *league, "replay-0", *learners]
+    reanalyze = ["reanalyze-0"] if settings.reanalyze.ratio else []
+    searching = [*(f"generator-{n}" for n in range(plan.workers)), *reanalyze]
+    return [*searching, *servers, *league, "replay-0", *learners]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
     made: list[SharedSegment] = []
     try:
-        stats = StatsBoard.create(process_names(plan))
+        stats = StatsBoard.create(process_names(settings, plan))
         made.append(stats.segment)
-        slots = InferenceSlots.create(game.shapes, servers=len(plan.server_devices), **_slots(settings, plan))
+        clients, max_rows, pool = num_clients(settings, plan), max_leaves(settings), pool_shape(settings)
+        slots = InferenceSlots.create(
+            game.shapes,
+            workers=clients,
+            groups=GROUPS,
+            max_leaves=max_rows,
+            servers=len(plan.server_devices),
+            pool=pool,
+        )
         made.append(slots.segment)
         league = None
         if plan.league_devices:
             league = InferenceSlots.create(
                 game.shapes,
+                workers=plan.workers,
+                groups=GROUPS,
+                max_leaves=max_rows,
                 servers=len(plan.league_devices),
                 role="league",
                 one_server=True,
-                **_slots(settings, plan),
+                pool=pool,
             )
             made.append(league.segment)
-        outboxes = Outboxes.create(plan.workers, settings.selfplay.game_queue, _record_bytes(settings))
+        outboxes = Outboxes.create(clients, settings.selfplay.game_queue, _record_bytes(settings))
         made.append(outboxes.segment)
         weights = WeightsBoard.create(net_template(settings.net, game.shapes))
         made.append(weights.segment)
@@ -100,30 +121,20 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     return Segments(stats, slots, outboxes, weights, buffer, league)
 
 
-def _slots(settings: Settings, plan: Plan) -> dict[str, Any]:
-    """What the slots of all nets have alike."""
-    return {
-        "workers": plan.workers,
-        "groups": GROUPS,
-        "max_leaves": max_leaves(settings),
-        "pool": pool_shape(settings),
-    }
-
-
 def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     """Bytes of each segment that `make_segments` would make; allocates nothing."""
     shapes = game.shapes
-    rows = plan.workers * GROUPS * max_leaves(settings)
+    clients, group_rows = num_clients(settings, plan), GROUPS * max_leaves(settings)
     slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats + 2 * shapes.thumbnail
     if settings.algorithm == "muzero":
         slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
-    queue = plan.workers * settings.selfplay.game_queue * _record_bytes(settings)
+    queue = clients * settings.selfplay.game_queue * _record_bytes(settings)
     fields = segment_fields(settings.replay, make_stages(settings))
     replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in fields)
     return {
-        "stats": len(process_names(plan)) * (8 * len(COLUMNS) + 96),
-        "inference-slots": rows * slot_bytes,
-        **({"league-slots": rows * slot_bytes} if plan.league_devices else {}),
+        "stats": len(process_names(settings, plan)) * (8 * len(COLUMNS) + 96),
+        "inference-slots": clients * group_rows * slot_bytes,
+        **({"league-slots": plan.workers * group_rows * slot_bytes} if plan.league_devices else {}),
         "outboxes": queue,
         "weights": 2 * 4 * num_parameters(net_template(settings.net, game.shapes)),
         "replay": replay,
@@ -154,7 +165,7 @@ def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, role: str = "i
     if pool is None or not devices:
         return 0
     # a generator's groups share one server of a league, and are spread over those of the newest net
-    spans, span = (plan.workers, GROUPS) if role == "league" else (plan.workers * GROUPS, 1)
+    spans, span = (plan.workers, GROUPS) if role == "league" else (num_clients(settings, plan) * GROUPS, 1)
     regions = -(-spans // len(devices)) * span
     number = 4 if devices[0] == "cpu" else 2
     return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number

@@ -27,7 +27,7 @@ COLUMNS = (
     "waiting",  # a Waiting code
     "stop",  # set by the supervisor, a Stop code
     "restarts",  # replacements of a dead process so far
-    # generators
+    # generators; of old games and their positions, the process that searches them anew
     "games",
     "positions",
     "simulations",
@@ -58,6 +58,8 @@ COLUMNS = (
     "mastered_after",  # games of the stage before
     "league_share",  # the newest net's mean win share in the last league games of the stage
     "league_window",  # how many games that is over
+    "refreshed_games",  # old games that were searched anew, and still held
+    "refreshed_positions",
     # learner
     "steps",
     "loss",

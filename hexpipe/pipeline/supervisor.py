@@ -1,4 +1,4 @@
-"""Supervisor: spawns the child processes, watches them, replaces dead generators and ends the rest in order.
+"""Supervisor: spawns the child processes, watches them, replaces those that can be and ends the rest in order.
 
 It knows processes, not what they compute. Every process is spawned (never forked: threads and CUDA forbid it) from the
 thread that calls `start`, which must live as long as the children: the kernel kills them when that thread is gone.
@@ -34,13 +34,17 @@ BURST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """One child: its name ("generator-0"), body ("module:function"), parts and environment."""
+    """One child: its name ("generator-0"), body ("module:function"), parts and environment.
+
+    ``worker`` is its number among those that have slots and an outbox, where that is not the number in its name.
+    """
 
     name: str
     target: str
     parts: dict[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     replaceable: bool = False
+    worker: int | None = None
 
     @property
     def role(self) -> str:
@@ -65,7 +69,7 @@ class Supervisor:
         repair: Callable[[int], None],
         session: int = 0,
     ) -> None:
-        """``repair(worker)`` makes a dead generator's queues usable for its replacement."""
+        """``repair(worker)`` makes usable for its replacement what a dead worker has shared."""
         self.specs = {spec.name: spec for spec in specs}
         self.settings, self.run_dir, self.stats = settings, run_dir, stats
         self.processes: dict[str, SpawnProcess] = {}
@@ -82,7 +86,7 @@ class Supervisor:
             self._spawn(self.specs[name])
 
     def watch(self, timeout: float) -> list[Death]:
-        """Wait up to ``timeout`` seconds for a death; heal dead generators and return their deaths.
+        """Wait up to ``timeout`` seconds for a death; replace the dead that can be and return their deaths.
 
         Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError where it died because
         something cannot be had that the settings ask for.
@@ -111,7 +115,7 @@ class Supervisor:
         if len(recent) > limit:
             first = recent[0]
             raise ProcessDiedError(
-                first.process, f"{first.details}\n({len(recent)} generators died in {BURST_SECONDS:.0f} s: giving up)"
+                first.process, f"{first.details}\n({len(recent)} processes died in {BURST_SECONDS:.0f} s: giving up)"
             )
         for death in deaths:
             self._heal(death)
@@ -198,7 +202,7 @@ class Supervisor:
 
     def _heal(self, death: Death) -> None:
         spec = self.specs[death.process]
-        self._repair(spec.number)
+        self._repair(spec.number if spec.worker is None else spec.worker)
         row = self.stats.row(spec.name)
         row.add("restarts", 1)
         self._spawn(spec)

@@ -38,6 +38,7 @@ from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.devices import GROUPS, visible_gpus
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
 from hexpipe.records import GameRecord
@@ -141,9 +142,11 @@ class _Trainer:
             if pacing is not None:
                 self.pacer.restore(pacing, self.buffer.total_positions)
             folder.write_settings(settings)
-            self.evaluator = _evaluator(settings, self.game, device)
-            self.evaluator.load(self.learner.steps, self.learner.ema_weights())
-            evaluator: Evaluator = self.evaluator
+            # old games have one of their own: a search of theirs that waits must not hold up play's weights
+            count = 1 + (settings.reanalyze.ratio > 0)
+            self.evaluators = [_evaluator(settings, self.game, device) for _ in range(count)]
+            self._load_weights()
+            evaluator: Evaluator = self.evaluators[0]
             self.league: SerialLeague | None = None
             self.curriculum = self._restore_stage()
             if settings.league.share:
@@ -157,6 +160,10 @@ class _Trainer:
             self.selfplay = SelfPlay(
                 stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.curriculum.stage
             )
+            self.reanalysis: SerialReanalysis | None = None
+            if settings.reanalyze.ratio:
+                old_games = self.evaluators[1]
+                self.reanalysis = SerialReanalysis(settings, self.game, self.buffer, self.archive, old_games)
             self.metrics = MetricsWriter(folder.path)
         except BaseException:
             self.archive.close()
@@ -173,6 +180,8 @@ class _Trainer:
         while not (self._at_limit() or should_stop()):
             self.selfplay.step()
             self._keep_games()
+            if self.reanalysis is not None:
+                self.reanalysis.search(self.learner.steps, should_stop)
             self._train_allowed(should_stop)
             now = time.monotonic()
             if self.league is not None:
@@ -244,7 +253,11 @@ class _Trainer:
         while self.learner.steps < before + allowed and not (self._at_limit() or should_stop()):
             self.losses.append(self._train_once())
         if self.learner.steps > before:
-            self.evaluator.load(self.learner.steps, self.learner.ema_weights())
+            self._load_weights()
+
+    def _load_weights(self) -> None:
+        for evaluator in self.evaluators:
+            evaluator.load(self.learner.steps, self.learner.ema_weights())
 
     def _train_once(self) -> StepLosses:
         rng = batch_rng(self.settings.seed, self.learner.steps)
@@ -286,6 +299,7 @@ class _Trainer:
                 "steps": progress.steps,
                 "replay_games": buffer.num_games,
                 "replay_positions": buffer.num_positions,
+                **({} if self.reanalysis is None else {"refreshed": self.reanalysis.positions}),
                 "learning_rate": self.learner.learning_rate,
                 **({"league_share": league.mean} if league.games else {}),
                 **({"stage": self.curriculum.stage + 1} if self.settings.curriculum.stages else {}),

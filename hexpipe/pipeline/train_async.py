@@ -14,7 +14,7 @@ from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
-from hexpipe.pipeline.messages import Death
+from hexpipe.pipeline.messages import SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
 _METRICS_SECONDS = 5.0
-_GENERATOR_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
+_SEARCH_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
 _SERVERS = ("inference", "league")
@@ -123,7 +123,7 @@ class _Run:
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
-        for role in ("generator", *_SERVERS, "replay", "learner"):
+        for role in (*SEARCHING, *_SERVERS, "replay", "learner"):
             self.supervisor.kill(role)
         if self._metrics is not None:
             self._metrics.close()
@@ -180,9 +180,12 @@ class _Run:
         """End the processes so that nothing that was committed is lost; deaths on the way."""
         supervisor = self.supervisor
         hurry: Callable[[], bool] = interrupts.hurry
-        supervisor.ask("generator")
-        supervisor.join("generator", 0.5 if failed else _GENERATOR_SECONDS, hurry)
-        supervisor.kill("generator")
+        for role in SEARCHING:
+            supervisor.ask(role)
+        for role in SEARCHING:
+            supervisor.join(role, 0.5 if failed else _SEARCH_SECONDS, hurry)
+            supervisor.kill(role)
+        self.segments.buffer.free_lock_of_the_dead()
         for role in _SERVERS:
             supervisor.ask(role)
         self.segments.request_stop()

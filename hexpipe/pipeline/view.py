@@ -127,6 +127,8 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
         ("games", "games", "{:,.0f}"),
         ("positions", "positions", "{:,.0f}"),
         ("positions/s", "positions_per_s", "{:,.1f}"),
+        ("searched anew", "refreshed", "{:,.0f}"),
+        ("anew/s", "refreshed_per_s", "{:,.1f}"),
         ("evals/s", "evals_per_s", "{:,.0f}"),
         ("mean batch", "mean_batch", "{:.1f}"),
         ("cache hits", "cache_hit_rate", "{:.0%}"),
@@ -154,7 +156,7 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
     if fill is not None:
         rows.append(("replay", f"{fill:.0%} full, {figures.get('replay_games') or 0:,.0f} games"))
     if figures.get("restarts"):
-        rows.append(("generators replaced", f"{figures.get('restarts'):.0f}"))
+        rows.append(("processes replaced", f"{figures.get('restarts'):.0f}"))
     for number, (busy, used, total) in enumerate(figures.gpus):
         rows.append((f"GPU {number}", f"{busy}% busy, {used:,} of {total:,} MB"))
     left = figures.get("seconds_left")

@@ -118,8 +118,10 @@ class ReplayArchive:
             raise ArchiveError(f"{self.path} has no game {number}: restore the file or start a new run")
         return self._checked(row[0])
 
-    def newest(self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int]) -> Iterator[GameRecord]:
-        """The newest games, oldest of them first: as many as ``max_games`` and ``max_bytes`` allow.
+    def newest(
+        self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int]
+    ) -> Iterator[tuple[int, GameRecord]]:
+        """The newest games with their ids, oldest of them first: as many as ``max_games`` and ``max_bytes`` allow.
 
         ``size_of(plies, policy_bytes)`` says what a game takes of ``max_bytes``.
         """
@@ -134,13 +136,13 @@ class ReplayArchive:
                     break
                 first = number
             cursor.close()
-            rows = self._db.execute("SELECT record FROM games WHERE id >= ? ORDER BY id", (first,))
+            rows = self._db.execute("SELECT id, record FROM games WHERE id >= ? ORDER BY id", (first,))
         while True:
             with self._explained():
                 row = rows.fetchone()
             if row is None:
                 return
-            yield self._checked(row[0])
+            yield int(row[0]), self._checked(row[1])
 
     @property
     def stage(self) -> StageBegin:

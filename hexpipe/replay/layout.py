@@ -3,18 +3,22 @@
 A store holds games of one or more *stages*, games that differ in board size and rules but are one to a net. The shared
 segment has these fields:
 
-    header    int64 [16 + 3 * stages]   counters (the names below), then the games, plies and snapshots held of each
-                                        stage; written under the fence lock only
+    header    int64 [16 + 3 * stages]   counters (the names below), then the live games of each stage, their plies and
+                                        their snapshots; written under the fence lock only
     sections  int64 [stages, 10, 3]     `section_table` of the pieces, so that a reader needs nothing but the segment
-    starts    int64 [G]      number of the game's first sampled position, counted over everything ever added
+    starts    int64 [G]      number of the game's first sampled position, counted over everything ever written
     offsets   int64 [G]      where the game's piece begins in data
     plies     int32 [G]      plies of the game, T
     openings  int32 [G]      plies at its start that are not sampled
     sizes     int32 [G]      bytes of its piece
+    numbers   int64 [G]      the game's number in order of arrival over the whole run, from 1: its id in the archive
+    merits    float32 [G]    the lasting part of its quality (`eviction`)
     stages    uint8 [G]      which stage it is of
+    dead      uint8 [G]      1 where the game has left: it is sampled no more, its room comes free as the tail passes it
     data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
 
-Game number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME.
+Ring number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME. A game gets a
+new ring number where it is copied to the head or its targets are replaced, and keeps its number of arrival.
 
 A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-endian and without padding:
 
@@ -47,30 +51,37 @@ from hexpipe.config import ReplaySettings
 from hexpipe.errors import SettingsError
 from hexpipe.games.game_env import Game
 from hexpipe.records import mask_length
+from hexpipe.replay.eviction import EVICT_AT, EVICT_TO
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
-INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 1  # of a game, in starts, offsets, plies, openings, sizes and stages
+INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 8 + 4 + 1 + 1  # of a game, in the fields of [G]
 MAX_STAGES = 256
+SPARE_SLOTS = 64  # so that games can be copied ahead some at a time, however few are held
+FREE_PIECES = 2  # see `usable_bytes`
 _PAGE_SLACK = 65536  # the segment is whole pages; no platform in use has larger ones
 
 
 class Header(IntEnum):
     """Places in the header."""
 
-    TAIL_GAME = 0  # oldest game held
-    HEAD_GAME = 1  # next game's number
-    TAIL_POSITION = 2  # first position held
+    TAIL_GAME = 0  # first game in the ring, by ring number
+    HEAD_GAME = 1  # next game's ring number
+    TAIL_POSITION = 2  # first position in the ring
     HEAD_POSITION = 3  # next position's number
-    HEAD_BYTE = 4  # where the last piece ended
-    USED_BYTES = 5  # bytes of the pieces held
-    TOTAL_GAMES = 6  # games ever added
-    TOTAL_POSITIONS = 7  # positions ever added
-    RING_BYTES = 8  # capacity of the ring
-    BUDGET_BYTES = 9  # replay.max_memory_gb
+    LIVE_GAMES = 4  # games held: those in the ring that are not dead
+    LIVE_POSITIONS = 5  # of these the positions that are sampled
+    LIVE_BYTES = 6  # and the bytes of their pieces
+    HEAD_BYTE = 7  # where the last piece ended
+    USED_BYTES = 8  # bytes of all pieces in the ring
+    TOTAL_GAMES = 9  # games ever added
+    TOTAL_POSITIONS = 10  # positions ever added
+    RING_BYTES = 11  # capacity of the ring
+    BUDGET_BYTES = 12  # replay.max_memory_gb
 
 
-HEADER_LENGTH = 16  # what is held of each stage follows
+HEADER_LENGTH = 16  # what is held of each stage follows:
+STAGE_COUNTERS = 3  # live games, their plies and their snapshots
 
 
 class Section(IntEnum):
@@ -185,22 +196,36 @@ def guard_bytes(games: Sequence[Game]) -> int:
     return games[0].num_actions + mask_length(games[0].num_actions) + 8
 
 
+def usable_bytes(ring_bytes: int, largest: int) -> int:
+    """What pieces of up to ``largest`` bytes may take of a ring.
+
+    What stays free has room for any piece wherever the ring's end may cut it: of FREE_PIECES times the largest, the gap
+    that a piece left which did not fit before the end takes less than one. So a game at the tail can always be copied
+    to the head before it is given up at the tail.
+    """
+    return ring_bytes - FREE_PIECES * largest
+
+
 def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Field]:
     """Fields of the segment, within the budget and no larger than ``max_games`` can use.
 
-    The ring always takes one game more than ``min_games`` of the largest size, and the gap that a piece which does not
-    fit before the ring's end leaves there; so no game has to be refused to keep ``min_games``. Raises SettingsError
-    when the budget is too small for that.
+    The ring always takes one game more than ``min_games`` of the largest size beside what `usable_bytes` keeps free; so
+    no game has to be refused to keep ``min_games``. Raises SettingsError when the budget is too small for that.
+
+    There are slots for a quarter more games than can be live (``max_games``, or games of one ply within the budget), as
+    dead games have theirs until the tail comes by.
     """
     if len(games) > MAX_STAGES:
         raise SettingsError(f"curriculum.stages are {len(games)}: a replay buffer knows {MAX_STAGES} at the most")
+    layouts = [piece_layout(game, settings.snapshot_interval) for game in games]
     largest = largest_game(games, settings.snapshot_interval)
-    slots = settings.max_games + 1  # a new game is written beside the oldest, which leaves as it comes in
-    guard = guard_bytes(games)
-    sections, header = (len(games), len(Section), 3), HEADER_LENGTH + 3 * len(games)
-    fixed = (header + math.prod(sections)) * 8 + INDEX_BYTES * slots + guard + 9 * ALIGNMENT + _PAGE_SLACK
+    smallest = min(piece_bytes(layout, 1, layout.mask_bytes + 1) for layout in layouts)
     budget = budget_bytes(settings)
-    needed = fixed + (settings.min_games + 2) * largest
+    slots = min(settings.max_games * 5 // 4, 5 * budget // (5 * INDEX_BYTES + 4 * smallest)) + SPARE_SLOTS
+    guard = guard_bytes(games)
+    sections, header = (len(games), len(Section), 3), HEADER_LENGTH + STAGE_COUNTERS * len(games)
+    fixed = (header + math.prod(sections)) * 8 + INDEX_BYTES * slots + guard + 16 * ALIGNMENT + _PAGE_SLACK
+    needed = fixed + (settings.min_games + 1 + FREE_PIECES) * largest
     if needed > budget:
         plies = max(game.max_plies for game in games)
         shorter = " or game.move_cap" if games[0].name == "inarow" else ""
@@ -209,7 +234,8 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
             f"({largest / 1e6:.2f} MB a game, {fixed / 1e6:.1f} MB for replay.max_games={settings.max_games}), but "
             f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games{shorter}"
         )
-    ring = min(budget - fixed, (settings.max_games + 2) * largest)
+    # with room for max_games of the largest size before eviction begins
+    ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / EVICT_AT) + FREE_PIECES * largest)
     return [
         Field("header", "int64", (header,)),
         Field("sections", "int64", sections),
@@ -218,9 +244,20 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
         Field("plies", "int32", (slots,)),
         Field("openings", "int32", (slots,)),
         Field("sizes", "int32", (slots,)),
+        Field("numbers", "int64", (slots,)),
+        Field("merits", "float32", (slots,)),
         Field("stages", "uint8", (slots,)),
+        Field("dead", "uint8", (slots,)),
         Field("data", "uint8", (ring + guard,)),
     ]
+
+
+def games_at_least(settings: ReplaySettings, games: Sequence[Game]) -> int:
+    """Games of the largest size that a full store holds at any time. Raises SettingsError like `segment_fields`."""
+    largest = largest_game(games, settings.snapshot_interval)
+    data = next(field for field in segment_fields(settings, games) if field.name == "data")
+    usable = usable_bytes(data.shape[0] - guard_bytes(games), largest)
+    return max(settings.min_games, min(settings.max_games, int(EVICT_TO * usable) // largest))
 
 
 def budget_bytes(settings: ReplaySettings) -> int:

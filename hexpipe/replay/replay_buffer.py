@@ -17,6 +17,7 @@ from hexpipe.replay.layout import Header, piece_bytes
 from hexpipe.replay.sampler import Sampler
 from hexpipe.replay.store import FenceLock, Store, describe_store
 from hexpipe.replay.targets import Batch
+from hexpipe.replay.writer import StoreWriter
 from hexpipe.shm import SharedSegment
 
 logger = logging.getLogger(__name__)
@@ -25,13 +26,15 @@ logger = logging.getLogger(__name__)
 class ReplayBuffer:
     """Games in shared memory within a hard budget; picklable as an argument of a process being spawned.
 
-    One process (and one thread of it) calls `add_game` and `refill`; any number of others sample at the same time.
-    Boards are kept as sparse snapshots and rebuilt from the nearest one, policies packed; see `layout`.
+    One process (and one thread of it) calls `add_game`, `refresh_game` and `refill`; any number of others sample at the
+    same time. Boards are kept as sparse snapshots and rebuilt from the nearest one, policies packed; see `layout`.
+    Which games leave when it is full, `eviction` says.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._sampler = Sampler(store)
+        self._writer: StoreWriter | None = None
 
     @classmethod
     def create(
@@ -63,14 +66,12 @@ class ReplayBuffer:
     @property
     def num_games(self) -> int:
         """Games held now. O(1), like all counts here."""
-        window = self._store.window()
-        return window.head_game - window.tail_game
+        return self._store.window().live_games
 
     @property
     def num_positions(self) -> int:
         """Positions held now."""
-        window = self._store.window()
-        return window.head_position - window.tail_position
+        return self._store.window().live_positions
 
     @property
     def total_games(self) -> int:
@@ -83,8 +84,24 @@ class ReplayBuffer:
         return int(self._store.counters()[Header.TOTAL_POSITIONS])
 
     def add_game(self, record: GameRecord) -> None:
-        """Adds a finished game; the oldest leave to make room. Raises ValueError where it does not belong here."""
-        self._store.add(record)
+        """Adds a finished game; of more than ``max_games`` the oldest leaves, and where memory runs out those of the
+        lowest quality (`eviction`). Raises ValueError where it does not belong here."""
+        self._writing().add(record)
+
+    def refresh_game(self, number: int, record: GameRecord) -> bool:
+        """Replaces the targets (policies, values) of the game that arrived as ``number`` by those of ``record``.
+
+        It keeps its number and counts as no new game. False, and nothing is done, where it is no longer held, or others
+        would have to leave for it. Raises ValueError where the record is of another game.
+        """
+        return self._writing().refresh(number, record)
+
+    def held_game(self, rng: np.random.Generator) -> int:
+        """The number of a game held, drawn uniformly: 1 for the first that came in this run, as in its archive.
+
+        For any process. Raises ValueError while empty.
+        """
+        return self._store.held_game(rng)
 
     def free_lock_of_the_dead(self) -> None:
         """Frees the lock of a reader that was killed while it held it. Call when a process that draws from here has."""
@@ -109,15 +126,15 @@ class ReplayBuffer:
 
     def refill(self, archive: ReplayArchive) -> int:
         """Adds the newest games of ``archive`` that fit, oldest first, and takes over its totals. Returns how many."""
-        store = self._store
+        store, writer = self._store, self._writing()
 
         def least(plies: int, policy_bytes: int) -> int:
-            """What a game of any stage takes at least: of those that come too early the oldest leave again."""
+            """What a game of any stage takes at least: of those that come too early some leave again."""
             return min(piece_bytes(layout, plies, policy_bytes) for layout in store.layouts)
 
-        for record in archive.newest(store.settings.max_games, store.ring_bytes, least):
-            store.add(record)
-        store.set_totals(archive.total_games, archive.total_positions)
+        for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least):
+            writer.add(record, number)
+        writer.set_totals(archive.total_games, archive.total_positions)
         logger.info("replay buffer: %d games from %s", self.num_games, archive.path)
         return self.num_games
 
@@ -126,3 +143,9 @@ class ReplayBuffer:
         arrays = dict(self._store.segment.arrays)
         arrays["header"] = self._store.counters()
         return describe_store(arrays)
+
+    def _writing(self) -> StoreWriter:
+        """The writer, made where this process changes the buffer for the first time."""
+        if self._writer is None:
+            self._writer = StoreWriter(self._store)
+        return self._writer

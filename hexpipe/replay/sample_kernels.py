@@ -36,6 +36,7 @@ from hexpipe.replay.decode_kernels import (
 from hexpipe.replay.layout import PieceLayout
 
 PRIORITY_SCALE = 1.0 / 256.0  # of priority codes, see `targets.value_priorities`
+MOST_DEAD = 256  # dead games drawn for one position after which the window is too old to draw from
 
 
 class Ring(NamedTuple):
@@ -47,7 +48,9 @@ class Ring(NamedTuple):
     plies: NDArray[np.int32]
     openings: NDArray[np.int32]
     sizes: NDArray[np.int32]
+    numbers: NDArray[np.int64]
     stages: NDArray[np.uint8]
+    dead: NDArray[np.uint8]
     data: NDArray[np.uint8]
     layouts: NDArray[np.int64]
     section_starts: NDArray[np.int64]
@@ -57,12 +60,12 @@ class Ring(NamedTuple):
 class Samples(NamedTuple):
     """Where samples go, B rows, U unroll steps.
 
-    Of the batch (see `targets`): policy, values, rewards, actions, mask, unrolled; threats and focus, [B, 0] where the
-    game has none. Beside it: ``stages`` uint8 [B], what game each is of; ``cells`` int8 [B, n * n of the largest board]
-    and ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins`` int16 [B, 2]
-    of their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int32 [U, B], the cell it fills (-1 where
-    it fills none), both only where mask is 1 (views are 0 elsewhere); ``games`` int64 [B], the game's number;
-    ``intact`` bool [B].
+    Of the batch (see `targets`): policy, values, rewards, actions, mask, unrolled, games; threats and focus, [B, 0]
+    where the game has none. Beside it: ``stages`` uint8 [B], what game each is of; ``cells`` int8 [B, n * n of the
+    largest board] and ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins``
+    int16 [B, 2] of their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int32 [U, B], the cell it fills
+    (-1 where it fills none), both only where mask is 1 (views are 0 elsewhere); ``rings`` int64 [B], the game's ring
+    number; ``intact`` bool [B].
     """
 
     stages: NDArray[np.uint8]
@@ -80,6 +83,7 @@ class Samples(NamedTuple):
     threats: NDArray[np.uint8]
     focus: NDArray[np.int16]
     games: NDArray[np.int64]
+    rings: NDArray[np.int64]
     intact: NDArray[np.bool_]
 
 
@@ -110,9 +114,8 @@ def _section_place(ring: Ring, stage: int, section: int, num_plies: int, snapsho
 
 
 @njit(cache=True, nogil=True)
-def _priority(ring: Ring, layout: PieceLayout, position: int, tail: int, head: int) -> float:
+def _priority(ring: Ring, layout: PieceLayout, position: int, slot: int) -> float:
     """The priority of ``position``, above 0 and up to 1; 1 where its game makes no sense: reading it will tell."""
-    slot = _find_game(ring.starts, position, tail, head) % len(ring.starts)
     num_plies = np.int64(ring.plies[slot])
     ply = position - ring.starts[slot] + np.int64(ring.openings[slot])
     piece = ring.offsets[slot]
@@ -147,22 +150,30 @@ def draw_positions(
 ) -> None:
     """Fills ``positions`` int64 [L] from [first, last), the window of games [tail, head).
 
-    Each is drawn uniformly, and again until kept: the chance is 1 - share + share * priority, which is never 0. Of row
-    rows[i] of the batch, ``weights`` float32 [B] gets one over the chance at which positions[i] was kept.
+    Each is drawn uniformly, and again until kept: never where its game is dead, else the chance is 1 - share + share *
+    priority, which is never 0. Of row rows[i] of the batch, ``weights`` float32 [B] gets one over the chance at which
+    positions[i] was kept. -1 stands for a position that was not found: the games of this window have died since.
     """
     step = np.uint64(0x9E3779B97F4A7C15)
     state = seed
     span = np.uint64(last - first)
     for i in range(len(positions)):
-        while True:
+        positions[i] = -1
+        dead = 0
+        while dead < MOST_DEAD:
             position = first + np.int64(_random(state) % span)
-            chance = 1.0 - share + share * _priority(ring, layout, position, tail, head)
+            slot = _find_game(ring.starts, position, tail, head) % len(ring.starts)
+            if ring.dead[slot]:
+                dead += 1
+                state += step
+                continue
+            chance = 1.0 - share + share * _priority(ring, layout, position, slot)
             kept = np.float64(_random(state + step) >> np.uint64(11)) * 2.0**-53 < chance
             state += step + step
             if kept:
+                positions[i] = position
+                weights[rows[i]] = 1.0 / chance
                 break
-        positions[i] = position
-        weights[rows[i]] = 1.0 / chance
 
 
 @njit(cache=True, nogil=True)
@@ -267,8 +278,9 @@ def read_samples(
     """Reads position positions[i] (int64, in the window of games [tail, head)) into row rows[i] of ``out``, for all i.
 
     One sample has the start and ``out.mask.shape[1] - 1`` steps after it; actions past the game's end, or where the
-    start's view does not show them, are left as they are. ``out.games[row]`` is the game it came from,
-    ``out.intact[row]`` whether its bytes made sense.
+    start's view does not show them, are left as they are. ``out.rings[row]`` is the ring number of the game it came
+    from and ``out.intact[row]`` whether its bytes made sense; all else of the row, its number in ``out.games`` too, is
+    only worth something where the tail has not passed that ring number by now.
     """
     places = np.empty(POLICIES + 1, np.int64)
     slots = len(ring.starts)
@@ -281,7 +293,8 @@ def read_samples(
         piece = ring.offsets[slot]
         end = piece + ring.sizes[slot]
         stage = np.int64(ring.stages[slot])
-        out.games[row] = game
+        out.rings[row] = game
+        out.games[row] = ring.numbers[slot]
         out.intact[row] = False
         if ply < 0 or ply >= num_plies or piece < 0 or end > ring.ring_bytes or stage >= len(ring.layouts):
             continue

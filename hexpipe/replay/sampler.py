@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from hexpipe.games.game_env import Int8Array
 from hexpipe.games.local_view import LocalView
 from hexpipe.replay.decode_kernels import Decoder
-from hexpipe.replay.layout import section_starts, section_table
 from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, play_moves, read_samples
 from hexpipe.replay.store import Store, Window
 from hexpipe.replay.targets import Batch, allocate_batch, check_batch, code_weights, samples_into
@@ -29,16 +28,19 @@ class Sampler:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        index = store.index
         self._ring = Ring(
-            starts=store.starts,
-            offsets=store.offsets,
-            plies=store.plies,
-            openings=store.openings,
-            sizes=store.sizes,
-            stages=store.stages,
+            starts=index.starts,
+            offsets=index.offsets,
+            plies=index.plies,
+            openings=index.openings,
+            sizes=index.sizes,
+            numbers=index.numbers,
+            stages=index.stages,
+            dead=index.dead,
             data=store.data,
             layouts=np.array(store.layouts, np.int64),
-            section_starts=np.array([section_starts(section_table(layout)) for layout in store.layouts]),
+            section_starts=store.section_starts,
             ring_bytes=store.ring_bytes,
         )
         self._largest = max(layout.board_size for layout in store.layouts)
@@ -71,9 +73,11 @@ class Sampler:
         rows = np.arange(batch_size)
         while len(rows):
             window = store.window()
-            if window.head_position == window.tail_position:
+            if not window.live_positions:
                 raise ValueError("the replay buffer is empty: add a game before sampling")
             positions = self._draw(window, rows, rng, out["weights"])
+            drawn = positions >= 0
+            not_drawn, rows, positions = rows[~drawn], rows[drawn], positions[drawn]
             read_samples(
                 self._ring,
                 self._decoder,
@@ -84,11 +88,10 @@ class Sampler:
                 store.settings.td_steps,
                 samples,
             )
-            evicted = samples.games[rows] < store.tail_game()
+            evicted = samples.rings[rows] < store.tail_game()
             if not (samples.intact[rows] | evicted).all():
                 raise RuntimeError("the replay buffer's memory is damaged: end the run and resume it from its archive")
-            rows = rows[evicted]
-        out["games"] += store.games_before()
+            rows = np.concatenate([not_drawn, rows[evicted]])
         if store.settings.priority_share:
             out["weights"] /= out["weights"].mean()
         if unroll_steps:
@@ -102,14 +105,27 @@ class Sampler:
     def _draw(
         self, window: Window, rows: NDArray[np.int64], rng: np.random.Generator, weights: NDArray[np.float32]
     ) -> NDArray[np.int64]:
-        """Positions of ``window`` for ``rows``; sets 1 / chance in ``weights`` [B] of these rows where it is not 1."""
+        """Live positions of ``window`` for ``rows``, -1 where none was found; sets 1 / chance in ``weights`` [B] of
+        these rows where it is not 1."""
         store = self._store
         share = store.settings.priority_share
-        if share == 0:
+        if share == 0 and window.head_position - window.tail_position == window.live_positions:
             return rng.integers(window.tail_position, window.head_position, len(rows))
         positions = np.empty(len(rows), np.int64)
         seed = rng.integers(0, 2**64, dtype=np.uint64)
-        draw_positions(self._ring, store.layouts[0], *window, share, seed, rows, positions, weights)
+        draw_positions(
+            self._ring,
+            store.layouts[0],
+            window.tail_game,
+            window.head_game,
+            window.tail_position,
+            window.head_position,
+            share,
+            seed,
+            rows,
+            positions,
+            weights,
+        )
         return positions
 
     def _play_on(self, samples: Samples, out: Batch) -> None:

@@ -1,9 +1,13 @@
-"""The ring of games in shared memory: one writer, any number of readers that never make it wait.
+"""The ring of games in shared memory: one writer (`writer`), any number of readers that never make it wait.
 
-The fence lock is held only to copy or change a few counters, which also orders the memory accesses around it. The
-writer first moves the tail under the lock (eviction), then overwrites the bytes that this set free, then publishes the
-new head under the lock. A reader copies the counters under the lock, reads without it, and then looks at the tail under
-the lock again: what is older than the tail by then may have been overwritten and is read anew elsewhere.
+The fence lock is held only to copy or change a few counters and marks, which also orders the memory accesses around
+it. The writer first moves the tail under the lock, then overwrites the bytes that this set free, then publishes the new
+head under the lock. A reader copies the counters under the lock, reads without it, and then looks at the tail under the
+lock again: what is older than the tail by then may have been overwritten and is read anew elsewhere.
+
+A game that has left is marked as dead and sampled no more; it is whole until the tail has passed it, so that a reader
+that drew it just before reads what it should. Games leave from anywhere (`eviction`), and the ring stays a ring: a live
+game that is in the tail's way is copied to the head (a log with a second chance, as log-structured file systems clean).
 """
 
 from __future__ import annotations
@@ -19,19 +23,20 @@ from hexpipe.config import ReplaySettings
 from hexpipe.errors import SharedMemoryError
 from hexpipe.games.game_env import Game, as_stages
 from hexpipe.records import GameRecord
+from hexpipe.replay.eviction_kernels import Index
 from hexpipe.replay.layout import (
     HEADER_LENGTH,
     INDEX_BYTES,
+    STAGE_COUNTERS,
     Header,
     Section,
     budget_bytes,
     guard_bytes,
-    num_snapshots,
     piece_layout,
+    section_starts,
     section_table,
     segment_fields,
 )
-from hexpipe.replay.snapshots import encode_game
 from hexpipe.shm import SharedSegment
 
 DEAD_SECONDS = 5.0
@@ -46,18 +51,20 @@ class FenceLock(Protocol):
 
 
 class Window(NamedTuple):
-    """What can be sampled: games and positions from tail on and before head, by their numbers."""
+    """What can be sampled: games and positions from tail on and before head by ring numbers, and how many are live."""
 
     tail_game: int
     head_game: int
     tail_position: int
     head_position: int
+    live_games: int
+    live_positions: int
 
 
 class Store:
     """The ring over a segment with the fields of `layout.segment_fields`. Picklable while a process is spawned.
 
-    Only one process may call `add`; every other method is for anyone.
+    Reading is for any process; the one that changes it has the `writer.StoreWriter` of it.
     """
 
     def __init__(
@@ -69,12 +76,11 @@ class Store:
         self.lock = lock
         self.layouts = [piece_layout(game, settings.snapshot_interval) for game in games]
         arrays = segment.arrays
-        self._header: NDArray[np.int64] = arrays["header"]
-        self.starts, self.offsets, self.plies = arrays["starts"], arrays["offsets"], arrays["plies"]
-        self.openings, self.sizes, self.stages = arrays["openings"], arrays["sizes"], arrays["stages"]
-        self.data = arrays["data"]
-        self._held = self._header[HEADER_LENGTH:].reshape(-1, 3)
-        self.ring_bytes = int(self._header[Header.RING_BYTES])
+        self.section_starts = np.array([section_starts(section_table(layout)) for layout in self.layouts])
+        self.header: NDArray[np.int64] = arrays["header"]
+        self.index = Index(*(arrays[name] for name in Index._fields))
+        self.data: NDArray[np.uint8] = arrays["data"]
+        self.ring_bytes = int(self.header[Header.RING_BYTES])
 
     @classmethod
     def create(
@@ -83,20 +89,19 @@ class Store:
         """An empty store in a new segment. Raises SettingsError, SharedMemoryError where it cannot fit."""
         stages = as_stages(games)
         segment = SharedSegment.create("replay", segment_fields(settings, stages), private=private)
-        store = cls(settings, stages, segment, lock)
-        segment.arrays["sections"][:] = [section_table(layout) for layout in store.layouts]
-        store.ring_bytes = len(store.data) - guard_bytes(stages)
-        segment.arrays["header"][Header.RING_BYTES] = store.ring_bytes
+        tables = [section_table(piece_layout(game, settings.snapshot_interval)) for game in stages]
+        segment.arrays["sections"][:] = tables
+        segment.arrays["header"][Header.RING_BYTES] = len(segment.arrays["data"]) - guard_bytes(stages)
         segment.arrays["header"][Header.BUDGET_BYTES] = budget_bytes(settings)
-        return store
+        return cls(settings, stages, segment, lock)
 
     def __reduce__(self) -> tuple[Callable[..., Store], tuple[Any, ...]]:
         return Store, (self.settings, self.games, self.segment, self.lock)
 
     def counters(self) -> NDArray[np.int64]:
         """A consistent copy of the header."""
-        with self._fence():
-            return self._header.copy()
+        with self.fence():
+            return self.header.copy()
 
     def window(self) -> Window:
         """What can be sampled now."""
@@ -104,46 +109,9 @@ class Store:
         return Window(*header[: len(Window._fields)].tolist())
 
     def tail_game(self) -> int:
-        """The oldest game that is still there; what was read of older ones before this call may be wrong."""
-        with self._fence():
-            return int(self._header[Header.TAIL_GAME])
-
-    def games_before(self) -> int:
-        """Games that earlier parts of the run had played when this store was made: its own numbers begin at 0."""
-        header = self.counters()
-        return int(header[Header.TOTAL_GAMES] - header[Header.HEAD_GAME])
-
-    def add(self, record: GameRecord) -> None:
-        """Adds a game, dropping the oldest to make room. Raises ValueError where the record does not belong here, or
-        could only enter by going under ``min_games``."""
-        stage = check_rules(record, self.games)
-        piece = encode_game(record, self.games[stage], self.layouts[stage], self.settings.td_steps)
-        offset = self._make_room(len(piece), record.num_plies)
-        self.data[offset : offset + len(piece)] = piece
-        header = self._header
-        slot = int(header[Header.HEAD_GAME]) % len(self.starts)
-        self.starts[slot] = header[Header.HEAD_POSITION]
-        self.offsets[slot] = offset
-        self.plies[slot] = record.num_plies
-        self.openings[slot] = record.opening_plies
-        self.sizes[slot] = len(piece)
-        self.stages[slot] = stage
-        with self._fence():
-            header[Header.HEAD_GAME] += 1
-            header[Header.HEAD_POSITION] += record.num_positions
-            header[Header.HEAD_BYTE] = offset + len(piece)
-            header[Header.USED_BYTES] += len(piece)
-            self._held[stage] += (1, record.num_plies, num_snapshots(record.num_plies, self.settings.snapshot_interval))
-            header[Header.TOTAL_GAMES] += 1
-            header[Header.TOTAL_POSITIONS] += record.num_positions
-            if header[Header.HEAD_GAME] - header[Header.TAIL_GAME] > self.settings.max_games:
-                self._drop(1)
-
-    def set_totals(self, games: int, positions: int) -> None:
-        """Sets what was ever added, for a store that was filled again from an archive."""
-        with self._fence():
-            self._header[Header.TOTAL_GAMES] = games
-            self._header[Header.TOTAL_POSITIONS] = positions
+        """The first game that is still there; what was read of earlier ones before this call may be wrong."""
+        with self.fence():
+            return int(self.header[Header.TAIL_GAME])
 
     def free_lock_of_the_dead(self) -> None:
         """Frees the fence lock where nobody has given it back for `DEAD_SECONDS`: who lives holds it for microseconds.
@@ -153,45 +121,23 @@ class Store:
         self.lock.acquire(timeout=DEAD_SECONDS)
         self.lock.release()
 
-    def _make_room(self, size: int, plies: int) -> int:
-        """Evicts what is needed for a piece of ``size`` bytes and says where it goes."""
-        tail, head, *_, end = self._header[: Header.HEAD_BYTE + 1].tolist()
-        slots, ring = len(self.starts), self.ring_bytes
-        oldest = tail
-        while oldest < head:
-            start = int(self.offsets[oldest % slots])
-            if end > start:  # the games lie in [start, end)
-                place = end if ring - end >= size else 0 if start >= size else -1
-            else:  # they go on from the ring's beginning to end
-                place = end if start - end >= size else -1
-            if place >= 0:
-                break
-            oldest += 1
-        else:
-            place = 0
-        if size > ring or (oldest > tail and head - oldest < self.settings.min_games):
-            raise ValueError(
-                f"a game of {plies} plies ({size} bytes) would leave fewer than replay.min_games="
-                f"{self.settings.min_games} games in the buffer: raise replay.max_memory_gb or lower replay.min_games"
-            )
-        if oldest > tail:
-            with self._fence():
-                self._drop(oldest - tail)
-        return place
-
-    def _drop(self, count: int) -> None:
-        """Moves the tail over ``count`` games; the caller holds the lock."""
-        header, slots = self._header, len(self.starts)
-        for _ in range(count):
-            slot = int(header[Header.TAIL_GAME]) % slots
-            plies = int(self.plies[slot])
-            header[Header.TAIL_GAME] += 1
-            header[Header.TAIL_POSITION] += plies - self.openings[slot]
-            header[Header.USED_BYTES] -= self.sizes[slot]
-            self._held[self.stages[slot]] -= (1, plies, num_snapshots(plies, self.settings.snapshot_interval))
+    def held_game(self, rng: np.random.Generator) -> int:
+        """The number of arrival of a live game, drawn uniformly. Raises ValueError while empty."""
+        slots = len(self.index.dead)
+        while True:
+            window = self.window()
+            if not window.live_games:
+                raise ValueError("the replay buffer is empty: add a game before drawing one")
+            rings = rng.integers(window.tail_game, window.head_game, 16)
+            live = rings[self.index.dead[rings % slots] == 0]
+            if len(live):
+                number = int(self.index.numbers[live[0] % slots])
+                if live[0] >= self.tail_game():
+                    return number
 
     @contextmanager
-    def _fence(self) -> Iterator[None]:
+    def fence(self) -> Iterator[None]:
+        """Holds the lock; whoever changes the header or marks a game as dead does it in here."""
         if not self.lock.acquire(timeout=LOCK_SECONDS):
             raise SharedMemoryError("a process died while it held the replay buffer's lock: end the run and resume it")
         try:
@@ -226,14 +172,14 @@ def describe_store(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """The memory report of a store's arrays, also from another process's view of them (`shm.read_only_view`).
 
     Bytes: ``fields`` of each field of the segment, ``sections`` of each part of the pieces held; ``total_bytes`` of
-    the segment, ``budget_bytes``, ``capacity_bytes`` and ``used_bytes`` of the ring, ``index_bytes`` of the games
-    held, ``bytes_per_position`` of ring and index. O(1): nothing is counted.
+    the segment, ``budget_bytes``, ``capacity_bytes`` of the ring, ``used_bytes`` of the pieces held, ``dead_bytes`` of
+    those that have left and whose room is not free yet, ``index_bytes`` of the games held, ``bytes_per_position`` of
+    ring and index. O(1): nothing is counted.
     """
     header = arrays["header"].copy()
-    held = header[HEADER_LENGTH:].reshape(-1, 3)
-    games = int(header[Header.HEAD_GAME] - header[Header.TAIL_GAME])
-    positions = int(header[Header.HEAD_POSITION] - header[Header.TAIL_POSITION])
-    used = int(header[Header.USED_BYTES])
+    held = header[HEADER_LENGTH:].reshape(-1, STAGE_COUNTERS)
+    games, positions = int(header[Header.LIVE_GAMES]), int(header[Header.LIVE_POSITIONS])
+    used = int(header[Header.LIVE_BYTES])
     per_section = np.einsum("gsk,gk->s", arrays["sections"], held).tolist()
     sections = {section.name.lower(): size for section, size in zip(Section, per_section, strict=True)}
     sections["policies"] = used - sum(per_section)
@@ -248,6 +194,7 @@ def describe_store(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         "total_bytes": sum(fields.values()),
         "capacity_bytes": int(header[Header.RING_BYTES]),
         "used_bytes": used,
+        "dead_bytes": int(header[Header.USED_BYTES]) - used,
         "index_bytes": index,
         "bytes_per_position": (used + index) / positions if positions else 0.0,
         "fields": fields,

@@ -19,7 +19,7 @@ A batch of B samples with U unroll steps is a dict of arrays:
     focus       int16   [B, U + 1]      only where there is a thumbnail: its bucket (row * V + column) in which the move
                                         of the step was played; -1 where mask is 0
     weights     float32 [B]             importance weights, mean 1 (see `sampler`); all 1 where sampling is uniform
-    games       int64   [B]             each start's game, by its number among all that the run ever played
+    games       int64   [B]             each start's game, by its number among all that the run ever played, from 1
     next_codes  int8    [B, U, C]       only with ``observations``: the positions after each action, as their movers see
                                         them (for a consistency loss: arXiv:2111.00210, section 4.1)
 
@@ -115,6 +115,7 @@ def samples_into(batch: Batch, board_cells: int) -> Samples:
         threats=batch.get("threats", nothing),
         focus=batch.get("focus", nothing.astype(np.int16)),
         games=batch["games"],
+        rings=np.empty(count, np.int64),
         intact=np.empty(count, np.bool_),
     )
 

@@ -97,7 +97,7 @@ class Reanalysis:
         if group.waiting:
             answer = self.evaluator.collect(turn)
             self._weights_version = answer.version
-            mcts.update(answer.priors, answer.values, answer.rewards)
+            mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
             group.waiting = False
             self._note(group)
             if not group.searched and not group.games:

@@ -69,7 +69,8 @@ class RunWatcher:
         if not path.exists():
             return []
         with ReplayArchive(path, self._stages, read_only=True) as archive:
-            records = list(archive.newest(count, 1 << 40, lambda plies, policy_bytes: 0))
+            newest = archive.newest(count, 1 << 40, lambda plies, policy_bytes: 0)
+            records = [record for _, record in newest]
         return [
             {
                 "game": record.game,

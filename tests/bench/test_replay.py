@@ -17,6 +17,8 @@ from hexpipe.replay.replay_buffer import ReplayBuffer
 def test_replay_benchmark_reports_a_full_store() -> None:
     result = replay.run(size=5, memory_gb=0.01, games=40, simulations=16, batch=64, unroll=2, seconds=0.2)
     assert float(result["add_positions_per_s"]) > 0
+    assert float(result["evict_positions_per_s"]) > 0
+    assert 0 < float(result["copies_per_game"]) < 20
     assert float(result["sample_positions_per_s"]) > 0
     assert 9.8 < float(result["store_mb"]) <= 10
     assert 0 < float(result["policy_kl"]) <= 0.002

@@ -141,6 +141,22 @@ def test_memory_estimate_counts_a_league(capsys: pytest.CaptureFixture[str]) -> 
     assert segments["league-slots"] == segments["inference-slots"]
 
 
+def test_memory_estimate_counts_the_search_of_old_games(capsys: pytest.CaptureFixture[str]) -> None:
+    estimates = []
+    for ratio in ("0", "0.5"):
+        options = ["--set", f"reanalyze.ratio={ratio}", "--set", "league.share=0.3", "--workers", "1"]
+        assert run(["memory-report", "--json", *options]) == 0
+        estimates.append(json.loads(capsys.readouterr().out))
+    without, counted = ({s["name"]: s["bytes"] for s in estimate["segments"]} for estimate in estimates)
+    for name in ("inference-slots", "outboxes"):
+        assert counted[name] == 2 * without[name], "it has what a generator has"
+    assert counted["league-slots"] == without["league-slots"], "but it plays against nobody"
+    roles = [{p["role"]: p["count"] for p in estimate["processes"]} for estimate in estimates]
+    assert roles[1] == {**roles[0], "reanalyze": 1}
+    own = {p["role"]: p["own_bytes"] for p in estimates[1]["processes"]}
+    assert own["reanalyze"] == own["generator"]
+
+
 def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["memory-report", "--preset", "large", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

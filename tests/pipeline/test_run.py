@@ -88,7 +88,7 @@ LEAGUE = ("--set=league.share=0.5", "--set=league.minutes=0.01", "--set=learner.
 
 def league_games(run_dir: Path) -> list[GameRecord]:
     with ReplayArchive(run_dir / "archive.sqlite", make_game(read_settings(run_dir).game)) as archive:
-        games = list(archive.newest(10**6, 10**9, lambda plies, size: 1))
+        games = [game for _, game in archive.newest(10**6, 10**9, lambda plies, size: 1)]
     return [game for game in games if game.opponents]
 
 
@@ -171,6 +171,45 @@ def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> N
         code, output = run.wait(240)
     assert code == 0, output
     assert run.log().count("plays the first weights") == 1
+
+
+def archived_records(run_dir: Path) -> list[bytes]:
+    with sqlite3.connect(run_dir / "archive.sqlite") as db:
+        records = [bytes(row[0]) for row in db.execute("SELECT record FROM games ORDER BY id")]
+    db.close()
+    return records
+
+
+@pytest.mark.parametrize("algorithm", ["alphazero", pytest.param("muzero", marks=pytest.mark.slow)])
+def test_old_games_are_searched_anew_beside_play_and_through_a_kill(tmp_path: Path, algorithm: str) -> None:
+    run_dir = tmp_path / "run"
+    learned = ("--algorithm=muzero", "--set=inference.backend=auto") if algorithm == "muzero" else ()
+    with tiny_run(run_dir, f"--run-dir={run_dir}", "--set=reanalyze.ratio=0.5", *learned) as run:
+
+        def refreshed() -> float:
+            path = run_dir / "metrics.jsonl"
+            lines = path.read_text().splitlines() if path.exists() else []
+            return float(json.loads(lines[-1])["refreshed"]) if lines else 0.0
+
+        run.until(lambda: refreshed() > 0)
+        pids = run.pids()
+        assert "torch" not in Path(f"/proc/{pids['reanalyze-0']}/maps").read_text()
+        own = {p["name"]: p["own_bytes"] for p in live_report(run_dir)["processes"]}
+        assert own["reanalyze-0"] <= 100_000_000
+        before, searched = archived_records(run_dir), refreshed()
+        os.kill(pids["reanalyze-0"], signal.SIGKILL)
+        run.until(lambda: "reanalyze-0 was replaced" in run.log())
+        run.until(lambda: refreshed() > searched + 100)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert "reanalyze-0 died and was replaced: it was killed by signal SIGKILL" in output
+    assert all_gone(list(pids.values()))
+    last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 < last["refreshed"] <= 0.5 * last["positions"]
+    records = archived_records(run_dir)
+    assert records[: len(before)] == before, "what was played stays as it was"
+    assert len(records) == last["games"], "a game that was searched anew is no new game"
 
 
 @pytest.mark.parametrize("victim", ["learner-0", "inference-0", "replay-0", "league-0"])

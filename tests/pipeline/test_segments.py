@@ -28,6 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
         "curriculum.stages": [[9, 5], [15, 5], [30, 6]],
         "algorithm": "muzero",
     },
+    "league and old games": {"league.share": 0.3, "reanalyze.ratio": 1.0, "algorithm": "muzero"},
 }
 
 
@@ -49,6 +50,20 @@ def test_the_estimate_is_what_a_run_takes(name: str) -> None:
     largest = [largest_piece(layout, stage.max_plies) for layout, stage in zip(layouts, stages, strict=True)]
     assert report["largest_game_bytes"] == max(largest) == largest_game(stages, 16)
     assert report["games_at_least"] >= 2
+
+
+def test_the_search_of_old_games_is_repaired_where_it_has_a_part() -> None:
+    """Its worker has slots of the newest net, and none of the league."""
+    settings = load_settings("quick", {**SMALL, **CASES["league and old games"]})
+    segments = make_segments(settings, make_game(settings.game), plan_processes(settings, 2, 0))
+    try:
+        assert segments.league is not None
+        assert (segments.slots.workers, segments.league.workers) == (3, 2)
+        for worker in range(3):
+            segments.repair_after_death(worker)
+    finally:
+        for segment in segments.all():
+            segment.close()
 
 
 def test_an_outbox_takes_a_game_of_the_largest_stage() -> None:

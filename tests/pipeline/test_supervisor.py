@@ -53,9 +53,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
             run.supervisor.kill(role)
 
 
-def child(name: str, body: str, **parts: object) -> ChildSpec:
-    replaceable = name.startswith("generator")
-    return ChildSpec(name, f"{BODIES}:{body}", parts, thread_environment(1), replaceable)
+def child(name: str, body: str, worker: int | None = None, **parts: object) -> ChildSpec:
+    replaceable = name.startswith(("generator", "reanalyze"))
+    return ChildSpec(name, f"{BODIES}:{body}", parts, thread_environment(1), replaceable, worker)
 
 
 def test_orderly_stop(runs) -> None:
@@ -88,6 +88,13 @@ def test_a_killed_generator_is_replaced_and_counted(runs) -> None:
     assert "SIGKILL" in run.supervisor.deaths[0].details
 
 
+def test_what_a_killed_worker_shared_is_repaired_by_its_number_among_the_workers(runs) -> None:
+    run = runs(child("reanalyze-0", "fail_once", worker=3), child("generator-0", "idle"), child("learner-0", "idle"))
+    run.until(lambda: run.stats.row("reanalyze-0")["ready"])
+    assert run.repaired == [3]
+    assert run.stats.row("reanalyze-0")["restarts"] == 1
+
+
 def test_a_generator_that_dies_again_and_again_ends_the_run(runs) -> None:
     run = runs(child("generator-0", "fail"))
     with pytest.raises(ProcessDiedError, match="broken in generator-0") as caught:
@@ -108,7 +115,8 @@ def test_the_first_exception_is_the_one_shown(runs) -> None:
 
 @pytest.mark.parametrize("server", ["inference-0", "league-0"])
 def test_the_cause_is_shown_before_what_follows_from_it(runs, server: str) -> None:
-    run = runs(child(server, "fail", after=1.0), child("generator-0", "fail_because_of_server"))
+    searching = [child(name, "fail_because_of_server") for name in ("generator-0", "reanalyze-0")]
+    run = runs(child(server, "fail", after=1.0), *searching)
     with pytest.raises(ProcessDiedError) as caught:
         run.until(lambda: False)
     assert caught.value.process == server

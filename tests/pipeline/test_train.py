@@ -46,7 +46,7 @@ def _train(path: Path, settings: Settings, resume: bool = False, **options: Any)
 
 def _records(path: Path, settings: Settings) -> list[bytes]:
     with ReplayArchive(path / ARCHIVE_NAME, make_game(settings.game)) as archive:
-        return [record.to_bytes() for record in archive.newest(10**6, 10**9, lambda plies, size: 1)]
+        return [record.to_bytes() for _, record in archive.newest(10**6, 10**9, lambda plies, size: 1)]
 
 
 def _hashes(path: Path) -> dict[str, str]:
@@ -58,6 +58,7 @@ def _hashes(path: Path) -> dict[str, str]:
 
 TICTACTOE = {"game.name": "inarow"}
 VIEWS = {"game.name": "inarow", "game.board_size": 6, "game.view_size": 3, "game.players": 3, "game.win_length": 4}
+OLD_GAMES = {"learner.replay_ratio": 1.0}  # more games between two weights
 THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "game.win_length": 3}
 
 
@@ -69,9 +70,11 @@ THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "
     THREE_SEATS,
     VIEWS,
     {"algorithm": "muzero", **VIEWS},
-], ids=[
-    "hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats", "views", "views-muzero",
-])  # fmt: skip
+    {**OLD_GAMES, "reanalyze.ratio": 0.7},
+    {"algorithm": "muzero", **TICTACTOE, **OLD_GAMES, "reanalyze.ratio": 2.0, "reanalyze.games": 3},
+    {**VIEWS, **OLD_GAMES, "reanalyze.ratio": 0.7, "league.share": 0.5},
+], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats", "views", "views-muzero",
+        "old-games", "old-games-muzero", "old-games-views-league"])  # fmt: skip
 def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> None:
     settings = load_settings("quick", {**TINY, **changed})
     ends = [_train(tmp_path / name, settings) for name in ("one", "two")]
@@ -144,6 +147,19 @@ def test_boards_grow_in_one_process(tmp_path: Path) -> None:
 def test_the_ratio_of_steps_to_positions_holds(tmp_path: Path) -> None:
     end = _train(tmp_path, load_settings("quick", {**TINY, "learner.replay_ratio": 2.0}))
     assert end.steps * 16 <= end.positions * 2.0
+
+
+@pytest.mark.parametrize("algorithm", ["alphazero", "muzero"])
+def test_old_games_are_searched_anew_as_new_positions_pay_and_the_archive_stays(tmp_path: Path, algorithm: str) -> None:
+    settings = load_settings("quick", {**TINY, **OLD_GAMES, "algorithm": algorithm, "reanalyze.ratio": 0.5})
+    end = _train(tmp_path, settings)
+    metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert 0.2 * end.positions < metrics[-1]["refreshed"] <= 0.5 * end.positions
+    played = _records(tmp_path, settings)
+    assert len(played) == end.games
+    resumed = _train(tmp_path, override_settings(settings, {"limits.steps": 16}), resume=True)
+    assert _records(tmp_path, settings)[: len(played)] == played
+    assert resumed.games > end.games
 
 
 def test_run_folder_holds_what_is_documented(tmp_path: Path) -> None:

@@ -9,15 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hexpipe.errors import ArchiveError
 from hexpipe.games.hex import Hex
 from hexpipe.replay.archive import SCHEMA_VERSION, ReplayArchive
-from hexpipe.replay.layout import piece_layout
+from hexpipe.replay.layout import largest_game, piece_layout
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.snapshots import encode_game
 from tests.replay.reference import random_game, tiny_settings, views_game
+from tests.replay.store_model import live_slots, small_store
 
 GAME = Hex(6)
 EVERYTHING = 10**9
@@ -29,7 +31,10 @@ def size_of(plies: int, policy_bytes: int) -> int:
 
 def numbers(archive: ReplayArchive, max_games: int = EVERYTHING, max_bytes: int = EVERYTHING) -> list[int]:
     """Numbers of the newest games, which random_game keeps in weights_version."""
-    return [record.weights_version for record in archive.newest(max_games, max_bytes, size_of)]
+    games = list(archive.newest(max_games, max_bytes, size_of))
+    total = archive.total_games
+    assert [number for number, _ in games] == list(range(total - len(games) + 1, total + 1))
+    return [record.weights_version for _, record in games]
 
 
 def test_games_come_back_whole_and_in_order(tmp_path: Path) -> None:
@@ -41,7 +46,8 @@ def test_games_come_back_whole_and_in_order(tmp_path: Path) -> None:
         archive.append([])
     with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
         again = list(archive.newest(EVERYTHING, EVERYTHING, size_of))
-        assert [record.to_bytes() for record in again] == [record.to_bytes() for record in records]
+        assert [number for number, _ in again] == list(range(1, 11))
+        assert [record.to_bytes() for _, record in again] == [record.to_bytes() for record in records]
         assert archive.total_games == 10
         assert archive.total_positions == sum(record.num_positions for record in records)
         assert numbers(archive, max_games=4) == [6, 7, 8, 9]
@@ -84,8 +90,26 @@ def test_a_buffer_is_filled_again_with_the_newest_games(tmp_path: Path) -> None:
     assert buffer.num_positions == sum(record.num_positions for record in records[30:])
     assert buffer.total_games == 50
     assert buffer.total_positions == sum(record.num_positions for record in records)
+    rng = np.random.default_rng(0)
+    assert {buffer.held_game(rng) for _ in range(400)} == set(range(31, 51))  # their ids in the archive
+    assert buffer.refresh_game(31, records[30])
     buffer.add_game(records[0])
     assert buffer.total_games == 51
+    assert {buffer.held_game(rng) for _ in range(400)} == set(range(32, 52))
+
+
+def test_a_buffer_with_less_room_is_filled_with_what_comes_in_without_eviction(tmp_path: Path) -> None:
+    records = [random_game(GAME, number) for number in range(50)]
+    store = small_store(GAME, min_games=1, max_games=60, spare_pieces=8)
+    with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
+        archive.append(records)
+        buffer = ReplayBuffer(store)
+        games = buffer.refill(archive)
+    sizes = [len(encode_game(record, GAME, store.layouts[0])) for record in records]
+    room = 0.95 * (store.ring_bytes - 2 * largest_game([GAME], 4))
+    assert sum(sizes[-games:]) <= room < sum(sizes[-games - 1 :])
+    assert sorted(live_slots(store)) == list(range(51 - games, 51))
+    assert buffer.total_games == 50
 
 
 def test_other_rules_are_refused(tmp_path: Path) -> None:
@@ -104,7 +128,7 @@ def test_all_stages_are_kept_and_a_changed_rule_of_any_is_refused(tmp_path: Path
         with pytest.raises(ValueError, match="does not belong"):
             archive.append([random_game(views_game(12, 7, players=3), 1)])
     with ReplayArchive(path, [*stages]) as archive:
-        assert [record.to_bytes() for record in archive.newest(30, EVERYTHING, size_of)] == [
+        assert [record.to_bytes() for _, record in archive.newest(30, EVERYTHING, size_of)] == [
             record.to_bytes() for record in records
         ]
         buffer = ReplayBuffer.create(tiny_settings(), stages, private=True)

@@ -1,4 +1,4 @@
-"""The ring against a plain list of games: budget, eviction, least games, memory report, pickling."""
+"""The store within its budget: the window of games, least games, memory report, pickling."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ import pickle
 import signal
 import threading
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hexpipe.config import ReplaySettings
 from hexpipe.errors import SettingsError, SharedMemoryError
 from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord
 from hexpipe.replay import store as store_module
-from hexpipe.replay.layout import Header, largest_piece, piece_bytes, piece_layout, segment_fields
+from hexpipe.replay.layout import Header, largest_piece, piece_bytes, piece_layout
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.snapshots import encode_game, pack_cells, played_cells, snapshot_cells, threat_levels
 from hexpipe.replay.store import Store
+from hexpipe.replay.writer import StoreWriter
 from hexpipe.shm import spawn_context
 from tests.replay.reference import (
+    longest_game,
     random_game,
     reference_threats,
     slow_positions,
@@ -33,107 +32,57 @@ from tests.replay.reference import (
     tiny_settings,
     views_game,
 )
+from tests.replay.store_model import Unlocked, check_counters, live_slots, small_store
 
 
-class Unlocked:
-    """A lock for one thread, which counts how often it is taken."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def acquire(self, *, timeout: float) -> bool:
-        self.taken += 1
-        return timeout > 0
-
-    def release(self) -> None:
-        self.taken += 0
-
-
-def small_store(game: Any, *, min_games: int, max_games: int, spare_pieces: float) -> Store:
-    """A store whose budget, not its number of games, is what binds: min_games + 2 + spare_pieces largest pieces."""
-    roomy = tiny_settings(min_games=min_games, max_games=max_games)
-    layout = piece_layout(game, roomy.snapshot_interval)
-    largest = largest_piece(layout, game.max_plies)
-    fixed = sum(np.dtype(field.dtype).itemsize * int(np.prod(field.shape)) for field in segment_fields(roomy, [game]))
-    fixed += 9 * 64 + 65536 - (max_games + 2) * largest
-    budget = fixed + (min_games + 2 + spare_pieces) * largest
-    return Store.create(roomy.model_copy(update={"max_memory_gb": budget / 1e9}), game, Unlocked(), private=True)
-
-
-def add_until_refused(store: Store, record: GameRecord) -> None:
+def add_until_refused(writer: StoreWriter, record: GameRecord) -> None:
     """Adds ``record`` again and again: what is left of the ring must run out, as no game may leave."""
     for _ in range(100):
-        store.add(record)
+        writer.add(record)
 
 
-def held(store: Store, number: int) -> np.ndarray:
-    """The bytes of game ``number`` in the ring."""
-    slot = number % len(store.starts)
-    return store.data[store.offsets[slot] : store.offsets[slot] + store.sizes[slot]]
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**20 - 200), min_games=st.integers(1, 5), spare=st.floats(0, 4))
-def test_the_newest_games_are_held_whole_within_the_budget(seed: int, min_games: int, spare: float) -> None:
-    game = Hex(6)
-    store = small_store(game, min_games=min_games, max_games=60, spare_pieces=spare)
-    assert store.segment.nbytes <= store.settings.max_memory_gb * 1e9
-    records = [random_game(game, seed + k) for k in range(90)]
-    for count, record in enumerate(records, start=1):
-        store.add(record)
-        tail, head, tail_position, head_position = store.window()
-        assert head == count
-        assert min(count, min_games) <= head - tail <= 60
-        assert head_position == sum(r.num_positions for r in records[:head])
-        assert tail_position == sum(r.num_positions for r in records[:tail])
-        runs = sorted((int(store.offsets[g % 61]), int(store.sizes[g % 61])) for g in range(tail, head))
-        assert all(a + size <= b for (a, size), (b, _) in pairwise(runs))
-        assert runs[-1][0] + runs[-1][1] <= store.ring_bytes
-    for number in range(tail, head):
-        np.testing.assert_array_equal(held(store, number), encode_game(records[number], game, store.layouts[0]))
-    assert tail > 0
-
-
-def test_the_oldest_leave_only_when_room_is_needed() -> None:
-    game = Hex(6)
-    store = small_store(game, min_games=1, max_games=60, spare_pieces=6)
-    sizes = []
-    for number in range(60):
-        sizes.append(len(encode_game(random_game(game, number), game, store.layouts[0])))
-        store.add(random_game(game, number))
-        tail = store.tail_game()
-        if tail:  # what was kept and the game before it, with the gap at the ring's end, could not have stayed together
-            assert sum(sizes[tail - 1 :]) + max(sizes) > store.ring_bytes
-
-
-def test_games_are_never_more_than_max_games_nor_ever_fewer() -> None:
-    game = Hex(6)
-    store = Store.create(tiny_settings(max_games=7, min_games=7), game, Unlocked(), private=True)
-    for number in range(30):
-        store.add(random_game(game, number))
+def test_games_are_a_window_of_max_games_while_memory_is_enough() -> None:
+    store = Store.create(tiny_settings(max_games=7, min_games=7), Hex(6), Unlocked(), private=True)
+    writer = StoreWriter(store)
+    for number in range(90):
+        writer.add(random_game(Hex(6), number))
         window = store.window()
-        assert window.head_game - window.tail_game == min(number + 1, 7)
+        assert sorted(live_slots(store)) == list(range(max(0, number - 7) + 1, number + 2))[-7:]
+        # nothing is copied and nothing dead lies about
+        assert (window.head_game, window.live_games) == (number + 1, window.head_game - window.tail_game)
+
+
+def test_max_games_of_the_largest_size_fit_before_eviction_begins() -> None:
+    game = Hex(6)
+    store = Store.create(tiny_settings(max_games=9), game, Unlocked(), private=True)
+    writer = StoreWriter(store)
+    record = longest_game(game)
+    size = largest_piece(store.layouts[0], game.max_plies)
+    for count in range(1, 60):
+        writer.add(record)
+        assert store.header[Header.LIVE_BYTES] == min(count, 9) * size
+    assert store.header[Header.HEAD_GAME] == 59
 
 
 def test_a_game_that_would_leave_too_few_is_refused_and_changes_nothing() -> None:
     game = Hex(6)
     store = small_store(game, min_games=2, max_games=60, spare_pieces=0)
-    number = 0
-    while store.tail_game() == 0:
-        store.add(random_game(game, number))
-        number += 1
-    before = store.counters()
-    games = int(before[Header.HEAD_GAME] - before[Header.TAIL_GAME])
+    writer = StoreWriter(store)
+    while store.window().live_games == store.header[Header.TOTAL_GAMES]:
+        writer.add(random_game(game, int(store.header[Header.TOTAL_GAMES])))
+    games = store.window().live_games
     store.settings = store.settings.model_copy(update={"min_games": games})
-    longest = max((random_game(game, k) for k in range(50)), key=lambda record: record.num_positions)
     message = rf"36 plies .* fewer than replay\.min_games={games} games"
     with pytest.raises(ValueError, match=message):
-        add_until_refused(store, longest)
-    assert store.tail_game() == before[Header.TAIL_GAME]
-    before = store.counters()
+        add_until_refused(writer, longest_game(game))
+    before, dead = store.counters(), store.index.dead.copy()
     with pytest.raises(ValueError, match=message):
-        store.add(longest)
+        writer.add(longest_game(game))
     np.testing.assert_array_equal(store.counters(), before)
+    np.testing.assert_array_equal(store.index.dead, dead)
+    assert before[Header.LIVE_GAMES] >= games
+    writer.add(random_game(game, 0))
+    check_counters(store)
 
 
 def test_a_budget_too_small_for_min_games_is_refused_with_the_numbers() -> None:
@@ -153,7 +102,7 @@ def test_the_segment_is_within_the_budget_and_no_larger_than_its_games(
     buffer = ReplayBuffer.create(settings, game, private=True)
     assert buffer.segment.nbytes <= budget * 1e9
     largest = largest_piece(piece_layout(game, settings.snapshot_interval), game.max_plies)
-    assert buffer.segment.nbytes <= (max_games + 3) * largest + 200_000 + max_games * 29
+    assert buffer.segment.nbytes <= ((max_games + 1) / 0.95 + 3) * largest + 200_000 + max_games * 53
     if max_games > 50:
         assert buffer.segment.nbytes > budget * 1e9 - 200_000
 
@@ -241,32 +190,56 @@ def test_values_of_two_seats_must_be_negatives() -> None:
 def test_the_memory_report_accounts_for_every_byte(games: list[Any]) -> None:
     buffer = ReplayBuffer.create(tiny_settings(), games, private=True)
     assert buffer.memory_report()["bytes_per_position"] == 0
+    # opening plies are in every section, though they are not sampled
     records = [random_game(games[number % len(games)], number) for number in range(33)]
-    records = [replace(record, opening_plies=min(k % 4, record.num_plies - 1)) for k, record in enumerate(records)]
+    records = [replace(record, opening_plies=min(k % 5, record.num_plies - 1)) for k, record in enumerate(records)]
     for record in records:
         buffer.add_game(record)
     report = buffer.memory_report()
     kept = records[-20:]
-    positions = sum(record.num_positions for record in kept)
-    plies = sum(record.num_plies for record in kept)
-    assert plies > positions
+    positions, plies = sum(record.num_positions for record in kept), sum(record.num_plies for record in kept)
+    assert positions < plies
     stages = [next(game for game in games if game.board_size == record.board_size) for record in kept]
     pieces = [encode_game(r, game, piece_layout(game, 4)) for r, game in zip(kept, stages, strict=True)]
     used = sum(map(len, pieces))
     assert (report["games"], report["positions"]) == (20, positions) == (buffer.num_games, buffer.num_positions)
     assert (report["total_games"], report["total_positions"]) == (33, sum(record.num_positions for record in records))
     assert (report["total_games"], report["total_positions"]) == (buffer.total_games, buffer.total_positions)
-    assert report["used_bytes"] == used == sum(report["sections"].values())
-    assert report["sections"]["policies"] == sum(len(record.policy_bytes) for record in kept)
-    assert report["sections"]["flags"] == report["sections"]["priorities"] == plies
-    assert report["sections"]["origins"] == sum(4 * len(record.origins) // 2 for record in kept)
-    assert report["sections"]["threats"] == (plies if games[0].shapes.threats else 0)
-    assert report["sections"]["snapshots"] == sum(
-        (record.num_plies - 1) // 4 * -(-(record.board_size**2) // 4) for record in kept
-    )
-    assert report["bytes_per_position"] == pytest.approx((used + 20 * 29) / positions)
+    assert report["used_bytes"] == used
+    assert report["dead_bytes"] == 0
+    seats = games[0].num_seats
+    assert report["sections"] == {
+        "outcome": 2 * seats * 20,
+        "policy_bases": sum(4 + (record.num_plies - 1) // 4 * 4 for record in kept),
+        "actions": plies,
+        "flags": plies,
+        "policy_counts": plies,
+        "root_values": 2 * plies * (1 if seats == 2 else seats),
+        "priorities": plies,
+        "origins": sum(2 * len(record.origins) for record in kept),
+        "threats": plies if games[0].shapes.threats else 0,
+        "snapshots": sum((record.num_plies - 1) // 4 * -(-(record.board_size**2) // 4) for record in kept),
+        "policies": sum(len(record.policy_bytes) for record in kept),
+    }
+    assert sum(report["sections"].values()) == used
+    assert report["bytes_per_position"] == pytest.approx((used + 20 * 42) / positions)
     assert report["total_bytes"] <= buffer.segment.nbytes <= report["budget_bytes"] == 10**9
     assert report["fields"]["data"] > report["capacity_bytes"] >= used
+
+
+def test_the_memory_report_counts_live_games_and_says_what_is_not_free_yet() -> None:
+    game = Hex(6)
+    store = small_store(game, min_games=1, max_games=100, spare_pieces=20)
+    buffer = ReplayBuffer(store)
+    while buffer.num_games == buffer.total_games:
+        buffer.add_game(random_game(game, buffer.total_games))
+    report = buffer.memory_report()
+    live = list(live_slots(store).values())
+    assert report["games"] == len(live) < report["total_games"]
+    assert report["used_bytes"] == sum(store.index.sizes[live]) == sum(report["sections"].values())
+    assert report["sections"]["actions"] == sum(store.index.plies[live])
+    assert report["dead_bytes"] == store.header[Header.USED_BYTES] - report["used_bytes"] > 0
+    assert report["index_bytes"] == 42 * len(live)
 
 
 def test_counts_do_not_look_at_games() -> None:
@@ -276,7 +249,7 @@ def test_counts_do_not_look_at_games() -> None:
     buffer = ReplayBuffer(Store.create(tiny_settings(), game, lock, private=True))
     for number in range(20):
         buffer.add_game(random_game(game, number))
-    for name in ("starts", "offsets", "plies", "sizes"):
+    for name in ("starts", "offsets", "plies", "sizes", "numbers"):
         buffer.segment.arrays[name][:] = -1
     before = lock.taken
     assert buffer.num_games == 20

@@ -1,0 +1,301 @@
+"""Compiled steps of the store's writer: choose the games that leave, move the tail, write a game, publish.
+
+All but `publish` work on a copy of the header (`layout.Header`) and never touch a byte or a slot of a game that readers
+may still be in: one between the tail and the head that were published last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hexpipe.replay.eviction import (
+    BUCKETS,
+    DEAD_SHARE,
+    DECISIVE_WEIGHT,
+    FRESHNESS_WEIGHT,
+    PRIORITY_WEIGHT,
+    STAGE_WEIGHT,
+)
+
+(
+    TAIL_GAME,
+    HEAD_GAME,
+    TAIL_POSITION,
+    HEAD_POSITION,
+    LIVE_GAMES,
+    LIVE_POSITIONS,
+    LIVE_BYTES,
+    HEAD_BYTE,
+    USED_BYTES,
+) = range(9)
+RING_BYTES = 11
+HEADER_LENGTH = 16
+STAGE_COUNTERS = 3
+
+
+class Index(NamedTuple):
+    """The store's arrays of G slots, one a game, as `layout` describes them; ``stages`` uint8 of the curriculum."""
+
+    starts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    plies: NDArray[np.int32]
+    openings: NDArray[np.int32]
+    sizes: NDArray[np.int32]
+    numbers: NDArray[np.int64]
+    merits: NDArray[np.float32]
+    stages: NDArray[np.uint8]
+    dead: NDArray[np.uint8]
+
+
+@njit(cache=True, nogil=True)
+def find_number(numbers: NDArray[np.int64], count: int, number: int) -> int:
+    """Where ``number`` is in numbers[:count], which rise; -1 where it is not."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) >> 1
+        if numbers[middle] < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < count and numbers[low] == number else -1
+
+
+@njit(cache=True, nogil=True)
+def find_place(start: int, end: int, size: int, ring_bytes: int) -> int:
+    """Where in the ring ``size`` bytes fit, -1 where they do not; pieces lie from ``start`` on and up to ``end``.
+
+    With end > start they are in one run; else they go on from the ring's beginning.
+    """
+    if end <= start:
+        return end if start - end >= size else -1
+    if ring_bytes - end >= size:
+        return end
+    return 0 if start >= size else -1
+
+
+@njit(cache=True, nogil=True)
+def _pass_tail(index: Index, header: NDArray[np.int64]) -> None:
+    """Moves the tail over one game; its bytes stay counted."""
+    slot = header[TAIL_GAME] % len(index.dead)
+    header[TAIL_GAME] += 1
+    header[TAIL_POSITION] += index.plies[slot] - index.openings[slot]
+
+
+@njit(cache=True, nogil=True)
+def _count_live(index: Index, header: NDArray[np.int64], slot: int, sign: int, snapshot_interval: int) -> None:
+    """Adds the game in ``slot`` to the live counters, its stage's too, or with ``sign`` -1 takes it off."""
+    plies = np.int64(index.plies[slot])
+    header[LIVE_GAMES] += sign
+    header[LIVE_POSITIONS] += sign * (plies - index.openings[slot])
+    header[LIVE_BYTES] += sign * np.int64(index.sizes[slot])
+    held = HEADER_LENGTH + STAGE_COUNTERS * np.int64(index.stages[slot])
+    header[held] += sign
+    header[held + 1] += sign * plies
+    header[held + 2] += sign * ((plies - 1) // snapshot_interval)
+
+
+@njit(cache=True, nogil=True)
+def publish(
+    index: Index,
+    published: NDArray[np.int64],
+    header: NDArray[np.int64],
+    leaving: NDArray[np.int64],
+    snapshot_interval: int,
+) -> None:
+    """Makes ``header`` what readers see and the games in the slots ``leaving`` dead, and passes the dead at the tail.
+
+    The caller holds the lock.
+    """
+    for slot in leaving:
+        index.dead[slot] = 1
+        _count_live(index, header, slot, -1, snapshot_interval)
+    published[:] = header
+    _pass_dead(index, published)
+
+
+@njit(cache=True, nogil=True)
+def write_game(
+    index: Index,
+    data: NDArray[np.uint8],
+    header: NDArray[np.int64],
+    piece: NDArray[np.uint8],
+    plies: int,
+    openings: int,
+    number: int,
+    stage: int,
+    priorities: int,
+    decisiveness: float,
+    snapshot_interval: int,
+) -> None:
+    """Writes ``piece`` at the head, where there is room for it, and its slot; counts it in ``header``.
+
+    The priority codes of its plies begin at piece[priorities].
+    """
+    slots = len(index.dead)
+    tail, head = header[TAIL_GAME], header[HEAD_GAME]
+    place = np.int64(0)
+    if head > tail:
+        place = find_place(index.offsets[tail % slots], header[HEAD_BYTE], len(piece), header[RING_BYTES])
+    for i in range(len(piece)):
+        data[place + i] = piece[i]
+    codes = 0
+    for i in range(priorities + openings, priorities + plies):
+        codes += piece[i]
+    priority = (1 + codes / (plies - openings)) / 256
+    slot = head % slots
+    index.starts[slot] = header[HEAD_POSITION]
+    index.offsets[slot] = place
+    index.plies[slot] = plies
+    index.openings[slot] = openings
+    index.sizes[slot] = len(piece)
+    index.numbers[slot] = number
+    index.merits[slot] = PRIORITY_WEIGHT * priority + DECISIVE_WEIGHT * decisiveness
+    index.stages[slot] = stage
+    index.dead[slot] = 0
+    header[HEAD_GAME] += 1
+    header[HEAD_POSITION] += plies - openings
+    header[HEAD_BYTE] = place + len(piece)
+    header[USED_BYTES] += len(piece)
+    _count_live(index, header, slot, 1, snapshot_interval)
+
+
+@njit(cache=True, nogil=True)
+def _pass_dead(index: Index, header: NDArray[np.int64]) -> None:
+    """Moves the tail over the dead games before the oldest live one, whose bytes come free."""
+    slots = len(index.dead)
+    while header[TAIL_GAME] < header[HEAD_GAME]:
+        slot = header[TAIL_GAME] % slots
+        if not index.dead[slot]:
+            return
+        header[USED_BYTES] -= index.sizes[slot]
+        _pass_tail(index, header)
+
+
+@njit(cache=True, nogil=True)
+def is_crowded(header: NDArray[np.int64], size: int, usable_bytes: int, slots: int) -> bool:
+    """Whether the tail has to move on before a piece of ``size`` bytes may come in.
+
+    Its bytes must be there, a slot beside one that a copy needs, and not too many dead positions.
+    """
+    dead = header[HEAD_POSITION] - header[TAIL_POSITION] - header[LIVE_POSITIONS]
+    crowded: bool = (
+        header[USED_BYTES] + size > usable_bytes
+        or header[HEAD_GAME] - header[TAIL_GAME] > slots - 2
+        or dead > DEAD_SHARE * header[LIVE_POSITIONS]
+    )
+    return crowded
+
+
+@njit(cache=True, nogil=True)
+def move_tail(
+    index: Index,
+    data: NDArray[np.uint8],
+    numbers: NDArray[np.int64],
+    rings: NDArray[np.int64],
+    count: int,
+    header: NDArray[np.int64],
+    size: int,
+    usable_bytes: int,
+) -> None:
+    """Moves the tail on in ``header`` until it `is_crowded` no more: over dead games, and over live ones by copying
+    them to the head under the next ring number, which ``rings`` int64 [count] then has for their number in ``numbers``.
+
+    It ends before that where the next copy would need a byte or a slot of a game from the tail on as it was before the
+    call: publish ``header`` then, and call again. The first game is always passed.
+    """
+    slots = len(index.dead)
+    first = header[TAIL_GAME]
+    start = index.offsets[first % slots]
+    while is_crowded(header, size, usable_bytes, slots):
+        slot = header[TAIL_GAME] % slots
+        if index.dead[slot]:
+            header[USED_BYTES] -= index.sizes[slot]
+            _pass_tail(index, header)
+            continue
+        piece_bytes = np.int64(index.sizes[slot])
+        place = find_place(start, header[HEAD_BYTE], piece_bytes, header[RING_BYTES])
+        if place < 0 or header[HEAD_GAME] - first >= slots:
+            return
+        old = index.offsets[slot]
+        for i in range(piece_bytes):
+            data[place + i] = data[old + i]
+        new = header[HEAD_GAME] % slots
+        index.starts[new] = header[HEAD_POSITION]
+        index.offsets[new] = place
+        index.plies[new] = index.plies[slot]
+        index.openings[new] = index.openings[slot]
+        index.sizes[new] = index.sizes[slot]
+        index.numbers[new] = index.numbers[slot]
+        index.merits[new] = index.merits[slot]
+        index.stages[new] = index.stages[slot]
+        index.dead[new] = 0
+        rings[find_number(numbers, count, index.numbers[slot])] = header[HEAD_GAME]
+        header[HEAD_GAME] += 1
+        header[HEAD_POSITION] += index.plies[slot] - index.openings[slot]
+        header[HEAD_BYTE] = place + piece_bytes
+        _pass_tail(index, header)
+
+
+@njit(cache=True, nogil=True)
+def choose_leaving(
+    index: Index,
+    rings: NDArray[np.int64],
+    tail: int,
+    live: int,
+    protected: int,
+    most: int,
+    excess: int,
+    qualities: NDArray[np.float64],
+    histogram: NDArray[np.int64],
+    leaving: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """Marks in ``leaving`` bool [N] games of the lowest quality until ``excess`` bytes go or ``most`` games; says how
+    many games and bytes these are.
+
+    ``rings`` int64 [N] has ring numbers in order of arrival. ``live`` of the games are there, not dead and not leaving
+    yet; the newest ``protected`` of them stay. ``qualities`` [N] and ``histogram`` [BUCKETS, 2] are scratch.
+    """
+    slots = len(index.dead)
+    newest_stage = np.uint8(0)
+    for k in range(len(rings)):
+        slot = rings[k] % slots
+        if rings[k] >= tail and not index.dead[slot] and not leaving[k]:
+            newest_stage = max(newest_stage, index.stages[slot])
+    lowest, highest = np.inf, -np.inf
+    rank = 0
+    for k in range(len(rings)):
+        slot = rings[k] % slots
+        qualities[k] = np.inf
+        if rings[k] < tail or index.dead[slot] or leaving[k]:
+            continue
+        if rank < live - protected:
+            freshness = rank / max(1, live - 1)
+            behind = np.int64(newest_stage) - np.int64(index.stages[slot])
+            qualities[k] = index.merits[slot] + FRESHNESS_WEIGHT * freshness - STAGE_WEIGHT * behind
+            lowest, highest = min(lowest, qualities[k]), max(highest, qualities[k])
+        rank += 1
+    scale = (BUCKETS - 1) / (highest - lowest) if highest > lowest else 0.0
+    histogram[:] = 0
+    for k in range(len(rings)):
+        if qualities[k] < np.inf:
+            bucket = np.int64((qualities[k] - lowest) * scale)
+            histogram[bucket, 0] += 1
+            histogram[bucket, 1] += index.sizes[rings[k] % slots]
+    last, games, total = 0, 0, 0
+    while last < BUCKETS and games + histogram[last, 0] <= most and total + histogram[last, 1] < excess:
+        games += histogram[last, 0]
+        total += histogram[last, 1]
+        last += 1
+    for k in range(len(rings)):  # all below the last bucket, which are counted, and of that one the oldest
+        bucket = np.int64((qualities[k] - lowest) * scale) if qualities[k] < np.inf else np.int64(BUCKETS)
+        if bucket < last:
+            leaving[k] = True
+        elif bucket == last and games < most and total < excess:
+            leaving[k] = True
+            games += 1
+            total += index.sizes[rings[k] % slots]
+    return games, total

@@ -1,0 +1,64 @@
+"""Where each game is in the ring, in order of arrival: the writer's own list, made of the store's index."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexpipe.replay.eviction_kernels import Index, find_number
+
+
+class Ledger:
+    """``numbers`` int64 [G], rising, and ``rings`` int64 [G], their ring numbers; the first ``count`` entries are used.
+
+    An entry is of a live game where its ring number is not before the tail and its slot is not dead: the others need no
+    hand, and are left out when the list is full. G is more than the games that can be live, so there is room then.
+    """
+
+    def __init__(self, index: Index, tail: int, head: int) -> None:
+        self._index = index
+        slots = len(index.dead)
+        self.numbers = np.zeros(slots, np.int64)
+        self.rings = np.zeros(slots, np.int64)
+        rings = np.arange(tail, head)
+        rings = rings[index.dead[rings % slots] == 0]
+        numbers = index.numbers[rings % slots]
+        order = np.argsort(numbers)
+        self.count = len(rings)
+        self.numbers[: self.count], self.rings[: self.count] = numbers[order], rings[order]
+        self._oldest = 0  # no live game is before this entry
+
+    @property
+    def newest_number(self) -> int:
+        """The last number that arrived, 0 where there is none."""
+        return int(self.numbers[self.count - 1]) if self.count else 0
+
+    def append(self, number: int, ring: int, tail: int) -> None:
+        """The game ``number``, newer than all before, has come as ``ring``."""
+        if self.count == len(self.rings):
+            rings = self.rings
+            kept = (rings >= tail) & (self._index.dead[rings % len(rings)] == 0)
+            self.count = int(kept.sum())
+            self.numbers[: self.count] = self.numbers[kept]
+            self.rings[: self.count] = rings[kept]
+            self._oldest = 0
+        self.numbers[self.count], self.rings[self.count] = number, ring
+        self.count += 1
+
+    def find(self, number: int, tail: int) -> int:
+        """The ring number of the game ``number``; -1 where it is not held."""
+        entry = find_number(self.numbers, self.count, number)
+        return int(self.rings[entry]) if entry >= 0 and self._is_live(entry, tail) else -1
+
+    def move(self, number: int, ring: int) -> None:
+        """The game ``number``, which is held, has gone to ``ring``."""
+        self.rings[find_number(self.numbers, self.count, number)] = ring
+
+    def oldest(self, tail: int) -> int:
+        """The ring number of the live game that arrived first; there must be one."""
+        while not self._is_live(self._oldest, tail):
+            self._oldest += 1
+        return int(self.rings[self._oldest])
+
+    def _is_live(self, entry: int, tail: int) -> bool:
+        ring = int(self.rings[entry])
+        return ring >= tail and not self._index.dead[ring % len(self.rings)]

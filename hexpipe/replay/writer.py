@@ -1,0 +1,174 @@
+"""The one writer of a store: games come in at the head of the ring, the tail makes room, the worst leave.
+
+Bytes and slots are written where no reader looks, and then the whole header is published under the fence lock. A reader
+sees the store before or after that, and never a game half there: a game that is copied ahead leaves at the tail in the
+same moment as it comes in at the head, and so does one whose targets are replaced.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.records import GameRecord
+from hexpipe.replay.eviction import BUCKETS, EVICT_AT, EVICT_TO, PROTECTED_SHARE
+from hexpipe.replay.eviction_kernels import choose_leaving, is_crowded, move_tail, publish, write_game
+from hexpipe.replay.layout import Header, Section, largest_game, num_snapshots, usable_bytes
+from hexpipe.replay.ledger import Ledger
+from hexpipe.replay.snapshots import encode_game
+from hexpipe.replay.store import Store, check_rules
+
+_NO_SLOTS = np.zeros(0, np.int64)
+
+
+class StoreWriter:
+    """Adds, replaces and evicts games of ``store``. One process, and one thread of it, may have one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._index = store.index
+        self._section_starts: list[list[list[int]]] = store.section_starts.tolist()
+        header = store.header
+        self._usable = usable_bytes(store.ring_bytes, largest_game(store.games, store.settings.snapshot_interval))
+        self.bytes_before_eviction = int(EVICT_AT * self._usable)
+        self._ledger = Ledger(store.index, int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]))
+
+    def add(self, record: GameRecord, number: int | None = None) -> None:
+        """Adds a game and evicts for it (`eviction`); of more than ``max_games`` the oldest leaves.
+
+        ``number`` is its number of arrival where it is not the next one. Raises ValueError where the record does not
+        belong here, has come before, or could only enter by going under ``min_games``.
+        """
+        store = self._store
+        number = int(store.header[Header.TOTAL_GAMES]) + 1 if number is None else number
+        if number <= self._ledger.newest_number:
+            raise ValueError(f"game {number} comes after game {self._ledger.newest_number}: add games in their order")
+        stage, piece = self._encode(record)
+        self._evict(len(piece), record.num_plies)
+        self._make_room(len(piece))
+        header = self._write(piece, record, number, stage)
+        header[Header.TOTAL_GAMES] += 1
+        header[Header.TOTAL_POSITIONS] += record.num_positions
+        tail, ring = int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]) - 1
+        self._ledger.append(number, ring, tail)
+        leaving = _NO_SLOTS
+        if header[Header.LIVE_GAMES] > store.settings.max_games:
+            leaving = np.array([self._ledger.oldest(tail) % len(self._index.dead)])
+        self._publish(header, leaving)
+
+    def refresh(self, number: int, record: GameRecord) -> bool:
+        """Replaces the targets of game ``number`` by those of ``record``, the same game; counts as no new one.
+
+        False, and nothing is done, where the game is not held or others would have to leave for it. Raises ValueError
+        where the record does not belong here or is another game.
+        """
+        ring = self._ledger.find(number, int(self._store.header[Header.TAIL_GAME]))
+        if ring < 0:
+            return False
+        stage, piece = self._encode(record)
+        self._check_same(ring % len(self._index.dead), piece, record, number, stage)
+        if self._store.header[Header.LIVE_BYTES] + len(piece) > self._usable:
+            return False
+        self._make_room(len(piece))
+        old = self._ledger.find(number, int(self._store.header[Header.TAIL_GAME]))  # it may have been copied ahead
+        header = self._write(piece, record, number, stage)
+        self._ledger.move(number, int(header[Header.HEAD_GAME]) - 1)
+        self._publish(header, np.array([old % len(self._index.dead)]))
+        return True
+
+    def set_totals(self, games: int, positions: int) -> None:
+        """Sets what was ever added, for a store that was filled again from an archive."""
+        header = self._store.header.copy()
+        header[Header.TOTAL_GAMES] = games
+        header[Header.TOTAL_POSITIONS] = positions
+        self._publish(header, _NO_SLOTS)
+
+    def _encode(self, record: GameRecord) -> tuple[int, NDArray[np.uint8]]:
+        """The stage that ``record`` is of, and its piece."""
+        store = self._store
+        stage = check_rules(record, store.games)
+        return stage, encode_game(record, store.games[stage], store.layouts[stage], store.settings.td_steps)
+
+    def _evict(self, size: int, plies: int) -> None:
+        """Publishes as dead what has to leave for a piece of ``size`` bytes; see `eviction`."""
+        header, ledger, minimum = self._store.header, self._ledger, self._store.settings.min_games
+        games, taken = int(header[Header.LIVE_GAMES]), int(header[Header.LIVE_BYTES]) + size
+        limit = self.bytes_before_eviction
+        if taken <= limit:
+            return
+        rings = ledger.rings[: ledger.count]
+        leaving = np.zeros(len(rings), np.bool_)
+        qualities, histogram = np.empty(len(rings)), np.empty((BUCKETS, 2), np.int64)
+        while taken > limit and games > minimum:
+            gone, freed = choose_leaving(
+                self._index,
+                rings,
+                int(header[Header.TAIL_GAME]),
+                games,
+                int(PROTECTED_SHARE * games),
+                games - minimum,
+                taken - int(EVICT_TO * self._usable),
+                qualities,
+                histogram,
+                leaving,
+            )
+            games, taken, limit = games - gone, taken - freed, self._usable
+        if taken > self._usable:
+            raise ValueError(
+                f"a game of {plies} plies ({size} bytes) would leave fewer than replay.min_games={minimum} games in "
+                "the buffer: raise replay.max_memory_gb or lower replay.min_games"
+            )
+        self._publish(header.copy(), rings[leaving] % len(self._index.dead))
+
+    def _make_room(self, size: int) -> None:
+        """Moves the tail on until a piece of ``size`` bytes may come in, a batch of copies at a time.
+
+        It ends, as once around the ring nothing dead is left, and then live and new pieces fit together.
+        """
+        store, ledger = self._store, self._ledger
+        slots = len(self._index.dead)
+        while is_crowded(store.header, size, self._usable, slots):
+            header = store.header.copy()
+            move_tail(self._index, store.data, ledger.numbers, ledger.rings, ledger.count, header, size, self._usable)
+            self._publish(header, _NO_SLOTS)
+
+    def _write(self, piece: NDArray[np.uint8], record: GameRecord, number: int, stage: int) -> NDArray[np.int64]:
+        """Writes a piece, for which there is room, and its slot; the header that is still to be published."""
+        store = self._store
+        header = store.header.copy()
+        values = record.outcome.tolist()
+        write_game(
+            self._index,
+            store.data,
+            header,
+            piece,
+            record.num_plies,
+            record.opening_plies,
+            number,
+            stage,
+            self._place(stage, Section.PRIORITIES, record.num_plies),
+            (max(values) - min(values)) / 2,
+            store.settings.snapshot_interval,
+        )
+        return header
+
+    def _publish(self, header: NDArray[np.int64], leaving: NDArray[np.int64]) -> None:
+        """Makes ``header`` the store's, and the games in the slots ``leaving`` dead."""
+        with self._store.fence():
+            publish(self._index, self._store.header, header, leaving, self._store.settings.snapshot_interval)
+
+    def _check_same(self, slot: int, piece: NDArray[np.uint8], record: GameRecord, number: int, stage: int) -> None:
+        """Raises ValueError unless ``piece`` of ``record`` has the moves of the game in ``slot``."""
+        index, plies = self._index, record.num_plies
+        same = (index.stages[slot], index.plies[slot], index.openings[slot]) == (stage, plies, record.opening_plies)
+        if same:
+            start, end = self._place(stage, Section.ACTIONS, plies), self._place(stage, Section.FLAGS, plies)
+            held = self._store.data[index.offsets[slot] :]
+            same = np.array_equal(piece[start:end], held[start:end])
+        if not same:
+            raise ValueError(f"game {number} has other moves than the record that was to replace its targets")
+
+    def _place(self, stage: int, section: Section, plies: int) -> int:
+        """Where a section begins in the piece of a game of ``stage`` with ``plies`` plies."""
+        per_game, per_ply, per_snapshot = self._section_starts[stage][section]
+        return per_game + per_ply * plies + per_snapshot * num_snapshots(plies, self._store.settings.snapshot_interval)

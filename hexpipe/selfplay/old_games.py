@@ -1,0 +1,85 @@
+"""Which old games are searched anew, and how many: as many of their positions as new ones pay for.
+
+Games are drawn uniformly from those held, as the learner draws positions: every position's target is renewed equally
+often. Those whose weights are the oldest would gain most by a search, but they are also the next to leave the buffer,
+with what it cost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexpipe.games.game_env import Game
+from hexpipe.records import GameRecord
+from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.selfplay.reanalyze import OldGame
+
+_TRIES = 16
+_UNDER_WAY = 2**62
+
+
+class OldGames:
+    """Draws games by the rules of ``game`` that ``buffer`` holds, and reads them from ``archive``.
+
+    ``positions`` counts those of the games taken, never more than ``ratio`` for each new one; ``pays`` says whether the
+    new ones paid for a game at the last `take`.
+    """
+
+    def __init__(
+        self,
+        buffer: ReplayBuffer,
+        archive: ReplayArchive,
+        game: Game,
+        ratio: float,
+        rng: np.random.Generator,
+        positions: int = 0,
+    ) -> None:
+        self._buffer, self._archive, self._game = buffer, archive, game
+        self._ratio = ratio
+        self._rng = rng
+        self._drawn: OldGame | None = None
+        self._version = 0
+        self._searched: dict[int, int] = {}  # by number: the version of the weights; older than _version are dropped
+        self.positions = positions
+        self.pays = False
+
+    def take(self, new_positions: float, version: int) -> OldGame | None:
+        """A game to search with the weights ``version``, once ``new_positions`` since counting began pay for it.
+
+        None also where those drawn were searched with these weights already.
+        """
+        left = self._ratio * new_positions - self.positions
+        if self._drawn is None and left >= 1:
+            self._drawn = self._draw(version)
+        # a game that was drawn waits until it is paid for: to draw again would prefer short ones
+        drawn = self._drawn
+        self.pays = left >= (1 if drawn is None else drawn.record.num_positions)
+        if drawn is None or not self.pays:
+            return None
+        self._drawn = None
+        self.positions += drawn.record.num_positions
+        return drawn
+
+    def done(self, number: int, version: int) -> None:
+        """The search of the game ``number`` has ended, with the weights ``version``."""
+        self._searched[number] = version
+
+    def _draw(self, version: int) -> OldGame | None:
+        if version > self._version:
+            self._version = version
+            self._searched = {number: found for number, found in self._searched.items() if found >= version}
+        for _ in range(_TRIES):
+            number = self._buffer.held_game(self._rng)
+            if self._searched.get(number, -1) >= version:
+                continue
+            record = self._archive.read(number)
+            if record.weights_version < version and self._has_these_rules(record):
+                self._searched[number] = _UNDER_WAY
+                return OldGame(number, record)
+            self._searched[number] = version
+        return None
+
+    def _has_these_rules(self, record: GameRecord) -> bool:
+        """Where the board grows within a run, games of earlier stages are by other rules."""
+        return (record.board_size, record.win_length) == (self._game.board_size, self._game.win_length)
