@@ -59,6 +59,9 @@ class States(NamedTuple):
 class Game(Protocol):
     """A game's rules over batches of states. L is the number of rows that one call is about.
 
+    Where the view is the whole board, `whole_board.WholeBoard` has most of this, and README.md beside this module makes
+    such a game step by step.
+
     symmetries int16 [num_symmetries, A] and code_symmetries int16 [num_symmetries, C] permute the net frame:
     ``new_policy = old_policy[symmetries[k]]``, ``new_codes = old_codes[code_symmetries[k]]``; row 0 is the identity.
     action_view int16 [num_views, A] maps absolute actions to the net frame; next_view int8 [num_views, A] is the view

@@ -82,6 +82,7 @@ def random_moves(game: Game, seed: int) -> list[int]:
     generator = np.random.default_rng(seed)
     states, moves = game.new_states(1), []
     while states.winner[0] == ONGOING:
+        assert len(moves) < game.max_plies, "a game that does not end"
         moves.append(int(generator.choice(legal(game, states))))
         play(game, states, moves[-1])
     return moves
@@ -221,7 +222,9 @@ def test_batches_are_played_in_order(game: Game) -> None:
 
 def test_views_can_be_placed_anywhere(game: Game) -> None:
     states, generator = game.new_states(1), np.random.default_rng(6)
-    while states.winner[0] == ONGOING:
+    for _ in range(game.max_plies):
+        if states.winner[0] != ONGOING:
+            break
         before = States(*(array.copy() for array in states))
         where = generator.integers(-1, game.shapes.board_cells, 1).astype(np.int32)
         game.place_views(states, rows(0), where)
@@ -316,7 +319,8 @@ def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorith
     if game.view_moves or game.shapes.view_size != game.board_size:
         pytest.skip("replay keeps no local views yet")
     options: dict[str, Any] = {"algorithm": algorithm, "search.num_simulations": 4, "selfplay.games_per_worker": 4}
-    settings = load_settings("quick", {**options, "replay.min_games": 1, "replay.snapshot_interval": 5})
+    options |= {"selfplay.max_game_plies": game.max_plies, "replay.min_games": 1, "replay.snapshot_interval": 5}
+    settings = load_settings("quick", options)
     records = play_games(game, settings, 2)
     seen = set()
     for record in records:
