@@ -43,8 +43,8 @@ def run(
     """Fills a store with real searches' games, goes on adding where it is full, and samples it; one sample is a start
     with its unroll.
 
-    Keys: add_positions_per_s, until it is full; evict_positions_per_s, added after that, of games of mixed quality,
-    until as many have come as are held; copies_per_game, games copied to the ring's head meanwhile for each that came;
+    Keys: add_positions_per_s, until it is full; evict_positions_per_s, added after that, of games of mixed quality, the
+    second time that as many come as are held; copies_per_game, games copied to the head then for each that came;
     sample_positions_per_s; bytes_per_position, the whole segment (index, counters and slack too) over the positions in
     the full store; policy_kl, mean Kullback-Leibler divergence in nats of the stored from the searches' visit shares;
     policy_entries, mean actions with visits; store_mb; positions.
@@ -156,7 +156,8 @@ def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
 
 
 def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, float]:
-    """Adds games until as many have come as are held; positions a second, and games copied for each that came.
+    """Adds games until as many have come as are held, and does it again; of the second time positions a second, and
+    games copied for each that came.
 
     A third of these games was foreseen well, a third not at all: so the games that leave and those that stay lie
     between each other in the ring, which takes copies. Games that are all alike leave in order of age, and take none.
@@ -167,16 +168,16 @@ def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, floa
         for record in records
     ]
     rng = np.random.default_rng(0)
-    header = buffer.segment.arrays["header"]
-    before, games, positions = header.copy(), buffer.num_games, buffer.total_positions
-    started = time.perf_counter()
-    while buffer.total_games < before[Header.TOTAL_GAMES] + games:
-        for k in rng.permutation(len(mixed))[:games]:
-            buffer.add_game(mixed[k])
-    seconds = time.perf_counter() - started
-    came = header[Header.TOTAL_GAMES] - before[Header.TOTAL_GAMES]
-    written = header[Header.HEAD_GAME] - before[Header.HEAD_GAME]
-    return (buffer.total_positions - positions) / seconds, float(written - came) / float(came)
+    games = buffer.num_games
+    for _ in range(2):  # the second time the order in the ring is that of no age any more
+        before = buffer.segment.arrays["header"].copy()
+        started = time.perf_counter()
+        for _ in range(games):
+            buffer.add_game(mixed[rng.integers(len(mixed))])
+        seconds = time.perf_counter() - started
+        came = buffer.segment.arrays["header"] - before
+    copies = came[Header.HEAD_GAME] - came[Header.TOTAL_GAMES]
+    return float(came[Header.TOTAL_POSITIONS]) / seconds, float(copies) / games
 
 
 def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seconds: float) -> float:
