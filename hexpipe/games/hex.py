@@ -112,6 +112,10 @@ class Hex:
         """Hex has no such levels: ``out`` uint8 [L] is 0."""
         out[:] = 0
 
+    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
+        """Hex has no such levels: ``out`` uint8 [T] is 0."""
+        out[:] = 0
+
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write 1 for the winner and -1 for the loser, 0 while a game goes on, into ``out`` float32 [L, 2]."""
         hex_kernels.terminal_values(states, rows, out)

@@ -127,7 +127,7 @@ class Store:
             header[Header.HEAD_POSITION] += record.num_positions
             header[Header.HEAD_BYTE] = offset + len(piece)
             header[Header.USED_BYTES] += len(piece)
-            self._held[stage] += (1, record.num_plies, num_snapshots(record.num_plies, self.settings.snapshot_interval))
+            self._count_held(stage, record.num_plies, 1)
             header[Header.TOTAL_GAMES] += 1
             header[Header.TOTAL_POSITIONS] += record.num_positions
             if header[Header.HEAD_GAME] - header[Header.TAIL_GAME] > self.settings.max_games:
@@ -174,7 +174,14 @@ class Store:
             header[Header.TAIL_GAME] += 1
             header[Header.TAIL_POSITION] += plies - self.openings[slot]
             header[Header.USED_BYTES] -= self.sizes[slot]
-            self._held[self.stages[slot]] -= (1, plies, num_snapshots(plies, self.settings.snapshot_interval))
+            self._count_held(int(self.stages[slot]), plies, -1)
+
+    def _count_held(self, stage: int, plies: int, sign: int) -> None:
+        """Counts a game of ``plies`` in or out; the caller holds the lock."""
+        held = self._held
+        held[stage, 0] += sign
+        held[stage, 1] += sign * plies
+        held[stage, 2] += sign * num_snapshots(plies, self.settings.snapshot_interval)
 
     @contextmanager
     def _fence(self) -> Iterator[None]:
