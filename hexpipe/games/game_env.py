@@ -163,6 +163,11 @@ class Game(Protocol):
         how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only where ``shapes.threats``."""
         ...
 
+    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
+        """Write the threat levels before each ply of a game into ``out`` uint8 [T], by playing its ``actions`` int16
+        [T] again, legal ones of views at ``origins`` int16 [T, 2] ([0, 2] where views stay put)."""
+        ...
+
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write the outcome of ``rows`` by absolute seat into ``out`` float32 [L, S]; 0 where a game goes on.
 

@@ -7,6 +7,7 @@ A game of one's own, outside the repository, is held against all this with
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -232,6 +233,32 @@ def test_views_can_be_placed_anywhere(game: Game) -> None:
         _check_codes(game, states)
         _check_cells_of_actions(game, states)
         play(game, states, int(generator.choice(legal(game, states))))
+
+
+def test_a_game_played_again_has_the_threats_it_had(game: Game) -> None:
+    """Through views that were put anywhere: `replay_threats` is told where."""
+    states, generator = game.new_states(1), np.random.default_rng(7)
+    moves, origins, wanted = [], [], []
+    levels = np.full(1, 99, np.uint8)
+    while states.winner[0] == ONGOING:
+        game.place_views(states, rows(0), generator.integers(-1, game.shapes.board_cells, 1).astype(np.int32))
+        game.threat_levels(states, rows(0), levels)
+        moves.append(int(generator.choice(legal(game, states))))
+        origins.append(states.origin[0].copy())
+        wanted.append(int(levels[0]))
+        play(game, states, moves[-1])
+    places = np.array(origins if game.view_moves else [], np.int16).reshape(-1, 2)
+    again = np.full(len(moves), 99, np.uint8)
+    game.replay_threats(np.array(moves, np.int16), places, again)
+    assert again.tolist() == wanted
+    assert any(wanted) == game.shapes.threats
+
+
+def test_terms_tell_games_apart(game: Game) -> None:
+    assert json.loads(json.dumps(game.terms)) == game.terms
+    assert [name for name, other in GAMES.items() if other.terms == game.terms] == [
+        name for name, other in GAMES.items() if other is game
+    ]
 
 
 def test_reset_forgets_everything(game: Game) -> None:
