@@ -60,7 +60,10 @@ THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "
     {"algorithm": "muzero", **TICTACTOE, "learner.unroll_steps": 3},
     {"algorithm": "muzero", **THREE_SEATS, "learner.consistency_weight": 0.0, "replay.priority_share": 0.5},
     THREE_SEATS,
-], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats"])  # fmt: skip
+    {"net.engram": 50},
+    {"net.engram": 50, "algorithm": "muzero", **THREE_SEATS},
+], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats", "engram", "engram-muzero"
+])  # fmt: skip
 def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> None:
     settings = load_settings("quick", {**TINY, **changed})
     ends = [_train(tmp_path / name, settings) for name in ("one", "two")]

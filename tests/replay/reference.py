@@ -208,7 +208,7 @@ def check_row(game: Any, batch: dict[str, np.ndarray], row: int, td_steps: int) 
     number, ply = where_from(batch["policy"][row, 0], game.action_view)
     unroll_steps = batch["actions"].shape[1]
     wanted = reference_sample(game, random_game(game, number), ply, unroll_steps, td_steps)
-    assert set(wanted) - {"next_codes"} <= set(batch) <= {*wanted, "weights"}
+    assert set(wanted) - {"next_codes"} <= set(batch) <= {*wanted, "weights", "games"}
     free = wanted["actions"] < 0
     wanted["actions"][free] = batch["actions"][row][free]
     assert ((batch["actions"][row] >= 0) & (batch["actions"][row] < game.num_actions)).all()

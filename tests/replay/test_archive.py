@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hexpipe.errors import ArchiveError
@@ -67,8 +68,11 @@ def test_a_buffer_is_filled_again_with_the_newest_games(tmp_path: Path) -> None:
     assert buffer.num_positions == sum(record.num_positions for record in records[30:])
     assert buffer.total_games == 50
     assert buffer.total_positions == sum(record.num_positions for record in records)
+    drawn = buffer.sample_batch(500, np.random.default_rng(0))["games"]
+    assert set(drawn.tolist()) == set(range(30, 50))  # the numbers that they had before
     buffer.add_game(records[0])
     assert buffer.total_games == 51
+    assert buffer.sample_batch(500, np.random.default_rng(0))["games"].max() == 50
 
 
 def test_other_rules_are_refused(tmp_path: Path) -> None:

@@ -46,5 +46,5 @@ def test_every_row_is_its_sample_or_that_of_the_game_turned_by_180_degrees(swap:
         assert any(images)
         changed += images[1]
     assert 60 < changed < 140
-    for name in ("values", "rewards", "mask", "weights"):
+    for name in ("values", "rewards", "mask", "weights", "games"):
         np.testing.assert_array_equal(batch[name], same[name])

@@ -39,7 +39,9 @@ def test_every_sample_is_what_replaying_its_game_gives(name: str, td_steps: int,
     for unroll_steps, observations in ((0, False), (5, False), (5, True), (0, True)):
         batch = buffer.sample_batch(40, rng, unroll_steps, observations=observations)
         assert ("next_codes" in batch) == observations
-        found |= {check_row(game, batch, row, td_steps) for row in range(40)}
+        checked = [check_row(game, batch, row, td_steps) for row in range(40)]
+        assert batch["games"].tolist() == [number for number, _ in checked]
+        found |= set(checked)
     assert len(found) > 30
 
 
@@ -189,7 +191,8 @@ def _read(buffer: ReplayBuffer, batches: int) -> int:
         # so large a batch takes longer than the writer needs to go around the ring
         batch = buffer.sample_batch(4096, rng, 5)
         for row in rng.choice(4096, 100, replace=False):
-            check_row(game, batch, row, td_steps=3)
+            number, _ = check_row(game, batch, row, td_steps=3)
+            assert batch["games"][row] == 0 or (batch["games"][row] - 1) % 400 == number  # game 0, then the writer's
     return buffer.total_games - before
 
 
