@@ -132,7 +132,7 @@ def _rules(game: Game) -> None:
 def _inarow() -> None:
     settings = load_settings("quick", {"game.name": "inarow", "game.view_size": 3})
     game = InARow(settings.game)
-    play_games(game, settings)
+    _replay(game, play_games(game, settings))
     states, row = game.play([0]), np.zeros(1, np.int32)
     game.place_views(states, row, row)
     codes = np.zeros((1, game.shapes.code_length), np.int8)

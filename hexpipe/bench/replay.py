@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.bench.hash_kernels import hash_evaluate
-from hexpipe.config import ReplaySettings, load_settings
+from hexpipe.config import ReplaySettings, Settings, load_settings
+from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
-from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord, unpack_policies
 from hexpipe.replay.layout import Header
 from hexpipe.replay.replay_buffer import ReplayBuffer
@@ -21,21 +21,28 @@ from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 OPTIONS = {
-    "size": "cells along a side of the Hex board",
+    "game": "Hex, or n in a row for three on a large board",
+    "size": "cells along a side of the board; 11, or 100 for n in a row, unless given",
     "memory_gb": "budget of the store, which is filled up; more than a last-level cache",
-    "games": "different games, of real searches; repeated until the store is full",
+    "games": "different games, of real searches, repeated until the store is full; 200, or 4 for n in a row",
+    "plies": "plies after which a game of n in a row is a draw",
     "simulations": "simulations a move in them",
+    "snapshot_interval": "plies between board snapshots; 16, or 64 for n in a row, unless given",
     "batch": "samples in a batch",
     "unroll": "steps after each sample's start",
     "seconds": "seconds of sampling",
 }
+WIN_LENGTH = 30  # which no game of searches without a net reaches: all go on to their last ply
 
 
 def run(
-    size: int = 11,
+    game: Literal["hex", "inarow"] = "hex",
+    size: int | None = None,
     memory_gb: float = 0.1,
-    games: int = 200,
+    games: int | None = None,
+    plies: int = 2000,
     simulations: int = 100,
+    snapshot_interval: int | None = None,
     batch: int = 256,
     unroll: int = 5,
     seconds: float = 6.0,
@@ -43,50 +50,72 @@ def run(
     """Fills a store with real searches' games, goes on adding where it is full, and samples it; one sample is a start
     with its unroll.
 
-    Keys: add_positions_per_s, until it is full; evict_positions_per_s, added after that, of games of mixed quality,
-    until as many have come as are held; copies_per_game, games copied to the ring's head meanwhile for each that came;
-    sample_positions_per_s; bytes_per_position, the whole segment (index, counters and slack too) over the positions in
-    the full store; policy_kl, mean Kullback-Leibler divergence in nats of the stored from the searches' visit shares;
-    policy_entries, mean actions with visits; store_mb; positions.
+    Games of n in a row have three players, a view of 21 cells (or the board), the thumbnail, and a win length that
+    keeps them from ending before they have all their plies. Keys: add_positions_per_s, until it is full;
+    evict_positions_per_s, added after that, of games of mixed quality, the second time that as many come as are held;
+    copies_per_game, games copied to the head then for each that came; sample_positions_per_s; bytes_per_position, the
+    whole segment (index, counters and slack too) over the positions in the full store; policy_kl, mean Kullback-Leibler
+    divergence in nats of the stored from the searches' visit shares; policy_entries, mean actions with visits;
+    store_mb; positions; plies_per_game; unroll_cut, the share of sampled steps that the start's view does not reach.
     """
-    game = Hex(size)
-    records, policy_kl, policy_entries = play_games(game, games, simulations)
+    large = game == "inarow"
+    size = size or (100 if large else 11)
+    count, interval = games or (4 if large else 200), snapshot_interval or (64 if large else 16)
+    settings = _settings(game, size, plies, simulations, count)
+    rules = make_game(settings.game)
+    records, policy_kl, policy_entries = play_games(rules, settings, count)
     mean_bytes = np.mean([len(record.policy_bytes) + 6 * record.num_plies for record in records])
     max_games = int(1.1 * memory_gb * 1e9 / mean_bytes) + 1
-    settings = ReplaySettings.model_validate({"max_games": max_games, "min_games": 1})
+    replay = ReplaySettings.model_validate({"max_games": max_games, "min_games": 1, "snapshot_interval": interval})
     # unchecked, as a short run takes less than a buffer for training may have
-    settings = settings.model_copy(update={"max_memory_gb": memory_gb})
-    buffer = ReplayBuffer.create(settings, game, private=True)
+    replay = replay.model_copy(update={"max_memory_gb": memory_gb})
+    buffer = ReplayBuffer.create(replay, rules, private=True)
     add_rate = _fill(buffer, records)
     evict_rate, copies = _evict(buffer, records)
     report = buffer.memory_report()
+    sample_rate, cut = _sample_rate(buffer, rules, batch, unroll, seconds)
     return {
         "add_positions_per_s": add_rate,
         "evict_positions_per_s": evict_rate,
         "copies_per_game": copies,
-        "sample_positions_per_s": _sample_rate(buffer, game, batch, unroll, seconds),
+        "sample_positions_per_s": sample_rate,
         "bytes_per_position": report["total_bytes"] / report["positions"],
         "policy_kl": policy_kl,
         "policy_entries": policy_entries,
         "store_mb": report["total_bytes"] / 1e6,
         "positions": report["positions"],
+        "plies_per_game": float(np.mean([record.num_plies for record in records])),
+        "unroll_cut": cut,
         "batch": batch,
         "unroll": unroll,
+        "size": size,
+        "games": count,
+        "snapshot_interval": interval,
     }
 
 
-def play_games(game: Game, count: int, simulations: int) -> tuple[list[GameRecord], float, float]:
+def _settings(game: str, size: int, plies: int, simulations: int, count: int) -> Settings:
+    """What the games are played by."""
+    settings: dict[str, Any] = {
+        "game.name": game,
+        "game.board_size": size,
+        "search.num_simulations": simulations,
+        "search.early_stop": False,
+        "selfplay.games_per_worker": 64,
+    }
+    if game == "inarow":
+        settings |= {
+            "game.players": 3,
+            "game.win_length": min(size, WIN_LENGTH),
+            "game.move_cap": plies,
+            "selfplay.games_per_worker": min(64, count + count % 2),  # as they end together none is begun in vain
+        }
+    return load_settings("standard", settings)
+
+
+def play_games(game: Game, settings: Settings, count: int) -> tuple[list[GameRecord], float, float]:
     """``count`` games of self-play over a hash evaluator, every search run to its end; what packing cost their policies
     (mean Kullback-Leibler divergence, nats), and how many actions had visits (mean)."""
-    settings = load_settings(
-        "standard",
-        {
-            "game.board_size": game.board_size,
-            "search.num_simulations": simulations,
-            "search.early_stop": False,
-            "selfplay.games_per_worker": 64,
-        },
-    )
     records: list[GameRecord] = []
     selfplay = _Recorded(game, settings, HashEvaluator(game, 2), settings.seed, records.append)
     while len(records) < count:
@@ -156,7 +185,8 @@ def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
 
 
 def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, float]:
-    """Adds games until as many have come as are held; positions a second, and games copied for each that came.
+    """Adds games until as many have come as are held, and does it again; of the second time positions a second, and
+    games copied for each that came.
 
     A third of these games was foreseen well, a third not at all: so the games that leave and those that stay lie
     between each other in the ring, which takes copies. Games that are all alike leave in order of age, and take none.
@@ -167,20 +197,21 @@ def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, floa
         for record in records
     ]
     rng = np.random.default_rng(0)
-    header = buffer.segment.arrays["header"]
-    before, games, positions = header.copy(), buffer.num_games, buffer.total_positions
-    started = time.perf_counter()
-    while buffer.total_games < before[Header.TOTAL_GAMES] + games:
-        for k in rng.permutation(len(mixed))[:games]:
-            buffer.add_game(mixed[k])
-    seconds = time.perf_counter() - started
-    came = header[Header.TOTAL_GAMES] - before[Header.TOTAL_GAMES]
-    written = header[Header.HEAD_GAME] - before[Header.HEAD_GAME]
-    return (buffer.total_positions - positions) / seconds, float(written - came) / float(came)
+    games = buffer.num_games
+    for _ in range(2):  # the second time the order in the ring is that of no age any more
+        before = buffer.segment.arrays["header"].copy()
+        started = time.perf_counter()
+        for _ in range(games):
+            buffer.add_game(mixed[rng.integers(len(mixed))])
+        seconds = time.perf_counter() - started
+        came = buffer.segment.arrays["header"] - before
+    copies = came[Header.HEAD_GAME] - came[Header.TOTAL_GAMES]
+    return float(came[Header.TOTAL_POSITIONS]) / seconds, float(copies) / games
 
 
-def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seconds: float) -> float:
-    """Samples a second, into two sets of buffers in turn as the prefetcher does."""
+def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seconds: float) -> tuple[float, float]:
+    """Samples a second, into two sets of buffers in turn as the prefetcher does; and the share of the last ones' steps
+    that are cut off."""
     rng = np.random.default_rng(0)
     buffers = [allocate_batch(game.shapes, batch, unroll) for _ in range(2)]
     for out in buffers:  # compiles, and touches the pages
@@ -190,4 +221,5 @@ def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seco
     while (elapsed := time.perf_counter() - started) < seconds:
         buffer.sample_batch(batch, rng, unroll, buffers[count % 2])
         count += 1
-    return count * batch / elapsed
+    cut = [1.0 - out["unrolled"].mean() for out in buffers if unroll]
+    return count * batch / elapsed, float(np.mean(cut)) if cut else 0.0

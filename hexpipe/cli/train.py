@@ -39,7 +39,7 @@ def command(
     """
     from hexpipe.nets.checkpoints import latest_checkpoint
     from hexpipe.pipeline.interrupts import Interrupts
-    from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings
+    from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings, resume_arguments
     from hexpipe.pipeline.train import train
 
     settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
@@ -50,9 +50,8 @@ def command(
         click.echo(f"training in {path}")
         with _progress(settings.limits) as on_progress:
             end = train(settings, folder, init_from, on_progress, lambda: interrupts.count > 0)
-    click.echo(
-        f"{end.games} games, {end.steps} steps in {end.elapsed:.0f} s; go on with: hexpipe train --resume {path}"
-    )
+    go_on = f"go on with: hexpipe train {resume_arguments(path, settings)}"
+    click.echo(f"{end.games} games, {end.steps} steps in {end.elapsed:.0f} s; {go_on}")
     return 0
 
 

@@ -59,6 +59,9 @@ class States(NamedTuple):
 class Game(Protocol):
     """A game's rules over batches of states. L is the number of rows that one call is about.
 
+    Where the view is the whole board, `whole_board.WholeBoard` has most of this, and README.md beside this module makes
+    such a game step by step.
+
     symmetries int16 [num_symmetries, A] and code_symmetries int16 [num_symmetries, C] permute the net frame:
     ``new_policy = old_policy[symmetries[k]]``, ``new_codes = old_codes[code_symmetries[k]]``; row 0 is the identity.
     action_view int16 [num_views, A] maps absolute actions to the net frame; next_view int8 [num_views, A] is the view
@@ -158,6 +161,11 @@ class Game(Protocol):
     def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
         """Write how near the seats of ``rows`` are to a win into ``out`` uint8 [L], two bits a seat, seat 0 lowest:
         how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only where ``shapes.threats``."""
+        ...
+
+    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
+        """Write the threat levels before each ply of a game into ``out`` uint8 [T], by playing its ``actions`` int16
+        [T] again, legal ones of views at ``origins`` int16 [T, 2] ([0, 2] where views stay put)."""
         ...
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:

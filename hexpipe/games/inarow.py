@@ -141,6 +141,10 @@ class InARow:
         """Write the threat levels of ``rows`` (`chain_kernels.threat_levels`) into ``out`` uint8 [L]."""
         chain_kernels.threat_levels(states.longest, rows, self.win_length, out)
 
+    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
+        """Write the threat levels before each ply of the game of ``actions`` int16 [T] into ``out`` uint8 [T]."""
+        inarow_kernels.replay_threats(self.new_states(1), actions, origins, self.rules, out)
+
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write the rewards of the seats' places, 0 while a game goes on, into ``out`` float32 [L, S].
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, IntArray, States
+from hexpipe.games.chain_kernels import threat_levels
+from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, IntArray, States, UInt8Array
 from hexpipe.games.local_view_kernels import cell_of_action, holds_empty, place_view
 
 _OFF_BOARD = 4
@@ -131,6 +132,18 @@ def step(states: States, parents: IntArray, actions: IntArray, children: IntArra
 
 
 @njit(cache=True, nogil=True)
+def replay_threats(states: States, actions: Int16Array, origins: Int16Array, rules: Rules, out: UInt8Array) -> None:
+    """out uint8 [T]: the threat levels before each of ``actions`` int16 [T] is played in row 0, which is at the start;
+    ``origins`` int16 [T, 2] are their views', [0, 2] where views stay put."""
+    row = np.zeros(1, np.int32)
+    for ply in range(actions.shape[0]):
+        if origins.shape[0]:
+            states.origin[0, 0], states.origin[0, 1] = origins[ply, 0], origins[ply, 1]
+        threat_levels(states.longest, row, rules.win_length, out[ply : ply + 1])
+        _play(states, 0, np.intp(actions[ply]), rules)
+
+
+@njit(cache=True, nogil=True)
 def place_views(states: States, rows: IntArray, centres: IntArray, rules: Rules) -> None:
     """Put the views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone (`place_view`)."""
     for k in range(rows.shape[0]):
@@ -218,22 +231,60 @@ def codes(states: States, rows: IntArray, rules: Rules, out: Int8Array) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _bucket_starts(buckets: Int16Array, starts: npt.NDArray[np.int64]) -> None:
+    """starts int64 [V + 1]: the first row (or column) of each bucket, and the board's end."""
+    starts[:] = 0
+    for at in range(len(buckets)):
+        starts[buckets[at] + 1] += 1
+    for bucket in range(len(starts) - 1):
+        starts[bucket + 1] += starts[bucket]
+
+
+@njit(cache=True, nogil=True)
+def _pool(
+    cells: Int8Array,
+    row: int,
+    rules: Rules,
+    starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.uint64],
+    pooled: Int16Array,
+) -> None:
+    """pooled[0]: the stones of cells[row] by seat and bucket. ``starts`` is `_bucket_starts`'.
+
+    Every cell is looked at, but several at once: ``columns`` uint64 [n] counts the four kinds of cell in each column of
+    a bucket's rows, 16 bits for each kind (no bucket has more than 67 x 67 cells).
+    """
+    n, v, area = rules.board_size, rules.view_size, rules.view_size * rules.view_size
+    board = cells[row]
+    for i in range(v):
+        columns[:] = 0
+        for at in range(starts[i], starts[i + 1]):
+            line = board[at * n : (at + 1) * n]
+            for j in range(n):
+                columns[np.uintp(j)] += np.uint64(1) << (np.uint64(16) * np.uint64(line[np.uintp(j)]))
+        for j in range(v):
+            counts = np.uint64(0)
+            for column in range(starts[j], starts[j + 1]):
+                counts += columns[np.uintp(column)]
+            for seat in range(rules.num_seats):
+                counts >>= np.uint64(16)
+                pooled[0, np.uintp(seat * area + i * v + j)] = counts & np.uint64(0xFFFF)
+
+
+@njit(cache=True, nogil=True)
 def codes_from_cells(
     cells: Int8Array, views: Int8Array, origins: Int16Array, rules: Rules, pooled: Int16Array, out: Int8Array
 ) -> None:
     """`codes` from board cells int8 [B, n * n], views [B] and origins int16 [B, 2]; ``pooled`` int16 [1, S * V * V] is
     room for one position's stones by bucket."""
-    n, v = rules.board_size, rules.view_size
+    starts = np.empty(rules.view_size + 1, np.int64)
+    columns = np.empty(rules.board_size, np.uint64)
+    _bucket_starts(rules.buckets, starts)
     for k in range(cells.shape[0]):
         mover, top, left = np.intp(views[k]), np.intp(origins[k, 0]), np.intp(origins[k, 1])
         _write_view(cells, k, mover, top, left, rules, out, k)
         if rules.thumbnail:
-            pooled[0, :] = 0
-            for i in range(n):
-                for j in range(n):
-                    stone = np.intp(cells[k, i * n + j])
-                    if stone:
-                        pooled[0, ((stone - 1) * v + rules.buckets[i]) * v + rules.buckets[j]] += 1
+            _pool(cells, k, rules, starts, columns, pooled)
             _write_thumbnail(pooled, 0, mover, top, left, rules, out, k)
 
 

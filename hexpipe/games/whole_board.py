@@ -127,6 +127,10 @@ class WholeBoard(ABC):
         """No levels: ``out`` uint8 [L] is 0."""
         out[:] = 0
 
+    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
+        """No levels: ``out`` uint8 [T] is 0."""
+        out[:] = 0
+
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write 1 for the winner and -1 for the others, 0 at a draw and while a game goes on, into float32 [L, S]."""
         winners = states.winner[rows]

@@ -23,14 +23,14 @@ the averaged weights (``learner.ema_decay``), which trail the trained ones that 
 over within capacity / batch size steps, so that keys are at most that old; nothing is made anew. What trails is in the
 queries' disfavour at play: they meet keys of a slightly different space than in training.
 
-Nearest keys, and their values mixed by weights that fall with the distance, are the differentiable neural dictionary of
-Pritzel et al. 2017, "Neural episodic control" (arXiv 1703.01988), section 3.1; so is the kernel 1 / (d^2 + DELTA).
-It has a learned exponent here, and tells an entry of the very same position from one that is merely like it, where all
-cosines lie close to 1, as those of pooled features do; a softmax over cosines does not. Top-k retrieval without
+Nearest keys, and their values mixed by weights that fall with the distance, are the differentiable neural dictionary
+of Pritzel et al. 2017, "Neural episodic control" (arXiv 1703.01988), section 3.1; so is the kernel 1 / (d^2 + DELTA),
+which has a learned exponent here. It tells an entry of the very same position from one that is merely like it, where
+all cosines lie close to 1, as those of pooled features do; a softmax over cosines does not. Top-k retrieval without
 gradients into the memory is from Wu et al. 2022, "Memorizing transformers" (arXiv 2203.08913), section 3.2; the tanh
 gate is from Alayrac et al. 2022, "Flamingo" (arXiv 2204.14198), section 2.2. Theirs starts at zero, so that a finished
-net stays what it is; this one starts a little open, because here a value head that is zero itself comes behind it: two
-closed doors in a row give neither a gradient.
+net stays what it is; this one starts a little open, because here a value head that is zero itself comes behind it: of
+two closed doors in a row neither has a gradient.
 """
 
 from __future__ import annotations

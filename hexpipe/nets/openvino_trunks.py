@@ -62,11 +62,10 @@ def over_cells(x: Any) -> Any:
 def recalled(layers: Layers, features: Any, engram: Engram) -> Any:
     """`engram.Engram` over features [B, 2C]; the memory is a constant of the graph, as the weights are."""
     priorities, gate = engram.priorities.numpy(), np.tanh(engram.gate.numpy())
-    if not (priorities > 0).any():
-        return features
     queries = ops.normalize_l2(layers.linear(features, "engram.project"), np.array([1]), 1e-24, "max")
     cosines = ops.matmul(queries, ops.constant(engram.keys.numpy()), False, True)
-    # an empty place comes after all others, and has no weight
+    # an empty place comes after all others, and has no weight; where there is nothing else it has nothing to say
+    values = np.where(priorities[:, None] > 0, engram.values.numpy(), np.float32(0))
     empty = np.where(priorities > 0, np.float32(0), _EMPTY)
     places = ops.topk(ops.add(cosines, ops.constant(empty)), np.int64(engram.k), 1, "max", "value", "i32").output(1)
     apart = ops.subtract(
@@ -77,8 +76,8 @@ def recalled(layers: Layers, features: Any, engram: Engram) -> Any:
     weighed = empty + np.log(np.where(priorities > 0, priorities, np.float32(1)))
     logits = ops.add(logits, ops.gather(ops.constant(weighed), places, np.int64(0)))
     weights = ops.unsqueeze(ops.softmax(logits, 1), np.array([1]))  # [B, 1, k]
-    values = ops.gather(ops.constant(engram.values.numpy()), places, np.int64(0))  # [B, k, S]
-    remembered = ops.squeeze(ops.matmul(weights, values, False, False), np.array([1]))
+    found = ops.gather(ops.constant(values), places, np.int64(0))  # [B, k, S]
+    remembered = ops.squeeze(ops.matmul(weights, found, False, False), np.array([1]))
     return ops.add(features, ops.multiply(layers.linear(remembered, "engram.read_out"), gate))
 
 

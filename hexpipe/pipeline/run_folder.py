@@ -141,6 +141,11 @@ def read_settings(path: Path) -> Settings:
     return settings_from_json(text)
 
 
+def resume_arguments(path: Path, settings: Settings) -> str:
+    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`; a game of one's own is named."""
+    return f"--resume {path}" + (f" --game {settings.game.name}" if settings.game.own_class is not None else "")
+
+
 def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, tuple[Any, Any]]:
     """What changes when a run of settings ``old`` goes on with ``new``: dotted names with (old, new).
 

@@ -18,7 +18,7 @@ from hexpipe.pipeline.messages import SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings, resume_arguments
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stats import Stop
 from hexpipe.pipeline.supervisor import StallWatch, Supervisor
@@ -213,7 +213,7 @@ class _Run:
         )
         if checkpoint is not None:
             self._say(f"newest checkpoint: {checkpoint}")
-        self._say(f"go on with: hexpipe run --resume {self.folder.path}")
+        self._say(f"go on with: hexpipe run {resume_arguments(self.folder.path, self.settings)}")
 
     def _say(self, text: str) -> None:
         self.view.say(text)

@@ -132,21 +132,23 @@ def rebuild_cells(
                 cells[row, i] = data[at + i]
         else:
             for i in range(layout.board_cells >> 2):
-                quad = data[at + i]
-                cells[row, 4 * i] = quad & 3
-                cells[row, 4 * i + 1] = (quad >> 2) & 3
-                cells[row, 4 * i + 2] = (quad >> 4) & 3
-                cells[row, 4 * i + 3] = quad >> 6
+                # unsigned indices spare the checks for negative ones, so that this is vectorised
+                quad = data[np.uintp(at + i)]
+                cells[row, np.uintp(4 * i)] = quad & 3
+                cells[row, np.uintp(4 * i + 1)] = (quad >> 2) & 3
+                cells[row, np.uintp(4 * i + 2)] = (quad >> 4) & 3
+                cells[row, np.uintp(4 * i + 3)] = quad >> 6
             for i in range(layout.board_cells & ~3, layout.board_cells):
                 cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
     for q in range(snapshot * layout.snapshot_interval, ply):
         action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
-        if action >= layout.num_actions:
+        view = data[piece + places[FLAGS] + q] >> 4
+        if action >= layout.num_actions or view >= layout.num_views:
             return False
         top, left = read_origin(data, layout, piece, places, q)
         cell = board_cell(layout, action, top, left)
         if cell >= 0:
-            cells[row, cell] = 1 + (data[piece + places[FLAGS] + q] >> 4)
+            cells[row, cell] = 1 + view
     return True
 
 
@@ -220,14 +222,13 @@ def decode_policy(
             action = 8 * first + np.int64(BIT_NUMBER[(lowest * DE_BRUIJN) >> np.uint64(58)])
             if action >= layout.num_actions or code_at >= end:
                 return False
+            weight = weights[data[code_at]] * scale
             if moved:
                 action = shown_action(layout, action, down, right)
+                hidden |= action < 0
+                seen += weight if action >= 0 else np.float32(0.0)
             if action >= 0:
-                weight = weights[data[code_at]] * scale
                 policy[row, step, action_view[view, action]] = weight
-                seen += weight
-            else:
-                hidden = True
             code_at += 1
             word ^= lowest
     if hidden and seen > 0:

@@ -27,7 +27,7 @@ def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: i
     interval = layout.snapshot_interval
     filled = played_cells(record, layout)  # checks the moves, which playing them again does not
     counts = np.diff(record.policy_offsets.astype(np.int64)) - layout.mask_bytes - 1
-    parts = (
+    parts: list[tuple[NDArray[Any], str]] = [
         (_fixed_point(record.outcome), "<i2"),
         (record.policy_offsets[: num_snapshots(plies, interval) * interval + 1 : interval], "<u4"),
         (record.actions, narrow_or_wide),
@@ -35,43 +35,37 @@ def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: i
         (counts, narrow_or_wide),
         (_fixed_point(record.root_values[:, :seats]), "<i2"),
         (value_priorities(record, td_steps), "<u1"),
-        (record.origins, "<u1"),
-        (threat_levels(record, game), "<u1"),
-        (pack_cells(snapshot_cells(record, filled, layout), layout), "<u1"),
-        (record.policy_bytes, "<u1"),
-    )
+    ]
+    if layout.view_moves:
+        parts.append((record.origins, "<u1"))
+    if layout.threats:
+        parts.append((threat_levels(record, game), "<u1"))
+    parts += [(pack_cells(snapshot_cells(record, filled, layout), layout), "<u1"), (record.policy_bytes, "<u1")]
     return np.frombuffer(b"".join(array.astype(dtype).tobytes() for array, dtype in parts), np.uint8)
 
 
 def threat_levels(record: GameRecord, game: Game) -> NDArray[np.uint8]:
-    """`Game.threat_levels` before every ply, uint8 [T], by playing the moves again; [0] where ``game`` has none."""
-    if not game.shapes.threats:
-        return np.zeros(0, np.uint8)
-    states, row = game.new_states(1), np.zeros(1, np.int32)
-    levels = np.zeros((record.num_plies, 1), np.uint8)
-    actions = record.actions[:, None]
-    for ply in range(record.num_plies):
-        if game.view_moves:
-            states.origin[0] = record.origins[ply]
-        game.threat_levels(states, row, levels[ply])
-        game.step(states, row, actions[ply], row)
-    return levels[:, 0]
+    """`Game.threat_levels` before every ply of a game that has them, uint8 [T]."""
+    levels = np.zeros(record.num_plies, np.uint8)
+    # copies: arrays of a record that came as bytes are read-only, which to numba is another type
+    game.replay_threats(record.actions.copy(), record.origins.copy(), levels)
+    return levels
 
 
 def played_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.integer[Any]]:
-    """The board's cell that each ply filled, int [T], -1 where it filled none.
+    """The board's cell that each ply filled, int [T], board_cells or more where it filled none.
 
     Raises ValueError where a move is off the board.
     """
     if layout.view_size == layout.board_size:
-        return np.where(record.actions < layout.board_cells, record.actions, np.int16(-1))
+        return record.actions
     view = LocalView(layout.board_size, layout.view_size)
-    origins = record.origins if layout.view_moves else np.tile(view.start, (record.num_plies, 1))
-    cells = view.cells_of_actions(record.actions, origins)
+    origins = record.origins.copy() if layout.view_moves else np.tile(view.start, (record.num_plies, 1))
+    cells = view.cells_of_actions(record.actions.copy(), origins)
     on_view = record.actions < layout.view_size**2
     if (cells[on_view] < 0).any():
         raise ValueError("a game record has a move that is off the board")
-    cells[~on_view] = -1
+    cells[~on_view] = layout.board_cells
     return cells
 
 
@@ -85,7 +79,7 @@ def snapshot_cells(
     for k in range(len(snapshots)):
         played = filled[k * interval : (k + 1) * interval]
         stones = record.views[k * interval : (k + 1) * interval] + np.int8(1)
-        on_board = played >= 0
+        on_board = played < layout.board_cells
         cells[played[on_board]] = stones[on_board]
         snapshots[k] = cells
     return snapshots

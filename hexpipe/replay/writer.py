@@ -18,6 +18,7 @@ from hexpipe.replay.ledger import Ledger
 from hexpipe.replay.snapshots import encode_game
 from hexpipe.replay.store import Store, check_rules
 
+_ROOM_AHEAD = 64
 _NO_SLOTS = np.zeros(0, np.int64)
 
 
@@ -123,10 +124,14 @@ class StoreWriter:
     def _make_room(self, size: int) -> None:
         """Moves the tail on until a piece of ``size`` bytes may come in, a batch of copies at a time.
 
-        It ends, as once around the ring nothing dead is left, and then live and new pieces fit together.
+        It ends, as once around the ring nothing dead is left, and then live and new pieces fit together. It goes on for
+        a part of the room that is to be had, so that not every game has to begin it again.
         """
         store, ledger = self._store, self._ledger
         slots = len(self._index.dead)
+        if not is_crowded(store.header, size, self._usable, slots):
+            return
+        size += (self._usable - int(store.header[Header.LIVE_BYTES]) - size) // _ROOM_AHEAD
         while is_crowded(store.header, size, self._usable, slots):
             header = store.header.copy()
             move_tail(self._index, store.data, ledger.numbers, ledger.rings, ledger.count, header, size, self._usable)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hexpipe.bench import replay
-from hexpipe.config import ReplaySettings
+from hexpipe.config import ReplaySettings, load_settings
 from hexpipe.games.hex import Hex
 from hexpipe.records import pack_policies, unpack_policies
 from hexpipe.replay.replay_buffer import ReplayBuffer
@@ -33,9 +33,20 @@ def test_a_position_of_100_simulations_at_11x11_takes_at_most_100_bytes() -> Non
     assert float(result["policy_kl"]) <= 0.002
 
 
+def test_a_position_of_n_in_a_row_on_a_large_board_takes_at_most_300_bytes() -> None:
+    """Few plies, for speed: with them the snapshots are emptier, but not smaller."""
+    result = replay.run(game="inarow", memory_gb=0.01, games=2, plies=130, batch=64, seconds=0.1)
+    assert (result["size"], result["plies_per_game"]) == (100, 130)
+    assert 2500 / int(result["snapshot_interval"]) < float(result["bytes_per_position"]) <= 300
+    assert float(result["policy_kl"]) <= 0.002
+    assert 0 <= float(result["unroll_cut"]) < 1
+    wide = replay.run(game="inarow", size=30, memory_gb=0.01, games=2, plies=130, simulations=16, seconds=0.1)
+    assert float(wide["bytes_per_position"]) < float(result["bytes_per_position"])
+
+
 def test_policies_of_60_visited_actions_also_fit_in_100_bytes() -> None:
     game = Hex(11)
-    record = replay.play_games(game, 1, 20)[0][0]
+    record = replay.play_games(game, load_settings("quick", {"game.board_size": 11}), 1)[0][0]
     rng = np.random.default_rng(0)
     visits = np.zeros((record.num_positions, 121), np.float32)
     for row in visits:

@@ -157,6 +157,26 @@ def test_memory_estimate_counts_the_search_of_old_games(capsys: pytest.CaptureFi
     assert own["reanalyze"] == own["generator"]
 
 
+def test_memory_estimate_counts_the_engram(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = []
+    for more in ([], ["--engram"], ["--engram", "--set", "net.engram=10000", "--algorithm", "muzero"]):
+        assert run(["memory-report", "--json", "--devices", "0", *more]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    without, small, large = reports
+    assert without["engram_bytes"] == 0
+    # an entry: a key of 32 numbers, a value of two seats, a priority, in float32, and the game's number in int64
+    assert small["engram_bytes"] == 4096 * (4 * (32 + 2 + 1) + 8) + 8
+    assert large["engram_bytes"] == 10_000 * (4 * (32 + 2 + 1) + 8) + 8
+    own = [{p["role"]: p["own_bytes"] for p in report["processes"]} for report in reports]
+    for role in ("learner", "inference"):
+        assert own[1][role] == own[0][role] + small["engram_bytes"]
+    assert own[2]["inference"] == own[0]["inference"] + large["latent_pool_bytes"] + 2 * large["engram_bytes"]
+    board = [next(part["bytes"] for part in report["segments"] if part["name"] == "weights") for report in reports]
+    assert board[1] - board[0] >= 2 * 4096 * 4 * (32 + 2 + 1 + 1)
+    assert run(["memory-report", "--engram"]) == 0
+    assert "engram: 606 kB" in capsys.readouterr().out
+
+
 def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["memory-report", "--preset", "large", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -52,6 +52,32 @@ def test_a_transformer_trains_and_is_no_residual_net(tmp_path: Path, capsys: pyt
     assert "net.backbone and net.blocks and net.channels" in str(caught.value)
 
 
+def test_a_memory_is_saved_resumed_scored_and_taken_to_a_larger_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    assert run(["train", *TINY, "--engram", "--steps", "5", "--run-dir", str(run_dir)]) == 0
+    saved = load_checkpoint(run_dir)
+    assert saved.settings.net.engram == 4096
+    assert saved.play_weights["engram.cursor"].tolist() == [5 * 16]
+    assert (saved.groups["model"]["engram.values"] == saved.play_weights["engram.values"]).all()
+    assert run(["train", "--resume", str(run_dir), "--steps", "8"]) == 0
+    assert load_checkpoint(run_dir).play_weights["engram.cursor"].tolist() == [8 * 16]
+    other = tmp_path / "other"
+    larger = ["train", *TINY, "--size", "4", "--steps", "1", "--init-from", str(run_dir)]
+    assert run([*larger, "--run-dir", str(other)]) == 0
+    taken = load_checkpoint(other).play_weights
+    assert taken["engram.cursor"].tolist() == [9 * 16]
+    assert (taken["engram.keys"][:128] == load_checkpoint(run_dir).play_weights["engram.keys"][:128]).all()
+    capsys.readouterr()
+    positions = tmp_path / "positions.jsonl"
+    positions.write_text('{"n": 3, "moves": [], "to_move": "black", "value": 1, "winning_moves": ["b2"]}\n')
+    assert run(["score", str(run_dir), "--positions", str(positions), "--simulations", "8", "--json"]) == 0
+    assert '"positions": 1' in capsys.readouterr().out
+    assert run(["train", "--resume", str(run_dir), "--set", "net.engram=0"]) == 2
+    assert "its weights would not fit" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

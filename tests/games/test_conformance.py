@@ -7,6 +7,7 @@ A game of one's own, outside the repository, is held against all this with
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,7 @@ def random_moves(game: Game, seed: int) -> list[int]:
     generator = np.random.default_rng(seed)
     states, moves = game.new_states(1), []
     while states.winner[0] == ONGOING:
+        assert len(moves) < game.max_plies, "a game that does not end"
         moves.append(int(generator.choice(legal(game, states))))
         play(game, states, moves[-1])
     return moves
@@ -221,7 +223,9 @@ def test_batches_are_played_in_order(game: Game) -> None:
 
 def test_views_can_be_placed_anywhere(game: Game) -> None:
     states, generator = game.new_states(1), np.random.default_rng(6)
-    while states.winner[0] == ONGOING:
+    for _ in range(game.max_plies):
+        if states.winner[0] != ONGOING:
+            break
         before = States(*(array.copy() for array in states))
         where = generator.integers(-1, game.shapes.board_cells, 1).astype(np.int32)
         game.place_views(states, rows(0), where)
@@ -229,6 +233,32 @@ def test_views_can_be_placed_anywhere(game: Game) -> None:
         _check_codes(game, states)
         _check_cells_of_actions(game, states)
         play(game, states, int(generator.choice(legal(game, states))))
+
+
+def test_a_game_played_again_has_the_threats_it_had(game: Game) -> None:
+    """Through views that were put anywhere: `replay_threats` is told where."""
+    states, generator = game.new_states(1), np.random.default_rng(7)
+    moves, origins, wanted = [], [], []
+    levels = np.full(1, 99, np.uint8)
+    while states.winner[0] == ONGOING:
+        game.place_views(states, rows(0), generator.integers(-1, game.shapes.board_cells, 1).astype(np.int32))
+        game.threat_levels(states, rows(0), levels)
+        moves.append(int(generator.choice(legal(game, states))))
+        origins.append(states.origin[0].copy())
+        wanted.append(int(levels[0]))
+        play(game, states, moves[-1])
+    places = np.array(origins if game.view_moves else [], np.int16).reshape(-1, 2)
+    again = np.full(len(moves), 99, np.uint8)
+    game.replay_threats(np.array(moves, np.int16), places, again)
+    assert again.tolist() == wanted
+    assert any(wanted) == game.shapes.threats
+
+
+def test_terms_tell_games_apart(game: Game) -> None:
+    assert json.loads(json.dumps(game.terms)) == game.terms
+    assert [name for name, other in GAMES.items() if other.terms == game.terms] == [
+        name for name, other in GAMES.items() if other is game
+    ]
 
 
 def test_reset_forgets_everything(game: Game) -> None:
@@ -316,7 +346,8 @@ def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorith
     if game.view_moves or game.shapes.view_size != game.board_size:
         pytest.skip("replay keeps no local views yet")
     options: dict[str, Any] = {"algorithm": algorithm, "search.num_simulations": 4, "selfplay.games_per_worker": 4}
-    settings = load_settings("quick", {**options, "replay.min_games": 1, "replay.snapshot_interval": 5})
+    options |= {"selfplay.max_game_plies": game.max_plies, "replay.min_games": 1, "replay.snapshot_interval": 5}
+    settings = load_settings("quick", options)
     records = play_games(game, settings, 2)
     seen = set()
     for record in records:

@@ -84,7 +84,9 @@ def hexpipe(folder: Path, line: str, *more: str) -> str:
 
 def test_the_commands_of_one_process_and_the_script(folder: Path) -> None:
     first, resumed, *_ = lines_of(code("Training", "sh")[0])
-    assert "3 steps" in hexpipe(folder, first, *SHORT, "--steps=3")
+    out = hexpipe(folder, first, *SHORT, "--steps=3")
+    assert "3 steps" in out
+    assert resumed.partition(" --minutes")[0] in out
     assert "5 steps" in hexpipe(folder, resumed, "--minutes=0", "--steps=5")
     (script,) = code("Training", "python")
     (folder / "play.py").write_text(script)
@@ -100,5 +102,6 @@ def test_the_commands_of_many_processes(folder: Path, which: int, algorithm: str
     run_dir = folder / lines[which].partition("--run-dir ")[2].split()[0]
     assert "preset quick: mygames.drop:Drop 4x4" in out
     assert "the limit of 20 games is reached" in out
+    assert "--game mygames.drop:Drop" in out.splitlines()[-1]
     checkpoint = load_checkpoint(run_dir)
     assert (checkpoint.settings.game.name, checkpoint.settings.algorithm) == ("mygames.drop:Drop", algorithm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,15 @@ from tests.nets.allocations import Allocations
 
 SHAPES = Shapes(board_size=4, num_actions=16, num_seats=2, code_length=16, turns_frame=True)
 Batch = dict[str, np.ndarray]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads that spin for each other on a shared machine make these small nets many times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def settings(**overrides: object) -> Settings:

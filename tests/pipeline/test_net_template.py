@@ -9,6 +9,8 @@ NETS = [
     *(load_settings(preset, {"net.backbone": "transformer"}).net for preset in PRESETS),
     NetSettings(blocks=1, channels=8),
     NetSettings(blocks=1, channels=8, dynamics_blocks=3),
+    NetSettings(blocks=1, channels=8, engram=30),
+    NetSettings(blocks=1, channels=8, engram=30, dynamics_blocks=1),
     NetSettings(backbone="transformer", blocks=2, channels=32, heads=4, kv_latent=12, ffn_multiplier=3),
 ]
 

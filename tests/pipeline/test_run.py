@@ -253,6 +253,21 @@ def test_nothing_outlives_a_killed_supervisor_and_the_run_can_be_resumed(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["alphazero", "muzero"])
+def test_a_memory_is_written_published_and_counted(tmp_path: Path, algorithm: str) -> None:
+    run_dir, more = tmp_path / "run", ("--engram", f"--algorithm={algorithm}", "--set=inference.backend=auto")
+    with tiny_run(run_dir, f"--run-dir={run_dir}", "--steps=30", *more) as run:
+        run.until(lambda: "MB of engram" in run.log())
+        assert live_report(run_dir)["engram_bytes"] > 4096 * 4 * 35
+        code, output = run.wait(180)
+    assert code == 0, output
+    assert "engram of 4,096 entries" in output
+    checkpoint = load_checkpoint(run_dir)
+    assert checkpoint.step >= 30
+    assert (checkpoint.play_weights["engram.priorities"] > 0).sum() == checkpoint.step * 32
+
+
+@pytest.mark.slow
 def test_many_memory_reports_do_a_run_no_harm(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with tiny_run(run_dir, f"--run-dir={run_dir}") as run:

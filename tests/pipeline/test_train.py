@@ -73,8 +73,11 @@ THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "
     {**OLD_GAMES, "reanalyze.ratio": 0.7},
     {"algorithm": "muzero", **TICTACTOE, **OLD_GAMES, "reanalyze.ratio": 2.0, "reanalyze.games": 3},
     {**VIEWS, **OLD_GAMES, "reanalyze.ratio": 0.7, "league.share": 0.5},
+    {"net.engram": 50},
+    {"net.engram": 50, "algorithm": "muzero", **THREE_SEATS},
 ], ids=["hex", "hex-muzero", "tictactoe-muzero", "three-seats-muzero", "three-seats", "views", "views-muzero",
-        "old-games", "old-games-muzero", "old-games-views-league"])  # fmt: skip
+        "old-games", "old-games-muzero", "old-games-views-league", "engram",
+        "engram-muzero"])  # fmt: skip
 def test_two_runs_of_one_seed_are_the_same_bit_for_bit(tmp_path: Path, changed: dict[str, Any]) -> None:
     settings = load_settings("quick", {**TINY, **changed})
     ends = [_train(tmp_path / name, settings) for name in ("one", "two")]

@@ -170,7 +170,6 @@ def test_a_piece_keeps_origins_and_threats_as_they_were() -> None:
     assert levels.max() > 0
     piece = encode_game(record, game, piece_layout(game, 16))
     assert record.origins.astype(np.uint8).tobytes() + levels.tobytes() in piece.tobytes()
-    assert threat_levels(random_game(Hex(6), 1), Hex(6)).shape == (0,)
 
 
 def test_values_of_two_seats_must_be_negatives() -> None:
