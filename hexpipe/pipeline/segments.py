@@ -176,9 +176,10 @@ def search_bytes(settings: Settings, game: Game) -> int:
     on large boards they are most of what the process takes."""
     shapes, learned = game.shapes, settings.algorithm == "muzero"
     nodes = nodes_per_game(settings.search, learned)
-    tree = sum(part.nbytes for part in new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned))
+    arrays = new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned, shapes.thumbnail)
+    tree = sum(part.nbytes for part in arrays)
     states = sum(part.nbytes for part in game.new_states(1)) * (1 if learned else nodes)
-    entry = 16 + shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats
+    entry = 16 + shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats + 2 * shapes.thumbnail
     cached = 0 if learned else settings.selfplay.cache_entries * entry
     return GROUPS * games_per_group(settings) * (tree + states) + cached
 
