@@ -12,7 +12,7 @@ from hexpipe.arena.solved_positions import read_positions
 from hexpipe.bench.replay import play_games
 from hexpipe.cli.main import run
 from hexpipe.cli.solve import command
-from hexpipe.config import dump_settings, load_settings
+from hexpipe.config import dump_settings, load_settings, override_settings
 from hexpipe.games.hex import Hex
 from hexpipe.replay.archive import ReplayArchive
 
@@ -56,7 +56,7 @@ def test_positions_of_a_run(tmp_path: Path) -> None:
     game = Hex(4)
     arguments = ["--label", str(file), "--from", str(run_dir), "--count", "30"]
     assert "no archive" in str(CliRunner().invoke(command, arguments).exception)
-    records, *_ = play_games(game, 16, simulations=8)
+    records, *_ = play_games(game, override_settings(settings, {"search.num_simulations": 8}), 16)
     archive = ReplayArchive(run_dir / "archive.sqlite", game)
     archive.append(records)
     archive.close()

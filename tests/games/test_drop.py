@@ -170,7 +170,7 @@ def learned(path: Path, *options: str) -> NetPlayer:
 
 def points(player: Player, opponent: Player, games: int) -> tuple[float, float]:
     """Mean outcomes of ``player`` in games that it begins, and in as many others."""
-    outcomes, _ = play_match(drop(4), [player, opponent], np.array([[0, 1], [1, 0]] * games))
+    outcomes, _, _ = play_match(drop(4), [player, opponent], np.array([[0, 1], [1, 0]] * games))
     return float(outcomes[::2, 0].mean()), float(outcomes[1::2, 1].mean())
 
 
