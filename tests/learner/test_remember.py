@@ -53,6 +53,7 @@ def batch_of(codes: np.ndarray, outcomes: np.ndarray, games: np.ndarray, unroll:
     if unroll:
         batch["rewards"] = np.zeros((count, unroll, 2), np.float32)
         batch["actions"] = np.zeros((count, unroll), np.int16)
+        batch["unrolled"] = np.ones((count, unroll), np.float32)
         batch["next_codes"] = np.zeros((count, unroll, 16), np.int8)
     return batch
 

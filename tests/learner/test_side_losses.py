@@ -164,6 +164,7 @@ def unrolled(batch: dict[str, np.ndarray], players: int, steps: int) -> dict[str
         "codes": batch["codes"],
         "actions": np.zeros((count, steps), np.int16),
         "rewards": np.zeros((count, steps, players), np.float32),
+        "unrolled": np.ones((count, steps), np.float32),
     }
 
 
