@@ -256,17 +256,21 @@ def test_a_phone_is_wide_enough(browser: webdriver.Chrome, address: str, path: s
 def test_the_dashboard_moves_with_the_run(browser: webdriver.Chrome, address: str) -> None:
     browser.get(address + "dashboard")
 
+    def texts(selector: str) -> list[str]:
+        """The page redraws itself every second: what is read must be read at once."""
+        found: list[str] = browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((entry) => entry.textContent)", selector
+        )
+        return found
+
     def figure(name: str) -> float:
-        found = browser.find_elements(By.CSS_SELECTOR, f'[data-figure="{name}"] strong')
-        text = found[0].text.replace(",", "") if found else ""
+        text = "".join(texts(f'[data-figure="{name}"] strong')).replace(",", "")
         return float(text) if re.fullmatch(r"[\d.]+", text) else 0.0
 
     first = _until(lambda: figure("games"), 60)
     assert browser.find_element(By.ID, "alive").text == "at work"
     assert _until(lambda: figure("games") > first, 60)
-    names = [row.text.split()[0] for row in browser.find_elements(By.CSS_SELECTOR, "#processes tr")]
-    assert {"generator-0", "replay-0", "learner-0"} <= set(names)
+    assert {"generator-0", "replay-0", "learner-0"} <= set(texts("#processes td:first-child"))
     assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 60)
-    caption = _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#games figcaption"), 60)[0]
-    before = caption.text
-    assert _until(lambda: caption.text != before, 20)
+    before = _until(lambda: "".join(texts("#games figcaption")), 60)
+    assert _until(lambda: texts("#games figcaption") and "".join(texts("#games figcaption")) != before, 20)
