@@ -1,8 +1,8 @@
 """Old games searched anew: MuZero Reanalyze (arXiv:1911.08265, appendix H; arXiv:2104.06294), over either search model.
 
 What was played stays as it was: moves, seats, views and the outcome. Every ply after the opening is searched from its
-own position, without root noise, and gives the game a new policy and a new root value there: with n-step targets
-(``replay.td_steps``) new values to learn as well.
+own position, without root noise and else as self-play would, and gives the game a new policy and a new root value
+there: with n-step targets (``replay.td_steps``) new values to learn as well.
 
 Plies of several games are searched together, in groups that take turns, as in `self_play`. A group takes games,
 searches all their plies, and only then takes others. Its last searches leave some trees idle; but then none is under
@@ -23,6 +23,7 @@ from hexpipe.games.game_env import Game, States
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import Mcts
+from hexpipe.selfplay.schedule import Schedule
 
 
 class OldGame(NamedTuple):
@@ -79,12 +80,12 @@ class Reanalysis:
         groups: int = 2,
     ) -> None:
         self.game = game
-        self.settings = settings
         self.evaluator = evaluator
         self.take, self.on_game, self.on_idle = take, on_game, on_idle
         trees = max(1, settings.selfplay.games_per_worker // groups)
         self._games_per_group = max(1, settings.reanalyze.games // groups)
         self._groups = [_Group(game, settings, trees, self._games_per_group) for _ in range(groups)]
+        self._schedule = Schedule(settings)
         self._turn = 0
         self._weights_version = -1
 
@@ -143,8 +144,9 @@ class Reanalysis:
             self._play(group, game)
             if game.next_ply == game.old.record.num_plies:
                 group.games.popleft()
-        # as in self-play: where moves are drawn from the policy, all of it counts
-        mcts.begin(trees, noise=False, may_stop=plies >= self.settings.selfplay.temperature_plies)
+        schedule = self._schedule
+        may_stop, simulations = schedule.may_stop(plies), schedule.simulations(plies)
+        mcts.begin(trees, noise=False, may_stop=may_stop, simulations=simulations)
 
     def _play(self, group: _Group, game: _Game) -> None:
         """Play the next move of the record."""
@@ -165,9 +167,10 @@ class Reanalysis:
         if not len(trees):
             return
         results = group.mcts.results(trees)
+        policies = self._schedule.targets(results.policy)
         for i, tree in enumerate(trees.tolist()):
             game, ply = group.searched.pop(tree)
-            game.policies[ply] = results.policy[i]
+            game.policies[ply] = policies[i]
             game.root_values[ply] = results.root_values[i]
             game.versions.append(self._weights_version)
             game.unsearched -= 1
@@ -182,6 +185,6 @@ class Reanalysis:
             policy_offsets=offsets,
             policy_bytes=packed,
             weights_version=min(game.versions),
-            simulations=self.settings.search.num_simulations,
+            simulations=self._schedule.most_simulations,
         )
         self.on_game(game.old.number, record)

@@ -29,6 +29,13 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "gumbel": {"search.root": "gumbel"},
     "learned": {"search.root": "puct", "algorithm": "muzero"},
     "learned, gumbel": {"search.root": "gumbel", "algorithm": "muzero"},
+    "scheduled": {
+        "search.root": "puct",
+        "search.phase_simulations": (6, 12, 9),
+        "search.phase_plies": (2, 5),
+        "selfplay.temperature_late": 0.5,
+        "selfplay.policy_temperature": 0.5,
+    },
 }
 
 
@@ -71,7 +78,8 @@ class Run:
 
 
 def search_prefix(game: Game, settings: Settings, record: GameRecord, ply: int) -> RootResults:
-    """One search, alone, of the position before ``ply``; its moves are played by the rules in the record's views."""
+    """One search, alone, of the position before ``ply``, with the policy to be learned from it; its moves are played by
+    the rules in the record's views."""
     mcts = Mcts(game, 1, settings.search, np.random.default_rng(7), settings.algorithm == "muzero")
     only = np.zeros(1, np.int32)
     mcts.reset(only)
@@ -83,12 +91,22 @@ def search_prefix(game: Game, settings: Settings, record: GameRecord, ply: int) 
             game.step(mcts.states, row, np.array([action], np.int32), row)
     assert mcts.states.to_move[row[0]] == record.seats[ply]
     evaluator = evaluator_for(game, settings)
-    mcts.begin(only, noise=False, may_stop=ply >= settings.selfplay.temperature_plies)
+    search, selfplay = settings.search, settings.selfplay
+    simulations = None
+    if search.phase_simulations is not None:
+        phase = sum(ply >= start for start in search.phase_plies)
+        simulations = np.array([search.phase_simulations[phase]], np.int32)
+    may_stop = ply >= selfplay.temperature_plies and selfplay.temperature_late == 0
+    mcts.begin(only, noise=False, may_stop=may_stop, simulations=simulations)
     while mcts.select():
         evaluator.submit(0, *mcts.request)
         answer = evaluator.collect(0)
         mcts.update(answer.priors, answer.values, answer.rewards)
-    return mcts.results(only)
+    found = mcts.results(only)
+    if selfplay.policy_temperature == 1:
+        return found
+    sharp = found.policy ** (1 / selfplay.policy_temperature)
+    return found._replace(policy=sharp / sharp.sum())
 
 
 @pytest.mark.parametrize("search", SEARCHES)
