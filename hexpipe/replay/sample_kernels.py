@@ -65,7 +65,7 @@ class Samples(NamedTuple):
     largest board] and ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins``
     int16 [B, 2] of their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int32 [U, B], the cell it fills
     (-1 where it fills none), both only where mask is 1 (views are 0 elsewhere); ``rings`` int64 [B], the game's ring
-    number; ``intact`` bool [B].
+    number, which `draw_positions` or `find_games` writes; ``intact`` bool [B].
     """
 
     stages: NDArray[np.uint8]
@@ -146,13 +146,14 @@ def draw_positions(
     seed: np.uint64,
     rows: NDArray[np.int64],
     positions: NDArray[np.int64],
+    rings: NDArray[np.int64],
     weights: NDArray[np.float32],
 ) -> None:
     """Fills ``positions`` int64 [L] from [first, last), the window of games [tail, head).
 
     Each is drawn uniformly, and again until kept: never where its game is dead, else the chance is 1 - share + share *
-    priority, which is never 0. Of row rows[i] of the batch, ``weights`` float32 [B] gets one over the chance at which
-    positions[i] was kept. -1 stands for a position that was not found: the games of this window have died since.
+    priority, which is never 0. Of row rows[i] of the batch, ``rings`` int64 [B] gets the ring number of the game of
+    positions[i], and ``weights`` float32 [B] one over the chance at which it was kept. -1 stands for a position that was not found: the games of this window have died since.
     """
     step = np.uint64(0x9E3779B97F4A7C15)
     state = seed
@@ -162,7 +163,8 @@ def draw_positions(
         dead = 0
         while dead < MOST_DEAD:
             position = first + np.int64(_random(state) % span)
-            slot = _find_game(ring.starts, position, tail, head) % len(ring.starts)
+            game = _find_game(ring.starts, position, tail, head)
+            slot = game % len(ring.starts)
             if ring.dead[slot]:
                 dead += 1
                 state += step
@@ -172,8 +174,24 @@ def draw_positions(
             state += step + step
             if kept:
                 positions[i] = position
+                rings[rows[i]] = game
                 weights[rows[i]] = 1.0 / chance
                 break
+
+
+@njit(cache=True, nogil=True)
+def find_games(
+    ring: Ring,
+    tail: int,
+    head: int,
+    positions: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    rings: NDArray[np.int64],
+) -> None:
+    """Writes the ring number of the game of positions[i] (int64, in the window of games [tail, head)) to rings[rows[i]]
+    (int64), for all i."""
+    for i in range(len(rows)):
+        rings[rows[i]] = _find_game(ring.starts, positions[i], tail, head)
 
 
 @njit(cache=True, nogil=True)
@@ -268,32 +286,28 @@ def _read_steps(
 def read_samples(
     ring: Ring,
     decoder: Decoder,
-    tail: int,
-    head: int,
     positions: NDArray[np.int64],
     rows: NDArray[np.int64],
     td_steps: int,
     out: Samples,
 ) -> None:
-    """Reads position positions[i] (int64, in the window of games [tail, head)) into row rows[i] of ``out``, for all i.
+    """Reads position positions[i] (int64) of the game out.rings[rows[i]] into row rows[i] of ``out``, for all i.
 
     One sample has the start and ``out.mask.shape[1] - 1`` steps after it; actions past the game's end, or where the
-    start's view does not show them, are left as they are. ``out.rings[row]`` is the ring number of the game it came
-    from and ``out.intact[row]`` whether its bytes made sense; all else of the row, its number in ``out.games`` too, is
-    only worth something where the tail has not passed that ring number by now.
+    start's view does not show them, are left as they are. ``out.intact[row]`` is whether its bytes made sense; all else
+    of the row, the game's number in ``out.games`` too, is only worth something where the tail has not passed its ring
+    number by now.
     """
     places = np.empty(POLICIES + 1, np.int64)
     slots = len(ring.starts)
     for i in range(len(rows)):
         row = rows[i]
-        game = _find_game(ring.starts, positions[i], tail, head)
-        slot = game % slots
+        slot = out.rings[row] % slots
         num_plies = np.int64(ring.plies[slot])
         ply = positions[i] - ring.starts[slot] + np.int64(ring.openings[slot])
         piece = ring.offsets[slot]
         end = piece + ring.sizes[slot]
         stage = np.int64(ring.stages[slot])
-        out.rings[row] = game
         out.games[row] = ring.numbers[slot]
         out.intact[row] = False
         if ply < 0 or ply >= num_plies or piece < 0 or end > ring.ring_bytes or stage >= len(ring.layouts):

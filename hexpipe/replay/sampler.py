@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hexpipe.games.game_env import Int8Array
 from hexpipe.games.local_view import LocalView
 from hexpipe.replay.decode_kernels import Decoder
-from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, play_moves, read_samples
+from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, find_games, play_moves, read_samples
 from hexpipe.replay.store import Store, Window
 from hexpipe.replay.targets import Batch, allocate_batch, check_batch, code_weights, samples_into
 
@@ -75,14 +75,12 @@ class Sampler:
             window = store.window()
             if not window.live_positions:
                 raise ValueError("the replay buffer is empty: add a game before sampling")
-            positions = self._draw(window, rows, rng, out["weights"])
+            positions = self._draw(window, rows, rng, samples.rings, out["weights"])
             drawn = positions >= 0
             not_drawn, rows, positions = rows[~drawn], rows[drawn], positions[drawn]
             read_samples(
                 self._ring,
                 self._decoder,
-                window.tail_game,
-                window.head_game,
                 positions,
                 rows,
                 store.settings.td_steps,
@@ -103,14 +101,21 @@ class Sampler:
         return out
 
     def _draw(
-        self, window: Window, rows: NDArray[np.int64], rng: np.random.Generator, weights: NDArray[np.float32]
+        self,
+        window: Window,
+        rows: NDArray[np.int64],
+        rng: np.random.Generator,
+        rings: NDArray[np.int64],
+        weights: NDArray[np.float32],
     ) -> NDArray[np.int64]:
-        """Live positions of ``window`` for ``rows``, -1 where none was found; sets 1 / chance in ``weights`` [B] of
-        these rows where it is not 1."""
+        """Live positions of ``window`` for ``rows``, -1 where none was found; sets the game's ring number in ``rings``
+        [B] of these rows, and 1 / chance in ``weights`` [B] where it is not 1."""
         store = self._store
         share = store.settings.priority_share
         if share == 0 and window.head_position - window.tail_position == window.live_positions:
-            return rng.integers(window.tail_position, window.head_position, len(rows))
+            positions = rng.integers(window.tail_position, window.head_position, len(rows))
+            find_games(self._ring, window.tail_game, window.head_game, positions, rows, rings)
+            return positions
         positions = np.empty(len(rows), np.int64)
         seed = rng.integers(0, 2**64, dtype=np.uint64)
         draw_positions(
@@ -124,6 +129,7 @@ class Sampler:
             seed,
             rows,
             positions,
+            rings,
             weights,
         )
         return positions

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexpipe.games.game_env import as_stages
 from hexpipe.games.hex import Hex
 from hexpipe.records import pack_policies
 from hexpipe.replay import targets
@@ -222,22 +223,25 @@ def test_an_empty_buffer_cannot_be_sampled() -> None:
         ReplayBuffer.create(tiny_settings(), Hex(6), private=True).sample_batch(1, np.random.default_rng(0))
 
 
-def test_damaged_memory_is_an_error_not_a_sample() -> None:
-    game = Hex(6)
-    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
-    buffer.add_game(random_game(game, 3))
-    for name in ("offsets", "sizes", "plies"):
-        array = buffer.segment.arrays[name]
+@pytest.mark.parametrize("name", ["hex6", "view, three seats", "stages"])
+def test_damaged_memory_is_an_error_not_a_sample(name: str) -> None:
+    games = as_stages(GAMES[name])
+    buffer = ReplayBuffer.create(tiny_settings(), games, private=True)
+    for game in games:
+        buffer.add_game(random_game(game, 3))
+    damage = {"offsets": 2**30, "sizes": 2**30, "plies": 2**30, "stages": 200}
+    for field, wrong in damage.items():
+        array = buffer.segment.arrays[field]
         good = array[0]
-        array[0] = 2**30
+        array[0] = wrong
         with pytest.raises(RuntimeError, match="damaged"):
-            buffer.sample_batch(4, np.random.default_rng(0))
+            buffer.sample_batch(32, np.random.default_rng(0))
         array[0] = good
     rng = np.random.default_rng(4)
     for _ in range(200):  # whatever the bytes are, nothing is read or written out of bounds
         buffer.segment.arrays["data"][:] = rng.integers(0, 256, len(buffer.segment.arrays["data"]))
         try:
-            batch = buffer.sample_batch(64, rng, 5)
+            batch = buffer.sample_batch(64, rng, 5, observations=True)
         except RuntimeError:
             continue
         np.testing.assert_allclose(batch["policy"].sum(axis=2), batch["mask"], atol=1e-5)
