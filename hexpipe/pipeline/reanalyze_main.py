@@ -41,7 +41,7 @@ def reanalyze_main(
     # a replacement must not draw its predecessor's games again
     rng = np.random.default_rng([settings.seed, context.session, worker, int(row["restarts"])])
     with ReplayArchive(context.run_dir / ARCHIVE_NAME, game, read_only=True) as archive:
-        old_games = OldGames(buffer, archive, game, settings.reanalyze.ratio, rng, int(row["positions"]))
+        old_games = OldGames(buffer, archive, settings.reanalyze.ratio, rng, int(row["positions"]))
         replay, learner = context.stats.row("replay-0"), context.stats.row("learner-0")
 
         def take() -> OldGame | None:

@@ -38,7 +38,7 @@ class SerialReanalysis:
         self._version = 0
         self.positions = 0
         rng = np.random.default_rng([settings.seed, _STREAM, buffer.total_games])
-        self._old_games = OldGames(buffer, archive, game, settings.reanalyze.ratio, rng)
+        self._old_games = OldGames(buffer, archive, settings.reanalyze.ratio, rng)
         self._reanalysis = Reanalysis(game, settings, evaluator, self._take, self._put_back)
         if isinstance(evaluator, LocalLatentEvaluator):
             self._reanalysis.on_idle = evaluator.release

@@ -153,7 +153,8 @@ def draw_positions(
 
     Each is drawn uniformly, and again until kept: never where its game is dead, else the chance is 1 - share + share *
     priority, which is never 0. Of row rows[i] of the batch, ``rings`` int64 [B] gets the ring number of the game of
-    positions[i], and ``weights`` float32 [B] one over the chance at which it was kept. -1 stands for a position that was not found: the games of this window have died since.
+    positions[i], and ``weights`` float32 [B] one over the chance at which it was kept. -1 stands for a position that
+    was not found: the games of this window have died since.
     """
     step = np.uint64(0x9E3779B97F4A7C15)
     state = seed

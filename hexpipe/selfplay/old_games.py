@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexpipe.games.game_env import Game
-from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.selfplay.reanalyze import OldGame
@@ -20,7 +18,7 @@ _UNDER_WAY = 2**62
 
 
 class OldGames:
-    """Draws games by the rules of ``game`` that ``buffer`` holds, and reads them from ``archive``.
+    """Draws games that ``buffer`` holds, and reads them from ``archive``.
 
     ``positions`` counts those of the games taken, never more than ``ratio`` for each new one; ``pays`` says whether the
     new ones paid for a game at the last `take`.
@@ -30,12 +28,11 @@ class OldGames:
         self,
         buffer: ReplayBuffer,
         archive: ReplayArchive,
-        game: Game,
         ratio: float,
         rng: np.random.Generator,
         positions: int = 0,
     ) -> None:
-        self._buffer, self._archive, self._game = buffer, archive, game
+        self._buffer, self._archive = buffer, archive
         self._ratio = ratio
         self._rng = rng
         self._drawn: OldGame | None = None
@@ -74,12 +71,8 @@ class OldGames:
             if self._searched.get(number, -1) >= version:
                 continue
             record = self._archive.read(number)
-            if record.weights_version < version and self._has_these_rules(record):
+            if record.weights_version < version:
                 self._searched[number] = _UNDER_WAY
                 return OldGame(number, record)
             self._searched[number] = version
         return None
-
-    def _has_these_rules(self, record: GameRecord) -> bool:
-        """Where the board grows within a run, games of earlier stages are by other rules."""
-        return (record.board_size, record.win_length) == (self._game.board_size, self._game.win_length)

@@ -343,16 +343,20 @@ def test_nothing_at_all_can_be_asked(game: Game) -> None:
 
 @pytest.mark.parametrize("algorithm", ["alphazero", "muzero"])
 def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorithm: str) -> None:
-    if game.view_moves or game.shapes.view_size != game.board_size:
-        pytest.skip("replay keeps no local views yet")
     options: dict[str, Any] = {"algorithm": algorithm, "search.num_simulations": 4, "selfplay.games_per_worker": 4}
     options |= {"selfplay.max_game_plies": game.max_plies, "replay.min_games": 1, "replay.snapshot_interval": 5}
     settings = load_settings("quick", options)
     records = play_games(game, settings, 2)
-    seen = set()
+    unroll_steps = 2
+    seen, seen_later = set(), set()
     for record in records:
         states = game.new_states(1)
         for ply, move in enumerate(record.actions.tolist()):
+            if game.view_moves:  # as it was seen, and as those that were sampled before it see it
+                for start in range(max(record.opening_plies, ply - unroll_steps), ply):
+                    states.origin[0] = record.origins[start]
+                    seen_later.add(codes(game, states).tobytes())
+                states.origin[0] = record.origins[ply]
             assert move in legal(game, states)
             if ply >= record.opening_plies:
                 seen.add(codes(game, states).tobytes())
@@ -361,10 +365,10 @@ def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorith
     buffer = ReplayBuffer.create(settings.replay, game, private=True)
     for record in records:
         buffer.add_game(record)
-    batch = buffer.sample_batch(4 * len(seen), np.random.default_rng(0), unroll_steps=2, observations=True)
+    batch = buffer.sample_batch(4 * len(seen), np.random.default_rng(0), unroll_steps, observations=True)
     sampled = {row.tobytes() for row in batch["codes"]}
     assert sampled <= seen
     assert len(sampled) > len(seen) / 2
-    assert {row.tobytes() for row in batch["next_codes"][batch["mask"][:, 1:] == 1]} <= seen
+    assert {row.tobytes() for row in batch["next_codes"][batch["mask"][:, 1:] == 1]} <= seen | seen_later
     cells, flags = np.split(batch["codes"][:, : game.num_actions], [game.shapes.view_cells], axis=1)
     assert not batch["policy"][:, 0][np.concatenate([cells != 0, flags == 0], axis=1)].any()

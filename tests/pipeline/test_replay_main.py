@@ -15,7 +15,7 @@ from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.stats import StatsBoard, Stop
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from tests.pipeline.stages import STAGES, takes_stages
+from tests.pipeline.stages import STAGES
 from tests.selfplay.test_curriculum import finished
 
 
@@ -42,7 +42,6 @@ class Replay:
         return row["stage"], row["stage_games"], row["mastered_after"]
 
 
-@takes_stages
 def test_a_stage_ends_with_its_games_and_survives(tmp_path: Path) -> None:
     replay = Replay(tmp_path)
     assert replay.take() == (1, 0, 0)
@@ -56,7 +55,6 @@ def test_a_stage_ends_with_its_games_and_survives(tmp_path: Path) -> None:
         assert archive.stage == (2, 10, 4)
 
 
-@takes_stages
 def test_with_a_league_a_stage_ends_with_its_wins(tmp_path: Path) -> None:
     replay = Replay(tmp_path, **{"league.share": 0.5, "curriculum.mastery": 0.6})
     assert replay.take(*[(3, 3, 0.5)] * 100) == (1, 100, 0)

@@ -20,7 +20,7 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
 from tests.pipeline.runs import all_gone, tiny_run
-from tests.pipeline.stages import STAGES, takes_stages
+from tests.pipeline.stages import STAGES
 
 
 def archived_games(run_dir: Path) -> int:
@@ -121,7 +121,6 @@ def test_a_league_plays_past_checkpoints_and_a_killed_generator_comes_back(tmp_p
     assert not (run_dir / "errors").exists()
 
 
-@takes_stages
 def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     stages = ("--game=inarow", "--set=game.board_size=5", f"--set=curriculum.stages={STAGES}")

@@ -20,7 +20,7 @@ from hexpipe.pipeline.train import TrainProgress, train
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
-from tests.pipeline.stages import STAGES, takes_stages
+from tests.pipeline.stages import STAGES
 
 TINY: dict[str, Any] = {
     "game.board_size": 3,
@@ -126,7 +126,6 @@ def test_a_league_of_the_runs_own_checkpoints_is_reproducible(
     assert lines[-1]["league_share"] == end.league_share
 
 
-@takes_stages
 def test_boards_grow_in_one_process(tmp_path: Path) -> None:
     stages = {"game.name": "inarow", "curriculum.stages": STAGES, "curriculum.stage_games": 5}
     options = {**TINY, **stages, "limits.steps": 0, "limits.games": 8, "search.num_simulations": 4}

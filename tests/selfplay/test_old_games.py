@@ -37,7 +37,7 @@ def held(count: int = 20) -> Held:
 
 
 def old_games(held: Any, ratio: float, seed: int = 0, positions: int = 0) -> OldGames:
-    return OldGames(held, held, GAME, ratio, np.random.default_rng(seed), positions)
+    return OldGames(held, held, ratio, np.random.default_rng(seed), positions)
 
 
 def test_no_more_positions_than_new_ones_pay_for_and_nearly_as_many() -> None:
@@ -97,13 +97,6 @@ def test_what_these_weights_have_searched_or_played_is_passed_over() -> None:
     again = old.take(1000, version=6)
     assert again is not None
     assert again.number == 2, "searched with weights that were older than those asked for"
-
-
-def test_games_of_an_earlier_stage_are_passed_over() -> None:
-    games = held(2)
-    games.records[0] = random_old_game(Hex(3), 0)
-    old = old_games(games, 1.0)
-    assert {found.number for _ in range(5) if (found := old.take(1000, 1)) is not None} == {2}
 
 
 def test_what_it_remembers_is_no_more_than_what_is_held() -> None:
