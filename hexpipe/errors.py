@@ -9,6 +9,7 @@ HexpipeError
 │   └── RunFolderError    a run folder is in use, unwritable, or holds another run
 ├── IllegalMoveError      a move that the rules forbid
 ├── SharedMemoryError     shared memory is too small or cannot be had
+├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
 ├── InferenceError        the inference side failed or does not answer
 └── ProcessDiedError      a child process ended; carries its name and traceback
 """
@@ -50,6 +51,10 @@ class IllegalMoveError(HexpipeError):
 
 class SharedMemoryError(HexpipeError):
     """Shared memory is too small or cannot be had."""
+
+
+class DivergedError(HexpipeError):
+    """Training steps are skipped without end, after every checkpoint that could be gone back to."""
 
 
 class InferenceError(HexpipeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,23 @@ def learning_rate(peak: float, warmup_steps: int, step: int, progress: float) ->
     warmup = min(1.0, (step + 1) / max(1, warmup_steps))
     cosine = FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, progress))))
     return peak * warmup * cosine
+
+
+class Snapshot(NamedTuple):
+    """A moment of training: tensors by group and name, on the CPU, and the meta of `checkpoint_meta`."""
+
+    groups: dict[str, dict[str, Tensor]]
+    meta: dict[str, Any]
+
+
+def write_snapshot(run_dir: Path, snapshot: Snapshot, settings: Settings) -> Path:
+    """Write a checkpoint, delete those that ``keep_checkpoints`` and ``keep_every`` do not keep; the new folder.
+
+    RunFolderError if it cannot be written.
+    """
+    path = save_checkpoint(run_dir, snapshot.groups, snapshot.meta)
+    prune(run_dir, settings.learner.keep_checkpoints, settings.learner.keep_every)
+    return path
 
 
 class Learner:
@@ -70,6 +87,7 @@ class Learner:
         # an episodic memory is no weight: what plays has the very one that was written, not a mean over steps
         state = {**self.net.state_dict(), **dict(zip(parameters, self._averages, strict=True))}
         self._ema: list[Tensor] = [state[name] for name in self._names]
+        self._skipped_in_a_row = torch.zeros((), device=self.device)
 
     def step(self, batch: Mapping[str, Any], progress: float | None = None) -> StepLosses:
         """Train on one batch. ``progress``: the share of the run that is over, by steps if not given."""
@@ -81,31 +99,49 @@ class Learner:
             group["lr"] = self.learning_rate
         losses = train_step(self._model, self.optimizer, batch, self.device, learner)
         self.steps += 1
+        self._skipped_in_a_row = (self._skipped_in_a_row + 1) * losses.tensor[-1]
         decay = min(learner.ema_decay, self.steps / (self.steps + 9.0))
         torch._foreach_lerp_(self._averages, self._trained, 1.0 - decay)
         if self.net.engram is not None:
             remember(self.net.engram, batch, self.device)
         return losses
 
+    @property
+    def skipped_in_a_row(self) -> int:
+        """How many of the last steps were skipped (see `train_step`). Waits for the device."""
+        return int(self._skipped_in_a_row.item())
+
+    @property
+    def healthy(self) -> bool:
+        """Whether this is worth saving: the last step was not skipped, and all weights are finite. Waits too."""
+        finite = torch.stack([tensor.isfinite().all() for tensor in [*self._trained, *self._averages]])
+        return not self.skipped_in_a_row and bool(finite.all())
+
     def ema_weights(self) -> dict[str, NDArray[np.float32]]:
         """Copies of what plays, averaged weights and memory, by name, for `WeightsBoard.publish` and `Backend.load`."""
         pairs = zip(self._names, self._ema, strict=True)
         return {name: np.array(ema.cpu().numpy(), np.float32, order="C") for name, ema in pairs}
 
-    def save(self, run_dir: Path, extra: Mapping[str, Any] | None = None) -> Path:
-        """Write a checkpoint, delete those that ``keep_checkpoints`` and ``keep_every`` do not keep; the new folder.
+    def snapshot(self, extra: Mapping[str, Any] | None = None) -> Snapshot:
+        """What a checkpoint holds, copied: training may go on while it is written.
 
-        ``extra`` (JSON values, such as `Pacer.state`) is kept in its meta. RunFolderError if it cannot be written.
+        ``extra`` (JSON values, such as `Pacer.state`) is kept in its meta.
         """
-        groups: dict[str, dict[str, Any]] = {
+        groups: dict[str, dict[str, Tensor]] = {
             "model": dict(zip(self._names, self._weights, strict=True)),
             "ema": dict(zip(self._names, self._ema, strict=True)),
             "optimizer": optimizer_tensors(self.optimizer),
         }
+        copies = {
+            group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+            for group, tensors in groups.items()
+        }
         meta = {**checkpoint_meta(self.settings, self.shapes, self.steps), **(extra or {})}
-        path = save_checkpoint(run_dir, groups, meta)
-        prune(run_dir, self.settings.learner.keep_checkpoints, self.settings.learner.keep_every)
-        return path
+        return Snapshot(copies, meta)
+
+    def save(self, run_dir: Path, extra: Mapping[str, Any] | None = None) -> Path:
+        """Write a checkpoint now, see `write_snapshot`."""
+        return write_snapshot(run_dir, self.snapshot(extra), self.settings)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from ``checkpoint``: weights, average, optimiser and step count. CheckpointError if it does not fit."""
@@ -119,6 +155,13 @@ class Learner:
         restore_optimizer(self.optimizer, checkpoint.groups["optimizer"])
         self._match_layout()
         self.steps = checkpoint.step
+
+    def go_back(self, checkpoint: Checkpoint) -> None:
+        """As `restore`, but ``steps`` counts on from where it is."""
+        steps = self.steps
+        self.restore(checkpoint)
+        self.steps = steps
+        self._skipped_in_a_row.zero_()
 
     def init_from(self, checkpoint: Checkpoint) -> None:
         """Take the playing weights of ``checkpoint``, from any board size, and start training at step 0."""

@@ -1,4 +1,8 @@
-"""One training step: batch to device, forward, losses, backward, clip, optimiser."""
+"""One training step: batch to device, forward, losses, backward, clip, optimiser.
+
+A step whose gradient is not finite, or far above what clipping expects, is skipped: the optimiser is told on the
+device, as torch's gradient scaler tells it, so that nothing waits for the answer.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,9 @@ from hexpipe.learner.losses import (
 )
 from hexpipe.nets.heads import SideLogits
 
+EXPLODED = 1000.0
+"""Times ``learner.gradient_clip`` from which on a gradient is an accident, not a direction."""
+
 METRICS = (
     "loss",
     "policy_loss",
@@ -32,11 +39,13 @@ METRICS = (
     "threat_loss",
     "focus_loss",
     "gradient_norm",
+    "skipped_steps",
 )
 
 
 class StepLosses(Mapping[str, float]):
-    """The losses of one step as a read-only mapping of floats (`METRICS`).
+    """The losses of one step as a read-only mapping of floats (`METRICS`); of one that was skipped all are 0, and
+    ``skipped_steps`` is 1.
 
     They stay on the device until one is read: reading waits for the device, so a training loop that reads every
     hundredth step keeps the device busy in between.
@@ -69,6 +78,16 @@ class StepLosses(Mapping[str, float]):
         return f"StepLosses({self._read()})"
 
 
+def mean_losses(total: Tensor, steps: int) -> dict[str, float]:
+    """Means over the steps that were not skipped, ``skipped_steps`` the number of the others; ``total`` float32
+    [len(METRICS)] is the sum of ``steps`` `StepLosses.tensor`. No losses where all were skipped."""
+    sums = dict(zip(METRICS, total.tolist(), strict=True))
+    skipped = sums.pop("skipped_steps")
+    done = steps - skipped
+    means = {name: value / done for name, value in sums.items()} if done > 0 else {}
+    return {**means, "skipped_steps": skipped}
+
+
 def as_tensors(batch: Mapping[str, Any]) -> dict[str, Tensor]:
     """The batch with numpy arrays seen as tensors (no copy); tensors stay as they are."""
     return {name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part for name, part in batch.items()}
@@ -82,7 +101,7 @@ def to_device(batch: Mapping[str, Any], device: torch.device, names: tuple[str, 
 
 def train_step(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.AdamW,
     batch: Mapping[str, Any],
     device: torch.device,
     settings: LearnerSettings,
@@ -92,6 +111,7 @@ def train_step(
     ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`; samples count by ``weights``
     float32 [B] where it has them, and heads for threats and focus learn from the targets of their names where it has
     those. On an accelerator the forward pass runs in bfloat16 under autocast, losses and weights stay float32.
+    ``optimizer`` must be a fused one: others do not skip.
     """
     losses = (_unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses)(
         model, batch, device, settings
@@ -100,8 +120,14 @@ def train_step(
     losses.total.backward()  # type: ignore[no-untyped-call]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
+    # of the norm alone: all learners of a group have the same one, and a bad loss makes it bad
+    wrong = ~(norm < EXPLODED * settings.gradient_clip)
+    optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]  # torch's own name: torch.amp.GradScaler sets it
     optimizer.step()
-    return StepLosses(torch.stack([losses.total.detach(), *losses[1:], norm.detach()]))
+    values = torch.stack([losses.total.detach(), *losses[1:], norm.detach(), torch.zeros_like(norm)])
+    skipped = torch.zeros_like(values)
+    skipped[-1] = 1
+    return StepLosses(torch.where(wrong, skipped, values))
 
 
 def _start_losses(

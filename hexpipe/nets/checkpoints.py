@@ -136,6 +136,14 @@ def list_checkpoints(run_dir: Path) -> list[Path]:
     return [entry for _, entry in sorted(found, key=lambda pair: (int(pair[0][1]), pair[0][2] is None))]
 
 
+def step_of(folder: Path) -> int:
+    """The training step that a folder of `list_checkpoints` is named after."""
+    match = _STEP_FOLDER.fullmatch(folder.name)
+    if match is None:
+        raise ValueError(f"{folder} is no checkpoint's folder")
+    return int(match[1])
+
+
 def latest_checkpoint(run_dir: Path) -> Path | None:
     """The newest checkpoint folder of a run, None if there is none."""
     found = list_checkpoints(run_dir)

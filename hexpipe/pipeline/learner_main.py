@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,14 @@ from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.weights import WeightsBoard
 from hexpipe.learner.batches import training_batch
+from hexpipe.learner.checkpoint_writer import CheckpointWriter
 from hexpipe.learner.distributed import agree, ddp_wrap, process_group, rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import Prefetcher, default_threads
-from hexpipe.learner.train_step import METRICS, StepLosses
-from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.learner.recovery import Recovery
+from hexpipe.learner.train_step import METRICS, StepLosses, mean_losses
+from hexpipe.nets.checkpoints import load_checkpoint, step_of
 from hexpipe.nets.factory import Weights, build_net, net_weights
 from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
@@ -81,6 +84,8 @@ class LearnerLoop:
         self._saved_step = self.learner.steps if start.resume is not None else -1
         self._losses = torch.zeros(len(METRICS), device=self.learner.device)
         self._losses_steps = 0
+        self._recovery = Recovery(self.learner, context.run_dir)
+        self._writer = CheckpointWriter(context.run_dir, self.settings)
         self._next_export = 0.0
         self._next_checkpoint = time.monotonic() + self.settings.learner.checkpoint_minutes * 60
         self._last_publish = time.monotonic()
@@ -88,6 +93,13 @@ class LearnerLoop:
 
     def run(self) -> None:
         """Train until asked to stop, then write a checkpoint."""
+        with self._writer:
+            self._train()
+            self.save()
+            self.row.beat(Waiting.CHECKPOINT)
+            self._told(self._writer.finish())
+
+    def _train(self) -> None:
         self.row.set_ready()
         if self._await_replay():
             # not before: the start of a run needs all cores
@@ -98,7 +110,6 @@ class LearnerLoop:
                     self._turn(prefetcher, allowed)
         elif self.ranks > 1:
             self._agreed(-1)
-        self.save()
 
     def _await_replay(self) -> bool:
         """Wait until the replay process has read the archive, whose totals the pacing counts from; False to stop."""
@@ -134,6 +145,8 @@ class LearnerLoop:
             batch = prefetcher.next()
             self.row.beat()
             self._note(self.learner.step(batch, self._progress()))
+            if self._recovery.look():
+                self.row.add("recoveries", 1)
             self.row["wait_seconds"] = prefetcher.wait_seconds
         now = time.monotonic()
         if now >= self._next_export:
@@ -144,6 +157,7 @@ class LearnerLoop:
         if now >= self._next_checkpoint:
             self._next_checkpoint = now + self.settings.learner.checkpoint_minutes * 60
             self.save()
+        self._told(self._writer.written())
 
     def _prefetcher(self) -> Prefetcher:
         batch_size = rank_batch_size(self.settings.learner.batch_size, self.ranks)
@@ -181,11 +195,12 @@ class LearnerLoop:
     def _export(self) -> None:
         if not self._losses_steps:
             return
-        means = dict(zip(METRICS, (self._losses / self._losses_steps).tolist(), strict=True))
+        means = mean_losses(self._losses, self._losses_steps)
         self._losses.zero_()
         self._losses_steps = 0
-        for name in METRICS:
-            self.row[name] = means[name]
+        self.row.add("skipped_steps", means.pop("skipped_steps"))
+        for name, mean in means.items():
+            self.row[name] = mean
         self.row["learning_rate"] = self.learner.optimizer.param_groups[0]["lr"]
 
     def publish(self) -> None:
@@ -204,18 +219,25 @@ class LearnerLoop:
                 self.row["solver_score"], self.row["solver_policy"] = score
 
     def save(self) -> None:
-        """Write a checkpoint, unless this step's is there already."""
+        """Begin to write a checkpoint, unless this step's is there already or training is broken just now."""
         if self.context.number > 0 or self._saved_step == self.learner.steps:
+            return
+        if not self.learner.healthy:
+            log.warning("no checkpoint of step %d: its gradients were not finite", self.learner.steps)
             return
         self.row.beat(Waiting.CHECKPOINT)
         extra: dict[str, Any] = {}
         if self.context.stats.row("replay-0")["ready"]:
             extra["pacing"] = self.pacer.state(self.buffer.total_positions)
-        path = self.learner.save(self.context.run_dir, extra)
+        self._told(self._writer.finish())
+        self._writer.begin(self.learner.snapshot(extra))
         self._saved_step = self.learner.steps
-        self.row["checkpoint_step"] = self.learner.steps
         self.row.beat()
-        log.info("wrote %s", path)
+
+    def _told(self, path: Path | None) -> None:
+        if path is not None:
+            self.row["checkpoint_step"] = step_of(path)
+            log.info("wrote %s", path)
 
 
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:

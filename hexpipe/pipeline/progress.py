@@ -158,7 +158,7 @@ class ProgressMeter:
             return {}
         names = ("loss", "policy_loss", "value_loss", "gradient_norm", "learning_rate")
         values: dict[str, float | None] = {name: learner[name] for name in names}
-        for name in ("threat_loss", "focus_loss", "solver_score", "solver_policy"):
+        for name in ("threat_loss", "focus_loss", "solver_score", "solver_policy", "skipped_steps", "recoveries"):
             if learner[name] > 0:
                 values[name] = learner[name]
         return values

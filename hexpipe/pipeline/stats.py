@@ -72,6 +72,8 @@ COLUMNS = (
     "threat_loss",
     "focus_loss",
     "gradient_norm",
+    "skipped_steps",  # their gradients were not finite
+    "recoveries",  # times that training went back to a checkpoint
     "learning_rate",
     "published",
     "checkpoint_step",

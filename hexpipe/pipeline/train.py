@@ -31,7 +31,8 @@ from hexpipe.learner.batches import training_batch
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import batch_rng
-from hexpipe.learner.train_step import METRICS, StepLosses
+from hexpipe.learner.recovery import Recovery
+from hexpipe.learner.train_step import StepLosses, mean_losses
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
@@ -134,6 +135,7 @@ class _Trainer:
         self.buffer = ReplayBuffer.create(settings.replay, stages, private=True)
         self.learner = Learner(settings, self.game.shapes, device)
         self.pacer = Pacer.from_settings(settings)
+        self.recovery = Recovery(self.learner, folder.path)
         pacing = self._start_weights(init_from)
         # nothing is written before here: what cannot begin leaves no run behind
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, stages)
@@ -170,6 +172,7 @@ class _Trainer:
             raise
         self.start = time.monotonic()
         self.losses: list[StepLosses] = []
+        self.skipped_steps = 0.0
 
     def close(self) -> None:
         self.metrics.close()
@@ -252,6 +255,7 @@ class _Trainer:
         allowed = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, before)
         while self.learner.steps < before + allowed and not (self._at_limit() or should_stop()):
             self.losses.append(self._train_once())
+            self.recovery.look()
         if self.learner.steps > before:
             self._load_weights()
 
@@ -271,17 +275,20 @@ class _Trainer:
         return max(by_steps, self.buffer.total_games / limits.games if limits.games else 0.0)
 
     def _save(self) -> None:
+        if not self.learner.healthy:
+            logger.warning("no checkpoint of step %d: its gradients were not finite", self.learner.steps)
+            return
         path = self.learner.save(self.folder.path, {"pacing": self.pacer.state(self.buffer.total_positions)})
         logger.info("checkpoint %s", path)
 
     def _report(self, on_progress: Callable[[TrainProgress], None]) -> TrainProgress:
         losses: dict[str, float] = {}
         if self.losses:
-            mean = torch.stack([step.tensor for step in self.losses]).mean(0)
-            losses = dict(zip(METRICS, mean.tolist(), strict=True))
+            losses = mean_losses(torch.stack([step.tensor for step in self.losses]).sum(0), len(self.losses))
+            self.skipped_steps += losses.pop("skipped_steps")
             for name, known in (("threat_loss", self.game.shapes.threats), ("focus_loss", self.game.shapes.thumbnail)):
                 if not known:
-                    del losses[name]
+                    losses.pop(name, None)
             self.losses.clear()
         buffer = self.buffer
         elapsed = time.monotonic() - self.start
@@ -301,6 +308,8 @@ class _Trainer:
                 "replay_positions": buffer.num_positions,
                 **({} if self.reanalysis is None else {"refreshed": self.reanalysis.positions}),
                 "learning_rate": self.learner.learning_rate,
+                **({"skipped_steps": self.skipped_steps} if self.skipped_steps else {}),
+                **({"recoveries": self.recovery.count} if self.recovery.count else {}),
                 **({"league_share": league.mean} if league.games else {}),
                 **({"stage": self.curriculum.stage + 1} if self.settings.curriculum.stages else {}),
                 **losses,

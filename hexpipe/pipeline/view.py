@@ -155,6 +155,10 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
     fill = figures.get("replay_fill")
     if fill is not None:
         rows.append(("replay", f"{fill:.0%} full, {figures.get('replay_games') or 0:,.0f} games"))
+    if figures.get("skipped_steps"):
+        back = figures.get("recoveries")
+        again = f", back to a checkpoint {back:.0f} times" if back else ""
+        rows.append(("steps skipped", f"{figures.get('skipped_steps'):.0f} (gradients not finite){again}"))
     if figures.get("restarts"):
         rows.append(("processes replaced", f"{figures.get('restarts'):.0f}"))
     for number, (busy, used, total) in enumerate(figures.gpus):

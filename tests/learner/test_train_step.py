@@ -6,7 +6,7 @@ import torch
 
 from hexpipe.config import Shapes, load_settings
 from hexpipe.learner.learner import make_optimizer
-from hexpipe.learner.train_step import METRICS, StepLosses, as_tensors, train_step
+from hexpipe.learner.train_step import EXPLODED, METRICS, StepLosses, as_tensors, mean_losses, train_step
 from hexpipe.nets.factory import build_net
 
 SHAPES = Shapes(board_size=3, num_actions=9, num_seats=2, code_length=9)
@@ -29,7 +29,7 @@ def make_batch(size: int = 16, seed: int = 0, unroll: int = 0) -> dict[str, np.n
     return {"codes": codes, "policy": policy, "values": values, "mask": mask}
 
 
-def _fresh() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+def _fresh() -> tuple[torch.nn.Module, torch.optim.AdamW]:
     torch.manual_seed(0)
     net = build_net(SETTINGS.net, SHAPES)
     return net, make_optimizer(net, 0.01, 1e-4)
@@ -67,11 +67,11 @@ def test_gradients_are_clipped() -> None:
 
 
 def test_losses_are_read_once_and_late() -> None:
-    losses = StepLosses(torch.arange(10.0))
+    losses = StepLosses(torch.arange(11.0))
     assert losses["policy_loss"] == 1.0
     losses.tensor.zero_()
     assert losses["gradient_norm"] == 9.0
-    assert len(losses) == len(METRICS) == 10
+    assert len(losses) == len(METRICS) == 11
 
 
 def test_a_sample_of_weight_two_trains_like_two_samples() -> None:
@@ -84,3 +84,41 @@ def test_a_sample_of_weight_two_trains_like_two_samples() -> None:
         losses = train_step(net, optimizer, given, CPU, SETTINGS.learner)
         results.append([losses[name] for name in METRICS])
     assert results[0] == pytest.approx(results[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_step_without_a_finite_gradient_is_skipped(wrong: float) -> None:
+    net, optimizer = _fresh()
+    train_step(net, optimizer, make_batch(), CPU, SETTINGS.learner)
+    before = _everything(net, optimizer)
+    batch = make_batch()
+    batch["values"][3, 0, 0] = wrong
+    skipped = train_step(net, optimizer, batch, CPU, SETTINGS.learner)
+    assert dict(skipped) == {name: float(name == "skipped_steps") for name in METRICS}
+    torch.testing.assert_close(_everything(net, optimizer), before, rtol=0, atol=0)
+    done = train_step(net, optimizer, make_batch(), CPU, SETTINGS.learner)
+    assert done["skipped_steps"] == 0 < done["loss"]
+    assert not torch.equal(_everything(net, optimizer)[0], before[0])
+
+
+def test_a_step_whose_gradient_has_exploded_is_skipped() -> None:
+    settings = SETTINGS.learner.model_copy(update={"gradient_clip": 1.0})
+    net, optimizer = _fresh()
+    norm = train_step(net, optimizer, make_batch(), CPU, settings)["gradient_norm"]
+    for clip, skipped in ((norm / EXPLODED * 1.01, 0), (norm / EXPLODED * 0.99, 1)):
+        net, optimizer = _fresh()
+        settings = SETTINGS.learner.model_copy(update={"gradient_clip": clip})
+        assert train_step(net, optimizer, make_batch(), CPU, settings)["skipped_steps"] == skipped
+
+
+def test_means_leave_skipped_steps_out() -> None:
+    done, skipped = torch.arange(float(len(METRICS))), torch.zeros(len(METRICS))
+    done[-1], skipped[-1] = 0, 1
+    means = mean_losses(done + done + skipped, 3)
+    assert means == {**dict(zip(METRICS, done.tolist(), strict=True)), "skipped_steps": 1}
+    assert mean_losses(skipped + skipped, 2) == {"skipped_steps": 2}
+
+
+def _everything(net: torch.nn.Module, optimizer: torch.optim.AdamW) -> list[torch.Tensor]:
+    state = [value for own in optimizer.state.values() for value in own.values()]
+    return [tensor.detach().clone() for tensor in [*net.parameters(), *state]]

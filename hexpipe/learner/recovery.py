@@ -1,0 +1,69 @@
+"""Back to a good checkpoint when training has broken.
+
+`train_step` skips a step whose gradient is no use. One is a bad batch; many in a row mean that the weights themselves
+have left the place where anything can be learned. Then they, their average and the optimiser go back to the newest
+checkpoint; steps go on counting, so that published weights get newer and what was played keeps its price.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from hexpipe.errors import DivergedError
+from hexpipe.learner.distributed import agree_if_grouped
+from hexpipe.learner.learner import Learner
+from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 16
+"""Steps between two looks at the device; as many skipped in a row are too many."""
+MOST_RECOVERIES = 3
+GOOD_STEPS = 1000
+"""Steps after which a recovery is forgotten."""
+
+
+class Recovery:
+    """Watches the steps of ``learner``; call `look` after each of them.
+
+    Learners that train together look at the same steps and find the same.
+    """
+
+    def __init__(self, learner: Learner, run_dir: Path) -> None:
+        self._learner, self._run_dir = learner, run_dir
+        self._recent: list[int] = []  # steps at which it went back
+        self.count = 0
+
+    def look(self) -> bool:
+        """True where the last steps were all skipped and the learner has gone back.
+
+        Raises DivergedError where there is nothing to go back to, or it has not helped.
+        """
+        learner = self._learner
+        if learner.steps % LOOK_EVERY or learner.skipped_in_a_row < LOOK_EVERY:
+            return False
+        self._recent = [step for step in self._recent if step > learner.steps - GOOD_STEPS]
+        if len(self._recent) == MOST_RECOVERIES:
+            raise DivergedError(
+                f"training has broken {MOST_RECOVERIES + 1} times in {GOOD_STEPS} steps (gradients are not finite): "
+                "lower learner.learning_rate and go on with --resume"
+            )
+        path = self._newest()
+        learner.go_back(load_checkpoint(path))
+        self._recent.append(learner.steps)
+        self.count += 1
+        log.error("training broke by step %d (gradients are not finite): back to %s", learner.steps, path)
+        return True
+
+    def _newest(self) -> Path:
+        """The newest checkpoint that all learners of the group see."""
+        found = list_checkpoints(self._run_dir)
+        newest = agree_if_grouped(step_of(found[-1]) if found else -1, self._learner.device)
+        of_step = [path for path in found if step_of(path) == newest]
+        if not of_step:
+            raise DivergedError(
+                "training has broken (gradients are not finite) before there was a checkpoint to go back to: start "
+                "anew with a lower learner.learning_rate"
+            )
+        return of_step[-1]
