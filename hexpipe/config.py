@@ -197,6 +197,11 @@ class GameSettings(_Section):
             return f"{self.name} {n}x{n}"
         return f"{self.inarow_rules().win_length} in a row {n}x{n}, {self.players} players"
 
+    @property
+    def row_length(self) -> int:
+        """Stones in a row that win; 0 in games that know no such thing."""
+        return self.inarow_rules().win_length if self.name == "inarow" else 0
+
     def inarow_rules(self) -> InARowRules:
         """The rules of n in a row, every unset one replaced by what it stands for."""
         n, three = self.board_size, self.players == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,18 @@ OPTIONS = {
     "unroll": "steps after each sample's start",
     "seconds": "seconds of sampling",
 }
+
+
+class _Usual(NamedTuple):
+    """What is measured of a game unless told otherwise; ``long``: games of as many plies as wanted."""
+
+    size: int
+    games: int
+    snapshot_interval: int
+    long: bool
+
+
+_USUAL = {"hex": _Usual(11, 200, 16, long=False), "inarow": _Usual(100, 4, 64, long=True)}
 WIN_LENGTH = 30  # which no game of searches without a net reaches: all go on to their last ply
 
 
@@ -58,9 +70,9 @@ def run(
     divergence in nats of the stored from the searches' visit shares; policy_entries, mean actions with visits;
     store_mb; positions; plies_per_game; unroll_cut, the share of sampled steps that the start's view does not reach.
     """
-    large = game == "inarow"
-    size = size or (100 if large else 11)
-    count, interval = games or (4 if large else 200), snapshot_interval or (64 if large else 16)
+    usual = _USUAL[game]
+    size, count = size or usual.size, games or usual.games
+    interval = snapshot_interval or usual.snapshot_interval
     settings = _settings(game, size, plies, simulations, count)
     rules = make_game(settings.game)
     records, policy_kl, policy_entries = play_games(rules, settings, count)
@@ -103,7 +115,7 @@ def _settings(game: str, size: int, plies: int, simulations: int, count: int) ->
         "search.early_stop": False,
         "selfplay.games_per_worker": 64,
     }
-    if game == "inarow":
+    if _USUAL[game].long:
         settings |= {
             "game.players": 3,
             "game.win_length": min(size, WIN_LENGTH),

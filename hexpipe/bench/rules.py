@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hexpipe.config import load_settings
-from hexpipe.games import hex_kernels, inarow_kernels
-from hexpipe.games.hex import Hex
-from hexpipe.games.inarow import InARow
+from hexpipe.games.playouts import random_playouts
 
 OPTIONS = {
     "seconds": "how long to measure",
@@ -24,8 +18,6 @@ OPTIONS = {
 
 _ROWS = 64
 _SLICE_SECONDS = 0.05
-
-Playouts = Callable[[int, int], NDArray[np.int64]]
 
 
 def run(
@@ -42,7 +34,9 @@ def run(
     the move that decides it. The copy of the empty board that starts each game is counted in. Keys: moves_per_s,
     playouts_per_s, moves_per_game, first_player_wins (a share).
     """
-    playouts = _hex_playouts(size) if game == "hex" else _inarow_playouts(size, players, win_length)
+    rules = {"name": game, "board_size": size, "players": players, "win_length": win_length}
+    settings = load_settings(overrides={f"game.{name}": value for name, value in rules.items()})
+    playouts = random_playouts(settings.game, _ROWS)
     playouts(0, 1)  # compiles
     repeats, seed = 1, 1
     moves = wins = games = 0
@@ -62,16 +56,3 @@ def run(
         "moves_per_game": moves / games,
         "first_player_wins": wins / games,
     }
-
-
-def _hex_playouts(size: int) -> Playouts:
-    states = Hex(size).new_states(_ROWS + 1)
-    order = np.zeros(size * size, np.int16)
-    return lambda seed, repeats: hex_kernels.random_playouts(states, seed, repeats, size, order)
-
-
-def _inarow_playouts(size: int, players: int, win_length: int | None) -> Playouts:
-    rules = {"name": "inarow", "board_size": size, "players": players, "win_length": win_length}
-    game = InARow(load_settings(overrides={f"game.{name}": value for name, value in rules.items()}).game)
-    states = game.new_states(_ROWS + 1)
-    return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, game.rules)

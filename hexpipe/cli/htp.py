@@ -75,10 +75,11 @@ def command(
 
 def _game_of(checkpoint: Path) -> GameSettings:
     """The rules of the checkpoint's run, which must be Hex."""
+    from hexpipe.games.factory import plays_hex
     from hexpipe.nets.checkpoints import load_checkpoint
 
     game = load_checkpoint(checkpoint, groups=()).settings.game
-    if game.name != "hex":
+    if not plays_hex(game):
         raise UsageError(f"{checkpoint} plays {game.title}: HTP is for Hex, name a checkpoint of Hex")
     return game
 

@@ -228,11 +228,11 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
     needed = fixed + (settings.min_games + 1 + FREE_PIECES) * largest
     if needed > budget:
         plies = max(game.max_plies for game in games)
-        shorter = " or game.move_cap" if games[0].name == "inarow" else ""
         raise SettingsError(
             f"replay.min_games={settings.min_games} games of up to {plies} plies need {needed / 1e9:.3f} GB "
             f"({largest / 1e6:.2f} MB a game, {fixed / 1e6:.1f} MB for replay.max_games={settings.max_games}), but "
-            f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games{shorter}"
+            f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games "
+            "(games get shorter by game.move_cap, where there is one)"
         )
     # with room for max_games of the largest size before eviction begins
     ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / EVICT_AT) + FREE_PIECES * largest)

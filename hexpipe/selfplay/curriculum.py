@@ -90,4 +90,4 @@ def stage_in_words(settings: Settings, stage: int, mastered_after: int = 0) -> s
 
 def _rules(game: GameSettings) -> tuple[int, int]:
     """Board size and win length, as records have them."""
-    return game.board_size, game.inarow_rules().win_length if game.name == "inarow" else 0
+    return game.board_size, game.row_length

@@ -1,0 +1,33 @@
+"""Uniformly random games by the rules' own kernels, many at a time: how fast the rules are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import GameSettings
+from hexpipe.errors import SettingsError
+from hexpipe.games import hex_kernels, inarow_kernels
+from hexpipe.games.factory import make_game
+from hexpipe.games.hex import Hex
+from hexpipe.games.inarow import InARow
+
+Playouts = Callable[[int, int], NDArray[np.int64]]
+"""playouts(seed, repeats): moves played and wins of the first player in ``repeats`` times as many games as asked for,
+int64 [2]."""
+
+
+def random_playouts(settings: GameSettings, games: int) -> Playouts:
+    """Playouts of ``games`` games at a time. SettingsError of a game whose rules have no such kernel."""
+    game = make_game(settings)
+    states = game.new_states(games + 1)
+    if isinstance(game, Hex):
+        n = game.board_size
+        order = np.zeros(n * n, np.int16)
+        return lambda seed, repeats: hex_kernels.random_playouts(states, seed, repeats, n, order)
+    if isinstance(game, InARow):
+        rules = game.rules
+        return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, rules)
+    raise SettingsError(f"{game.name} has no kernel that plays whole games: take hex or inarow")
