@@ -16,6 +16,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from hexpipe.pipeline.bulk_selfplay import BulkProgress
 
+_STARTING = "the net is being loaded and timed"
+
 
 @click.command(
     epilog="""\b
@@ -128,11 +130,11 @@ def _progress_bar(total: int, hidden: bool) -> Iterator[Callable[[BulkProgress],
     facts = TextColumn("{task.fields[facts]}")
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), facts)
     with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
-        task = bar.add_task("games", total=total, facts="the net is being loaded and timed")
+        task = bar.add_task("games", total=total, facts=_STARTING)
 
         def show(progress: BulkProgress) -> None:
-            facts = f"{progress.boards_per_s:,.0f} boards/s, {progress.hit_rate:.0%} cached"
-            bar.update(task, completed=progress.games, **({"facts": facts} if progress.boards_per_s else {}))
+            speed = f"{progress.boards_per_s:,.0f} boards/s, {progress.hit_rate:.0%} cached"
+            bar.update(task, completed=progress.games, facts=speed if progress.boards_per_s else _STARTING)
 
         yield show
 
