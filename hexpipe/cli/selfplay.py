@@ -98,7 +98,7 @@ Examples:
     default=65536,
     show_default=True,
     metavar="N",
-    help="Positions in a worker's evaluation cache; 0: it has none.",
+    help="Positions in a worker's evaluation cache; 0: it has none, as with learned dynamics.",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of openings and moves.")
@@ -143,14 +143,15 @@ def _table(summary: Mapping[str, Any]) -> Table:
     wins = [f"{won:,} of seat {seat}" for seat, won in enumerate(summary["wins"])]
     if summary["draws"]:
         wins.append(f"{summary['draws']:,} draws")
-    cached = f"{summary['cache_hits']:,} hits, {summary['cache_repeats']:,} repeated in a batch"
+    hits = f"{summary['cache_hits']:,} hits, {summary['cache_repeats']:,} repeated in a batch"
+    share = summary["cache_hit_rate"]
     lines = {
         "games": f"{summary['games']:,} of {summary['asked_games']:,}, {summary['session_games']:,} of them now",
         "wins": ", ".join(wins),
         "moves": f"{summary['moves']:,}, {summary['mean_length']:.1f} a game",
         "duplicates": f"{summary['duplicates']:,} games with the moves of another",
         "boards": f"{summary['boards']:,} asked for by searches, {summary['boards_per_s']:,.0f} a second",
-        "from the cache": f"{summary['cache_hit_rate']:.1%}: {cached}",
+        "from the cache": "there is no cache" if share is None else f"{share:.1%}: {hits}",
         "for openings": f"{summary['opening_boards']:,} boards more",
         "seconds": f"{summary['play_seconds']:.1f} of play, {summary['seconds']:.1f} in all",
         "saved in": f"{summary['folder']}: {', '.join(summary['files'])}",

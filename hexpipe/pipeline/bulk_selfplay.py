@@ -74,7 +74,7 @@ def play_games(
                 **_totals(files.tally),
                 "session_games": files.tally.games - before,
                 **asdict(session.counts),
-                "cache_hit_rate": session.counts.hit_rate,
+                "cache_hit_rate": session.counts.hit_rate if _has_cache(request, settings) else None,
                 "boards_per_s": session.boards_per_s,
                 "play_seconds": session.play_seconds,
                 "seconds": time.monotonic() - began,
@@ -108,7 +108,7 @@ class _Session:
                 request.openings,
                 listed,
                 request.opening_plies,
-                request.cache_entries,
+                request.cache_entries if _has_cache(request, settings) else 0,
                 request.device,
             )
             for number in range(workers)
@@ -204,6 +204,11 @@ def _listed_openings(request: BulkRequest, settings: Settings, game: Game) -> tu
     if not plays_hex(settings.game):
         raise UsageError(f"openings in a file are of Hex, and this net plays {settings.game.title}: say balanced")
     return read_openings(path, game)
+
+
+def _has_cache(request: BulkRequest, settings: Settings) -> bool:
+    """Learned dynamics have none: latents are no answer to keep."""
+    return request.cache_entries > 0 and settings.algorithm == "alphazero"
 
 
 def _name(checkpoint: Checkpoint) -> str:

@@ -43,7 +43,7 @@ def bulk_worker_main(context: ChildContext, work: Work, sender: Connection) -> N
     local = checkpoint_evaluator(checkpoint, game, pool, work.device, groups=_GROUPS)
     evaluator: Evaluator = local
     cached: CachedEvaluator | None = None
-    if work.cache_entries and not learned:  # latents are no answer to keep
+    if work.cache_entries:
         evaluator = cached = CachedEvaluator(local, LRUCache(work.cache_entries, game.shapes), game.shapes)
     finished: list[FinishedGame] = []
     stream, opening_stream = np.random.SeedSequence(work.stream).spawn(2)

@@ -89,6 +89,7 @@ def test_every_kind_of_net_plays(kind: dict[str, Any], tmp_path: Path, capsys: p
     net = small_checkpoint(tmp_path / "net", **kind)
     summary = _play(capsys, "--model-path", net, "--num-games", 5, "--batch-size", 2, "--output-dir", tmp_path / "out")
     assert summary["games"] == sum(summary["wins"]) + summary["draws"] == 5
+    assert (summary["cache_hit_rate"] is None) == ("algorithm" in kind)
     game = make_game(load_settings("quick", {"game.board_size": 4, **kind}).game)
     for line in (tmp_path / "out" / "games.jsonl").read_text().splitlines():
         moves = [parse_move(game, word) for word in json.loads(line)["moves"]]
