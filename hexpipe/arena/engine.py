@@ -30,20 +30,26 @@ MOST_AT_ONCE = 128
 
 
 def checkpoint_evaluator(
-    checkpoint: Checkpoint, game: Game, pool: PoolShape, device: str = "cpu", batch_sizes: tuple[int, ...] = BATCH_SIZES
+    checkpoint: Checkpoint,
+    game: Game,
+    pool: PoolShape,
+    device: str = "cpu",
+    batch_sizes: tuple[int, ...] = BATCH_SIZES,
+    groups: int = 1,
 ) -> LocalEvaluator | LocalLatentEvaluator:
-    """The checkpoint's playing weights on the board of ``game`` with the fastest backend, in this process, one group.
+    """The checkpoint's playing weights on the board of ``game`` with the fastest backend, in this process.
 
-    ``pool`` is of latents, where the checkpoint has learned dynamics. Raises SettingsError where ``device`` is none.
+    ``pool`` is of the latents of each of ``groups``, where the checkpoint has learned dynamics. Raises SettingsError
+    where ``device`` is none.
     """
     saved = checkpoint.settings
     evaluator: LocalEvaluator | LocalLatentEvaluator
     if saved.algorithm == "muzero":
-        net = LatentBackend(saved.net, game.shapes, pool.rows, "float32", device)
-        evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=1)
+        net = LatentBackend(saved.net, game.shapes, groups * pool.rows, "float32", device)
+        evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=groups)
     else:
         chosen = choose_backend(saved.net, game.shapes, saved.inference, device, batch_sizes)
-        evaluator = LocalEvaluator(chosen.backend, game.shapes, groups=1, max_batch=saved.inference.max_batch)
+        evaluator = LocalEvaluator(chosen.backend, game.shapes, groups=groups, max_batch=saved.inference.max_batch)
     evaluator.load(checkpoint.step, checkpoint.play_weights)
     return evaluator
 

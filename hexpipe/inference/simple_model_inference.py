@@ -5,8 +5,9 @@
     policies, values = model.batch_infer([board1, board2, board3])
 
 A board is whatever `format_conversion` reads: an array of cells, a move list, a TRMPH string and so on. Whose turn it
-is follows from its stones (`player_utils`). With the swap rule on, a board of one black stone counts as one that may
-still be swapped. For a search over the net see `hexpipe.arena.engine`.
+is follows from its stones (`player_utils`); of boards after a mirrored swap say so: ``mirrored_swap=True``. With the
+swap rule on, a board of one black stone counts as one that may still be swapped. For a search over the net see
+`hexpipe.arena.engine`.
 """
 
 from __future__ import annotations
@@ -119,27 +120,31 @@ class SimpleModelInference:
             if self._cache is not None:
                 self._cache.clear()
 
-    def simple_infer(self, board: Any) -> tuple[NDArray[np.float32], float]:
+    def simple_infer(self, board: Any, mirrored_swap: bool = False) -> tuple[NDArray[np.float32], float]:
         """Policy logits float32 [A] and the value's logit of one position.
 
         ``policy_logits[a]`` is the log-probability of absolute action a (cell row * n + column; last of all swap, where
         the rule is on), ILLEGAL_LOGIT if it is illegal. ``value_logit`` is for the side to move: its win probability is
-        1 / (1 + exp(-value_logit)).
+        1 / (1 + exp(-value_logit)). ``mirrored_swap``: a swap has turned black's first stone into white's, so that of
+        one stone each it is white's turn (`player_utils.side_to_move`).
         """
-        policies, values, legal = self._infer([board])
+        policies, values, legal = self._infer([board], mirrored_swap)
         logits = np.where(legal[0], np.log(np.maximum(policies[0], _SMALLEST_PRIOR)), ILLEGAL_LOGIT)
         value = float(np.clip(values[0], -_LARGEST_VALUE, _LARGEST_VALUE))
         return logits.astype(np.float32), float(np.log1p(value) - np.log1p(-value))
 
-    def batch_infer(self, boards: Sequence[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def batch_infer(
+        self, boards: Sequence[Any], mirrored_swap: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions.
 
         A value is for the side to move, in [-1, 1]: twice its win probability, less 1. Cached and repeated positions
-        cost no forward pass, the others go in batches of ``batch_size``. NotationError names the board it cannot read.
+        cost no forward pass, the others go in batches of ``batch_size``. ``mirrored_swap`` is said of all of them (see
+        `simple_infer`). NotationError names the board it cannot read.
         """
         if not len(boards):
             return np.zeros((0, self.shapes.num_actions), np.float32), np.zeros(0, np.float32)
-        policies, values, _legal = self._infer(boards)
+        policies, values, _legal = self._infer(boards, mirrored_swap)
         return policies, values
 
     def statistics(self) -> dict[str, float | int | str]:
@@ -176,10 +181,12 @@ class SimpleModelInference:
             if self._cache is not None:
                 self._cache.clear()
 
-    def _infer(self, boards: Sequence[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    def _infer(
+        self, boards: Sequence[Any], mirrored_swap: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Policies [B, A] and legality bool [B, A] in absolute actions, values [B] for the mover."""
         with self._lock, self._timed("convert"):
-            codes, white = self._codes(boards)
+            codes, white = self._codes(boards, mirrored_swap)
             legal = codes == 0
             legal[:, self.shapes.view_cells :] = codes[:, self.shapes.view_cells :] == 1
         turned = self._half_turned(codes) if self._symmetric else np.zeros(len(codes), np.bool_)
@@ -227,21 +234,21 @@ class SimpleModelInference:
         )
         return turned
 
-    def _codes(self, boards: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    def _codes(self, boards: Sequence[Any], mirrored_swap: bool) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
         n, num_cells = self.shapes.board_size, self.shapes.view_cells
         cells = np.zeros((len(boards), num_cells), np.int8)
         white = np.zeros(len(boards), np.bool_)
         for number, board in enumerate(boards):
             try:
-                cells[number] = format_conversion.to_cells(board, n)
-                white[number] = player_utils.side_to_move(cells[number]) == 1
+                cells[number] = format_conversion.to_cells(board, n, mirrored_swap)
+                white[number] = player_utils.side_to_move(cells[number], mirrored_swap) == 1
             except NotationError as error:
                 raise NotationError(f"board {number}: {error}" if len(boards) > 1 else str(error)) from error
         codes = np.zeros((len(boards), self.shapes.code_length), np.int8)
         codes[:, :num_cells] = cells
         turned = cells[white].reshape(-1, n, n).transpose(0, 2, 1).reshape(-1, num_cells)
         codes[white, :num_cells] = np.where(turned == 0, 0, 3 - turned)
-        if self.swap:
+        if self.swap and not mirrored_swap:  # which has been, so that none can follow
             codes[:, num_cells] = np.count_nonzero(cells, axis=1) == 1
         return codes, white
