@@ -28,7 +28,7 @@ ALLOWED = {
         "hexpipe.pipeline.",
         "hexpipe.bench.",
     ),
-    "sqlite3": ("hexpipe.replay.archive", "hexpipe.sqlite_file"),
+    "sqlite3": ("hexpipe.sqlite_file",),
     "openvino": ("hexpipe.nets.",),
     "tensorboard": ("hexpipe.pipeline.",),
     "click": ("hexpipe.cli.",),
