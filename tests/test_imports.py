@@ -30,7 +30,9 @@ ALLOWED = {
     ),
     "sqlite3": ("hexpipe.sqlite_file",),
     "openvino": ("hexpipe.nets.",),
-    "tensorboard": ("hexpipe.pipeline.",),
+    "tensorboard": ("hexpipe.pipeline.trackers",),
+    "wandb": ("hexpipe.pipeline.trackers",),
+    "mlflow": ("hexpipe.pipeline.trackers",),
     "click": ("hexpipe.cli.",),
 }
 # What a self-play generator runs on.

@@ -210,7 +210,7 @@ class LearnerLoop:
         self.row.beat(Waiting.CHECKPOINT)
         extra: dict[str, Any] = {}
         if self.context.stats.row("replay-0")["ready"]:
-            extra["pacing"] = self.pacer.state(self.buffer.total_positions)
+            extra["pacing"] = self.pacer.state(self.buffer.total_positions, self.learner.steps)
         path = self.learner.save(self.context.run_dir, extra)
         self._saved_step = self.learner.steps
         self.row["checkpoint_step"] = self.learner.steps

@@ -162,7 +162,7 @@ def test_metrics_go_to_json_lines_and_tensorboard(stats: StatsBoard, tmp_path: P
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     figures = figures_of(stats)
-    writer = MetricsWriter(tmp_path)
+    writer = MetricsWriter(tmp_path, load_settings())
     writer.write(as_metrics(figures))
     writer.write({"time": time.time(), "steps": 40, "policy_loss": 1.25})
     writer.close()
