@@ -187,6 +187,8 @@ def test_clock() -> None:
         (8, 0, {"selfplay.workers": 1}, 1, ("cpu",) * 2, "cpu"),
         (16, 2, {}, 4, ("cuda:0", "cuda:1"), "cuda:1"),
         (16, 2, {"devices": 0}, 4, ("cpu",) * 8, "cpu"),
+        (8, 0, {"selfplay.workers": 0}, 0, (), "cpu"),
+        (16, 2, {"selfplay.workers": 0}, 0, (), "cuda:1"),
         (16, 2, {"devices": 1, "inference.servers": 2}, 4, ("cuda:0", "cuda:0"), "cuda:0"),
     ],
 )
