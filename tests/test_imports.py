@@ -28,9 +28,11 @@ ALLOWED = {
         "hexpipe.pipeline.",
         "hexpipe.bench.",
     ),
-    "sqlite3": ("hexpipe.replay.archive", "hexpipe.sqlite_file"),
+    "sqlite3": ("hexpipe.sqlite_file",),
     "openvino": ("hexpipe.nets.",),
-    "tensorboard": ("hexpipe.pipeline.",),
+    "tensorboard": ("hexpipe.pipeline.trackers",),
+    "wandb": ("hexpipe.pipeline.trackers",),
+    "mlflow": ("hexpipe.pipeline.trackers",),
     "click": ("hexpipe.cli.",),
 }
 # What a self-play generator runs on.

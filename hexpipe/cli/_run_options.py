@@ -43,7 +43,9 @@ def settings_options(function: Any) -> Any:
             "--engram", type=int, flag_value=ENGRAM_ENTRIES, help="Give the net an episodic memory (an experiment)."
         ),
         click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
-        click.option("--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4)."),
+        click.option(
+            "--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4); 0: only train."
+        ),
         click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),
         click.option("--devices", type=int, metavar="N", help="GPUs to use; default: all there are."),
         click.option("--max-memory-gb", type=float, metavar="GB", help="Budget of the replay buffer."),

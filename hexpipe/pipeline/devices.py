@@ -61,9 +61,11 @@ def gpu_use() -> list[tuple[int, int, int]]:
 def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs."""
     used_gpus = gpus if settings.devices is None else min(gpus, settings.devices)
-    workers = settings.selfplay.workers or max(1, min(8, cores // 4))
+    workers = settings.selfplay.workers
+    if workers is None:
+        workers = max(1, min(8, cores // 4))
     if used_gpus:
-        servers = settings.inference.servers or used_gpus
+        servers = (settings.inference.servers or used_gpus) if workers else 0
         devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
         # learners take the last GPUs: with fewer servers than GPUs they have those to themselves
         learners = tuple(f"cuda:{used_gpus - 1 - rank % used_gpus}" for rank in range(settings.learner.processes))
@@ -72,7 +74,7 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
         return Plan(workers, devices, learners, 1, cores, league)
     # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
     # the learner, which is paced by play, shares the cores too
-    learner_threads = max(1, min(8, cores // 4))
+    learner_threads = max(1, min(8, cores // 4 if workers else cores // settings.learner.processes))
     servers = settings.inference.servers or max(1, cores - (learner_threads if cores >= 4 else 0))
     # a region has one server: more servers than regions would stand idle
     servers = min(servers, GROUPS * workers)

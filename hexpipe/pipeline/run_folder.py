@@ -7,6 +7,7 @@
 - RUN/checkpoints: step-* folders
 - RUN/errors: one file for each process that died of an exception
 - RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
+- RUN/tracking: what the run is called by Weights & Biases and MLflow; RUN/wandb, what the former keeps here
 """
 
 from __future__ import annotations

@@ -10,21 +10,21 @@ from collections.abc import Callable
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError
-from hexpipe.games.factory import make_game, make_stages
+from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
 from hexpipe.pipeline.messages import SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter
-from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, child_specs
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, check_games, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings, resume_arguments
+from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stats import Stop
 from hexpipe.pipeline.supervisor import StallWatch, Supervisor
+from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
-from hexpipe.replay.archive import ReplayArchive
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
         changes = check_resume(read_settings(folder.path), settings, checkpoint is not None)
     check_checkpoints(settings, checkpoint, request.init_from)
     game = make_game(settings.game)
-    if request.resume:
-        ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)).close()
+    check_games(settings, folder.path)
+    check_trackers(settings.tracking)
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
     segments = make_segments(settings, game, plan)
@@ -107,7 +107,7 @@ class _Run:
         try:
             self.supervisor.start()
             self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
-            self._metrics = MetricsWriter(self.folder.path)
+            self._metrics = MetricsWriter(self.folder.path, self.settings)
             reason = self._watch(interrupts)
             self._say(f"stopping: {reason}")
         except HexpipeError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hexpipe.cli.main import run as command_line
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
@@ -19,7 +20,7 @@ from hexpipe.pipeline.run_folder import live_run, read_settings
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
-from tests.pipeline.runs import all_gone, tiny_run
+from tests.pipeline.runs import TINY, all_gone, tiny_run
 from tests.pipeline.stages import STAGES
 
 
@@ -37,6 +38,17 @@ def shared_files(pid: int) -> list[Path]:
     inodes = {int(line.split()[4]) for line in lines if "/dev/shm/" in line}
     with os.scandir("/dev/shm") as entries:
         return [Path(entry.path) for entry in entries if entry.inode() in inodes]
+
+
+def test_a_run_without_play_learns_from_imported_games(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    assert command_line(["import", "#3,b2a1b1a3b3 b", "#3,a1b2 r", f"--run-dir={run_dir}", *TINY]) == 0
+    with tiny_run(run_dir, "--resume", str(run_dir), "--workers=0", "--steps=10") as run:
+        code, output = run.wait()
+    assert code == 0, output
+    assert "nothing is played: 1 learner on" in output
+    assert load_checkpoint(run_dir).step >= 10
+    assert archived_games(run_dir) == 2
 
 
 def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -> None:

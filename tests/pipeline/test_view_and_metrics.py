@@ -162,7 +162,7 @@ def test_metrics_go_to_json_lines_and_tensorboard(stats: StatsBoard, tmp_path: P
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     figures = figures_of(stats)
-    writer = MetricsWriter(tmp_path)
+    writer = MetricsWriter(tmp_path, load_settings())
     writer.write(as_metrics(figures))
     writer.write({"time": time.time(), "steps": 40, "policy_loss": 1.25})
     writer.close()
@@ -187,6 +187,8 @@ def test_clock() -> None:
         (8, 0, {"selfplay.workers": 1}, 1, ("cpu",) * 2, "cpu"),
         (16, 2, {}, 4, ("cuda:0", "cuda:1"), "cuda:1"),
         (16, 2, {"devices": 0}, 4, ("cpu",) * 8, "cpu"),
+        (8, 0, {"selfplay.workers": 0}, 0, (), "cpu"),
+        (16, 2, {"selfplay.workers": 0}, 0, (), "cuda:1"),
         (16, 2, {"devices": 1, "inference.servers": 2}, 4, ("cuda:0", "cuda:0"), "cuda:0"),
     ],
 )

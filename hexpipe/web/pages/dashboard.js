@@ -126,7 +126,7 @@ class Replayed {
     for (let k = 0; k < shown; k++) if (moves[k] < cells.length) { cells[moves[k]] = views[k] + 1; last = moves[k]; }
     this.view.show(cells, last, shown === moves.length);
     const end = shown < moves.length ? "" : winner < 0 ? ", a draw" : `, seat ${winner + 1} wins`;
-    this.caption.textContent = `weights ${version}: ply ${shown} of ${moves.length}${end}`;
+    this.caption.textContent = `${version < 0 ? "imported" : `weights ${version}`}: ply ${shown} of ${moves.length}${end}`;
   }
 }
 
