@@ -87,33 +87,34 @@ def _connected(units: Sequence[Unit], players: int, anchor: int) -> set[int]:
     return found
 
 
-def _estimate(
-    units: Sequence[Unit], place: dict[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _estimate(units: Sequence[Unit], place: dict[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance."""
-    count = len(place)
-    # the design: +1 where a stands, -1 where b does, nothing for the anchor
-    design = np.zeros((len(units), count))
-    for row, unit in enumerate(units):
-        if unit.a in place:
-            design[row, place[unit.a]] = 1.0
-        if unit.b in place:
-            design[row, place[unit.b]] = -1.0
+    count = len(place)  # is the place of the anchor too, which is cut off
+    first, second = (np.array([place.get(unit[k], count) for unit in units]) for k in (0, 1))
     scores, games = (np.array([unit[k] for unit in units], np.float64) for k in (2, 3))
-    strengths = np.zeros(count)
+
+    def gradient(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+        up, down = (np.bincount(players, residuals, count + 1) for players in (first, second))
+        return (up - down)[:count]
+
+    def spread(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum over units of weight * (e_a - e_b) (e_a - e_b)^T."""
+        total = np.zeros((count + 1, count + 1))
+        for rows, columns, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
+            np.add.at(total, (rows, columns), sign * weights)
+        return total[:count, :count]
+
+    strengths = np.zeros(count + 1)
     for _ in range(_NEWTON_STEPS):
-        chances = 1.0 / (1.0 + np.exp(-(design @ strengths)))
-        hessian = design.T @ (design * (games * chances * (1.0 - chances))[:, None])
-        step = np.linalg.solve(hessian, design.T @ (scores - games * chances))
-        strengths += np.clip(step, -2.0, 2.0)  # a whole step from far away can leap over the top
+        chances = 1.0 / (1.0 + np.exp(strengths[second] - strengths[first]))
+        step = np.linalg.solve(spread(games * chances * (1.0 - chances)), gradient(scores - games * chances))
+        strengths[:count] += np.clip(step, -2.0, 2.0)  # a whole step from far away can leap over the top
         if np.abs(step).max() < _CLOSE_ENOUGH:
             break
-    chances = 1.0 / (1.0 + np.exp(-(design @ strengths)))
-    hessian = design.T @ (design * (games * chances * (1.0 - chances))[:, None])
-    gradients = design * (scores - games * chances)[:, None]
-    bread = np.linalg.inv(hessian)
-    covariance: NDArray[np.float64] = bread @ (gradients.T @ gradients) @ bread
-    return strengths, covariance
+    chances = 1.0 / (1.0 + np.exp(strengths[second] - strengths[first]))
+    bread = np.linalg.inv(spread(games * chances * (1.0 - chances)))
+    covariance: NDArray[np.float64] = bread @ spread((scores - games * chances) ** 2) @ bread
+    return strengths[:count], covariance
 
 
 class Decision(NamedTuple):
