@@ -136,6 +136,14 @@ def list_checkpoints(run_dir: Path) -> list[Path]:
     return [entry for _, entry in sorted(found, key=lambda pair: (int(pair[0][1]), pair[0][2] is None))]
 
 
+def checkpoint_step(folder: Path) -> int:
+    """Training steps of the checkpoint in ``folder``, by its name; ValueError where that is no checkpoint's."""
+    match = _STEP_FOLDER.fullmatch(folder.name)
+    if match is None:
+        raise ValueError(f"{folder} is not called as checkpoints are")
+    return int(match[1])
+
+
 def latest_checkpoint(run_dir: Path) -> Path | None:
     """The newest checkpoint folder of a run, None if there is none."""
     found = list_checkpoints(run_dir)
