@@ -537,7 +537,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
         "selfplay": {"opening_random_plies": 3},
         "replay": {"max_games": 4000},
-        "learner": {"replay_ratio": 6.0},
+        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
         "limits": {"minutes": 10.0},
     },
     "small": {

@@ -90,12 +90,15 @@ def _connected(units: Sequence[Unit], players: int, anchor: int) -> set[int]:
 def _estimate(units: Sequence[Unit], place: dict[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance."""
     count = len(place)  # is the place of the anchor too, which is cut off
-    first, second = (np.array([place.get(unit[k], count) for unit in units]) for k in (0, 1))
+    first = np.array([place.get(unit.a, count) for unit in units])
+    second = np.array([place.get(unit.b, count) for unit in units])
     scores, games = (np.array([unit[k] for unit in units], np.float64) for k in (2, 3))
 
     def gradient(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-        up, down = (np.bincount(players, residuals, count + 1) for players in (first, second))
-        return (up - down)[:count]
+        total = np.zeros(count + 1)
+        np.add.at(total, first, residuals)
+        np.add.at(total, second, -residuals)
+        return total[:count]
 
     def spread(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over units of weight * (e_a - e_b) (e_a - e_b)^T."""
