@@ -8,7 +8,8 @@ models", section 5, on why there must be one).
 
 Games come in units: the two games of a pair share their opening with colours swapped, so that their results hang
 together. Standard errors are of units, not of games: the sandwich H^-1 (sum of g g') H^-1 of the Hessian H of the log
-likelihood and the gradients g of the units (Huber 1967; White 1982, theorem 3.2).
+likelihood and the gradients g of the units (Huber 1967; White 1982, theorem 3.2). There a virtual game counts as one
+that was decided: a few pairs that all ended alike do not show that chance has no part in them.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def rate(units: Iterable[Unit], players: int, anchor: int = 0, anchor_elo: float
     ratings, errors = np.full(players, np.nan), np.full(players, np.nan)
     ratings[anchor], errors[anchor] = anchor_elo, 0.0
     if free:
-        strengths, covariance = _estimate(given, place)
+        strengths, covariance = _estimate(given, place, len(met))
         ratings[free] = anchor_elo + ELO * strengths
-        errors[free] = ELO * np.sqrt(np.diag(covariance))
+        errors[free] = ELO * np.sqrt(np.maximum(np.diag(covariance), 0.0))  # rounding may pass 0
     return [Rating(float(elo), float(error)) for elo, error in zip(ratings, errors, strict=True)]
 
 
@@ -87,8 +88,11 @@ def _connected(units: Sequence[Unit], players: int, anchor: int) -> set[int]:
     return found
 
 
-def _estimate(units: Sequence[Unit], place: dict[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance."""
+def _estimate(
+    units: Sequence[Unit], place: dict[int, int], virtual: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance; the
+    last ``virtual`` units, one at the least, are the virtual games."""
     count = len(place)  # is the place of the anchor too, which is cut off
     first = np.array([place.get(unit.a, count) for unit in units])
     second = np.array([place.get(unit.b, count) for unit in units])
@@ -116,7 +120,9 @@ def _estimate(units: Sequence[Unit], place: dict[int, int]) -> tuple[NDArray[np.
             break
     chances = 1.0 / (1.0 + np.exp(strengths[second] - strengths[first]))
     bread = np.linalg.inv(spread(games * chances * (1.0 - chances)))
-    covariance: NDArray[np.float64] = bread @ spread((scores - games * chances) ** 2) @ bread
+    squares = (scores - games * chances) ** 2
+    squares[-virtual:] = 0.25
+    covariance: NDArray[np.float64] = bread @ spread(squares) @ bread
     return strengths[:count], covariance
 
 
