@@ -149,8 +149,8 @@ def _begin(context: ChildContext, rules: GameSettings, device: str, results: Res
         row["rating_elo"], row["rating_elo_error"], row["rating_step"] = rating.elo, rating.error, step
 
     def on_match(words: str) -> None:
-        row.note = words
-        log.info("%s, %s", rules.title, words)
+        row.note = f"{rules.title}: {words}" if len(context.settings.stages) > 1 else words
+        log.info("%s: %s", rules.title, words)
 
     return CheckpointRatings(context.settings, rules, context.run_dir, device, results, pace, on_rating, on_match)
 

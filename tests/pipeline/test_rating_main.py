@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from hexpipe.arena.ratings import Rating
 from hexpipe.arena.results import Results
 from hexpipe.config import Settings
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
+from hexpipe.pipeline import rating_main
+from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.pace import Pace
 from hexpipe.pipeline.rating_main import CheckpointRatings
+from hexpipe.pipeline.stats import StatsBoard, Stop, Waiting
 from tests.arena.checkpoints import small_checkpoint
 
 SMALL: dict[str, Any] = {
@@ -126,3 +131,39 @@ def test_a_checkpoint_that_cannot_be_read_is_skipped_with_a_word(
     assert rater.met(40) == [20]
     assert "step 40 does not play step 10" in caplog.text
     assert not rater.rate_newest()
+
+
+def test_each_stage_of_growing_boards_has_its_scale_and_a_stop_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rating_main.os, "nice", lambda by: by)
+    stages = {**IN_A_ROW, "curriculum__stages": [[3, 3], [4, 3]]}
+    for step in (10, 20):
+        small_checkpoint(tmp_path, seed=step, step=step, **{**SMALL, **stages, "rating__share": 1.0})
+    settings = load_checkpoint(tmp_path).settings
+    stats = StatsBoard.create(["rating-0", "replay-0"], private=True)
+    row, replay = stats.row("rating-0"), stats.row("replay-0")
+    context = ChildContext("rating-0", 0, settings, tmp_path, stats)
+    thread = threading.Thread(target=rating_main.rating_main, args=(context, "cpu"))
+    thread.start()
+    try:
+        for number, rules in enumerate(settings.stages, start=1):
+            replay["stage"] = number
+            until(
+                lambda rules=rules: row["rating_step"] == 20 and row.note == f"{rules.title}: step 20 against step 10"
+            )
+            until(lambda: row.waiting is Waiting.NEXT_CHECKPOINT)
+    finally:
+        row["stop"] = Stop.ORDERLY
+        thread.join(5.0)
+    assert not thread.is_alive()
+    with Results(tmp_path / "ratings.sqlite") as results:
+        for rules in settings.stages:
+            assert len(results.units(rules.title, [player_name(20, 4), player_name(10, 4)])) == 3
+
+
+def until(condition: Callable[[], bool], seconds: float = 200.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
