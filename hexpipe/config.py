@@ -392,6 +392,23 @@ class LeagueSettings(_Section):
     minutes: float = Field(5.0, gt=0, description="time between two opponents")
 
 
+class RatingSettings(_Section):
+    """The process that rates the run's checkpoints by games against earlier ones (`hexpipe run`, two players)."""
+
+    share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of one core, or of the GPU it plays on, that rating the run's checkpoints takes at most; 0: "
+        "none is rated, as in `hexpipe train`",
+    )
+    opponents: int = Field(3, ge=1, le=16, description="earlier checkpoints that a checkpoint plays")
+    pairs: int = Field(
+        10, ge=1, le=500, description="pairs of games against each of them, one opening with colours swapped"
+    )
+    simulations: int = Field(32, ge=2, le=1_000_000, description="simulations a move of both")
+
+
 class CurriculumSettings(_Section):
     """Boards that grow inside one run (n in a row)."""
 
@@ -476,6 +493,7 @@ class Settings(_Section):
     replay: ReplaySettings = ReplaySettings()
     reanalyze: ReanalyzeSettings = ReanalyzeSettings()
     league: LeagueSettings = LeagueSettings()
+    rating: RatingSettings = RatingSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     learner: LearnerSettings = LearnerSettings()
     limits: LimitSettings = LimitSettings()
@@ -551,7 +569,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
         "selfplay": {"opening_random_plies": 3},
         "replay": {"max_games": 4000},
-        "learner": {"replay_ratio": 6.0},
+        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
         "limits": {"minutes": 10.0},
     },
     "small": {

@@ -158,6 +158,14 @@ def test_the_search_of_old_games_imports_no_torch() -> None:
     assert loads == []
 
 
+def test_the_rating_of_checkpoints_imports_no_torch_before_there_is_something_to_rate() -> None:
+    loads = in_fresh_process(
+        "import json, sys, hexpipe.pipeline.rating_main\n"
+        "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
+    )
+    assert loads == []
+
+
 def test_generator_modules_import_no_torch() -> None:
     loads = in_fresh_process(
         "import json, sys\n"

@@ -93,6 +93,16 @@ class Results:
             found[number] = unit._replace(score=unit.score + points, games=unit.games + 1)
         return list(found.values())
 
+    def players(self, rules: str) -> list[str]:
+        """The names of all who have played by ``rules``, in the order in which they came."""
+        with self._file.explained():
+            rows = self._file.db.execute(
+                "SELECT name FROM players WHERE id IN (SELECT first FROM games WHERE rules = ?1"
+                " UNION SELECT second FROM games WHERE rules = ?1) ORDER BY id",
+                (rules,),
+            ).fetchall()
+        return [name for (name,) in rows]
+
     def games(self, rules: str | None = None) -> list[PlayedGame]:
         """All games in order, or those by ``rules``."""
         with self._file.explained():

@@ -108,6 +108,20 @@ def import_named_game(settings: Settings, overrides: dict[str, Any]) -> None:
         import_game(settings.game)
 
 
+def own_game_option(function: Any) -> Any:
+    """--game of commands that take the game from a checkpoint: it imports one's own, whose name there is not enough."""
+
+    def import_named(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
+        if name is not None:
+            import_named_game(load_settings("quick", {"game.name": name}), {"game.name": name})
+
+    words = "The game of your own that a checkpoint plays, if you trust it: it is imported."
+    option = click.option(
+        "--game", metavar="PACKAGE.MODULE:CLASS", expose_value=False, callback=import_named, help=words
+    )
+    return option(function)
+
+
 def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) -> Settings:
     """The net's shape is the checkpoint's, unless it was given by hand (and then must fit)."""
     from hexpipe.nets.checkpoints import load_checkpoint

@@ -121,7 +121,12 @@ def child_specs(
         one,
     )
     reanalyze = [_reanalyze_spec(plan.workers, segments, one)] if settings.reanalyze.ratio else []
-    return [*servers, *opponents, *learners, *generators, *reanalyze, replay]
+    rating = [
+        ChildSpec("rating-0", f"{package}.rating_main:rating_main", {"device": device}, one)
+        for device in [plan.rating_device]
+        if device is not None
+    ]
+    return [*servers, *opponents, *learners, *generators, *reanalyze, replay, *rating]
 
 
 def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
@@ -151,10 +156,13 @@ def announcement(
     learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
     where = ", ".join(sorted(set(plan.learner_devices)))
     reanalyze = ", 1 reanalyze process" * (settings.reanalyze.ratio > 0)
+    rating = ", 1 rating process" * (plan.rating_device is not None)
     if settings.plays:
-        yield f"{workers}, {servers}, {learners} on {where}, 1 replay process{reanalyze}; {plan.cores} cores"
+        yield f"{workers}, {servers}, {learners} on {where}, 1 replay process{reanalyze}{rating}; {plan.cores} cores"
     else:
-        yield f"nothing is played: {learners} on {where}, 1 replay process with the games that are there"
+        yield f"nothing is played: {learners} on {where}, 1 replay process with the games that are there{rating}"
+    if settings.rating.share and plan.rating_device is None:
+        yield "no checkpoint is rated: ratings are for games of two players"
     limits = settings.limits
     named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
     given = [f"{value:g} {name}" for value, name in named if value]

@@ -76,7 +76,8 @@ def process_names(settings: Settings, plan: Plan) -> list[str]:
     learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
     reanalyze = ["reanalyze-0"] if settings.reanalyze.ratio else []
     searching = [*(f"generator-{n}" for n in range(plan.workers)), *reanalyze]
-    return [*searching, *servers, *league, "replay-0", *learners]
+    rating = ["rating-0"] if plan.rating_device is not None else []
+    return [*searching, *servers, *league, "replay-0", *learners, *rating]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:

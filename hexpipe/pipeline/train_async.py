@@ -14,7 +14,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
-from hexpipe.pipeline.messages import SEARCHING, Death
+from hexpipe.pipeline.messages import HELPERS, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, check_games, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _METRICS_SECONDS = 5.0
 _SEARCH_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
+_HELPER_SECONDS = 1.0  # beside the searches, whose end comes first
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
 _SERVERS = ("inference", "league")
@@ -123,7 +124,7 @@ class _Run:
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
-        for role in (*SEARCHING, *_SERVERS, "replay", "learner"):
+        for role in (*SEARCHING, *HELPERS, *_SERVERS, "replay", "learner"):
             self.supervisor.kill(role)
         if self._metrics is not None:
             self._metrics.close()
@@ -134,7 +135,9 @@ class _Run:
         """Look after the processes until there is a reason to stop, which is returned."""
         while True:
             for death in self.supervisor.watch(_TICK_SECONDS):
-                self._say(f"{death.process} died and was replaced: {death.details.splitlines()[-1]}")
+                replaced = death.process in self.supervisor.processes
+                what = "was replaced" if replaced else "the run goes on without it"
+                self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
                 self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
             self._show()
             self._tell_stage()
@@ -180,10 +183,13 @@ class _Run:
         """End the processes so that nothing that was committed is lost; deaths on the way."""
         supervisor = self.supervisor
         hurry: Callable[[], bool] = interrupts.hurry
-        for role in SEARCHING:
+        for role in (*SEARCHING, *HELPERS):
             supervisor.ask(role)
         for role in SEARCHING:
             supervisor.join(role, 0.5 if failed else _SEARCH_SECONDS, hurry)
+            supervisor.kill(role)
+        for role in HELPERS:
+            supervisor.join(role, _HELPER_SECONDS, hurry)
             supervisor.kill(role)
         self.segments.buffer.free_lock_of_the_dead()
         for role in _SERVERS:
