@@ -31,6 +31,7 @@ from hexpipe.games.factory import plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.nets.backends import BySize
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.search.evaluator import Evaluator
@@ -64,10 +65,10 @@ class SimpleModelInference:
 
     ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise, and for
     one of another game.
-    ``device``: "cpu", "cuda:0"; the fastest backend there is chosen by timing, unless ``inference`` names one, and with
-    it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is given. ``cache_entries`` positions are
-    remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn, which Hex cannot tell apart, for one
-    position. That also makes their answers equal, which a net's are not quite.
+    ``device``: "cpu", "cuda:0"; the fastest ``backend`` there is chosen by timing, for batches and for lone boards,
+    unless ``inference`` names one, and with it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is
+    given. ``cache_entries`` positions are remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn,
+    which Hex cannot tell apart, for one position. That also makes their answers equal, which a net's are not quite.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class SimpleModelInference:
         self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
         self._net = checkpoint.settings.net
-        chosen = choose_backend(self._net, shapes, inference, device, _BATCH_SIZES)
-        self._backend = chosen.backend
+        chosen = choose_backend(self._net, shapes, inference, device, _BATCH_SIZES, lone=True)
+        self.backend = chosen.backend
         self.batch_size = batch_size or min(chosen.batch, fitting_batch(self._net, shapes, free_memory(device)))
-        self._local = LocalEvaluator(self._backend, shapes, groups=1, max_batch=self.batch_size)
+        self._local = LocalEvaluator(self.backend, shapes, groups=1, max_batch=self.batch_size)
         self._local.load(checkpoint.step, checkpoint.play_weights)
         self._symmetric = symmetric_cache
         self._cache = LRUCache(cache_entries, shapes) if cache_entries else None
@@ -153,7 +154,7 @@ class SimpleModelInference:
         boards, boards_per_s (over the time inside inference calls), cache_hit_rate (boards answered without a forward
         pass of their own), hits (from the cache), repeats (equal to another of their call), misses, cache_size,
         batches, mean_batch, batch_size, seconds by stage (convert_seconds: reading boards; cache_seconds: looking up
-        and keeping; forward_seconds: the net), backend, dtype.
+        and keeping; forward_seconds: the net), backend, dtype, lone_backend (what runs the net for one board).
         """
         with self._lock:
             evals, batches = self._local.evals, self._local.batches
@@ -171,8 +172,9 @@ class SimpleModelInference:
                 "mean_batch": evals / max(1, batches),
                 "batch_size": self.batch_size,
                 **{f"{stage}_seconds": seconds for stage, seconds in self._seconds.items()},
-                "backend": self._backend.name,
-                "dtype": self._backend.dtype,
+                "backend": self.backend.name,
+                "dtype": self.backend.dtype,
+                "lone_backend": (self.backend.lone if isinstance(self.backend, BySize) else self.backend).name,
             }
 
     def clear_cache(self) -> None:
