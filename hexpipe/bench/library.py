@@ -26,7 +26,7 @@ from hexpipe.nets.factory import folded_net
 
 OPTIONS = {
     "size": "board size",
-    "seconds": "length of a slice",
+    "seconds": "CPU seconds of a slice",
     "rounds": "slices of each figure, in turns; a figure is their median",
     "backend": "how the nets are run; auto times what is there and takes the fastest",
     "repeats": "of 100 boards asked of the cache, those that were asked before",
@@ -49,7 +49,8 @@ def run(
     cache_hit_rate of batches of 64 with the cache on, weights, multiply_adds of a board, backend, dtype,
     lone_backend (of 1).
 
-    One thread, here and in the nets.
+    One thread, here and in the nets: a second is one of CPU time, which is the clock's on a quiet machine and still
+    means something on a busy one.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -127,13 +128,13 @@ def _bare(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> 
 
 
 def _rate(call: Callable[[], None], batch: int, seconds: float) -> float:
-    """Boards a second of calls of ``batch`` boards each, for ``seconds``, after a first call."""
+    """Boards a CPU second of calls of ``batch`` boards each, for CPU ``seconds``, after a first call."""
     call()
-    calls, began = 0, time.perf_counter()
-    while calls == 0 or time.perf_counter() < began + seconds:
+    calls, began = 0, time.process_time()
+    while calls == 0 or time.process_time() < began + seconds:
         call()
         calls += 1
-    return calls * batch / (time.perf_counter() - began)
+    return calls * batch / (time.process_time() - began)
 
 
 def random_boards(size: int, count: int) -> NDArray[np.int8]:

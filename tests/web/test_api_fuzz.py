@@ -105,7 +105,9 @@ large = st.sampled_from([
     b" " * MOST_BODY_BYTES,
     b" " * (MOST_BODY_BYTES + 1),
 ])  # fmt: skip
-bodies = st.one_of(whole, whole, whole, raw_text, cut, st.binary(max_size=60), large)
+questions = st.fixed_dictionaries({"moves": games | swapped, "simulations": st.integers(2, MOST_SIMULATIONS)})
+told = st.one_of(questions, st.fixed_dictionaries({"text": texts})).map(lambda value: json.dumps(value).encode())
+bodies = st.one_of(told, told, told, whole, whole, raw_text, cut, st.binary(max_size=60), large)
 content_types = st.sampled_from(
     [
         *["application/json"] * 8,
@@ -117,7 +119,7 @@ content_types = st.sampled_from(
 )
 paths = st.sampled_from(
     [
-        *["/api/move", "/api/analyse", "/api/position", "/api/import"] * 4,
+        *["/api/move", "/api/analyse", "/api/position", "/api/import"] * 8,
         "/api/info",
         "/api/none",
         "/",
@@ -125,7 +127,7 @@ paths = st.sampled_from(
         "/%ff",
     ]
 )
-methods = st.sampled_from([*["POST"] * 12, "GET", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"])
+methods = st.sampled_from([*["POST"] * 40, "GET", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"])
 requests = st.builds(Sent, methods, paths, bodies, content_types)
 
 

@@ -14,8 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -27,10 +29,15 @@ if not REQUIRED:
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from tests.arena.checkpoints import small_checkpoint
 
 pytestmark = pytest.mark.timeout(420)
 
@@ -65,15 +72,43 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert process.wait(120) == 0
 
 
-@pytest.fixture(scope="module")
-def address(run: Path) -> Iterator[str]:
-    """Where the run is served."""
-    with subprocess.Popen([*HEXPIPE, "serve", str(run), "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+@contextmanager
+def served(path: Path) -> Iterator[str]:
+    """Where ``path`` is served."""
+    with subprocess.Popen([*HEXPIPE, "serve", str(path), "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         found = re.search(r"http://\S+/", server.stdout.readline())
         assert found
         yield found[0]
         server.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def address(run: Path) -> Iterator[str]:
+    """Where the run is served."""
+    with served(run) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a run that is over is served."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    settings = [part for setting in SMALL for part in ("--set", setting)]
+    command = [*HEXPIPE, "run", "--size", "4", "--games", "30", "--run-dir", str(folder), *settings]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    with served(folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an untrained net plays eight in a row of three players on 100x100."""
+    rules = {"name": "inarow", "board_size": 100, "players": 3, "win_length": 8}
+    game = {f"game__{key}": value for key, value in rules.items()}
+    with served(small_checkpoint(tmp_path_factory.mktemp("large"), **game)) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +172,40 @@ class Page:
 
     def click(self, cell: int) -> None:
         self.browser.find_element(By.CSS_SELECTOR, f'polygon[data-cell="{cell}"]').click()
+
+    def play(self, cell: int) -> None:
+        """Click on ``cell`` and wait for its move."""
+        before = len(self.moves)
+        self.click(cell)
+        self.wait(lambda: len(self.moves) == before + 1)
+
+    def click_at(self, row: int, column: int) -> None:
+        """Click in the middle of a square."""
+        x, y = self.browser.execute_script(
+            "const at = new DOMPoint(arguments[1], arguments[0])"
+            ".matrixTransform(document.getElementById('board').getScreenCTM()); return [at.x, at.y]",
+            row,
+            column,
+        )
+        actions = ActionBuilder(self.browser)
+        actions.pointer_action.move_to_location(round(x), round(y)).click()
+        actions.perform()
+
+    def drag(self, x: int, y: int) -> None:
+        """Take the board in its middle and move it by pixels."""
+        board = self.find("board")
+        ActionChains(self.browser).click_and_hold(board).move_by_offset(x, y).release().perform()
+
+    @property
+    def box(self) -> list[float]:
+        """What is in view: left, top, width, height in cells."""
+        return [float(part) for part in str(self.find("board").get_dom_attribute("viewBox")).split()]
+
+    def classes(self, selector: str) -> list[str]:
+        found: list[str] = self.browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((entry) => entry.getAttribute('class'))", selector
+        )
+        return found
 
     def weakest(self) -> None:
         self.find("strength").send_keys(Keys.HOME)
@@ -203,9 +272,7 @@ def test_games_go_out_and_come_back(browser: webdriver.Chrome, address: str) -> 
     page = Page(browser, address)
     page.select("side", "all")
     for cell in (12, 6, 8):
-        before = len(page.moves)
-        page.click(cell)
-        page.wait(lambda before=before: len(page.moves) == before + 1)
+        page.play(cell)
     wanted = page.moves
     texts = {form: page.share(form) for form in ("trmph", "sgf", "hexworld", "link")}
     assert texts["trmph"] == "#5,c3b2d2"
@@ -225,6 +292,33 @@ def test_games_go_out_and_come_back(browser: webdriver.Chrome, address: str) -> 
     assert page.moves == wanted
 
 
+def test_a_saved_game_is_opened_again(browser: webdriver.Chrome, address: str, tmp_path: Path) -> None:
+    page = Page(browser, address)
+    page.select("side", "all")
+    page.play(12)
+    page.wait(lambda: page.find("swap").is_displayed())
+    page.find("swap").click()
+    page.wait(lambda: page.moves == ["c3", "swap"])
+    page.play(6)
+    wanted = page.moves
+    assert page.find("download").get_attribute("download") == "game.sgf"
+    saved = tmp_path / "game.sgf"
+    saved.write_text(unquote(str(page.find("download").get_attribute("href")).split(",", 1)[1]))
+    texts = {form: page.share(form) for form in ("hexworld", "link")}
+    page.find("new").click()
+    page.wait(lambda: page.moves == [])
+    page.find("file").send_keys(str(saved))
+    page.wait(lambda: page.moves == wanted)
+    assert "colours were swapped" in page.status
+    page.find("new").click()
+    page.wait(lambda: page.moves == [])
+    page.find("text").clear()
+    page.find("text").send_keys(texts["hexworld"])
+    page.find("load").click()
+    page.wait(lambda: page.moves == wanted)
+    assert Page(browser, texts["link"]).moves == wanted
+
+
 def test_keys_alone_are_enough(browser: webdriver.Chrome, address: str) -> None:
     page = Page(browser, address)
     page.select("side", "all")
@@ -237,6 +331,42 @@ def test_keys_alone_are_enough(browser: webdriver.Chrome, address: str) -> None:
     page.wait(lambda: page.moves == ["b2"])
     board.send_keys("n")
     page.wait(lambda: page.moves == [])
+
+
+def test_three_players_on_a_large_board(browser: webdriver.Chrome, large: str) -> None:
+    page = Page(browser, large)
+    page.select("side", "all")
+    assert not page.find("share").is_displayed()  # its games have no text forms
+    for count, (row, column) in enumerate([(50, 50), (50, 53), (60, 40)], start=1):
+        page.click_at(row, column)
+        page.wait(lambda count=count: len(page.moves) == count)
+    assert page.moves == ["ay51", "bb51", "ao61"]
+    assert "Black to move" in page.status
+    assert {f"stone stone-{seat}" for seat in (1, 2, 3)} == set(page.classes("#board .stone"))
+    page.weakest()
+    page.find("move").click()
+    page.wait(lambda: len(page.moves) == 4 and "White to move" in page.status)
+
+
+def test_a_large_board_is_panned_and_zoomed(browser: webdriver.Chrome, large: str) -> None:
+    page = Page(browser, large)
+    page.select("side", "all")
+    left, top, width, _ = page.box
+    middle = ScrollOrigin.from_element(page.find("board"))
+    ActionChains(browser).scroll_from_origin(middle, 0, -900).perform()
+    page.wait(lambda: page.box[2] < 0.4 * width)
+    near = page.box
+    page.drag(120, 80)
+    page.wait(lambda: page.box[0] < near[0] and page.box[1] < near[1])
+    assert page.box[2] == near[2]
+    assert page.moves == []  # a drag is no move
+    row, column = (int(page.box[at] + 0.5 * page.box[2]) for at in (1, 0))
+    page.click_at(row, column)
+    page.wait(lambda: len(page.moves) == 1)
+    page.find("board").send_keys("---------")
+    page.wait(lambda: page.box[:3] == [left, top, width])
+    page.find("board").send_keys("+", Keys.ARROW_RIGHT, Keys.ENTER)
+    page.wait(lambda: len(page.moves) == 2 and page.box[2] < width)
 
 
 @pytest.mark.parametrize("path", ["", "dashboard"])
@@ -274,3 +404,16 @@ def test_the_dashboard_moves_with_the_run(browser: webdriver.Chrome, address: st
     assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 60)
     before = _until(lambda: "".join(texts("#games figcaption")), 60)
     assert _until(lambda: texts("#games figcaption") and "".join(texts("#games figcaption")) != before, 20)
+
+
+def test_the_dashboard_of_a_run_that_is_over(browser: webdriver.Chrome, finished: str) -> None:
+    browser.get(finished + "dashboard")
+    _until(lambda: browser.find_element(By.ID, "alive").text == "not running", 30)
+    (games,) = browser.execute_script(  # read at once: the page redraws itself
+        "return [...document.querySelectorAll('[data-figure=\"games\"] strong')].map((entry) => entry.textContent)"
+    )
+    assert int(games) > 0
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 30)
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#games svg .stone"), 30)
+    assert not browser.find_element(By.ID, "process-card").is_displayed()
+    assert not browser.find_element(By.ID, "error").text

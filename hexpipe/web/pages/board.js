@@ -3,7 +3,7 @@ import { BoardView, cellName } from "/pages/boardview.js";
 
 const $ = (id) => document.getElementById(id);
 const COLOURS = ["Black", "White", "Blue"];
-const state = { info: null, moves: [], position: null, analysis: null, busy: false, turn: 0 };
+const state = { info: null, moves: [], wanted: [], position: null, analysis: null, busy: false, turn: 0 };
 const view = new BoardView($("board"), { onPlay: (cell) => playCell(cell), onHover: (cell) => showVariation(cell) });
 
 async function ask(path, body) {
@@ -18,17 +18,20 @@ async function ask(path, body) {
 // Every change of the game goes through here; what comes back late, of an older change, is dropped.
 async function become(moves) {
   const turn = ++state.turn;
+  state.wanted = moves;
   $("error").textContent = "";
   try {
     const position = await ask("/api/position", { moves });
     if (turn === state.turn) shown(position);
   } catch (error) {
-    if (turn === state.turn) $("error").textContent = error.message;
+    if (turn !== state.turn) return;
+    state.wanted = state.moves;
+    $("error").textContent = error.message;
   }
 }
 
 function shown(position) {
-  Object.assign(state, { position, moves: position.moves, analysis: null, busy: false });
+  Object.assign(state, { position, moves: position.moves, wanted: position.moves, analysis: null, busy: false });
   view.shape(position.game, position.size);
   view.show(position.cells, position.last, position.winner !== null);
   if (position.last !== null) view.lookAt(position.last);
@@ -37,6 +40,7 @@ function shown(position) {
   $("undo").disabled = !position.moves.length;
   $("move").disabled = position.winner !== null;
   $("moves").replaceChildren(...position.moves.map((move) => Object.assign(document.createElement("li"), { textContent: move })));
+  $("moves").style.setProperty("--seats", position.seats);  // a row is a round
   $("moves").scrollTop = $("moves").scrollHeight;
   $("meter").style.visibility = "hidden";
   $("hint-text").textContent = "";
@@ -153,8 +157,8 @@ function meter(winProbability) {
 }
 
 function undo() {
-  if (!state.moves.length) return;
-  let moves = state.moves.slice(0, -1);
+  if (!state.wanted.length) return;  // what an undo before this one has asked for, where its answer is still to come
+  let moves = state.wanted.slice(0, -1);
   const humans = humanSeats(), { seats } = state.position;
   // back to a position in which a person is to move, where one plays at all
   while (moves.length && humans.length && !humans.includes(moves.length % seats)) moves = moves.slice(0, -1);

@@ -22,22 +22,28 @@ const hexagon = {
   corners: [[0, -1], [0.5, -0.5], [0.5, 0.5], [0, 1], [-0.5, 0.5], [-0.5, -0.5]].map(([x, y]) => [x, y / ROOT3]),
   box: (n) => [-1.2, -1.3, n + (n - 1) / 2 + 1.4, ((n - 1) * ROOT3) / 2 + 2.6],
   radius: 0.4,
+  far: () => 1.75,
 };
 const square = {
   centre: (row, column) => [column, row],
   corners: [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]],
-  box: (n) => [-1.4, -1.4, n + 1.8, n + 1.8],
+  margin: (n) => Math.max(1.4, 0.05 * n),  // room for names that can be read when the whole board is in view
+  box: (n) => [-square.margin(n), -square.margin(n), n + square.margin(n) + 0.4, n + square.margin(n) + 0.4],
   radius: 0.4,
+  far: (n) => square.margin(n) / 1.4,
 };
+const READABLE = 24;  // pixels a cell; names and marks of smaller cells grow, as far as there is room
+const NAME = 0.42, LARGEST_NAME = 17;  // heights of names: in cells, and in pixels
 
 export class BoardView {
   // onPlay(cell) is told of a click or key on a cell, onHover(cell or null) of the pointer over one.
   constructor(svg, { onPlay = () => {}, onHover = () => {}, interactive = true } = {}) {
     Object.assign(this, { svg, onPlay, onHover, interactive, size: 0, cells: [], cursor: 0 });
+    new ResizeObserver(() => { if (this.kind) this.showBox(); }).observe(svg);  // also once it is shown at all
     if (!interactive) return;
     svg.addEventListener("click", (event) => { if (!this.dragged) this.at(event, this.onPlay); });
     svg.addEventListener("pointermove", (event) => this.pointerMoved(event));
-    svg.addEventListener("pointerleave", () => this.hover(null));
+    svg.addEventListener("pointerleave", (event) => { this.pointerUp(event); this.hover(null); });
     svg.addEventListener("pointerdown", (event) => this.pointerDown(event));
     svg.addEventListener("pointerup", (event) => this.pointerUp(event));
     svg.addEventListener("pointercancel", (event) => this.pointerUp(event));
@@ -51,13 +57,14 @@ export class BoardView {
     Object.assign(this, { game, size, kind: game === "hex" ? hexagon : square, cursor: Math.floor(size * size / 2) });
     this.box = this.whole = this.kind.box(size);
     this.svg.replaceChildren();
-    this.showBox();
     const grid = element("g", {}, this.svg);
     if (game === "hex") this.drawHex(grid); else this.drawSquares(grid);
     this.heat = element("g", {}, this.svg);
     this.stones = element("g", {}, this.svg);
     this.marks = element("g", {}, this.svg);
-    this.cursorRing = element("circle", { r: 0.46, class: "cursor" }, this.svg);
+    this.names = element("g", {}, this.svg);
+    this.cursorRing = element("circle", { class: "cursor" }, this.svg);
+    this.showBox();
     this.moveCursor(this.cursor);
   }
 
@@ -94,14 +101,25 @@ export class BoardView {
     element("rect", { x: -0.5, y: -0.5, width: n, height: n, class: "cell" }, grid);
     const lines = range(n + 1).map((k) => `M${k - 0.5},-0.5v${n}M-0.5,${k - 0.5}h${n}`).join("");
     element("path", { d: lines, stroke: "#a98f5b", "stroke-width": 0.04, fill: "none", "pointer-events": "none" }, grid);
-    const step = n > 40 ? 10 : n > 20 ? 5 : 1;
-    for (let k = 0; k < n; k += step) {
-      this.label(grid, k, -0.9, columnName(k));
-      this.label(grid, -0.95, k, k + 1);
+  }
+
+  // Names of rows and columns stand beside the board, or at the edge of what is in view where that ends before.
+  nameSquares(pixels) {
+    // what can be seen is more than the box where the frame has another shape
+    const frame = this.svg.getBoundingClientRect(), width = frame.width / pixels, height = frame.height / pixels;
+    const left = this.box[0] + (this.box[2] - width) / 2, top = this.box[1] + (this.box[3] - height) / 2;
+    const step = this.box[2] > 44 ? 10 : this.box[2] > 24 ? 5 : 1;
+    const beside = -(0.5 + square.margin(this.size)) / 2, x = Math.max(beside, left + 0.6), y = Math.max(beside, top + 0.4);
+    this.names.replaceChildren();
+    for (let k = 0; k < this.size; k += step) {
+      if (k > left + 1 && k < left + width) this.label(this.names, k, y, columnName(k), y > beside);
+      if (k > top + 1 && k < top + height) this.label(this.names, x, k, k + 1, x > beside);
     }
   }
 
-  label(parent, x, y, text) { element("text", { x, y, class: "name" }, parent).textContent = text; }
+  label(parent, x, y, text, held = false) {
+    element("text", { x, y, class: held ? "name held" : "name" }, parent).textContent = text;
+  }
 
   // cells: 0 empty, 1.. stones; last: the newest stone's cell or null
   show(cells, last, over) {
@@ -111,7 +129,7 @@ export class BoardView {
     cells.forEach((stone, cell) => { if (stone) this.stone(this.stones, cell, stone); });
     if (last !== null) {
       const [cx, cy] = this.place(last);
-      element("circle", { cx, cy, r: 0.16, class: "last" }, this.stones);
+      element("circle", { cx, cy, class: "last" }, this.stones);
     }
     for (const polygon of this.svg.querySelectorAll("polygon.cell")) {
       polygon.classList.toggle("taken", cells[polygon.dataset.cell] > 0);
@@ -176,6 +194,7 @@ export class BoardView {
     const moved = [event.clientX - before[0], event.clientY - before[1]];
     if (!this.dragged && Math.hypot(...moved) < 6) return undefined;
     this.dragged = true;
+    this.svg.setPointerCapture(event.pointerId);  // a drag may go past the edge
     this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
     if (this.pointers.size === 2) return this.pinched();
     const scale = this.svg.getScreenCTM().a;
@@ -208,7 +227,14 @@ export class BoardView {
     this.showBox();
   }
 
-  showBox() { this.svg.setAttribute("viewBox", this.box.map((v) => v.toFixed(3)).join(" ")); }
+  showBox() {
+    this.svg.setAttribute("viewBox", this.box.map((v) => v.toFixed(3)).join(" "));
+    const pixels = (this.svg.isConnected && this.svg.getScreenCTM()?.a) || READABLE;
+    const far = Math.max(1, Math.min(READABLE / pixels, this.kind.far(this.size)));
+    this.svg.style.setProperty("--far", far.toFixed(3));
+    this.svg.style.setProperty("--name", `${Math.min(NAME * far, LARGEST_NAME / pixels).toFixed(3)}px`);
+    if (this.kind === square) this.nameSquares(pixels);
+  }
 
   lookAt(cell) {
     const [x, y] = this.place(cell), [left, top, width, height] = this.box;
@@ -235,6 +261,9 @@ export class BoardView {
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       this.onPlay(this.cursor);
+    } else if (this.kind === square && (event.key === "+" || event.key === "-")) {
+      event.preventDefault();
+      this.zoom(event.key === "+" ? 0.7 : 1 / 0.7, this.place(this.cursor));
     }
   }
 }

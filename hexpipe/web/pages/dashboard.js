@@ -26,7 +26,7 @@ const HISTORY_SECONDS = 5, GAMES_SECONDS = 15, PLY_MILLISECONDS = 450;
 function figure(value, unit = "") {
   if (value === undefined || value === null) return "–";
   if (unit === "%") return `${(100 * value).toFixed(0)} %`;
-  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
+  if (Math.abs(value) >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
   return value.toPrecision(3);
 }
 
