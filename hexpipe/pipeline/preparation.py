@@ -70,6 +70,7 @@ def child_specs(
             f"{package}.server_main:server_main",
             {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
             one,
+            replaceable=True,
         )
         for number, device in enumerate(plan.server_devices)
     ]
@@ -80,6 +81,7 @@ def child_specs(
             f"{package}.server_main:league_main",
             {"slots": league.for_server(number), "weights": segments.weights, "device": device},
             one,
+            replaceable=True,
         )
         for number, device in enumerate(plan.league_devices)
         if league is not None

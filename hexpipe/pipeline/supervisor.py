@@ -66,10 +66,11 @@ class Supervisor:
         settings: Settings,
         run_dir: Path,
         stats: StatsBoard,
-        repair: Callable[[int], None],
+        repair: Callable[[str, int], None],
         session: int = 0,
     ) -> None:
-        """``repair(worker)`` makes usable for its replacement what a dead worker has shared."""
+        """``repair(role, number)`` makes usable for its replacement what a dead process has shared; the number is that
+        among the workers where it is one of them."""
         self.specs = {spec.name: spec for spec in specs}
         self.settings, self.run_dir, self.stats = settings, run_dir, stats
         self.processes: dict[str, SpawnProcess] = {}
@@ -202,7 +203,7 @@ class Supervisor:
 
     def _heal(self, death: Death) -> None:
         spec = self.specs[death.process]
-        self._repair(spec.number if spec.worker is None else spec.worker)
+        self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
         row = self.stats.row(spec.name)
         row.add("restarts", 1)
         self._spawn(spec)
