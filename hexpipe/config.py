@@ -316,7 +316,11 @@ class SelfplaySettings(_Section):
     """Generators and how they choose moves."""
 
     workers: int | None = Field(
-        None, ge=1, le=1024, description="generator processes; unset: min(8, cores / 4), at least 1"
+        None,
+        ge=0,
+        le=1024,
+        description="generator processes; unset: min(8, cores / 4), at least 1; 0: nothing is played, the learner "
+        "trains on the games that are there",
     )
     games_per_worker: int = Field(32, ge=2, le=4096, description="games at once in a generator, in two groups")
     temperature: float = Field(1.0, ge=0, le=10, description="sampling temperature of the opening plies")
@@ -388,6 +392,23 @@ class LeagueSettings(_Section):
     minutes: float = Field(5.0, gt=0, description="time between two opponents")
 
 
+class RatingSettings(_Section):
+    """The process that rates the run's checkpoints by games against earlier ones (`hexpipe run`, two players)."""
+
+    share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of one core, or of the GPU it plays on, that rating the run's checkpoints takes at most; 0: "
+        "none is rated, as in `hexpipe train`",
+    )
+    opponents: int = Field(3, ge=1, le=16, description="earlier checkpoints that a checkpoint plays")
+    pairs: int = Field(
+        10, ge=1, le=500, description="pairs of games against each of them, one opening with colours swapped"
+    )
+    simulations: int = Field(32, ge=2, le=1_000_000, description="simulations a move of both")
+
+
 class CurriculumSettings(_Section):
     """Boards that grow inside one run (n in a row)."""
 
@@ -446,6 +467,18 @@ class LimitSettings(_Section):
     )
 
 
+class TrackingSettings(_Section):
+    """Where a run's figures go beside its metrics.jsonl."""
+
+    tensorboard: bool = Field(True, description="write TensorBoard's event files into the run folder")
+    wandb: str | None = Field(
+        None, min_length=1, description="project, or entity/project, of Weights & Biases; unset: none"
+    )
+    mlflow: str | None = Field(
+        None, min_length=1, description="tracking URI of MLflow, where the experiment is hexpipe; unset: none"
+    )
+
+
 class Settings(_Section):
     """Everything a run needs to know."""
 
@@ -460,9 +493,17 @@ class Settings(_Section):
     replay: ReplaySettings = ReplaySettings()
     reanalyze: ReanalyzeSettings = ReanalyzeSettings()
     league: LeagueSettings = LeagueSettings()
+    rating: RatingSettings = RatingSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     learner: LearnerSettings = LearnerSettings()
     limits: LimitSettings = LimitSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def plays(self) -> bool:
+        """Whether there is self-play; else the learner has the games that the archive holds, and as many steps of
+        them as it is given."""
+        return self.selfplay.workers != 0
 
     @property
     def algorithm(self) -> Literal["alphazero", "muzero"]:
@@ -491,6 +532,10 @@ class Settings(_Section):
                 raise ValueError(
                     "reanalyze.ratio and curriculum.stages cannot be used together yet: set one of them off"
                 )
+        if not self.plays and (self.reanalyze.ratio or self.league.share):
+            raise ValueError(
+                "with selfplay.workers=0 nothing is played: reanalyze.ratio and league.share must be 0, turn them off"
+            )
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
         if self.algorithm == "muzero" and (self.inference.backend, self.inference.dtype) != ("auto", "auto"):
@@ -524,7 +569,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
         "selfplay": {"opening_random_plies": 3},
         "replay": {"max_games": 4000},
-        "learner": {"replay_ratio": 6.0},
+        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
         "limits": {"minutes": 10.0},
     },
     "small": {

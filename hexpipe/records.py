@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from hexpipe.errors import ArchiveError
 
+IMPORTED = -1
+"""``weights_version`` of a game that no net of the run has played."""
 STEPS_PER_OCTAVE = 16
 MAX_CODE = 255
 
@@ -37,7 +39,8 @@ class GameRecord:
 
     ``actions`` int16 [T]; ``seats`` int8 [T], who moved; ``views`` int8 [T], the frame the mover saw the state in;
     ``root_values`` float32 [T, S] in [-1, 1], the search's value for each seat; ``policy_offsets`` uint32 [T + 1] into
-    ``policy_bytes`` uint8 (see `pack_policies`); ``outcome`` float32 [S]; ``weights_version`` of the first move;
+    ``policy_bytes`` uint8 (see `pack_policies`); ``outcome`` float32 [S]; ``weights_version`` of the first move,
+    `IMPORTED` where the game was played elsewhere;
     ``simulations`` a move; ``opening_plies``, the plies at the start that were played at random and are not learned
     from (their policies are the moves played); ``origins`` int16 [T, 2] of the local view that each action is a place
     in, [0, 2] where the view stays where the game starts; ``opponents``, a bit for each seat (1 << seat) that a net of

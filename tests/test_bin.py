@@ -89,6 +89,13 @@ def test_through_a_symlink_from_another_folder(scene: dict[str, str], tmp_path: 
     assert done.stdout == "ran: --help\n", done.stderr
 
 
+def test_large_selfplay_by_the_name_that_its_users_know(scene: dict[str, str], tmp_path: Path) -> None:
+    run(scene)
+    arguments = ["--model-path", "runs/a net", "--num-games", "5"]
+    done = run(scene, *arguments, script=BIN / "run_large_selfplay", cwd=str(tmp_path))
+    assert done.stdout == "ran: selfplay --model-path runs/a net --num-games 5\n", done.stderr
+
+
 def test_folders_on_the_callers_pythonpath_stay_there(scene: dict[str, str], tmp_path: Path) -> None:
     """For games of one's own: the command starts Python without the current folder on its path."""
     run({**scene, "PYTHONPATH": "/my/games"}, "--help", cwd=str(tmp_path))
@@ -141,7 +148,9 @@ def test_a_folder_of_someone_else_is_left_alone(scene: dict[str, str]) -> None:
     assert mine.read_text() == "years of work"
 
 
-@pytest.mark.parametrize("script", ["hexpipe", "bench", "test", "check", "environment.sh", "../.ci/run"])
+@pytest.mark.parametrize(
+    "script", ["hexpipe", "bench", "run_large_selfplay", "test", "check", "environment.sh", "../.ci/run"]
+)
 def test_scripts_are_valid_bash(script: str) -> None:
     assert subprocess.run(["bash", "-n", BIN / script], check=False).returncode == 0
 

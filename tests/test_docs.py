@@ -27,6 +27,8 @@ SPANS = {
     "search.phase_plies": "two rising plies",
     "game.placement_rewards": "three numbers, -1 to 1",
     "curriculum.stages": "pairs of numbers",
+    "tracking.wandb": "a project",
+    "tracking.mlflow": "a URI",
 }
 
 # The components that the project's users know by these names; EFFICIENCY.md has a section under each.

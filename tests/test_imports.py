@@ -28,9 +28,11 @@ ALLOWED = {
         "hexpipe.pipeline.",
         "hexpipe.bench.",
     ),
-    "sqlite3": ("hexpipe.replay.archive", "hexpipe.sqlite_file"),
+    "sqlite3": ("hexpipe.sqlite_file",),
     "openvino": ("hexpipe.nets.",),
-    "tensorboard": ("hexpipe.pipeline.",),
+    "tensorboard": ("hexpipe.pipeline.trackers",),
+    "wandb": ("hexpipe.pipeline.trackers",),
+    "mlflow": ("hexpipe.pipeline.trackers",),
     "click": ("hexpipe.cli.",),
 }
 # What a self-play generator runs on.
@@ -151,6 +153,14 @@ def test_the_search_of_old_games_imports_no_torch() -> None:
     """Its archive is SQLite's, which a generator has no use for."""
     loads = in_fresh_process(
         "import json, sys, hexpipe.pipeline.reanalyze_main\n"
+        "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
+    )
+    assert loads == []
+
+
+def test_the_rating_of_checkpoints_imports_no_torch_before_there_is_something_to_rate() -> None:
+    loads = in_fresh_process(
+        "import json, sys, hexpipe.pipeline.rating_main\n"
         "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
     )
     assert loads == []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hexpipe.arena.analysis import Analysis, analyse
 from hexpipe.arena.players import NetPlayer
-from hexpipe.config import SearchSettings, override_settings
+from hexpipe.config import SearchSettings, Settings, override_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.client import CachedEvaluator
@@ -30,22 +30,38 @@ MOST_AT_ONCE = 128
 
 
 def checkpoint_evaluator(
-    checkpoint: Checkpoint, game: Game, pool: PoolShape, device: str = "cpu", batch_sizes: tuple[int, ...] = BATCH_SIZES
+    checkpoint: Checkpoint,
+    game: Game,
+    pool: PoolShape,
+    device: str = "cpu",
+    batch_sizes: tuple[int, ...] = BATCH_SIZES,
+    groups: int = 1,
 ) -> LocalEvaluator | LocalLatentEvaluator:
-    """The checkpoint's playing weights on the board of ``game`` with the fastest backend, in this process, one group.
-
-    ``pool`` is of latents, where the checkpoint has learned dynamics. Raises SettingsError where ``device`` is none.
-    """
-    saved = checkpoint.settings
-    evaluator: LocalEvaluator | LocalLatentEvaluator
-    if saved.algorithm == "muzero":
-        net = LatentBackend(saved.net, game.shapes, pool.rows, "float32", device)
-        evaluator = LocalLatentEvaluator(net, game.shapes, pool, groups=1)
-    else:
-        chosen = choose_backend(saved.net, game.shapes, saved.inference, device, batch_sizes)
-        evaluator = LocalEvaluator(chosen.backend, game.shapes, groups=1, max_batch=saved.inference.max_batch)
+    """`make_evaluator` of a checkpoint's settings with its playing weights."""
+    evaluator = make_evaluator(checkpoint.settings, game, pool, device, batch_sizes, groups)
     evaluator.load(checkpoint.step, checkpoint.play_weights)
     return evaluator
+
+
+def make_evaluator(
+    settings: Settings,
+    game: Game,
+    pool: PoolShape,
+    device: str = "cpu",
+    batch_sizes: tuple[int, ...] = BATCH_SIZES,
+    groups: int = 1,
+) -> LocalEvaluator | LocalLatentEvaluator:
+    """The net of ``settings`` on the board of ``game`` with the fastest backend, in this process; it waits for its
+    first weights.
+
+    ``pool`` is of the latents of each of ``groups``, where the net has learned dynamics. Raises SettingsError where
+    ``device`` is none.
+    """
+    if settings.algorithm == "muzero":
+        net = LatentBackend(settings.net, game.shapes, groups * pool.rows, "float32", device)
+        return LocalLatentEvaluator(net, game.shapes, pool, groups=groups)
+    chosen = choose_backend(settings.net, game.shapes, settings.inference, device, batch_sizes)
+    return LocalEvaluator(chosen.backend, game.shapes, groups=groups, max_batch=settings.inference.max_batch)
 
 
 class Engine:

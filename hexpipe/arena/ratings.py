@@ -8,7 +8,8 @@ models", section 5, on why there must be one).
 
 Games come in units: the two games of a pair share their opening with colours swapped, so that their results hang
 together. Standard errors are of units, not of games: the sandwich H^-1 (sum of g g') H^-1 of the Hessian H of the log
-likelihood and the gradients g of the units (Huber 1967; White 1982, theorem 3.2).
+likelihood and the gradients g of the units (Huber 1967; White 1982, theorem 3.2). There a virtual game counts as one
+that was decided: a few pairs that all ended alike do not show that chance has no part in them.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def rate(units: Iterable[Unit], players: int, anchor: int = 0, anchor_elo: float
     ratings, errors = np.full(players, np.nan), np.full(players, np.nan)
     ratings[anchor], errors[anchor] = anchor_elo, 0.0
     if free:
-        strengths, covariance = _estimate(given, place)
+        strengths, covariance = _estimate(given, place, len(met))
         ratings[free] = anchor_elo + ELO * strengths
-        errors[free] = ELO * np.sqrt(np.diag(covariance))
+        errors[free] = ELO * np.sqrt(np.maximum(np.diag(covariance), 0.0))  # rounding may pass 0
     return [Rating(float(elo), float(error)) for elo, error in zip(ratings, errors, strict=True)]
 
 
@@ -88,32 +89,41 @@ def _connected(units: Sequence[Unit], players: int, anchor: int) -> set[int]:
 
 
 def _estimate(
-    units: Sequence[Unit], place: dict[int, int]
+    units: Sequence[Unit], place: dict[int, int], virtual: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance."""
-    count = len(place)
-    # the design: +1 where a stands, -1 where b does, nothing for the anchor
-    design = np.zeros((len(units), count))
-    for row, unit in enumerate(units):
-        if unit.a in place:
-            design[row, place[unit.a]] = 1.0
-        if unit.b in place:
-            design[row, place[unit.b]] = -1.0
+    """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance; the
+    last ``virtual`` units, one at the least, are the virtual games."""
+    count = len(place)  # is the place of the anchor too, which is cut off
+    first = np.array([place.get(unit.a, count) for unit in units])
+    second = np.array([place.get(unit.b, count) for unit in units])
     scores, games = (np.array([unit[k] for unit in units], np.float64) for k in (2, 3))
-    strengths = np.zeros(count)
+
+    def gradient(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = np.zeros(count + 1)
+        np.add.at(total, first, residuals)
+        np.add.at(total, second, -residuals)
+        return total[:count]
+
+    def spread(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum over units of weight * (e_a - e_b) (e_a - e_b)^T."""
+        total = np.zeros((count + 1, count + 1))
+        for rows, columns, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
+            np.add.at(total, (rows, columns), sign * weights)
+        return total[:count, :count]
+
+    strengths = np.zeros(count + 1)
     for _ in range(_NEWTON_STEPS):
-        chances = 1.0 / (1.0 + np.exp(-(design @ strengths)))
-        hessian = design.T @ (design * (games * chances * (1.0 - chances))[:, None])
-        step = np.linalg.solve(hessian, design.T @ (scores - games * chances))
-        strengths += np.clip(step, -2.0, 2.0)  # a whole step from far away can leap over the top
+        chances = 1.0 / (1.0 + np.exp(strengths[second] - strengths[first]))
+        step = np.linalg.solve(spread(games * chances * (1.0 - chances)), gradient(scores - games * chances))
+        strengths[:count] += np.clip(step, -2.0, 2.0)  # a whole step from far away can leap over the top
         if np.abs(step).max() < _CLOSE_ENOUGH:
             break
-    chances = 1.0 / (1.0 + np.exp(-(design @ strengths)))
-    hessian = design.T @ (design * (games * chances * (1.0 - chances))[:, None])
-    gradients = design * (scores - games * chances)[:, None]
-    bread = np.linalg.inv(hessian)
-    covariance: NDArray[np.float64] = bread @ (gradients.T @ gradients) @ bread
-    return strengths, covariance
+    chances = 1.0 / (1.0 + np.exp(strengths[second] - strengths[first]))
+    bread = np.linalg.inv(spread(games * chances * (1.0 - chances)))
+    squares = (scores - games * chances) ** 2
+    squares[-virtual:] = 0.25
+    covariance: NDArray[np.float64] = bread @ spread(squares) @ bread
+    return strengths[:count], covariance
 
 
 class Decision(NamedTuple):

@@ -10,10 +10,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from hexpipe.arena.ratings import Unit
-from hexpipe.sqlite_file import SqliteFile
-
-APPLICATION_ID = 0x48585253  # "HXRS"
-SCHEMA_VERSION = 1
+from hexpipe.sqlite_file import Kind, SqliteFile
 
 _SCHEMA = """
 CREATE TABLE players (
@@ -34,6 +31,7 @@ CREATE TABLE games (
 );
 CREATE INDEX games_by_unit ON games (unit)
 """
+_KIND = Kind("file of results", 0x48585253, 1, _SCHEMA)  # "HXRS"
 
 
 class PlayedGame(NamedTuple):
@@ -52,7 +50,7 @@ class Results:
     """The file ``path``; made where it does not exist. Raises ArchiveError where it is something else or damaged."""
 
     def __init__(self, path: Path | str) -> None:
-        self._file = SqliteFile(path, APPLICATION_ID, SCHEMA_VERSION, _SCHEMA)
+        self._file = SqliteFile(path, _KIND)
         self.path = self._file.path
 
     def __enter__(self) -> Results:
@@ -94,6 +92,16 @@ class Results:
             points = score if a == unit.a else 1.0 - score
             found[number] = unit._replace(score=unit.score + points, games=unit.games + 1)
         return list(found.values())
+
+    def players(self, rules: str) -> list[str]:
+        """The names of all who have played by ``rules``, in the order in which they came."""
+        with self._file.explained():
+            rows = self._file.db.execute(
+                "SELECT name FROM players WHERE id IN (SELECT first FROM games WHERE rules = ?1"
+                " UNION SELECT second FROM games WHERE rules = ?1) ORDER BY id",
+                (rules,),
+            ).fetchall()
+        return [name for (name,) in rows]
 
     def games(self, rules: str | None = None) -> list[PlayedGame]:
         """All games in order, or those by ``rules``."""

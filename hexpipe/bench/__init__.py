@@ -14,6 +14,8 @@ BENCHMARKS: dict[str, str] = {
     "selfplay": "the whole self-play side against the bare net, in interleaved slices: efficiency",
     "replay": "adding games to the replay buffer and sampling from it: positions a second",
     "learner": "training with and without prefetch on the same batches: steps a second",
+    "serve": "the web server under many visitors at once: moves a second, how long each waits",
+    "library": "`SimpleModelInference` on one thread against its bare net, two nets of 13x13: boards a second",
     "startup": "`hexpipe run` to its first finished game: seconds",
 }
 """Every benchmark and what it measures, in one line."""

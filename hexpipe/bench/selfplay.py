@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
 from hexpipe.bench.slices import CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
 from hexpipe.config import Settings, load_settings
-from hexpipe.errors import HexpipeError
+from hexpipe.errors import HexpipeError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.pipeline.devices import GROUPS, available_cores, exported, plan_processes, thread_environment, visible_gpus
@@ -67,6 +67,8 @@ def run(
     generators and servers, in the self-play slices), mean_batch, cache_hit_rate (rows answered from the generators'
     caches in a further slice), backend, dtype, batch.
     """
+    if workers < 1:
+        raise SettingsError(f"self-play is measured with one generator or more: --workers is {workers}")
     settings = load_settings(
         "standard",
         {

@@ -43,7 +43,9 @@ def settings_options(function: Any) -> Any:
             "--engram", type=int, flag_value=ENGRAM_ENTRIES, help="Give the net an episodic memory (an experiment)."
         ),
         click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
-        click.option("--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4)."),
+        click.option(
+            "--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4); 0: only train."
+        ),
         click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),
         click.option("--devices", type=int, metavar="N", help="GPUs to use; default: all there are."),
         click.option("--max-memory-gb", type=float, metavar="GB", help="Budget of the replay buffer."),
@@ -104,6 +106,20 @@ def import_named_game(settings: Settings, overrides: dict[str, Any]) -> None:
 
     if "game.name" in overrides:
         import_game(settings.game)
+
+
+def own_game_option(function: Any) -> Any:
+    """--game of commands that take the game from a checkpoint: it imports one's own, whose name there is not enough."""
+
+    def import_named(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
+        if name is not None:
+            import_named_game(load_settings("quick", {"game.name": name}), {"game.name": name})
+
+    words = "The game of your own that a checkpoint plays, if you trust it: it is imported."
+    option = click.option(
+        "--game", metavar="PACKAGE.MODULE:CLASS", expose_value=False, callback=import_named, help=words
+    )
+    return option(function)
 
 
 def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from hexpipe.cli._run_options import own_game_option
+
 if TYPE_CHECKING:
     from hexpipe.arena.results import Results
     from hexpipe.arena.tournament import Tournament
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 def tournament_options(function: Any) -> Any:
     """Options of both commands."""
-    options = [
+    options: list[Callable[[Any], Any]] = [
         click.option("--pairs", type=click.IntRange(1), default=100, show_default=True, metavar="N",
                      help="Pairs of games between two players at most; a pair has one opening, colours swapped."),
         click.option("--opening-plies", type=click.IntRange(0), default=2, show_default=True, metavar="N",
@@ -36,6 +38,7 @@ def tournament_options(function: Any) -> Any:
                      help="SQLite file that the games are added to; those in it count."),
         click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ..."),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of openings and players."),
+        own_game_option,
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ]  # fmt: skip
     for option in reversed(options):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
+from hexpipe.cli._run_options import own_game_option
 from hexpipe.errors import HexpipeError, NotationError
 from hexpipe.games.board_moves import checked_moves, parse_move
 
@@ -42,6 +43,7 @@ An answer: {"id": "a", "turn": 2, "win_probability": 0.61, "moves": [{"move": "d
 @click.option("--size", type=int, metavar="N", help="Cells along a side; default: the checkpoint's.")
 @click.option("--swap/--no-swap", default=None, help="The swap rule; default: the checkpoint's.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
+@own_game_option
 def command(checkpoint: Path, simulations: int | None, size: int | None, swap: bool | None, device: str) -> None:
     """Analyse positions read from standard input, one JSON query a line, until its end.
 

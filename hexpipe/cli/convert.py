@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
+from hexpipe.cli._game_files import game_texts, progress_bar, tell
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games import format_conversion as notation
 from hexpipe.games.game_texts import as_document
@@ -25,14 +22,6 @@ WRITERS: dict[str, Callable[[notation.HexGame], str]] = {
     "json": notation.to_json,
     "ascii": lambda game: notation.render(notation.cells_from_moves(game.moves, game.size), game.size),
 }
-_MOST_SHOWN = 5
-
-
-class _Source(NamedTuple):
-    """A game and where it stands: "games.txt, line 3"."""
-
-    place: str
-    text: str
 
 
 @click.command(
@@ -57,15 +46,11 @@ def command(
     played by the rules; its result is kept where the form has words for it. If a game cannot be read or written,
     nothing is written, unless --skip-bad.
     """
-    sources = list(_sources(games))
-    if not sources:
-        raise UsageError("there is no game in the input; give games, or files that hold some")
+    sources = game_texts(games)
     bad: list[str] = []
     notes: list[str] = []
     texts: list[str] = []
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar() as bar:
         for source in bar.track(sources, description="converting"):
             try:
                 game = checked_game(notation.read_game(source.text, size))
@@ -82,37 +67,9 @@ def command(
     if not texts:
         raise UsageError(f"none of {len(sources)} games could be converted; the first: {bad[0]}")
     _write(("\n\n" if form == "ascii" and not as_json else "\n").join(texts) + "\n", output)
-    _tell(notes)
+    tell(notes)
     if bad:
-        _tell([f"{len(bad)} of {len(sources)} games left out", *bad])
-
-
-def _sources(arguments: tuple[str, ...]) -> Iterator[_Source]:
-    """Every game of the input with its place."""
-    for number, argument in enumerate(arguments or ("-",), start=1):
-        if argument == "-":
-            yield from _lines("standard input", sys.stdin.buffer.read())
-        elif _exists(path := Path(argument)):
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of games") from error
-            yield from _lines(str(path), data)
-        else:
-            yield _Source(f"argument {number}", argument)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a game may be longer than any name can be
-        return False
-
-
-def _lines(name: str, data: bytes) -> Iterator[_Source]:
-    """The games of a file."""
-    for piece in notation.split_games(notation.decode_games(data)):
-        yield _Source(f"{name}, line {piece.line}", piece.text)
+        tell([f"{len(bad)} of {len(sources)} games left out", *bad])
 
 
 def _write(text: str, output: Path | None) -> None:
@@ -125,11 +82,3 @@ def _write(text: str, output: Path | None) -> None:
         half.replace(output)
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror}); name another file") from error
-
-
-def _tell(lines: list[str]) -> None:
-    """The first of ``lines`` on standard error, and how many more there are."""
-    for line in lines[: _MOST_SHOWN + 1]:
-        click.echo(f"hexpipe: {line}", err=True)
-    if len(lines) > _MOST_SHOWN + 1:
-        click.echo(f"hexpipe: and {len(lines) - _MOST_SHOWN - 1} more", err=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import keyword
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -19,19 +20,23 @@ from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 
 
 class LazyCommands(click.Group):
-    """A group whose commands are the modules beside this one that hold a ``command``."""
+    """A group whose commands are the modules beside this one that hold a ``command``: ``memory_report.py``, and
+    ``import_.py`` where the name is a word of Python's."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, sorted."""
         package = importlib.import_module("hexpipe.cli")
         names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-        return sorted(name.replace("_", "-") for name in names if name != "main" and not name.startswith("_"))
+        return sorted(
+            name.rstrip("_").replace("_", "-") for name in names if name != "main" and not name.startswith("_")
+        )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called ``cmd_name``, imported now; None if there is none."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = importlib.import_module(f"hexpipe.cli.{cmd_name.replace('-', '_')}").command
+        module = cmd_name.replace("-", "_") + "_" * keyword.iskeyword(cmd_name)
+        command = importlib.import_module(f"hexpipe.cli.{module}").command
         return command if isinstance(command, click.Command) else None
 
 

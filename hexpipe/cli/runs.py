@@ -13,6 +13,8 @@ from rich.table import Table
 
 from hexpipe.errors import UsageError
 
+_RATING = ("rating_elo", "rating_elo_error", "rating_step")
+
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path), default=Path("runs"))
@@ -35,6 +37,8 @@ def command(folder: Path, as_json: bool) -> None:
         table.add_column(name, justify="right")
     for run in found:
         rating = "-" if run["rating_elo"] is None else f"{run['rating_elo']:.0f}"
+        if run["rating_elo_error"] is not None:
+            rating += f" +/- {1.96 * run['rating_elo_error']:.0f}"
         age = "-" if run["time"] is None else _ago(time.time() - run["time"])
         table.add_row(
             Path(run["run"]).name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
@@ -57,7 +61,7 @@ def describe(run: Path) -> dict[str, Any]:
         "bytes": sum(file.stat().st_size for file in run.rglob("*") if file.is_file()),
         "games": 0,
         "steps": 0,
-        "rating_elo": None,
+        **dict.fromkeys(_RATING),
         "time": None,
     }
     try:
@@ -72,7 +76,7 @@ def describe(run: Path) -> dict[str, Any]:
     newest: dict[str, Any] = {}
     for line in lines:
         newest |= line
-    return facts | {name: newest.get(name, facts[name]) for name in ("games", "steps", "rating_elo", "time")}
+    return facts | {name: newest.get(name, facts[name]) for name in ("games", "steps", "time", *_RATING)}
 
 
 def _ago(seconds: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hexpipe.cli._run_options import own_game_option
 from hexpipe.errors import SettingsError, UsageError
 
 
@@ -29,6 +30,7 @@ Examples:
 @click.option(
     "--most-waiting", type=click.IntRange(1), default=64, show_default=True, help="Searches that may wait; then 503."
 )
+@own_game_option
 def command(
     path: Path | None,
     host: str,

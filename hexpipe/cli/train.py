@@ -34,8 +34,9 @@ def command(
 ) -> int:
     """Train in one process, without prefetch: the same result, bit for bit, from the same --seed.
 
-    Slower than `hexpipe run`, whose parts it uses in turn; --workers and --servers mean nothing here. Two runs are the
-    same if they end by --steps or --games (--minutes ends wherever the clock has it). Ctrl-C ends with a checkpoint.
+    Slower than `hexpipe run`, whose parts it uses in turn; --servers means nothing here, nor --workers but for 0
+    (nothing is played). Two runs are the same if they end by --steps or --games (--minutes ends wherever the clock has
+    it). Ctrl-C ends with a checkpoint.
     """
     from hexpipe.nets.checkpoints import latest_checkpoint
     from hexpipe.pipeline.interrupts import Interrupts

@@ -17,12 +17,17 @@ from hexpipe.games.local_view import LocalView
 
 def play_moves(game: Game, states: States, rows: IntArray, moves: IntArray) -> None:
     """Play ``moves`` int [L] in ``rows`` int [L]; legality is not checked. Views that move are put around the moves."""
-    shapes = game.shapes
-    if shapes.view_size != shapes.board_size:
+    if game.shapes.view_size != game.shapes.board_size:
         game.place_views(states, rows, moves)
-        view = LocalView(shapes.board_size, shapes.view_size)
-        moves = view.actions_of_cells(moves, states.origin[rows])
-    game.step(states, rows, moves, rows)
+    game.step(states, rows, actions_of_moves(game, moves, states.origin[rows]), rows)
+
+
+def actions_of_moves(game: Game, moves: IntArray, origins: IntArray) -> Int32Array:
+    """The actions int32 [L] that play ``moves`` [L] in the views at ``origins`` int16 [L, 2], which must show them."""
+    shapes = game.shapes
+    if shapes.view_size == shapes.board_size:
+        return np.asarray(moves, np.int32)
+    return LocalView(shapes.board_size, shapes.view_size).actions_of_cells(moves, origins.astype(np.int16))
 
 
 def moves_of_actions(game: Game, actions: IntArray, origins: IntArray) -> Int32Array:

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import NotationError
@@ -32,6 +32,13 @@ _LITTLE_GOLEM_CELL = re.compile(r"[a-z]{2}")
 _RESULT = re.compile(r"([BW])(?:\+(?:(R|Resign)|(T|Time)|(F|Forfeit)|.*))?", re.IGNORECASE | re.DOTALL)
 _NO_RESULT = ("", "?", "Void")
 _SIDES_PROGRAMS = {"AP": re.compile(r"HexGui:0\.\d(?!\d)"), "US": re.compile(r"twogtp\.py")}
+
+
+class GameText(NamedTuple):
+    """A game that is still to be read, and where it stands: "games.txt, line 3"."""
+
+    place: str
+    text: str
 
 
 @dataclass(frozen=True)

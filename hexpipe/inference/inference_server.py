@@ -242,7 +242,7 @@ class LocalEvaluator:
     """
 
     def __init__(self, backend: Backend, shapes: Shapes, *, groups: int = 2, max_batch: int = 256) -> None:
-        self._backend, self._shapes = backend, shapes
+        self.backend, self._shapes = backend, shapes
         self._max_batch = max_batch
         self._buffers = [self._allocate(0) for _ in range(groups)]
         self._rows = [0] * groups
@@ -253,7 +253,7 @@ class LocalEvaluator:
 
     def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Takes new weights; answers carry ``version`` from now on."""
-        self._backend.load(dict(weights))
+        self.backend.load(dict(weights))
         self.version = version
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
@@ -267,7 +267,7 @@ class LocalEvaluator:
         began = time.perf_counter()
         for start in range(0, rows, self._max_batch):
             part = slice(start, min(start + self._max_batch, rows))
-            self._backend.infer(codes[part], *(array[part] for array in outputs))
+            self.backend.infer(codes[part], *(array[part] for array in outputs))
             self.batches += 1
         self.forward_seconds += time.perf_counter() - began
         self.evals += rows

@@ -5,8 +5,9 @@
     policies, values = model.batch_infer([board1, board2, board3])
 
 A board is whatever `format_conversion` reads: an array of cells, a move list, a TRMPH string and so on. Whose turn it
-is follows from its stones (`player_utils`). With the swap rule on, a board of one black stone counts as one that may
-still be swapped. For a search over the net see `hexpipe.arena.engine`.
+is follows from its stones (`player_utils`); of boards after a mirrored swap say so: ``mirrored_swap=True``. With the
+swap rule on, a board of one black stone counts as one that may still be swapped. For a search over the net see
+`hexpipe.arena.engine`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from hexpipe.games.factory import plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.nets.backends import BySize
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.search.evaluator import Evaluator
@@ -63,10 +65,10 @@ class SimpleModelInference:
 
     ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise, and for
     one of another game.
-    ``device``: "cpu", "cuda:0"; the fastest backend there is chosen by timing, unless ``inference`` names one, and with
-    it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is given. ``cache_entries`` positions are
-    remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn, which Hex cannot tell apart, for one
-    position. That also makes their answers equal, which a net's are not quite.
+    ``device``: "cpu", "cuda:0"; the fastest ``backend`` there is chosen by timing, for batches and for lone boards,
+    unless ``inference`` names one, and with it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is
+    given. ``cache_entries`` positions are remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn,
+    which Hex cannot tell apart, for one position. That also makes their answers equal, which a net's are not quite.
     """
 
     def __init__(
@@ -90,10 +92,10 @@ class SimpleModelInference:
         self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
         self._net = checkpoint.settings.net
-        chosen = choose_backend(self._net, shapes, inference, device, _BATCH_SIZES)
-        self._backend = chosen.backend
+        chosen = choose_backend(self._net, shapes, inference, device, _BATCH_SIZES, lone=True)
+        self.backend = chosen.backend
         self.batch_size = batch_size or min(chosen.batch, fitting_batch(self._net, shapes, free_memory(device)))
-        self._local = LocalEvaluator(self._backend, shapes, groups=1, max_batch=self.batch_size)
+        self._local = LocalEvaluator(self.backend, shapes, groups=1, max_batch=self.batch_size)
         self._local.load(checkpoint.step, checkpoint.play_weights)
         self._symmetric = symmetric_cache
         self._cache = LRUCache(cache_entries, shapes) if cache_entries else None
@@ -119,27 +121,31 @@ class SimpleModelInference:
             if self._cache is not None:
                 self._cache.clear()
 
-    def simple_infer(self, board: Any) -> tuple[NDArray[np.float32], float]:
+    def simple_infer(self, board: Any, mirrored_swap: bool = False) -> tuple[NDArray[np.float32], float]:
         """Policy logits float32 [A] and the value's logit of one position.
 
         ``policy_logits[a]`` is the log-probability of absolute action a (cell row * n + column; last of all swap, where
         the rule is on), ILLEGAL_LOGIT if it is illegal. ``value_logit`` is for the side to move: its win probability is
-        1 / (1 + exp(-value_logit)).
+        1 / (1 + exp(-value_logit)). ``mirrored_swap``: a swap has turned black's first stone into white's, so that of
+        one stone each it is white's turn (`player_utils.side_to_move`).
         """
-        policies, values, legal = self._infer([board])
+        policies, values, legal = self._infer([board], mirrored_swap)
         logits = np.where(legal[0], np.log(np.maximum(policies[0], _SMALLEST_PRIOR)), ILLEGAL_LOGIT)
         value = float(np.clip(values[0], -_LARGEST_VALUE, _LARGEST_VALUE))
         return logits.astype(np.float32), float(np.log1p(value) - np.log1p(-value))
 
-    def batch_infer(self, boards: Sequence[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def batch_infer(
+        self, boards: Sequence[Any], mirrored_swap: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions.
 
         A value is for the side to move, in [-1, 1]: twice its win probability, less 1. Cached and repeated positions
-        cost no forward pass, the others go in batches of ``batch_size``. NotationError names the board it cannot read.
+        cost no forward pass, the others go in batches of ``batch_size``. ``mirrored_swap`` is said of all of them (see
+        `simple_infer`). NotationError names the board it cannot read.
         """
         if not len(boards):
             return np.zeros((0, self.shapes.num_actions), np.float32), np.zeros(0, np.float32)
-        policies, values, _legal = self._infer(boards)
+        policies, values, _legal = self._infer(boards, mirrored_swap)
         return policies, values
 
     def statistics(self) -> dict[str, float | int | str]:
@@ -148,7 +154,7 @@ class SimpleModelInference:
         boards, boards_per_s (over the time inside inference calls), cache_hit_rate (boards answered without a forward
         pass of their own), hits (from the cache), repeats (equal to another of their call), misses, cache_size,
         batches, mean_batch, batch_size, seconds by stage (convert_seconds: reading boards; cache_seconds: looking up
-        and keeping; forward_seconds: the net), backend, dtype.
+        and keeping; forward_seconds: the net), backend, dtype, lone_backend (what runs the net for one board).
         """
         with self._lock:
             evals, batches = self._local.evals, self._local.batches
@@ -166,8 +172,9 @@ class SimpleModelInference:
                 "mean_batch": evals / max(1, batches),
                 "batch_size": self.batch_size,
                 **{f"{stage}_seconds": seconds for stage, seconds in self._seconds.items()},
-                "backend": self._backend.name,
-                "dtype": self._backend.dtype,
+                "backend": self.backend.name,
+                "dtype": self.backend.dtype,
+                "lone_backend": (self.backend.lone if isinstance(self.backend, BySize) else self.backend).name,
             }
 
     def clear_cache(self) -> None:
@@ -176,10 +183,12 @@ class SimpleModelInference:
             if self._cache is not None:
                 self._cache.clear()
 
-    def _infer(self, boards: Sequence[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    def _infer(
+        self, boards: Sequence[Any], mirrored_swap: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Policies [B, A] and legality bool [B, A] in absolute actions, values [B] for the mover."""
         with self._lock, self._timed("convert"):
-            codes, white = self._codes(boards)
+            codes, white = self._codes(boards, mirrored_swap)
             legal = codes == 0
             legal[:, self.shapes.view_cells :] = codes[:, self.shapes.view_cells :] == 1
         turned = self._half_turned(codes) if self._symmetric else np.zeros(len(codes), np.bool_)
@@ -227,21 +236,21 @@ class SimpleModelInference:
         )
         return turned
 
-    def _codes(self, boards: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    def _codes(self, boards: Sequence[Any], mirrored_swap: bool) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
         n, num_cells = self.shapes.board_size, self.shapes.view_cells
         cells = np.zeros((len(boards), num_cells), np.int8)
         white = np.zeros(len(boards), np.bool_)
         for number, board in enumerate(boards):
             try:
-                cells[number] = format_conversion.to_cells(board, n)
-                white[number] = player_utils.side_to_move(cells[number]) == 1
+                cells[number] = format_conversion.to_cells(board, n, mirrored_swap)
+                white[number] = player_utils.side_to_move(cells[number], mirrored_swap) == 1
             except NotationError as error:
                 raise NotationError(f"board {number}: {error}" if len(boards) > 1 else str(error)) from error
         codes = np.zeros((len(boards), self.shapes.code_length), np.int8)
         codes[:, :num_cells] = cells
         turned = cells[white].reshape(-1, n, n).transpose(0, 2, 1).reshape(-1, num_cells)
         codes[white, :num_cells] = np.where(turned == 0, 0, 3 - turned)
-        if self.swap:
+        if self.swap and not mirrored_swap:  # which has been, so that none can follow
             codes[:, num_cells] = np.count_nonzero(cells, axis=1) == 1
         return codes, white

@@ -6,6 +6,9 @@ Each new position pays for ``replay_ratio`` samples, a step costs ``batch_size``
 ``min_games`` games are there; then the positions of those games count too, so the ratio is exact over a whole run. The
 anchor is (0, 0) in a new run. A checkpoint keeps it, so a resumed run goes on where it was even when the ratio or the
 batch size was changed; positions played after the checkpoint still count: the steps lost with a crash are done again.
+
+Where nothing is played there is nothing to keep up with: steps are allowed one by one, without end. They are no debt
+to later play, whose positions count from the steps that were done.
 """
 
 from __future__ import annotations
@@ -24,18 +27,21 @@ class Pacer:
         batch_size: int,
         min_games: int,
         *,
+        plays: bool = True,
         anchor_positions: int = 0,
         anchor_steps: float = 0.0,
     ) -> None:
         self.steps_per_position = replay_ratio / batch_size
         self.min_games = min_games
+        self.plays = plays
         self.anchor_positions = anchor_positions
         self.anchor_steps = anchor_steps
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pacer:
         """The pacer of a new run."""
-        return cls(settings.learner.replay_ratio, settings.learner.batch_size, settings.replay.min_games)
+        learner = settings.learner
+        return cls(learner.replay_ratio, learner.batch_size, settings.replay.min_games, plays=settings.plays)
 
     def budget(self, total_positions: int) -> float:
         """Steps that ``total_positions`` (ever added in this run) pay for, from the run's start."""
@@ -43,13 +49,15 @@ class Pacer:
 
     def steps_allowed(self, num_games: int, total_positions: int, steps_done: int) -> int:
         """Steps that may be done now, after ``steps_done`` in all, with ``num_games`` games in the buffer."""
+        if not self.plays:
+            return int(num_games > 0)
         if num_games < self.min_games:
             return 0
         return max(0, int(self.budget(total_positions) - steps_done))
 
-    def state(self, total_positions: int) -> dict[str, float]:
-        """What a checkpoint keeps: a new anchor at ``total_positions``."""
-        return {"positions": total_positions, "steps": self.budget(total_positions)}
+    def state(self, total_positions: int, steps_done: int) -> dict[str, float]:
+        """What a checkpoint keeps: a new anchor at ``total_positions``, never below the steps that were done."""
+        return {"positions": total_positions, "steps": max(self.budget(total_positions), steps_done)}
 
     def restore(self, state: Mapping[str, float], total_positions: int) -> None:
         """Go on from a checkpoint's `state`. ``total_positions``: what the counter stands at now.

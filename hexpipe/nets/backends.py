@@ -39,6 +39,29 @@ class Backend(Protocol):
         """
 
 
+class BySize:
+    """Runs a net by ``lone`` where it is asked about one board, by ``many`` otherwise: each is fastest at its own."""
+
+    def __init__(self, lone: Backend, many: Backend) -> None:
+        self.lone, self.many = lone, many
+        self.name, self.dtype = many.name, many.dtype
+
+    def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Both take the new weights."""
+        self.many.load(weights)
+        self.lone.load(weights)
+
+    def infer(
+        self,
+        codes: NDArray[np.int8],
+        priors_out: FloatArray,
+        values_out: FloatArray,
+        focus_out: FocusArray | None = None,
+    ) -> None:
+        """As `Backend.infer`."""
+        (self.lone if len(codes) == 1 else self.many).infer(codes, priors_out, values_out, focus_out)
+
+
 def write_outputs(
     priors: FloatArray,
     values: FloatArray,

@@ -13,7 +13,7 @@ import torch
 
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
 from hexpipe.errors import SettingsError
-from hexpipe.nets.backends import Backend
+from hexpipe.nets.backends import Backend, BySize
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +47,15 @@ def choose_backend(
     device: str = "cpu",
     batch_sizes: Sequence[int] = (16, 32, 64, 128, 256),
     budget_seconds: float = 3.0,
+    lone: bool = False,
 ) -> Choice:
     """Time the backends that ``inference`` allows on ``device`` ("cpu", "cuda:0") and take the fastest.
 
     Weights are fresh; timing runs with the threads the process has. Candidates come in the order of what is usually
     fastest; once half of ``budget_seconds`` is spent only the first two are built, once all of it is, nothing is timed
-    but the smallest batch. SettingsError if no candidate is there: it says how to install it. A net with learned
-    dynamics has one backend, which then evaluates its roots.
+    but the smallest batch. SettingsError if no candidate is there: it says how to install it. ``lone``: lone boards
+    will come too, and another candidate runs those where it is faster for one. A net with learned dynamics has one
+    backend, which then evaluates its roots.
     """
     start = time.perf_counter()
     sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
@@ -79,7 +81,19 @@ def choose_backend(
     top = max(speeds.values())
     batch = min(size for (number, size), speed in speeds.items() if number == best and speed >= NEAR_BEST * top)
     table = [Measurement(built[at].name, built[at].dtype, size, speed) for (at, size), speed in speeds.items()]
-    return Choice(built[best], batch, sorted(table, key=lambda row: -row.evals_per_s))
+    chosen = _with_lone(built, best, shapes, device) if lone else built[best]
+    return Choice(chosen, batch, sorted(table, key=lambda row: -row.evals_per_s))
+
+
+def _with_lone(built: list[Backend], best: int, shapes: Shapes, device: str) -> Backend:
+    """The ``best`` of ``built``, joined by another one for single boards where that answers them sooner."""
+    speeds = [0.0] * len(built)
+    for _ in range(ROUNDS):
+        for number, backend in enumerate(built):
+            speeds[number] = max(speeds[number], _time_batch(backend, shapes, 1, SLICE_SECONDS, device == "cpu"))
+    if speeds[best] >= NEAR_BEST * max(speeds):
+        return built[best]
+    return BySize(built[speeds.index(max(speeds))], built[best])
 
 
 def _learned(net: NetSettings, shapes: Shapes, device: str) -> Backend:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexpipe.config import Settings
+from hexpipe.games.factory import make_game
 
 GROUPS = 2
 """Groups of games in a generator, each with a region of slots: one searches while the other waits for the device."""
@@ -21,8 +22,8 @@ _SMI_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and threads, and
-    the servers of a league's opponents."""
+    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and threads, the
+    servers of a league's opponents, and where checkpoints are rated (None where none is)."""
 
     workers: int
     server_devices: tuple[str, ...]
@@ -30,6 +31,7 @@ class Plan:
     learner_threads: int
     cores: int
     league_devices: tuple[str, ...] = ()
+    rating_device: str | None = None
 
 
 def available_cores() -> int:
@@ -61,24 +63,27 @@ def gpu_use() -> list[tuple[int, int, int]]:
 def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs."""
     used_gpus = gpus if settings.devices is None else min(gpus, settings.devices)
-    workers = settings.selfplay.workers or max(1, min(8, cores // 4))
+    workers = settings.selfplay.workers
+    if workers is None:
+        workers = max(1, min(8, cores // 4))
     if used_gpus:
-        servers = settings.inference.servers or used_gpus
+        servers = (settings.inference.servers or used_gpus) if workers else 0
         devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
         # learners take the last GPUs: with fewer servers than GPUs they have those to themselves
         learners = tuple(f"cuda:{used_gpus - 1 - rank % used_gpus}" for rank in range(settings.learner.processes))
         opponents = _league_servers(settings, servers, workers)
         league = tuple(f"cuda:{used_gpus - 1 - number % used_gpus}" for number in range(opponents))
-        return Plan(workers, devices, learners, 1, cores, league)
+        return Plan(workers, devices, learners, 1, cores, league, _rating_device(settings, devices or learners))
     # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
     # the learner, which is paced by play, shares the cores too
-    learner_threads = max(1, min(8, cores // 4))
+    learner_threads = max(1, min(8, cores // 4 if workers else cores // settings.learner.processes))
     servers = settings.inference.servers or max(1, cores - (learner_threads if cores >= 4 else 0))
     # a region has one server: more servers than regions would stand idle
     servers = min(servers, GROUPS * workers)
     # the opponents' servers share the cores: a league divides the work, it makes no more of it
     league = ("cpu",) * _league_servers(settings, servers, workers)
-    return Plan(workers, ("cpu",) * servers, ("cpu",) * settings.learner.processes, learner_threads, cores, league)
+    devices, learners = ("cpu",) * servers, ("cpu",) * settings.learner.processes
+    return Plan(workers, devices, learners, learner_threads, cores, league, _rating_device(settings, devices or learners))
 
 
 def _league_servers(settings: Settings, servers: int, workers: int) -> int:
@@ -89,6 +94,12 @@ def _league_servers(settings: Settings, servers: int, workers: int) -> int:
     if not settings.league.share:
         return 0
     return min(workers, max(1, round(servers * settings.league.share / 2)))
+
+
+def _rating_device(settings: Settings, devices: tuple[str, ...]) -> str | None:
+    """Checkpoints are rated where they play, by games of two: the arena has no ratings for three."""
+    rated = settings.rating.share > 0 and make_game(settings.game).num_seats == 2
+    return devices[-1] if rated else None
 
 
 def thread_environment(threads: int) -> dict[str, str]:

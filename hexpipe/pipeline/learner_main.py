@@ -228,7 +228,7 @@ class LearnerLoop:
         self.row.beat(Waiting.CHECKPOINT)
         extra: dict[str, Any] = {}
         if self.context.stats.row("replay-0")["ready"]:
-            extra["pacing"] = self.pacer.state(self.buffer.total_positions)
+            extra["pacing"] = self.pacer.state(self.buffer.total_positions, self.learner.steps)
         self._told(self._writer.finish())
         self._writer.begin(self.learner.snapshot(extra))
         self._saved_step = self.learner.steps

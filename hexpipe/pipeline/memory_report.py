@@ -35,6 +35,7 @@ _OWN_ESTIMATE = {
     "league": 240_000_000,
     "learner": 280_000_000,
     "replay": 50_000_000,
+    "rating": 260_000_000,
 }
 
 
@@ -96,11 +97,12 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "league": len(plan.league_devices),
         "learner": len(plan.learner_devices),
         "replay": 1,
+        "rating": int(plan.rating_device is not None),
     }
     pools = {role: latent_pool_bytes(settings, game, plan, role) for role in ("inference", "league")}
     memory = memory_bytes(settings.net, game.shapes)
     served = memory * (2 if settings.algorithm == "muzero" else 1)  # learned dynamics keep two sets of weights
-    more = {role: size + served for role, size in pools.items()} | {"learner": memory}
+    more = {role: size + served for role, size in pools.items()} | {"learner": memory, "rating": 2 * served}
     more |= dict.fromkeys(SEARCHING, search_bytes(settings, game))
     each = {role: size + more.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
     processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]

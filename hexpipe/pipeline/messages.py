@@ -19,6 +19,9 @@ from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 SEARCHING = ("generator", "reanalyze")
 """Roles that search: the clients of the inference servers, and the first to be stopped."""
 
+HELPERS = ("rating",)
+"""Roles that a run goes on without: one that dies is left out, and its silence is no stall."""
+
 
 @dataclass(frozen=True)
 class ChildContext:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import NetSettings, Settings
-from hexpipe.errors import CheckpointError
+from hexpipe.errors import CheckpointError, SettingsError
+from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.pipeline.devices import Plan, thread_environment
 from hexpipe.pipeline.messages import Start
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.segments import Segments
 from hexpipe.pipeline.supervisor import ChildSpec
+from hexpipe.replay.archive import ReplayArchive
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,19 @@ class RunRequest:
     run_dir: Path
     resume: bool = False
     init_from: Path | None = None
+
+
+def check_games(settings: Settings, run_dir: Path) -> None:
+    """Raises ArchiveError where the games of ``run_dir`` cannot be read or are of other rules, SettingsError where
+    there are none and none are to be played."""
+    games, path = 0, run_dir / ARCHIVE_NAME
+    if path.exists():
+        with ReplayArchive(path, make_stages(settings)) as archive:
+            games = archive.total_games
+    if not settings.plays and not games:
+        raise SettingsError(
+            "selfplay.workers is 0 and this run has no games: import some (hexpipe import), or let it play"
+        )
 
 
 def check_checkpoints(settings: Settings, resume: Path | None, init_from: Path | None) -> None:
@@ -107,7 +123,12 @@ def child_specs(
         one,
     )
     reanalyze = [_reanalyze_spec(plan.workers, segments, one)] if settings.reanalyze.ratio else []
-    return [*servers, *opponents, *learners, *generators, *reanalyze, replay]
+    rating = [
+        ChildSpec("rating-0", f"{package}.rating_main:rating_main", {"device": device}, one)
+        for device in [plan.rating_device]
+        if device is not None
+    ]
+    return [*servers, *opponents, *learners, *generators, *reanalyze, replay, *rating]
 
 
 def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
@@ -137,7 +158,13 @@ def announcement(
     learners = f"{len(plan.learner_devices)} learner{'s' * (len(plan.learner_devices) > 1)}"
     where = ", ".join(sorted(set(plan.learner_devices)))
     reanalyze = ", 1 reanalyze process" * (settings.reanalyze.ratio > 0)
-    yield f"{workers}, {servers}, {learners} on {where}, 1 replay process{reanalyze}; {plan.cores} cores"
+    rating = ", 1 rating process" * (plan.rating_device is not None)
+    if settings.plays:
+        yield f"{workers}, {servers}, {learners} on {where}, 1 replay process{reanalyze}{rating}; {plan.cores} cores"
+    else:
+        yield f"nothing is played: {learners} on {where}, 1 replay process with the games that are there{rating}"
+    if settings.rating.share and plan.rating_device is None:
+        yield "no checkpoint is rated: ratings are for games of two players"
     limits = settings.limits
     named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
     given = [f"{value:g} {name}" for value, name in named if value]

@@ -87,7 +87,7 @@ class ProgressMeter:
             self._read_memory()
             if self._has_gpus:
                 self._gpus = gpu_use()
-        values = {**self._totals(counters), **self._rates(now, counters), **self._learning()}
+        values = {**self._totals(counters), **self._rates(now, counters), **self._learning(), **self._rating()}
         values["seconds_left"] = self._seconds_left(values)
         return Figures(self.elapsed, values, self._process_figures(), self._gpus, self.stage())
 
@@ -162,6 +162,13 @@ class ProgressMeter:
             if learner[name] > 0:
                 values[name] = learner[name]
         return values
+
+    def _rating(self) -> dict[str, float | None]:
+        """The newest rating of a checkpoint, with its standard error and the checkpoint's step."""
+        for row in self._stats.rows("rating").values():
+            if row["rating_step"]:
+                return {name: row[name] for name in ("rating_elo", "rating_elo_error", "rating_step")}
+        return {}
 
     def _seconds_left(self, values: dict[str, float | None]) -> float | None:
         """Seconds until the nearest limit, None if there is none or it cannot be told yet."""

@@ -5,8 +5,10 @@
 - RUN/settings.json: the settings, as they are now
 - RUN/archive.sqlite: every finished game
 - RUN/checkpoints: step-* folders
+- RUN/ratings.sqlite: the games by which checkpoints are rated
 - RUN/errors: one file for each process that died of an exception
 - RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
+- RUN/tracking: what the run is called by Weights & Biases and MLflow; RUN/wandb, what the former keeps here
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings
 from hexpipe.errors import RunFolderError, SettingsError
 
 ARCHIVE_NAME = "archive.sqlite"
+RATINGS_NAME = "ratings.sqlite"
 _UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 

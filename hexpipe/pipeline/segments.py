@@ -79,7 +79,8 @@ def process_names(settings: Settings, plan: Plan) -> list[str]:
     learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
     reanalyze = ["reanalyze-0"] if settings.reanalyze.ratio else []
     searching = [*(f"generator-{n}" for n in range(plan.workers)), *reanalyze]
-    return [*searching, *servers, *league, "replay-0", *learners]
+    rating = ["rating-0"] if plan.rating_device is not None else []
+    return [*searching, *servers, *league, "replay-0", *learners, *rating]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
@@ -111,7 +112,7 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
                 pool=pool,
             )
             made.append(league.segment)
-        outboxes = Outboxes.create(clients, settings.selfplay.game_queue, _record_bytes(settings))
+        outboxes = Outboxes.create(max(1, clients), settings.selfplay.game_queue, _record_bytes(settings))
         made.append(outboxes.segment)
         weights = WeightsBoard.create(net_template(settings.net, game.shapes))
         made.append(weights.segment)
@@ -131,7 +132,7 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats + 2 * shapes.thumbnail
     if settings.algorithm == "muzero":
         slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
-    queue = clients * settings.selfplay.game_queue * _record_bytes(settings)
+    queue = max(1, clients) * settings.selfplay.game_queue * _record_bytes(settings)
     fields = segment_fields(settings.replay, make_stages(settings))
     replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in fields)
     return {

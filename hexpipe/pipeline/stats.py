@@ -79,6 +79,10 @@ COLUMNS = (
     "checkpoint_step",
     "solver_score",
     "solver_policy",
+    # ratings of the run's checkpoints
+    "rating_elo",
+    "rating_elo_error",  # standard error
+    "rating_step",  # of the checkpoint that is rated so; 0 while none is
     "done",
 )
 INDEX = {name: column for column, name in enumerate(COLUMNS)}
@@ -102,6 +106,7 @@ class Waiting(IntEnum):
     CHECKPOINT = 11
     STOPPING = 12
     LEAGUE = 13
+    NEXT_CHECKPOINT = 14
 
 
 WAITING_TEXT = {
@@ -119,6 +124,7 @@ WAITING_TEXT = {
     Waiting.CHECKPOINT: "writes a checkpoint",
     Waiting.STOPPING: "stopping",
     Waiting.LEAGUE: "waits for the league's server",
+    Waiting.NEXT_CHECKPOINT: "waits for a checkpoint to rate",
 }
 
 

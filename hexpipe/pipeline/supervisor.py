@@ -21,7 +21,7 @@ from typing import Any
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
-from hexpipe.pipeline.messages import ChildContext, Death, read_death
+from hexpipe.pipeline.messages import HELPERS, ChildContext, Death, read_death
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
 
@@ -87,7 +87,8 @@ class Supervisor:
             self._spawn(self.specs[name])
 
     def watch(self, timeout: float) -> list[Death]:
-        """Wait up to ``timeout`` seconds for a death; replace the dead that can be and return their deaths.
+        """Wait up to ``timeout`` seconds for a death; replace the dead that can be, leave out helpers (they are gone
+        from ``processes``), and return their deaths.
 
         Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError where it died because
         something cannot be had that the settings ask for.
@@ -106,10 +107,15 @@ class Supervisor:
             if connection.wait(left, CAUSE_SECONDS):
                 time.sleep(GRACE_SECONDS)
                 deaths = sorted(deaths + self._collect(), key=_cause_first)
-        recent = [death for death in self.deaths if death.when > time.monotonic() - BURST_SECONDS]
+        needed = [death for death in deaths if not death.process.startswith(HELPERS)]
+        recent = [
+            death
+            for death in self.deaths
+            if death.when > time.monotonic() - BURST_SECONDS and not death.process.startswith(HELPERS)
+        ]
         limit = max(3, sum(spec.replaceable for spec in self.specs.values()))
-        if any(not self.specs[death.process].replaceable for death in deaths):
-            first = deaths[0]
+        if any(not self.specs[death.process].replaceable for death in needed):
+            first = needed[0]
             if first.usage:
                 raise UsageError(first.usage)
             raise ProcessDiedError(first.process, first.details)
@@ -119,7 +125,10 @@ class Supervisor:
                 first.process, f"{first.details}\n({len(recent)} processes died in {BURST_SECONDS:.0f} s: giving up)"
             )
         for death in deaths:
-            self._heal(death)
+            if death in needed:
+                self._heal(death)
+            else:
+                self.stats.row(death.process)["done"] = 1
         return deaths
 
     def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
@@ -237,7 +246,11 @@ class StallWatch:
         )
         if progress != self._last:
             self._last, self._since, self._warned = progress, now, 0.0
-        silent = max((now - row["beat"], name) for name, row in self._stats.rows().items() if not row["done"])
+        silent = max(
+            (now - row["beat"], name)
+            for name, row in self._stats.rows().items()
+            if not row["done"] and not name.startswith(HELPERS)
+        )
         stalled = max(now - self._since, silent[0])
         if stalled >= self._seconds:
             raise HexpipeError(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,11 @@ from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.devices import GROUPS, visible_gpus
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.preparation import check_games
 from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
+from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
@@ -137,6 +139,8 @@ class _Trainer:
         self.pacer = Pacer.from_settings(settings)
         self.recovery = Recovery(self.learner, folder.path)
         pacing = self._start_weights(init_from)
+        check_games(settings, folder.path)
+        check_trackers(settings.tracking)
         # nothing is written before here: what cannot begin leaves no run behind
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, stages)
         try:
@@ -144,35 +148,39 @@ class _Trainer:
             if pacing is not None:
                 self.pacer.restore(pacing, self.buffer.total_positions)
             folder.write_settings(settings)
-            # old games have one of their own: a search of theirs that waits must not hold up play's weights
-            count = 1 + (settings.reanalyze.ratio > 0)
-            self.evaluators = [_evaluator(settings, self.game, device) for _ in range(count)]
-            self._load_weights()
-            evaluator: Evaluator = self.evaluators[0]
-            self.league: SerialLeague | None = None
             self.curriculum = self._restore_stage()
-            if settings.league.share:
-                opponent = _evaluator(settings, self.game, device)
-                self.league = SerialLeague(opponent, folder.path, settings.seed, self.buffer.total_games)
-                self.league.draw(self.learner.ema_weights())
-                evaluator = self.league.beside(evaluator)
+            self.evaluators: list[LocalEvaluator | LocalLatentEvaluator] = []
             self.finished: list[GameRecord] = []
-            # a resumed run plays other games than its first part did
-            seed = np.random.SeedSequence([settings.seed, _SELFPLAY_STREAM, self.buffer.total_games])
-            self.selfplay = SelfPlay(
-                stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.curriculum.stage
-            )
+            self.league: SerialLeague | None = None
             self.reanalysis: SerialReanalysis | None = None
-            if settings.reanalyze.ratio:
-                old_games = self.evaluators[1]
-                self.reanalysis = SerialReanalysis(settings, self.game, self.buffer, self.archive, old_games)
-            self.metrics = MetricsWriter(folder.path)
+            self.selfplay = self._begin_play(stages, device) if settings.plays else None
+            self.metrics = MetricsWriter(folder.path, settings)
         except BaseException:
             self.archive.close()
             raise
         self.start = time.monotonic()
         self.losses: list[StepLosses] = []
         self.skipped_steps = 0.0
+
+    def _begin_play(self, stages: Sequence[Game], device: str) -> SelfPlay:
+        """Self-play, and what is beside it: the league, the search of old games."""
+        settings = self.settings
+        # old games have one of their own: a search of theirs that waits must not hold up play's weights
+        count = 1 + (settings.reanalyze.ratio > 0)
+        self.evaluators += [_evaluator(settings, self.game, device) for _ in range(count)]
+        self._load_weights()
+        evaluator: Evaluator = self.evaluators[0]
+        if settings.league.share:
+            opponent = _evaluator(settings, self.game, device)
+            self.league = SerialLeague(opponent, self.folder.path, settings.seed, self.buffer.total_games)
+            self.league.draw(self.learner.ema_weights())
+            evaluator = self.league.beside(evaluator)
+        if settings.reanalyze.ratio:
+            old_games = self.evaluators[1]
+            self.reanalysis = SerialReanalysis(settings, self.game, self.buffer, self.archive, old_games)
+        # a resumed run plays other games than its first part did
+        seed = np.random.SeedSequence([settings.seed, _SELFPLAY_STREAM, self.buffer.total_games])
+        return SelfPlay(stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.curriculum.stage)
 
     def close(self) -> None:
         self.metrics.close()
@@ -181,8 +189,9 @@ class _Trainer:
     def run(self, on_progress: Callable[[TrainProgress], None], should_stop: Callable[[], bool]) -> TrainProgress:
         saved = reported = self.start
         while not (self._at_limit() or should_stop()):
-            self.selfplay.step()
-            self._keep_games()
+            if self.selfplay is not None:
+                self.selfplay.step()
+                self._keep_games()
             if self.reanalysis is not None:
                 self.reanalysis.search(self.learner.steps, should_stop)
             self._train_allowed(should_stop)
@@ -278,7 +287,8 @@ class _Trainer:
         if not self.learner.healthy:
             logger.warning("no checkpoint of step %d: its gradients were not finite", self.learner.steps)
             return
-        path = self.learner.save(self.folder.path, {"pacing": self.pacer.state(self.buffer.total_positions)})
+        pacing = self.pacer.state(self.buffer.total_positions, self.learner.steps)
+        path = self.learner.save(self.folder.path, {"pacing": pacing})
         logger.info("checkpoint %s", path)
 
     def _report(self, on_progress: Callable[[TrainProgress], None]) -> TrainProgress:

@@ -10,27 +10,28 @@ from collections.abc import Callable
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError
-from hexpipe.games.factory import make_game, make_stages
+from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
-from hexpipe.pipeline.messages import SEARCHING, Death
+from hexpipe.pipeline.messages import HELPERS, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter
-from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, child_specs
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, check_games, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings, resume_arguments
+from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stats import Stop
 from hexpipe.pipeline.supervisor import StallWatch, Supervisor
+from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
-from hexpipe.replay.archive import ReplayArchive
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
 _METRICS_SECONDS = 5.0
 _SEARCH_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
+_HELPER_SECONDS = 1.0  # beside the searches, whose end comes first
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
 _SERVERS = ("inference", "league")
@@ -64,8 +65,8 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
         changes = check_resume(read_settings(folder.path), settings, checkpoint is not None)
     check_checkpoints(settings, checkpoint, request.init_from)
     game = make_game(settings.game)
-    if request.resume:
-        ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)).close()
+    check_games(settings, folder.path)
+    check_trackers(settings.tracking)
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
     segments = make_segments(settings, game, plan)
@@ -107,7 +108,7 @@ class _Run:
         try:
             self.supervisor.start()
             self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
-            self._metrics = MetricsWriter(self.folder.path)
+            self._metrics = MetricsWriter(self.folder.path, self.settings)
             reason = self._watch(interrupts)
             self._say(f"stopping: {reason}")
         except HexpipeError as error:
@@ -123,7 +124,7 @@ class _Run:
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
-        for role in (*SEARCHING, *_SERVERS, "replay", "learner"):
+        for role in (*SEARCHING, *HELPERS, *_SERVERS, "replay", "learner"):
             self.supervisor.kill(role)
         if self._metrics is not None:
             self._metrics.close()
@@ -134,7 +135,9 @@ class _Run:
         """Look after the processes until there is a reason to stop, which is returned."""
         while True:
             for death in self.supervisor.watch(_TICK_SECONDS):
-                self._say(f"{death.process} died and was replaced: {death.details.splitlines()[-1]}")
+                replaced = death.process in self.supervisor.processes
+                what = "was replaced" if replaced else "the run goes on without it"
+                self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
                 self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
             self._show()
             self._tell_stage()
@@ -180,10 +183,13 @@ class _Run:
         """End the processes so that nothing that was committed is lost; deaths on the way."""
         supervisor = self.supervisor
         hurry: Callable[[], bool] = interrupts.hurry
-        for role in SEARCHING:
+        for role in (*SEARCHING, *HELPERS):
             supervisor.ask(role)
         for role in SEARCHING:
             supervisor.join(role, 0.5 if failed else _SEARCH_SECONDS, hurry)
+            supervisor.kill(role)
+        for role in HELPERS:
+            supervisor.join(role, _HELPER_SECONDS, hurry)
             supervisor.kill(role)
         self.segments.buffer.free_lock_of_the_dead()
         for role in _SERVERS:

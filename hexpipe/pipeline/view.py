@@ -152,6 +152,9 @@ def _summary(figures: Figures) -> list[tuple[str, str]]:
     share = figures.get("league_share")
     if share is not None:
         rows.append(("league", f"{share:.2f} of last {figures.get('league_window'):.0f}"))
+    elo, error = figures.get("rating_elo"), figures.get("rating_elo_error")
+    if elo is not None and error is not None:
+        rows.append(("rating", f"{elo:+.0f} +/- {1.96 * error:.0f} at step {figures.get('rating_step'):,.0f}"))
     fill = figures.get("replay_fill")
     if fill is not None:
         rows.append(("replay", f"{fill:.0%} full, {figures.get('replay_games') or 0:,.0f} games"))

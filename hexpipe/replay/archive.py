@@ -7,21 +7,16 @@ the disk keeps its word, a power cut; a batch that was cut off is not there at a
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from hexpipe.errors import ArchiveError
 from hexpipe.games.game_env import Game, as_stages
-from hexpipe.records import GameRecord
+from hexpipe.records import IMPORTED, GameRecord
 from hexpipe.replay.store import check_rules
-
-APPLICATION_ID = 0x48585052  # "HXPR"
-SCHEMA_VERSION = 2
-BUSY_SECONDS = 30.0
+from hexpipe.sqlite_file import Kind, SqliteFile
 
 _SCHEMA = """
 CREATE TABLE rules (
@@ -39,8 +34,10 @@ CREATE TABLE stages (
     number INTEGER PRIMARY KEY,         -- 1, 2, ...: stages of the curriculum after the first, as they began
     games_before INTEGER NOT NULL,      -- games in the archive when it did
     mastered_after INTEGER NOT NULL     -- games of the stage before it
-);
+)
 """
+SCHEMA_VERSION = 2
+_KIND = Kind("replay archive", 0x48585052, SCHEMA_VERSION, _SCHEMA)  # "HXPR"
 
 
 class StageBegin(NamedTuple):
@@ -61,17 +58,17 @@ class ReplayArchive:
     """
 
     def __init__(self, path: Path | str, games: Game | Sequence[Game], *, read_only: bool = False) -> None:
-        self.path = Path(path)
         self._games = as_stages(games)
-        self._read_only = read_only
-        name = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        with self._explained():
-            self._db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+        rules = json.dumps([game.terms for game in self._games])
+        self._file = SqliteFile(
+            path, _KIND, read_only=read_only, fill=lambda db: db.execute("INSERT INTO rules VALUES (?)", (rules,))
+        )
+        self.path = self._file.path
+        self._db = self._file.db
         try:
-            with self._explained():
-                self._open()
-        except BaseException:
-            self._db.close()
+            self._check_rules(rules)
+        except ArchiveError:
+            self.close()
             raise
 
     def __enter__(self) -> ReplayArchive:
@@ -80,39 +77,39 @@ class ReplayArchive:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def append(self, records: Sequence[GameRecord]) -> None:
+    def append(self, records: Iterable[GameRecord]) -> None:
         """Commits ``records``, all or none; once this returns they are kept. ValueError where one is of other rules."""
-        for record in records:
-            check_rules(record, self._games)
-        with self._explained(), self._transaction():
-            positions = self.total_positions
-            rows = []
-            for record in records:
-                positions += record.num_positions
-                sizes = (record.num_plies, len(record.policy_bytes), positions, record.weights_version)
-                rows.append((*sizes, record.to_bytes()))
+        with self._file.transaction():
             self._db.executemany(
                 "INSERT INTO games (plies, policy_bytes, positions_until, weights_version, record)"
                 " VALUES (?, ?, ?, ?, ?)",
-                rows,
+                self._rows(records, self.total_positions),
             )
+
+    def _rows(self, records: Iterable[GameRecord], positions: int) -> Iterator[tuple[int, int, int, int, bytes]]:
+        """What is written of ``records`` after games of so many ``positions``."""
+        for record in records:
+            check_rules(record, self._games)
+            positions += record.num_positions
+            sizes = (record.num_plies, len(record.policy_bytes), positions, record.weights_version)
+            yield (*sizes, record.to_bytes())
 
     @property
     def total_games(self) -> int:
         """Games in the archive."""
-        with self._explained():
+        with self._file.explained():
             return int(self._db.execute("SELECT coalesce(max(id), 0) FROM games").fetchone()[0])
 
     @property
     def total_positions(self) -> int:
         """Positions in the archive."""
-        with self._explained():
+        with self._file.explained():
             row = self._db.execute("SELECT positions_until FROM games ORDER BY id DESC LIMIT 1").fetchone()
             return int(row[0]) if row else 0
 
     def read(self, number: int) -> GameRecord:
         """The game that was the ``number``-th to arrive, counted from 1; ArchiveError where there is none such."""
-        with self._explained():
+        with self._file.explained():
             row = self._db.execute("SELECT record FROM games WHERE id = ?", (number,)).fetchone()
         if row is None:
             raise ArchiveError(f"{self.path} has no game {number}: restore the file or start a new run")
@@ -125,7 +122,7 @@ class ReplayArchive:
 
         ``size_of(plies, policy_bytes)`` says what a game takes of ``max_bytes``.
         """
-        with self._explained():
+        with self._file.explained():
             first, left = self.total_games + 1, max_bytes
             cursor = self._db.execute(
                 "SELECT id, plies, policy_bytes FROM games ORDER BY id DESC LIMIT ?", (max_games,)
@@ -138,7 +135,7 @@ class ReplayArchive:
             cursor.close()
             rows = self._db.execute("SELECT id, record FROM games WHERE id >= ? ORDER BY id", (first,))
         while True:
-            with self._explained():
+            with self._file.explained():
                 row = rows.fetchone()
             if row is None:
                 return
@@ -147,59 +144,49 @@ class ReplayArchive:
     @property
     def stage(self) -> StageBegin:
         """Where the run's curriculum stands; the first stage where none was begun."""
-        with self._explained():
+        with self._file.explained():
             row = self._db.execute("SELECT * FROM stages ORDER BY number DESC LIMIT 1").fetchone()
         return StageBegin(0, 0, 0) if row is None else StageBegin(*row)
 
     def begin_stage(self, number: int, mastered_after: int) -> None:
         """Commits that the stage ``number`` (from 0) begins now."""
-        with self._explained(), self._transaction():
+        with self._file.transaction():
             self._db.execute("INSERT INTO stages VALUES (?, ?, ?)", (number, self.total_games, mastered_after))
 
     def games_after(self, number: int) -> Iterator[GameRecord]:
         """The games that came in after the ``number``-th, newest first."""
-        with self._explained():
+        with self._file.explained():
             rows = self._db.execute("SELECT record FROM games WHERE id > ? ORDER BY id DESC", (number,))
-        while True:
-            with self._explained():
-                row = rows.fetchone()
-            if row is None:
-                return
-            yield self._checked(row[0])
+        yield from self._read_all(rows)
+
+    def imported(self) -> Iterator[GameRecord]:
+        """The games that were not played by this run (`records.IMPORTED`), in the order of arrival."""
+        with self._file.explained():
+            query = "SELECT record FROM games WHERE weights_version = ? ORDER BY id"
+            rows = self._db.execute(query, (IMPORTED,))
+        yield from self._read_all(rows)
 
     def close(self) -> None:
         """Closes the file."""
-        self._db.close()
+        self._file.close()
 
-    def _open(self) -> None:
-        rules = json.dumps([game.terms for game in self._games])
-        self._db.execute("PRAGMA synchronous = FULL")
-        with nullcontext() if self._read_only else self._transaction():
-            identity = self._db.execute("PRAGMA application_id").fetchone()[0]
-            empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if identity == 0 and empty and not self._read_only:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute("INSERT INTO rules VALUES (?)", (rules,))
-                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif identity != APPLICATION_ID:
-                raise ArchiveError(f"{self.path} is a database of something else: move it away or name another file")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
-            raise ArchiveError(
-                f"{self.path} has schema version {version}, this hexpipe reads {SCHEMA_VERSION}: go on with the "
-                "version that wrote it, or start a new run"
-            )
-        found = self._db.execute("SELECT text FROM rules").fetchone()
+    def _check_rules(self, rules: str) -> None:
+        with self._file.explained():
+            found = self._db.execute("SELECT text FROM rules").fetchone()
         if found is None or found[0] != rules:
             raise ArchiveError(
                 f"{self.path} holds games of {found[0] if found else 'no rules'}, these settings play {rules}: "
                 "go on with its settings, or start a new run"
             )
-        mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise ArchiveError(f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk")
+
+    def _read_all(self, rows: Iterator[tuple[bytes]]) -> Iterator[GameRecord]:
+        """The records of a query for them; SQLite may find its file damaged at any row."""
+        while True:
+            with self._file.explained():
+                row = next(rows, None)
+            if row is None:
+                return
+            yield self._checked(row[0])
 
     def _checked(self, blob: bytes) -> GameRecord:
         try:
@@ -210,27 +197,3 @@ class ReplayArchive:
         except ValueError as error:
             raise ArchiveError(f"{self.path} holds a foreign game ({error}): restore the file") from error
         return record
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turns SQLite's errors into one line that says which file and what to do."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise ArchiveError(
-                f"cannot use the archive {self.path} ({error}): check that its folder exists and has room"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise ArchiveError(
-                f"{self.path} is damaged or no replay archive ({error}): restore it or start a new run"
-            ) from error

@@ -6,14 +6,16 @@ neither the generator's core nor the device waits for the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import Settings
 from hexpipe.errors import SearchesLostError
+from hexpipe.games.board_moves import actions_of_moves
 from hexpipe.games.game_env import ONGOING, Game, as_stages
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
@@ -42,6 +44,9 @@ class SelfPlay:
     game begins; games under way are played to their ends. ``evaluator`` must take ``groups`` groups of `max_leaves`
     positions; where it is a LeagueEvaluator, the opponent's net plays in ``league.share`` of the games. Call `step` in
     a loop: it runs one turn of one group and returns. Errors of the evaluator go through to the caller.
+
+    ``openings`` has the moves (`games.board_moves`, legal, the game not over after them) that each game begins with in
+    place of random ones, played without a search; when it ends no more games begin, and after the last one `done`.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class SelfPlay:
         on_game: Callable[[GameRecord], None],
         groups: int = 2,
         stage: Callable[[], int] = lambda: 0,
+        openings: Iterator[Sequence[int]] | None = None,
     ) -> None:
         self.stages = as_stages(games)
         self.settings = settings
@@ -69,6 +75,7 @@ class SelfPlay:
         self._rng = np.random.default_rng(seed)
         self._weights_version = -1
         self._stage = stage
+        self._openings = openings
         self._per_group = max(1, settings.selfplay.games_per_worker // groups)
         self.max_leaves = self._per_group * settings.search.leaves_per_game
         self._turns = [Turn() for _ in range(groups)]
@@ -91,27 +98,37 @@ class SelfPlay:
             else:
                 self._weights_version = answer.version
                 turn.update(answer)
-        while True:
+        while turn.groups and not turn.waiting:
             for group in list(turn.groups.values()):
                 finished = group.finished()
                 if len(finished):
                     self._play(turn, group, finished)
-            if turn.select():
-                break
-        request = turn.request()
-        if self._league is not None:
-            self._league.divide(number, turn.theirs())
-        self.evaluator.submit(number, *request)
-        turn.waiting = True
+            turn.waiting = turn.select()
+        if turn.waiting:
+            request = turn.request()
+            if self._league is not None:
+                self._league.divide(number, turn.theirs())
+            self.evaluator.submit(number, *request)
         self.stats.simulations = self._ended.simulations + sum(g.mcts.simulations for g in self._groups)
         self.stats.evaluations = self._ended.evaluations + sum(g.mcts.evaluations for g in self._groups)
+
+    @property
+    def done(self) -> bool:
+        """Whether all games are over and no more begin; never without ``openings``."""
+        return not any(turn.groups for turn in self._turns)
 
     @property
     def _groups(self) -> list[Group]:
         return [group for turn in self._turns for group in turn.groups.values()]
 
     def _start_games(self, turn: Turn, games: NDArray[np.int32]) -> None:
-        """Begin ``games`` on the board of the stage that is current now."""
+        """Begin ``games`` on the board of the stage that is current now; fewer where the given openings end."""
+        openings = None
+        if self._openings is not None:
+            openings = list(islice(self._openings, len(games)))
+            games = games[: len(openings)]
+            if not openings:
+                return
         stage = self._stage()
         if stage not in turn.groups:
             turn.groups[stage] = Group(self.stages[stage], self.settings, self._per_group, self._rng)
@@ -122,7 +139,10 @@ class SelfPlay:
             group.games[g] = Played()
             if self._league is not None:
                 group.opponents[g] = draw_opponents(self._league_share, group.game.num_seats, self._rng)
-        self._play_openings(group, games)
+        if openings is None:
+            self._play_random_openings(group, games)
+        else:
+            self._play_given_openings(group, games, openings)
         if group.game.view_moves:  # no net has looked at what chance left: around the last stone, if there is one
             group.mcts.place_views(games, np.full(len(games), -1, np.int32))
         self._begin(group, games)
@@ -150,7 +170,18 @@ class SelfPlay:
         mcts.forget(games[theirs != group.theirs[games]])
         group.theirs[games] = theirs
 
-    def _play_openings(self, group: Group, games: NDArray[np.int32]) -> None:
+    def _play_given_openings(self, group: Group, games: NDArray[np.int32], openings: list[Sequence[int]]) -> None:
+        """Play ``openings``, one for each of ``games``, without a search."""
+        mcts = group.mcts
+        for ply in range(max(map(len, openings))):
+            going = games[[len(opening) > ply for opening in openings]]
+            moves = np.array([opening[ply] for opening in openings if len(opening) > ply], np.int32)
+            if group.game.view_moves:
+                mcts.place_views(going, moves)
+            origins = mcts.states.origin[mcts.root_rows(going)]
+            self._play_unsearched(group, going, actions_of_moves(group.game, moves, origins))
+
+    def _play_random_openings(self, group: Group, games: NDArray[np.int32]) -> None:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
 
         They carry the play to positions that good play would never show the net. A game that they end starts over.
@@ -172,19 +203,21 @@ class SelfPlay:
                 mcts.place_views(going, self._focused(cells))
             rows = mcts.root_rows(going)
             group.game.legal_mask(mcts.states, rows, legal[: len(going)])
-            moves = sample_rows(legal[: len(going)].astype(np.float32), self._rng)
-            one_hot = np.eye(num_actions, dtype=np.float32)[moves]
-            nothing = np.zeros((len(going), group.game.num_seats), np.float32)
-            self._note(group, going, moves, one_hot, nothing)
-            for g in going.tolist():
-                group.games[g].opening_plies += 1
-            mcts.advance(going, moves)
+            self._play_unsearched(group, going, sample_rows(legal[: len(going)].astype(np.float32), self._rng))
             over = np.zeros(len(games), np.bool_)
             over[chosen] = mcts.states.winner[mcts.root_rows(going)] != ONGOING
             wanted[over] = self._rng.integers(0, most + 1, over.sum())
             mcts.reset(games[over])
             for g in games[over].tolist():
                 group.games[g] = Played()
+
+    def _play_unsearched(self, group: Group, games: NDArray[np.int32], actions: NDArray[np.int32]) -> None:
+        """Play ``actions`` of openings: the policy of each is the action itself, its value nothing."""
+        one_hot = np.eye(group.game.num_actions, dtype=np.float32)[actions]
+        self._note(group, games, actions, one_hot, np.zeros((len(games), group.game.num_seats), np.float32))
+        for g in games.tolist():
+            group.games[g].opening_plies += 1
+        group.mcts.advance(games, actions)
 
     def _play(self, turn: Turn, group: Group, games: NDArray[np.int32]) -> None:
         """Move in ``games``, whose searches have ended, and begin the next search, in a new game where one is over."""

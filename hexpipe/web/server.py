@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from hexpipe import __version__
 from hexpipe.arena.analysis import Analysis, as_facts
 from hexpipe.arena.engine import Engine
-from hexpipe.errors import HexpipeError, IllegalMoveError, UsageError
+from hexpipe.errors import IllegalMoveError, UsageError
+from hexpipe.games.board_moves import move_name
 from hexpipe.games.format_conversion import read_game
+from hexpipe.games.hex import Hex
 from hexpipe.web.dashboard import add_dashboard
 from hexpipe.web.positions import Position
-from hexpipe.web.searches import BusyError, SearchQueue
+from hexpipe.web.refusals import BodyLimit, explain_errors
+from hexpipe.web.searches import SearchQueue
 
 PAGES = Path(__file__).parent / "pages"
-MOST_BODY_BYTES = 1 << 20
 MOST_MOVES = 40_000
 MOST_TEXT = 200_000
-RETRY_SECONDS = 2
 
 Word = Annotated[str, Field(max_length=8)]
 
@@ -103,8 +104,8 @@ def make_app(
             await anyio.to_thread.run_sync(app.state.searches.close)
 
     app = FastAPI(title="hexpipe", version=__version__, lifespan=life, docs_url="/api", redoc_url=None)
-    _refuse_large_bodies(app)
-    _explain_errors(app)
+    app.add_middleware(BodyLimit)
+    explain_errors(app)
 
     @app.get("/api/info")
     def info() -> dict[str, Any]:
@@ -175,10 +176,12 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
     @app.post("/api/import")
     def read(body: TextBody) -> dict[str, Any]:
         """A game given as TRMPH, HexWorld or SGF, as `/api/position` would tell it; 400 if of another board."""
+        if engine.game.name != Hex.name:
+            raise UsageError(f"text forms are of Hex alone, and this server plays {engine.settings.game.title}")
         game = read_game(body.text)
         if game.size != engine.game.board_size:
             raise UsageError(f"this is a game on {game.size}x{game.size}, the net here plays {engine.game.board_size}")
-        return Position(engine.game, [engine.game.action_name(move) for move in game.moves]).describe()
+        return Position(engine.game, [move_name(engine.game, move) for move in game.moves]).describe()
 
 
 def _add_pages(app: FastAPI, plays: bool) -> None:
@@ -191,38 +194,3 @@ def _add_pages(app: FastAPI, plays: bool) -> None:
         return FileResponse(PAGES / "dashboard.html")
 
     app.mount("/pages", StaticFiles(directory=PAGES), name="pages")
-
-
-def _explain_errors(app: FastAPI) -> None:
-    """Every error as {"error": what to do}: 400 for bad input, 503 where it is busy, 500 for a failure."""
-
-    def answer(status: int, error: Exception) -> JSONResponse:
-        headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
-        return JSONResponse({"error": str(error)}, status, headers)
-
-    async def handle(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, BusyError):
-            return answer(503, error)
-        return answer(400 if isinstance(error, UsageError | IllegalMoveError) else 500, error)
-
-    app.add_exception_handler(HexpipeError, handle)
-
-
-def _refuse_large_bodies(app: FastAPI) -> None:
-    """413 for a body over MOST_BODY_BYTES, counted as it comes where its length was not told."""
-
-    @app.middleware("http")
-    async def limit(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        told = request.headers.get("content-length", "")
-        too_large = told.isdigit() and int(told) > MOST_BODY_BYTES
-        if not too_large and request.method in ("POST", "PUT", "PATCH"):
-            body = b""
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BODY_BYTES:
-                    too_large = True
-                    break
-            request._body = body  # what has been read, for the endpoint
-        if too_large:
-            return JSONResponse({"error": f"the request is over {MOST_BODY_BYTES} bytes: send less"}, 413)
-        return await call_next(request)

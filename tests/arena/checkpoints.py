@@ -13,8 +13,8 @@ from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.nets.factory import build_net, net_weights
 
 
-def small_checkpoint(folder: Path, seed: int = 0, **overrides: Any) -> Path:
-    """A run folder with one checkpoint; ``overrides`` are settings, dots written as two underscores."""
+def small_checkpoint(folder: Path, seed: int = 0, step: int = 7, **overrides: Any) -> Path:
+    """A run folder with a checkpoint of ``step``; ``overrides`` are settings, dots written as two underscores."""
     small = {"game.board_size": 4, "net.blocks": 1, "net.channels": 8, "search.num_simulations": 16}
     given = {name.replace("__", "."): value for name, value in overrides.items()}
     settings = load_settings("quick", {**small, "inference.backend": "auto", **given})
@@ -26,5 +26,5 @@ def small_checkpoint(folder: Path, seed: int = 0, **overrides: Any) -> Path:
             for parameter in net.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     weights = net_weights(net)
-    save_checkpoint(folder, {"model": weights, "ema": weights}, checkpoint_meta(settings, shapes, 7))
+    save_checkpoint(folder, {"model": weights, "ema": weights}, checkpoint_meta(settings, shapes, step))
     return folder

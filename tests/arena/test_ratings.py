@@ -54,7 +54,13 @@ def test_pairs_that_hang_together_have_smaller_errors_than_their_games_alone() -
     paired = rate([Unit(0, 1, 1.0, 2)] * 50, 2)[1]
     alone = rate([Unit(0, 1, float(i % 2), 1) for i in range(100)], 2)[1]
     assert paired.elo == pytest.approx(0, abs=1e-6)
-    assert paired.error < 0.2 * alone.error
+    assert 0 < paired.error < 0.2 * alone.error
+
+
+def test_a_few_pairs_that_end_alike_do_not_show_equal_strength() -> None:
+    errors = [rate([Unit(0, 1, 1.0, 2)] * pairs, 2)[1].error for pairs in (2, 10, 100)]
+    assert errors == sorted(errors, reverse=True)
+    assert 10 < errors[1] < 25
 
 
 def test_who_won_all_is_finite_and_who_never_met_is_unknown() -> None:

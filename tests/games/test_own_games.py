@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from hexpipe.games.own_games import import_game
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.checkpoints import checkpoint_meta, load_checkpoint, save_checkpoint
 from hexpipe.pipeline.run_folder import RunFolder
+from tests.arena.checkpoints import small_checkpoint
 from tests.games.drop import Drop
 
 GAME = """
@@ -177,6 +180,37 @@ def test_a_strangers_files_make_nothing_be_imported(
     with pytest.raises(CheckpointError, match="plays foreign:Mine 4x4"):
         SimpleModelInference(path)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("command", ["match", "tournament", "analyze"])
+def test_a_net_of_ones_own_game_plays_where_the_game_is_named(
+    write: Callable[[str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    mark = write(GAME)
+    imported("foreign:Mine")
+    path = str(small_checkpoint(tmp_path / "run", game__name="foreign:Mine", inference__backend="eager"))
+    sys.modules.pop("foreign")
+    mark.unlink()
+    games = ["random", "--pairs", "1", "--simulations", "4", "--json"]
+    arguments = [command, path, *(games if command != "analyze" else ["--simulations", "4"])]
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"id": "a", "moves": []}'))
+    assert run(arguments) == 2
+    assert "name it too, with --game foreign:Mine" in capsys.readouterr().err
+    assert not mark.exists()
+    assert run([*arguments, "--game", "foreign:Mine"]) == 0
+    assert mark.exists()
+    facts = json.loads(capsys.readouterr().out)
+    assert facts.get("games", facts.get("simulations")) in (2, 4)
+
+
+def test_a_game_that_cannot_be_is_one_line_wherever_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["match", "a", "b"], ["tournament", "a"], ["analyze", "a"], ["serve", "a"]):
+        assert run([*command, "--game", "chess"]) == 2
+        assert "there is no game 'chess'" in capsys.readouterr().err
 
 
 def test_a_run_of_another_game_does_not_become_the_one_that_is_named(

@@ -131,6 +131,24 @@ def test_bad_input_is_named(model: SimpleModelInference, tmp_path: Path) -> None
         SimpleModelInference(tmp_path / "nothing")
 
 
+def test_a_mirrored_swap_leaves_white_to_move_where_it_is_said(model: SimpleModelInference) -> None:
+    board = format_conversion.cells_from_moves([5, 9], 4)  # one stone each
+    # what white sees then is what black sees of the board transposed with the colours exchanged
+    turned = board.reshape(4, 4).T.copy().ravel()
+    twin = np.where(turned == 0, 0, 3 - turned).astype(np.int8)
+    logits, value = model.simple_infer(board, mirrored_swap=True)
+    expected, expected_value = model.simple_infer(twin)
+    assert value == pytest.approx(expected_value, abs=1e-3)
+    np.testing.assert_allclose(logits[:16].reshape(4, 4).T.ravel(), expected[:16], atol=2e-2)
+    assert model.simple_infer(board)[1] != pytest.approx(value, abs=1e-3)  # black to move is another position
+    _policies, values = model.batch_infer([board, board], mirrored_swap=True)
+    np.testing.assert_allclose(values, np.tanh(value / 2), atol=1e-3)
+    first = format_conversion.cells_from_moves([5], 4) * 2  # the turned stone alone: no second swap
+    assert (model.simple_infer(first.astype(np.int8), mirrored_swap=True)[0][16:] == ILLEGAL_LOGIT).all()
+    with pytest.raises(NotationError, match="mirrored swap"):
+        model.batch_infer(["#4,a1"], mirrored_swap=True)
+
+
 def test_a_symmetric_cache_takes_half_turns_for_one(trained: tuple[Path, HexNet, Settings]) -> None:
     model = SimpleModelInference(trained[0], inference=EAGER, symmetric_cache=True)
     plain = SimpleModelInference(trained[0], inference=EAGER)

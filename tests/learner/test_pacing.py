@@ -29,13 +29,13 @@ def test_ratio_is_exact_over_a_run(added: list[int], ratio: float, batch_size: i
 
 def test_resume_continues_with_changed_ratio_and_redoes_lost_steps() -> None:
     first = Pacer(4.0, 100, min_games=1)
-    state = first.state(1000)
+    state = first.state(1000, 40)
     assert first.steps_allowed(5, 1000, 40) == 0
     second = Pacer(8.0, 100, min_games=1)
     second.restore(state, 1500)
     # 500 positions were played after the checkpoint: they count at the new ratio, the old ones at the old
     assert second.steps_allowed(5, 1500, 40) == 40
-    assert second.state(1500) == {"positions": 1500, "steps": 80.0}
+    assert second.state(1500, 80) == {"positions": 1500, "steps": 80.0}
 
 
 def test_resume_without_the_archive_counts_anew() -> None:
@@ -48,3 +48,13 @@ def test_from_settings() -> None:
     settings = load_settings("quick", {"learner.replay_ratio": 2.0, "learner.batch_size": 64, "replay.min_games": 3})
     pacer = Pacer.from_settings(settings)
     assert (pacer.steps_per_position, pacer.min_games) == (pytest.approx(2 / 64), 3)
+
+
+def test_without_play_steps_are_no_debt_to_later_play() -> None:
+    alone = Pacer(4.0, 256, min_games=100, plays=False)
+    assert alone.steps_allowed(0, 0, 0) == 0
+    assert alone.steps_allowed(1, 10, 50_000) == 1
+    later = Pacer(4.0, 256, min_games=1)
+    later.restore(alone.state(640, 5000), 640)
+    assert later.steps_allowed(1, 640, 5000) == 0
+    assert later.steps_allowed(1, 640 + 64, 5000) == 1

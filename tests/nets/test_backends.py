@@ -12,6 +12,7 @@ from hexpipe.nets import choose_backend as chooser
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend, padded_sizes
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
 from hexpipe.nets.backend_winograd import WinogradBackend
+from hexpipe.nets.backends import Backend, BySize
 from hexpipe.nets.choose_backend import choose_backend, random_codes
 from hexpipe.nets.factory import InferenceNet, build_net, load_weights, net_weights
 
@@ -226,6 +227,28 @@ def test_choose_times_candidates_and_takes_the_fastest(monkeypatch: pytest.Monke
     assert speeds == sorted(speeds, reverse=True)
     assert choice.backend.name == choice.table[0].backend
     assert any(row.batch == choice.batch and row.backend == choice.backend.name for row in choice.table)
+
+
+def test_lone_boards_go_to_what_is_fastest_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def speed(backend: Backend, board: Shapes, batch: int, seconds: float, on_cpu: bool) -> float:
+        lone, many = {"eager": (5.0, 10.0), "frozen": (2.0, 20.0)}[backend.name]
+        return lone if batch == 1 else many
+
+    monkeypatch.setattr(chooser, "_cpu_kinds", lambda: [("eager", "float32"), ("frozen", "float32")])
+    monkeypatch.setattr(chooser, "_time_batch", speed)
+    board = shapes(5)
+    choice = choose_backend(NET, board, InferenceSettings(), "cpu", (4, 8), lone=True)
+    assert isinstance(choice.backend, BySize)
+    assert (choice.backend.lone.name, choice.backend.many.name) == ("eager", "frozen")
+    assert (choice.backend.name, choice.batch) == ("frozen", 4)
+    weights = shaken_weights(3)
+    choice.backend.load(weights)
+    for count in (1, 3):
+        codes = random_codes(board, count)
+        for got, want in zip(run(choice.backend, board, codes), expected_outputs(weights, board, codes), strict=True):
+            np.testing.assert_allclose(got, want, atol=1e-4)
+    without = choose_backend(NET, board, InferenceSettings(), "cpu", (4, 8))
+    assert isinstance(without.backend, FrozenBackend)
 
 
 @pytest.mark.parametrize("name", ["eager", "frozen", "winograd"])

@@ -20,6 +20,7 @@ TINY = (
     "--size=3", "--simulations=8", "--set=net.blocks=1", "--set=net.channels=8", "--set=net.value_hidden=8",
     "--set=replay.max_memory_gb=0.1", "--set=replay.max_games=2000", "--set=replay.min_games=10",
     "--set=learner.batch_size=32", "--set=learner.publish_seconds=1", "--set=inference.backend=eager",
+    "--set=rating.share=0",
 )  # fmt: skip
 
 

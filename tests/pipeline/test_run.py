@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hexpipe.arena.checkpoint_ratings import rated_steps
+from hexpipe.arena.results import Results
+from hexpipe.cli.main import run as command_line
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
@@ -19,7 +22,7 @@ from hexpipe.pipeline.run_folder import live_run, read_settings
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
-from tests.pipeline.runs import all_gone, tiny_run
+from tests.pipeline.runs import TINY, all_gone, tiny_run
 from tests.pipeline.stages import STAGES
 
 
@@ -37,6 +40,17 @@ def shared_files(pid: int) -> list[Path]:
     inodes = {int(line.split()[4]) for line in lines if "/dev/shm/" in line}
     with os.scandir("/dev/shm") as entries:
         return [Path(entry.path) for entry in entries if entry.inode() in inodes]
+
+
+def test_a_run_without_play_learns_from_imported_games(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    assert command_line(["import", "#3,b2a1b1a3b3 b", "#3,a1b2 r", f"--run-dir={run_dir}", *TINY]) == 0
+    with tiny_run(run_dir, "--resume", str(run_dir), "--workers=0", "--steps=10") as run:
+        code, output = run.wait()
+    assert code == 0, output
+    assert "nothing is played: 1 learner on" in output
+    assert load_checkpoint(run_dir).step >= 10
+    assert archived_games(run_dir) == 2
 
 
 def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -> None:
@@ -226,6 +240,66 @@ def test_any_other_death_ends_the_run_with_its_name(tmp_path: Path, victim: str)
     assert all_gone(list(pids.values()))
     assert archived_games(run_dir) > 20
     assert (latest_checkpoint(run_dir) is not None) == (victim != "learner-0"), "saved where the learner lives"
+
+
+RATED = (
+    "--set=rating.share=1", "--set=rating.pairs=2", "--set=rating.simulations=4", "--set=rating.opponents=2",
+    "--set=learner.checkpoint_minutes=0.05", "--set=learner.keep_checkpoints=2",
+)  # fmt: skip
+
+
+def ratings(run_dir: Path) -> list[tuple[float, ...]]:
+    """(step, Elo, standard error) in the order in which the metrics first have them."""
+    path = run_dir / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    told = [
+        (line["rating_step"], line["rating_elo"], line["rating_elo_error"]) for line in lines if "rating_elo" in line
+    ]
+    return list(dict.fromkeys(told))
+
+
+def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}", *RATED) as run:
+        run.until(lambda: bool(ratings(run_dir)))
+        pids = run.pids()
+        assert os.getpriority(os.PRIO_PROCESS, pids["rating-0"]) >= 10
+        os.kill(pids["rating-0"], signal.SIGKILL)
+        run.until(lambda: "rating-0" not in run.pids())
+        before = run.games()
+        run.until(lambda: run.games() > before + 20)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert "1 rating process" in output
+    assert "rating-0 died and the run goes on without it: it was killed by signal SIGKILL" in output
+    assert all_gone(list(pids.values()))
+    step, elo, error = ratings(run_dir)[0]
+    assert np.isfinite([elo, error]).all()
+    with Results(run_dir / "ratings.sqlite") as results:
+        assert step in rated_steps(results, "Hex 3x3", 4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("game", ["hex", "inarow"])
+def test_ratings_go_on_with_a_resumed_run(tmp_path: Path, game: str) -> None:
+    run_dir = tmp_path / "run"
+    learned = ("--algorithm=muzero", "--set=inference.backend=auto", f"--game={game}")
+    with tiny_run(run_dir, f"--run-dir={run_dir}", *RATED, *learned) as run:
+        run.until(lambda: len(ratings(run_dir)) > 1)
+        run.interrupt()
+        began = time.monotonic()
+        code, output = run.wait()
+    assert code == 0, output
+    assert time.monotonic() - began < 30
+    last = ratings(run_dir)[-1]
+    with tiny_run(run_dir, "--resume", str(run_dir)) as run:
+        run.until(lambda: ratings(run_dir)[-1][0] > last[0])
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert not (run_dir / "errors").exists()
 
 
 @pytest.mark.slow

@@ -134,6 +134,25 @@ def test_a_killed_process_is_named_with_its_signal(runs) -> None:
         run.until(lambda: False)
 
 
+def test_a_run_goes_on_without_a_process_that_it_does_not_need(runs) -> None:
+    """However often and with whomever it dies; nothing of a worker's is repaired for it."""
+    run = runs(child("rating-0", "fail"), child("generator-0", "idle"))
+    run.until(lambda: run.supervisor.deaths)
+    run.until(lambda: run.stats.row("generator-0")["ready"])
+    assert list(run.supervisor.pids()) == ["generator-0"]
+    assert "broken in rating-0" in run.supervisor.deaths[0].details
+    assert run.repaired == []
+    assert run.stats.row("rating-0")["done"]
+    run.supervisor.kill("rating")  # nobody is left, and that is no error
+
+
+def test_the_death_of_a_process_that_is_not_needed_hides_no_other(runs) -> None:
+    run = runs(child("rating-0", "fail"), child("learner-0", "fail", after=0.1))
+    with pytest.raises(ProcessDiedError) as caught:
+        run.until(lambda: False)
+    assert caught.value.process == "learner-0"
+
+
 def test_a_generator_killed_in_mid_write_again_and_again_loses_no_whole_game(runs) -> None:
     outboxes = Outboxes.create(1, 4, largest_record_bytes(Shapes(11, 121, 2, 121), 121))
     record = make_record(3, 11)
@@ -194,3 +213,10 @@ def test_a_stall_says_who_waits_for_what() -> None:
     time.sleep(0.45)
     with pytest.raises(HexpipeError, match="nothing has gone on"):
         watch.check()
+
+
+def test_the_silence_of_a_process_that_is_not_needed_is_no_stall() -> None:
+    stats = StatsBoard.create(["generator-0", "rating-0"], private=True)
+    stats.row("rating-0")["beat"] = time.monotonic() - 1000
+    stats.row("generator-0").beat()
+    assert StallWatch(stats, 300).check() == ""

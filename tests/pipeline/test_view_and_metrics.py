@@ -14,7 +14,9 @@ from rich.console import Console
 from hexpipe.config import load_settings
 from hexpipe.pipeline import devices
 from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.preparation import RunRequest, announcement
 from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
+from hexpipe.pipeline.segments import process_names
 from hexpipe.pipeline.stats import StatsBoard
 from hexpipe.pipeline.view import LiveView, PlainView, clock, plain_line, render
 
@@ -79,6 +81,40 @@ def test_a_league_is_told_of_once_it_has_played() -> None:
     assert as_metrics(figures)["league_share"] == 0.574
     assert as_metrics(figures)["league_games"] == 500
     assert "league-0" in {process.name for process in figures.processes}
+
+
+def test_a_rating_is_told_with_its_error_and_its_checkpoint() -> None:
+    stats = StatsBoard.create([*NAMES, "rating-0"], private=True)
+    before = figures_of(stats)
+    assert "rating" not in plain_line(before)
+    assert "rating_elo" not in as_metrics(before)
+    row = stats.row("rating-0")
+    row["rating_elo"], row["rating_elo_error"], row["rating_step"] = -12.4, 10.0, 1234
+    figures = figures_of(stats)
+    assert "rating -12 +/- 20 at step 1,234" in plain_line(figures)
+    told = as_metrics(figures)
+    assert (told["rating_elo"], told["rating_elo_error"], told["rating_step"]) == (-12.4, 10.0, 1234)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gpus", "device"),
+    [
+        ({}, 0, "cpu"),
+        ({}, 2, "cuda:1"),
+        ({"rating.share": 0.0}, 0, None),
+        ({"game.name": "inarow", "game.players": 2}, 0, "cpu"),
+        ({"game.name": "inarow", "game.players": 3}, 0, None),
+    ],
+)
+def test_two_players_are_rated_where_they_play(overrides: dict[str, object], gpus: int, device: str | None) -> None:
+    settings = load_settings("quick", overrides)
+    plan = devices.plan_processes(settings, 4, gpus)
+    assert plan.rating_device == device
+    assert ("rating-0" in process_names(settings, plan)) == (device is not None)
+    request = RunRequest(settings, Path("runs/one"))
+    words = "\n".join(announcement(request, plan, None, {}))
+    assert ("1 rating process" in words) == (device is not None)
+    assert ("ratings are for games of two players" in words) == (settings.game.players == 3)
 
 
 def test_the_stage_of_a_curriculum_is_told(stats: StatsBoard) -> None:
@@ -162,7 +198,7 @@ def test_metrics_go_to_json_lines_and_tensorboard(stats: StatsBoard, tmp_path: P
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     figures = figures_of(stats)
-    writer = MetricsWriter(tmp_path)
+    writer = MetricsWriter(tmp_path, load_settings())
     writer.write(as_metrics(figures))
     writer.write({"time": time.time(), "steps": 40, "policy_loss": 1.25})
     writer.close()
@@ -187,6 +223,8 @@ def test_clock() -> None:
         (8, 0, {"selfplay.workers": 1}, 1, ("cpu",) * 2, "cpu"),
         (16, 2, {}, 4, ("cuda:0", "cuda:1"), "cuda:1"),
         (16, 2, {"devices": 0}, 4, ("cpu",) * 8, "cpu"),
+        (8, 0, {"selfplay.workers": 0}, 0, (), "cpu"),
+        (16, 2, {"selfplay.workers": 0}, 0, (), "cuda:1"),
         (16, 2, {"devices": 1, "inference.servers": 2}, 4, ("cuda:0", "cuda:0"), "cuda:0"),
     ],
 )

@@ -177,9 +177,9 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
     for name, message in (
         ("text", "damaged or no replay archive"),
         ("foreign", "something else"),
-        ("newer", f"schema version {SCHEMA_VERSION + 1}"),
-        ("older", "schema version 1.* start a new run"),
-        ("no/such/folder/games", "cannot use the archive"),
+        ("newer", f"has version {SCHEMA_VERSION + 1}"),
+        ("older", "has version 1.* start another"),
+        ("no/such/folder/games", "cannot use the replay archive"),
     ):
         with pytest.raises(ArchiveError, match=message) as caught:
             ReplayArchive(tmp_path / name, GAME)
@@ -207,7 +207,7 @@ def test_a_reader_reads_any_game_while_the_writer_goes_on(tmp_path: Path) -> Non
 
 
 def test_a_reader_makes_no_archive(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="cannot use the archive"):
+    with pytest.raises(ArchiveError, match="cannot use the replay archive"):
         ReplayArchive(tmp_path / "none", GAME, read_only=True)
     (tmp_path / "empty").touch()
     with pytest.raises(ArchiveError, match="something else"):

@@ -16,7 +16,8 @@ from fastapi.testclient import TestClient
 
 from hexpipe.arena.analysis import Analysis
 from hexpipe.arena.engine import Engine
-from hexpipe.web.server import MOST_BODY_BYTES, make_app
+from hexpipe.web.refusals import MOST_BODY_BYTES
+from hexpipe.web.server import make_app
 from tests.arena.checkpoints import small_checkpoint
 
 

@@ -11,7 +11,7 @@ async function ask(path, body) {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
   const facts = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(facts.error ?? facts.detail?.[0]?.msg ?? `the server answered ${answer.status}`);
+  if (!answer.ok) throw new Error(facts.error ?? `the server answered ${answer.status}`);
   return facts;
 }
 

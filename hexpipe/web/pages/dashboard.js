@@ -6,7 +6,7 @@ const CHARTS = [
   ["Loss", ["loss", "policy_loss", "value_loss"]],
   ["Right by the solver", ["solver_score", "solver_policy"], [0, 1]],
   ["Rating (Elo)", ["rating_elo"]],
-  ["Win share in the league", ["league_win_share"], [0, 1]],
+  ["Win share in the league", ["league_share"], [0, 1]],
   ["Games a second", ["games_per_s"]],
   ["Evaluations a second", ["evals_per_s"]],
   ["Positions in a batch", ["mean_batch"]],
@@ -17,7 +17,7 @@ const CHARTS = [
 const TILES = [
   ["games", "games"], ["positions", "positions"], ["training steps", "steps"], ["games/s", "games_per_s"],
   ["evaluations/s", "evals_per_s"], ["steps/s", "steps_per_s"], ["loss", "loss"], ["cache hits", "cache_hit_rate", "%"],
-  ["replay", "replay_fill", "%"],
+  ["replay", "replay_fill", "%"], ["rating", "rating_elo"],
 ];
 const STROKES = [["#1f5fbf", ""], ["#c2570c", "6 3"], ["#1d7f4b", "2 3"]];
 const HISTORY_SECONDS = 5, GAMES_SECONDS = 15, PLY_MILLISECONDS = 450;
@@ -59,7 +59,10 @@ function chart(title, names, series, times, range, scale = 1) {
   card.append(Object.assign(document.createElement("h2"), { textContent: title }));
   const width = 360, height = 130, left = 44, bottom = 18;
   const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title }, card);
-  const values = names.flatMap((name) => series[name].filter((v) => v !== null).map((v) => v * scale));
+  const spread = (name, i) => 1.96 * (series[`${name}_error`]?.[i] ?? 0); // half of the 95% interval
+  const edges = (name, i) => [-1, 1].map((sign) => (series[name][i] + sign * spread(name, i)) * scale);
+  const known = (name) => [...series[name].keys()].filter((i) => series[name][i] !== null);
+  const values = names.flatMap((name) => known(name).flatMap((i) => edges(name, i)));
   let [low, high] = range ?? [Math.min(...values), Math.max(...values)];
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
   const first = times[0], last = times.at(-1) === first ? first + 1 : times.at(-1);
@@ -73,6 +76,11 @@ function chart(title, names, series, times, range, scale = 1) {
   element("text", { x: width - 6, y: height - 4, "text-anchor": "end" }, svg).textContent = `${figure(minutes)} min`;
   element("text", { x: left, y: height - 4 }, svg).textContent = "0";
   names.forEach((name, k) => {
+    if (series[`${name}_error`]) {
+      const along = (side) => known(name).map((i) => `${x(times[i]).toFixed(1)},${y(edges(name, i)[side]).toFixed(1)}`);
+      const points = [...along(0), ...along(1).reverse()].join(" ");
+      element("polygon", { points, fill: STROKES[k][0], "fill-opacity": 0.15 }, svg);
+    }
     let pen = "M";
     const d = series[name].map((value, i) => {
       if (value === null) { pen = "M"; return ""; }
@@ -126,7 +134,7 @@ class Replayed {
     for (let k = 0; k < shown; k++) if (moves[k] < cells.length) { cells[moves[k]] = views[k] + 1; last = moves[k]; }
     this.view.show(cells, last, shown === moves.length);
     const end = shown < moves.length ? "" : winner < 0 ? ", a draw" : `, seat ${winner + 1} wins`;
-    this.caption.textContent = `weights ${version}: ply ${shown} of ${moves.length}${end}`;
+    this.caption.textContent = `${version < 0 ? "imported" : `weights ${version}`}: ply ${shown} of ${moves.length}${end}`;
   }
 }
 

@@ -1,0 +1,164 @@
+"""`hexpipe bench library`: `SimpleModelInference` on one thread against bare forward passes of the same net.
+
+Two nets of 13x13: one that costs what a ResNet-18 does, and the 6x64 of the preset standard. A ResNet-18 of two planes
+on 13x13 (strides as for images: 13, 7, 4 and 2 cells a side) takes 118 million multiply-adds a board for its 11.2
+million weights, most of which work on few cells. Of the nets here, which keep the board's size, 8 blocks of 72 channels
+come nearest to those multiply-adds. Slices of the library and of the bare net take turns.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
+from hexpipe.config import NetSettings, Shapes, load_settings
+from hexpipe.inference.simple_model_inference import SimpleModelInference
+from hexpipe.nets.factory import folded_net
+
+OPTIONS = {
+    "size": "board size",
+    "seconds": "length of a slice",
+    "rounds": "slices of each figure, in turns; a figure is their median",
+    "backend": "how the nets are run; auto times what is there and takes the fastest",
+    "repeats": "of 100 boards asked of the cache, those that were asked before",
+}
+NETS = {"resnet18_cost": (8, 72), "resnet_6x64": (6, 64)}  # blocks, channels
+BATCHES = (1, 16, 64, 256)
+_BOARDS = 4096  # different ones, asked in turn
+
+
+def run(
+    *,
+    size: int = 13,
+    seconds: float = 0.4,
+    rounds: int = 3,
+    backend: Literal["auto", "eager", "frozen", "winograd", "openvino"] = "auto",
+    repeats: int = 39,
+) -> dict[str, float | int | str]:
+    """Keys, each after the net's name: BATCH_boards_per_s without a cache (1: `simple_infer`, else `batch_infer`),
+    BATCH_bare_boards_per_s of forward passes alone, BATCH_efficiency (median ratio of the two), cached_boards_per_s and
+    cache_hit_rate of batches of 64 with the cache on, weights, multiply_adds of a board, backend, dtype,
+    lone_backend (of 1).
+
+    One thread, here and in the nets.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        result: dict[str, float | int | str] = {}
+        for name, (blocks, channels) in NETS.items():
+            figures = _figures(size, blocks, channels, backend, seconds, rounds, repeats / 100)
+            result |= {f"{name}_{key}": value for key, value in figures.items()}
+        return result
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _figures(
+    size: int, blocks: int, channels: int, backend: str, seconds: float, rounds: int, repeats: float
+) -> dict[str, float | int | str]:
+    overrides = {"game.board_size": size, "net.blocks": blocks, "net.channels": channels, "inference.backend": backend}
+    settings = load_settings("standard", overrides)
+    with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
+        path = fresh_checkpoint(Path(folder), settings)
+        plain = SimpleModelInference(path, cache_entries=0, inference=settings.inference)
+        named = settings.inference.model_copy(update={"backend": plain.backend.name, "dtype": plain.backend.dtype})
+        cached = SimpleModelInference(path, cache_entries=_BOARDS, inference=named, batch_size=plain.batch_size)
+    boards = random_boards(size, _BOARDS)
+    figures: dict[str, float | int | str] = {}
+    for batch in BATCHES:
+        library, bare = _Asking(plain, boards, batch), _bare(plain, boards, batch)
+        pairs = [(_rate(library, batch, seconds), _rate(bare, batch, seconds)) for _ in range(rounds)]
+        figures[f"{batch}_boards_per_s"] = statistics.median(rate for rate, _ in pairs)
+        figures[f"{batch}_bare_boards_per_s"] = statistics.median(rate for _, rate in pairs)
+        figures[f"{batch}_efficiency"] = statistics.median(rate / bare_rate for rate, bare_rate in pairs)
+    again = _Asking(cached, _with_repeats(boards, repeats), 64)
+    figures["cached_boards_per_s"] = statistics.median(_rate(again, 64, seconds) for _ in range(rounds))
+    said = cached.statistics()
+    return {
+        **figures,
+        "cache_hit_rate": said["cache_hit_rate"],
+        **_cost(settings.net, plain.shapes),
+        **{key: plain.statistics()[key] for key in ("backend", "dtype", "lone_backend")},
+    }
+
+
+class _Asking:
+    """Asks ``model`` about the next ``batch`` of ``boards`` each time it is called, round and round."""
+
+    def __init__(self, model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> None:
+        self._model, self._boards, self._batch = model, boards, batch
+        self._next = 0
+
+    def __call__(self) -> None:
+        if self._next + self._batch > len(self._boards):
+            self._next = 0
+        asked = self._boards[self._next : self._next + self._batch]
+        self._next += self._batch
+        if self._batch == 1:
+            self._model.simple_infer(asked[0])
+        else:
+            self._model.batch_infer(list(asked))
+
+
+def _bare(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> Callable[[], None]:
+    """Forward passes of the very net that ``model`` runs, in its batches, on boards that are codes already."""
+    shapes = model.shapes
+    codes = np.zeros((batch, shapes.code_length), np.int8)
+    codes[:, : shapes.view_cells] = boards[:batch].reshape(batch, -1)
+    priors = np.zeros((batch, shapes.num_actions), np.float32)
+    values = np.zeros((batch, shapes.num_seats), np.float32)
+
+    def passes() -> None:
+        for first in range(0, batch, model.batch_size):
+            part = slice(first, first + model.batch_size)
+            model.backend.infer(codes[part], priors[part], values[part])
+
+    return passes
+
+
+def _rate(call: Callable[[], None], batch: int, seconds: float) -> float:
+    """Boards a second of calls of ``batch`` boards each, for ``seconds``, after a first call."""
+    call()
+    calls, began = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() < began + seconds:
+        call()
+        calls += 1
+    return calls * batch / (time.perf_counter() - began)
+
+
+def random_boards(size: int, count: int) -> NDArray[np.int8]:
+    """Boards int8 [count, size, size] of random play, of any number of stones: 0 empty, 1 black, 2 white."""
+    rng = np.random.default_rng(0)
+    order = rng.permuted(np.tile(np.arange(size * size), (count, 1)), axis=1)
+    stones = np.where(order < rng.integers(0, size * size, (count, 1)), order % 2 + 1, 0)
+    return stones.astype(np.int8).reshape(count, size, size)
+
+
+def _with_repeats(boards: NDArray[np.int8], share: float) -> NDArray[np.int8]:
+    """As many boards, of which ``share`` have been there before."""
+    rng = np.random.default_rng(1)
+    new = rng.random(len(boards)) >= share
+    new[0] = True
+    known = np.cumsum(new)  # boards that have been there, with the one at hand
+    return boards[np.where(new, known - 1, rng.integers(0, known))]
+
+
+def _cost(net: NetSettings, shapes: Shapes) -> dict[str, int]:
+    """Weights of the net as it plays, and multiply-adds of its forward pass on one board."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    plain = folded_net(net, shapes)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        plain(torch.zeros(1, shapes.code_length, dtype=torch.int8))
+    weights = sum(parameter.numel() for parameter in plain.parameters())
+    return {"weights": weights, "multiply_adds": counter.get_total_flops() // 2}

@@ -1,0 +1,66 @@
+"""Games from the arguments of a command, from files, or from standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from hexpipe.errors import UsageError
+from hexpipe.games import format_conversion as notation
+from hexpipe.games.game_texts import GameText
+
+_MOST_SHOWN = 5
+
+
+def game_texts(arguments: Sequence[str]) -> list[GameText]:
+    """Every game that ``arguments`` (games, files, or "-") name, unread; UsageError where there is none."""
+    texts = [text for number, argument in enumerate(arguments or ("-",), start=1) for text in _texts(number, argument)]
+    if not texts:
+        raise UsageError("there is no game in the input; give games, or files that hold some")
+    return texts
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error while it is a terminal, gone when it is done."""
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def tell(lines: Sequence[str]) -> None:
+    """The first of ``lines`` on standard error, and how many more there are."""
+    for line in lines[: _MOST_SHOWN + 1]:
+        click.echo(f"hexpipe: {line}", err=True)
+    if len(lines) > _MOST_SHOWN + 1:
+        click.echo(f"hexpipe: and {len(lines) - _MOST_SHOWN - 1} more", err=True)
+
+
+def _texts(number: int, argument: str) -> Iterator[GameText]:
+    if argument == "-":
+        yield from _lines("standard input", sys.stdin.buffer.read())
+    elif _exists(path := Path(argument)):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of games") from error
+        yield from _lines(str(path), data)
+    else:
+        yield GameText(f"argument {number}", argument)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a game may be longer than any name can be
+        return False
+
+
+def _lines(name: str, data: bytes) -> Iterator[GameText]:
+    """The games of a file."""
+    for piece in notation.split_games(notation.decode_games(data)):
+        yield GameText(f"{name}, line {piece.line}", piece.text)

@@ -1,0 +1,162 @@
+"""`hexpipe selfplay`: many games of one net against itself, saved as they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from hexpipe.pipeline.bulk_selfplay import BulkProgress
+
+_STARTING = "the net is being loaded and timed"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hexpipe selfplay --model-path runs/mine --num-games 1000 --num-workers 4 --batch-size 100
+  hexpipe selfplay --model-path runs/mine --simulations 0 --openings openings.trmph --output-dir games"""
+)
+@click.option(
+    "--model-path",
+    "checkpoint",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT|RUN",
+    help="The net: a checkpoint, or a run's newest.",
+)
+@click.option(
+    "--num-games",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Games that the folder is to hold; those in it count.",
+)
+@click.option(
+    "--num-workers",
+    "workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Worker processes, each with the net and one thread; default: one a core.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Games at once in a worker: the positions of a batch.",
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where games go; a folder begun by the same command is gone on with.  [default: runs/selfplay-RUN-STEP]",
+)
+@click.option(
+    "--simulations",
+    type=click.IntRange(0, 1_000_000),
+    metavar="N",
+    help="Simulations a move; 0 or 1: moves are drawn from the policy alone. Default: the run's.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 10),
+    metavar="T",
+    help="Of the moves that are drawn: the policy alone, or a Gumbel root's noise, at every ply; the visits "
+    "of a PUCT root at the plies that the run draws. 0 takes the best. Default: the run's.",
+)
+@click.option(
+    "--openings",
+    default="balanced",
+    show_default=True,
+    metavar="balanced|random|none|FILE",
+    help="What games begin with: random plies after which the net sees even chances, any random plies, "
+    "nothing, or the games of a file (TRMPH, SGF, HexWorld) in turn.",
+)
+@click.option(
+    "--opening-plies",
+    type=click.IntRange(1, 100),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Random and balanced openings have 1 to N plies.",
+)
+@click.option(
+    "--cache-size",
+    "cache_entries",
+    type=click.IntRange(0, 16_777_216),
+    default=65536,
+    show_default=True,
+    metavar="N",
+    help="Positions in a worker's evaluation cache; 0: it has none, as with learned dynamics.",
+)
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of openings and moves.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def command(as_json: bool, workers: int | None, **options: Any) -> int:
+    """Play games of a net against itself, with any number of worker processes.
+
+    Every game is saved as it ends, with its opening: games.jsonl has all games, of Hex games.sgf and games.trmph too
+    (games.hexworld with the swap rule), which `hexpipe convert` reads. Ctrl-C ends in order; the same command goes on.
+    """
+    from hexpipe.pipeline.bulk_request import BulkRequest
+    from hexpipe.pipeline.bulk_selfplay import play_games
+    from hexpipe.pipeline.devices import available_cores
+
+    request = BulkRequest(workers=workers or available_cores(), **options)
+    with _progress_bar(request.num_games, hidden=as_json) as on_progress:
+        summary = play_games(request, on_progress)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        Console().print(_table(summary))
+    return 130 if summary["interrupted"] else 0
+
+
+@contextmanager
+def _progress_bar(total: int, hidden: bool) -> Iterator[Callable[[BulkProgress], None]]:
+    """A bar on a terminal (standard error, so that the summary can be piped), nothing elsewhere."""
+    console = Console(stderr=True)
+    facts = TextColumn("{task.fields[facts]}")
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), facts)
+    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
+        task = bar.add_task("games", total=total, facts=_STARTING)
+
+        def show(progress: BulkProgress) -> None:
+            speed = f"{progress.boards_per_s:,.0f} boards/s, {progress.hit_rate:.0%} cached"
+            bar.update(task, completed=progress.games, facts=speed if progress.boards_per_s else _STARTING)
+
+        yield show
+
+
+def _table(summary: Mapping[str, Any]) -> Table:
+    wins = [f"{won:,} of seat {seat}" for seat, won in enumerate(summary["wins"])]
+    if summary["draws"]:
+        wins.append(f"{summary['draws']:,} draws")
+    hits = f"{summary['cache_hits']:,} hits, {summary['cache_repeats']:,} repeated in a batch"
+    share = summary["cache_hit_rate"]
+    lines = {
+        "games": f"{summary['games']:,} of {summary['asked_games']:,}, {summary['session_games']:,} of them now",
+        "wins": ", ".join(wins),
+        "moves": f"{summary['moves']:,}, {summary['mean_length']:.1f} a game",
+        "duplicates": f"{summary['duplicates']:,} games with the moves of another",
+        "boards": f"{summary['boards']:,} asked for by searches, {summary['boards_per_s']:,.0f} a second",
+        "from the cache": "there is no cache" if share is None else f"{share:.1%}: {hits}",
+        "for openings": f"{summary['opening_boards']:,} boards more",
+        "seconds": f"{summary['play_seconds']:.1f} of play, {summary['seconds']:.1f} in all",
+        "saved in": f"{summary['folder']}: {', '.join(summary['files'])}",
+    }
+    table = Table(title=f"{summary['checkpoint']}, {summary['game']}", show_header=False)
+    for name, text in lines.items():
+        table.add_row(name, text)
+    return table
