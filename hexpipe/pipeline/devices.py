@@ -83,7 +83,8 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     # the opponents' servers share the cores: a league divides the work, it makes no more of it
     league = ("cpu",) * _league_servers(settings, servers, workers)
     devices, learners = ("cpu",) * servers, ("cpu",) * settings.learner.processes
-    return Plan(workers, devices, learners, learner_threads, cores, league, _rating_device(settings, devices or learners))
+    rating = _rating_device(settings, devices or learners)
+    return Plan(workers, devices, learners, learner_threads, cores, league, rating)
 
 
 def _league_servers(settings: Settings, servers: int, workers: int) -> int:
