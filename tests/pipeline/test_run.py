@@ -245,7 +245,8 @@ def test_the_replay_processs_death_ends_the_run_with_its_name(tmp_path: Path) ->
 def test_killed_servers_and_learners_are_replaced(tmp_path: Path, algorithm: str) -> None:
     run_dir = tmp_path / "run"
     victims = ["inference-0", "learner-0", "inference-0"]
-    options = (f"--algorithm={algorithm}", f"--run-dir={run_dir}", "--set=learner.checkpoint_minutes=0.03")
+    backend = "--set=inference.backend=auto" if algorithm == "muzero" else "--set=inference.backend=eager"
+    options = (f"--algorithm={algorithm}", f"--run-dir={run_dir}", "--set=learner.checkpoint_minutes=0.03", backend)
     with tiny_run(run_dir, *options) as run:
         dead = []
         for victim in victims:
