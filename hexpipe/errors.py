@@ -11,6 +11,7 @@ HexpipeError
 ├── SharedMemoryError     shared memory is too small or cannot be had
 ├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
 ├── InferenceError        the inference side failed or does not answer
+│   └── SearchesLostError the latents of searches under way are gone: begin them again
 └── ProcessDiedError      a child process ended; carries its name and traceback
 """
 
@@ -59,6 +60,10 @@ class DivergedError(HexpipeError):
 
 class InferenceError(HexpipeError):
     """The inference side failed or does not answer; never answered by a random move."""
+
+
+class SearchesLostError(InferenceError):
+    """The server that held the latents of a group's searches was replaced: the searches must begin again."""
 
 
 class ProcessDiedError(HexpipeError):

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import Shapes
-from hexpipe.errors import InferenceError
+from hexpipe.errors import InferenceError, SearchesLostError
 from hexpipe.inference import lru_kernels
 from hexpipe.inference.lru_cache import NOTHING_SAID, LRUCache
-from hexpipe.inference.slots import STARTING, InferenceSlots, Request
+from hexpipe.inference.slots import LOST, STARTING, InferenceSlots, Request
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
 LIVENESS_SECONDS = 0.5  # how often a waiting client looks whether its server lives
@@ -22,16 +22,23 @@ class InferenceClient:
     """Evaluator of one worker over the inference slots.
 
     ``answer_timeout``: seconds without a sign of life from a serving server, ``start_timeout``: seconds until a server
-    must be serving (a backend may compile for long); both raise InferenceError naming the server, as does, within
-    a second, a server that ended. ``requests``, ``evals`` rows, ``roots`` among them and ``wait_seconds`` count
-    since the client was made.
+    must be serving (a backend may compile for long), ``replace_timeout``: seconds that a dead one may take to be
+    replaced; all raise InferenceError naming the server, as does, within a second, one that ended. ``requests``,
+    ``evals`` rows, ``roots`` among them and ``wait_seconds`` count since the client was made.
     """
 
     def __init__(
-        self, slots: InferenceSlots, worker: int, *, answer_timeout: float = 60.0, start_timeout: float = 600.0
+        self,
+        slots: InferenceSlots,
+        worker: int,
+        *,
+        answer_timeout: float = 60.0,
+        start_timeout: float = 600.0,
+        replace_timeout: float = 0.0,
     ) -> None:
         self._slots = slots
         self._answer_timeout, self._start_timeout = answer_timeout, start_timeout
+        self._replace_timeout = replace_timeout
         self._regions = [slots.region(worker, group) for group in range(slots.groups)]
         # a predecessor that died may have requests under way: ids go on from its last
         self._ids = [int(slots.arrays["request_id"][region]) for region in self._regions]
@@ -68,7 +75,10 @@ class InferenceClient:
         self.roots += roots
 
     def collect(self, group: int) -> Evaluation:
-        """Waits for the group's answer; arrays are valid until its next submit."""
+        """Waits for the group's answer; arrays are valid until its next submit.
+
+        SearchesLostError where the searches that the request went on with must begin again.
+        """
         rows = self._rows[group]
         if not rows:
             raise InferenceError(f"group {group} has no request under way: submit first")
@@ -77,6 +87,8 @@ class InferenceClient:
         priors = self._priors[group, :rows]
         lru_kernels.half_to_float(self._answers[group][:rows], priors)
         version = int(self._slots.arrays["version"][self._regions[group]])
+        if version == LOST:
+            raise SearchesLostError("an inference server was replaced, and the latents it held are gone: search again")
         rewards = None if self._slots.pool is None else self._rewards[group][:rows]
         focus = None if self._focus is None else self._focus[group][:rows]
         return Evaluation(priors, self._values[group][:rows], version, rewards, focus)
@@ -98,7 +110,7 @@ class InferenceClient:
             news = slots.wait_answer(region, LIVENESS_SECONDS)
             if responses[region] == request_id:
                 break
-            slots.check_server(region, self._answer_timeout)
+            slots.check_server(region, self._answer_timeout, self._replace_timeout)
             server = slots.server_of(region)
             waited = time.perf_counter() - began
             if not news and states[server] == STARTING and waited > self._start_timeout:

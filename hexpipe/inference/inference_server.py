@@ -10,7 +10,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
-from hexpipe.inference.slots import FAILED, SERVING, STOPPED, InferenceSlots, Request, RequestReader
+from hexpipe.inference.slots import FAILED, LOST, SERVING, STOPPED, InferenceSlots, Request, RequestReader
 from hexpipe.inference.weights import WeightsSource
 from hexpipe.search.evaluator import Evaluation, Moves
 
@@ -68,8 +68,9 @@ class ServerLoop(ABC):
         self.weights_version = 0
 
     @abstractmethod
-    def _serve(self, batch: list[Request], rows: int) -> None:
-        """Evaluate the ``rows`` rows of all requests of ``batch``, and write the answers into their regions."""
+    def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
+        """Evaluate the ``rows`` rows of all requests of ``batch``, and write the answers into their regions; which of
+        these get none, because they go on with searches that this server does not know."""
 
     @abstractmethod
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
@@ -101,7 +102,7 @@ class ServerLoop(ABC):
         """
         slots, server = self._slots, self._server
         slots.announce_server(server)
-        reader = RequestReader(slots)
+        reader = RequestReader(slots, server)
         try:
             self._take_first_weights(should_stop)
             slots.set_server_state(server, SERVING)
@@ -140,10 +141,10 @@ class ServerLoop(ABC):
         while self._waiting and rows + self._waiting[0].rows <= self._max_batch:
             batch.append(self._waiting.popleft())
             rows += batch[-1].rows
-        self._serve(batch, rows)
+        lost = self._serve(batch, rows)
         self.requests += len(batch)
         for request in batch:
-            self._slots.answer(request, self.weights_version)
+            self._slots.answer(request, LOST if request.region in lost else self.weights_version)
 
     def _take_newer_weights(self) -> None:
         if self._weights is None or not self._can_load():
@@ -198,11 +199,12 @@ class InferenceServer(ServerLoop):
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
         self._backend.load(tensors)
 
-    def _serve(self, batch: list[Request], rows: int) -> None:
+    def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
         if len(batch) == 1:
             self._serve_alone(batch[0])
         else:
             self._serve_together(batch, rows)
+        return ()
 
     def _serve_alone(self, request: Request) -> None:
         """Straight from and into the region, without copies; more than max_batch rows take several passes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class LatentServer(ServerLoop):
         self._lives = slots.arrays["lives"].copy()
         self._out = Answers.allocate(max(max_batch, slots.max_leaves), slots.shapes, np.float16)
 
-    def _serve(self, batch: list[Request], rows: int) -> None:
+    def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
         """All roots first, then all children, as `Latents.evaluate` wants them; the answers back to their regions."""
         arrays = self._slots.arrays
         roots = [(request.region, slice(0, request.roots)) for request in batch if request.roots]
@@ -56,7 +56,7 @@ class LatentServer(ServerLoop):
         )
         region = np.concatenate([np.full(part.stop - part.start, self._place[number]) for number, part in parts])
         with self._timed_forward(rows):
-            self._latents.evaluate(region, codes, moves, self._out)
+            known = self._latents.evaluate(region, codes, moves, self._out)
         for name, answers in zip(Answers._fields, self._out, strict=True):
             if answers is None:
                 continue
@@ -65,6 +65,10 @@ class LatentServer(ServerLoop):
                 end = start + part.stop - part.start
                 arrays[name][number, part] = answers[start:end]
                 start = end
+        if known.all():
+            return ()
+        numbers = np.concatenate([np.full(part.stop - part.start, number) for number, part in parts])
+        return set(numbers[~known].tolist())
 
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
         self._latents.load(version, tensors)

@@ -125,9 +125,12 @@ class Latents:
         """The searches of ``region`` are over."""
         self._slot_of[region] = NOBODY
 
-    def evaluate(self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers) -> None:
+    def evaluate(
+        self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers
+    ) -> NDArray[np.bool_]:
         """Evaluate R roots and K children: codes int8 [R, C], ``moves`` with rows of their regions, ``region`` int64
-        [R + K]. Fills the first R + K rows of ``out``, roots first."""
+        [R + K]. Fills the first R + K rows of ``out``, roots first. Returns bool [R + K], False of children of a search
+        whose root was not evaluated here: what stands in their rows means nothing."""
         roots = len(codes)
         games = moves.rows // self.shape.nodes
         self._evaluation += 1
@@ -139,24 +142,27 @@ class Latents:
         if roots:
             priors, values, _, *focus = out.part(0, roots).arrays()
             self._net.initial(self._newest, codes, rows[:roots], priors, values, *focus)
+        known = np.ones(len(rows), np.bool_)
         if len(rows) == roots:
-            return
+            return known
         slots = self._slot_of[region[roots:], games[roots:]]
         parents, children = base[roots:] + moves.parents, rows[roots:]
         below = out.part(roots, len(rows))
+        known[roots:] = slots != NOBODY
         used = np.unique(slots)
         if len(used) == 1:
             self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, *below.arrays())
-            return
+            return known
         for slot in used:
             at = np.flatnonzero(slots == slot)
             parts = [array[at] for array in below.arrays()]
             self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], *parts)
             for array, part in zip(below.arrays(), parts, strict=True):
                 array[at] = part
+        return known
 
     def _sound(self, slot: int) -> int:
-        """A child of nobody's search is a dead client's: its answer reaches no one, so any weights will do."""
+        """A child of nobody's search is a dead client's, or goes on with one of a dead server: any weights will do."""
         return self._newest if slot == NOBODY else int(slot)
 
 

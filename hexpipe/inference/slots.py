@@ -6,6 +6,9 @@ by the region's semaphore. No lock has two users that could die apart: each queu
 messages are far below PIPE_BUF, so a process killed at any instant leaves a whole message or none. Request ids only
 grow, also over a worker's death, and an answer carries its request's id: a stale answer is never taken for a new one.
 
+What a server has read and not answered dies with it. Its replacement empties the queues, whatever half message they
+begin with, and finds all that waits for an answer in the arrays: a request is written there before it is told.
+
 multiprocessing's queues, locks and semaphores are the ones that torch.multiprocessing re-exports; torch itself is
 not needed here and not imported.
 """
@@ -20,6 +23,7 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Semaphore
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
 
 from hexpipe.config import Shapes
@@ -29,6 +33,11 @@ from hexpipe.shm import Field, SharedSegment, spawn_context
 
 # server_state; STARTING with pid 0 means that nobody has come yet
 STARTING, SERVING, STOPPED, FAILED = 0, 1, 2, 3
+LOST = -1  # in place of the weights' version: this server knows nothing of the searches that the request goes on with
+_READ_BYTES = 65536
+
+
+_PER_REGION = ("request_id", "request_rows", "request_roots", "response_id", "version", "lives")
 
 
 class Request(NamedTuple):
@@ -45,10 +54,11 @@ class InferenceSlots:
 
     ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
     [regions, max_leaves, S]; focus int16 [regions, max_leaves], only where there is a thumbnail; request_id,
-    response_id, version, lives int64 [regions] (lives: how often all searches of a region have ended at once, because
-    its client died or said so); with learned dynamics parents, actions, rows int32 [regions, max_leaves] and rewards
-    float32 [regions, max_leaves, S] (see `search.evaluator.Moves`; of length 0 without); server_state, server_pid int64
-    [servers]; server_beat float64 [servers] (seconds of time.monotonic, which all processes share); stop int64 [1].
+    request_rows, request_roots, response_id, version, lives int64 [regions] (lives: how often all searches of a region
+    have ended at once, because its client died or said so); with learned dynamics parents, actions, rows int32
+    [regions, max_leaves] and rewards float32 [regions, max_leaves, S] (see `search.evaluator.Moves`; of length 0
+    without); server_state, server_pid int64 [servers]; server_beat float64 [servers] (seconds of time.monotonic, which
+    all processes share); stop int64 [1].
     Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """
 
@@ -101,7 +111,7 @@ class InferenceSlots:
             *([Field("focus", "int16", (regions, max_leaves))] if shapes.thumbnail else []),
             *(Field(name, "int32", (regions, children)) for name in ("parents", "actions", "rows")),
             Field("rewards", "float32", (regions, children, shapes.num_seats)),
-            *(Field(name, "int64", (regions,)) for name in ("request_id", "response_id", "version", "lives")),
+            *(Field(name, "int64", (regions,)) for name in _PER_REGION),
             Field("server_state", "int64", (servers,)),
             Field("server_pid", "int64", (servers,)),
             Field("server_beat", "float64", (servers,)),
@@ -170,6 +180,8 @@ class InferenceSlots:
 
     def send(self, request: Request) -> None:
         """Tells the region's server that its rows are written."""
+        self.arrays["request_rows"][request.region] = request.rows
+        self.arrays["request_roots"][request.region] = request.roots
         self.arrays["request_id"][request.region] = request.request_id
         worker = request.region // self.groups
         self._queues[worker, self.server_of(request.region)].put(tuple(request))
@@ -178,19 +190,22 @@ class InferenceSlots:
         """Waits for news of ``region`` (seconds); the news may be of an older request, so look at response_id."""
         return self._answers[region].acquire(True, timeout)
 
-    def check_server(self, region: int, beat_timeout: float) -> None:
-        """Raises InferenceError if the server of ``region`` ended or gave no sign of life for ``beat_timeout`` s."""
+    def check_server(self, region: int, beat_timeout: float, replace_timeout: float = 0.0) -> None:
+        """Raises InferenceError if the server of ``region`` gave no sign of life for ``beat_timeout`` s, was stopped,
+        or died more than ``replace_timeout`` s ago and was not replaced."""
         server = self.server_of(region)
         name = self.server_name(server)
         state, pid = int(self.arrays["server_state"][server]), int(self.arrays["server_pid"][server])
         if self.stop_requested:
             raise InferenceError(f"{name} was told to stop: the run is ending")
-        if state in (STOPPED, FAILED):
+        silent = time.monotonic() - float(self.arrays["server_beat"][server])
+        if state == STOPPED or (state == FAILED and silent > replace_timeout):
             how = "failed" if state == FAILED else "has stopped"
             raise InferenceError(f"{name} {how}: its own error says why; start the run again")
         if pid and not _alive(pid):
-            raise InferenceError(f"{name} (process {pid}) died: start the run again to resume it")
-        silent = time.monotonic() - float(self.arrays["server_beat"][server])
+            if silent > replace_timeout:
+                raise InferenceError(f"{name} (process {pid}) died: start the run again to resume it")
+            return
         if state == SERVING and silent > beat_timeout:
             raise InferenceError(f"{name} (process {pid}) shows no sign of life for {silent:.0f} s")
 
@@ -231,6 +246,17 @@ class InferenceSlots:
         """Ends all servers after the batch they are at; waiting clients then raise InferenceError."""
         self.arrays["stop"][0] = 1
 
+    def repair_after_server_death(self, server: int) -> None:
+        """Makes what a dead server used fit for its replacement, which clients now wait for; only call once it is
+        dead."""
+        for (_worker, reader), queue in self._queues.items():
+            if reader == server:
+                lock: Any = queue._rlock  # type: ignore[attr-defined]
+                lock.acquire(False)  # held for ever if its owner died in get(); free otherwise
+                lock.release()
+        self.arrays["server_pid"][server] = 0
+        self.set_server_state(server, STARTING)
+
     def repair_after_death(self, worker: int) -> None:
         """Makes a dead worker's queues and semaphores fit for its replacement; only call once it is dead.
 
@@ -261,23 +287,37 @@ class RequestReader:
     (20 us and more with many workers), which costs as much as the rest of a small request.
     """
 
-    def __init__(self, slots: InferenceSlots) -> None:
+    def __init__(self, slots: InferenceSlots, server: int) -> None:
         self._selector = selectors.DefaultSelector()
         self._request_ids = slots.arrays["request_id"]
         self.stale = 0
         for queue in slots._queues.values():
             reader: Any = queue._reader  # type: ignore[attr-defined]
             self._selector.register(reader.fileno(), selectors.EVENT_READ, queue)
+        # messages are no more than news of what stands in the arrays; a dead server may have left half of one
+        while ready := self._selector.select(0):
+            for key, _events in ready:
+                os.read(key.fd, _READ_BYTES)
+        self._taken = slots.arrays["response_id"].copy()
+        self._left = [request for request in _unanswered(slots) if slots.server_of(request.region) == server]
 
     def take(self, timeout: float) -> list[Request]:
         """At most one request of each queue that has any, waiting up to ``timeout`` seconds for the first.
 
         Requests that their region has already superseded (its worker died and was replaced) are dropped and counted.
+        The first call of a server that replaces a dead one also has what that one has left unanswered.
         """
-        taken = []
+        taken, self._left = self._left, []
+        for request in taken:
+            self._taken[request.region] = request.request_id
+        if taken:
+            return taken
         for key, _events in self._selector.select(timeout):
             request = Request(*key.data.get())
+            if self._taken[request.region] >= request.request_id:
+                continue  # the news of what was found in the arrays
             if self._request_ids[request.region] == request.request_id:
+                self._taken[request.region] = request.request_id
                 taken.append(request)
             else:
                 self.stale += 1
@@ -286,6 +326,14 @@ class RequestReader:
     def close(self) -> None:
         """Frees the selector."""
         self._selector.close()
+
+
+def _unanswered(slots: InferenceSlots) -> list[Request]:
+    """What waits for an answer."""
+    arrays = slots.arrays
+    ids, rows, roots = arrays["request_id"], arrays["request_rows"], arrays["request_roots"]
+    waiting = np.flatnonzero(ids > arrays["response_id"])
+    return [Request(region, int(ids[region]), int(rows[region]), int(roots[region])) for region in waiting.tolist()]
 
 
 def _alive(pid: int) -> bool:

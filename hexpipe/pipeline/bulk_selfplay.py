@@ -126,7 +126,7 @@ class _Session:
             for number, (work, sender) in enumerate(zip(works, self._senders, strict=True))
         ]
         self._stats = StatsBoard.create([spec.name for spec in specs])
-        self._supervisor = Supervisor(specs, settings, files.folder, self._stats, lambda worker: None)
+        self._supervisor = Supervisor(specs, settings, files.folder, self._stats, lambda role, number: None)
         self._counts: dict[connection.Connection, Counts] = {}
         self._ended = 0.0
 

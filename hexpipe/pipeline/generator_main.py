@@ -49,7 +49,8 @@ class _Net:
 
     def __init__(self, context: ChildContext, slots: InferenceSlots, game: Game, waiting: Waiting) -> None:
         settings = context.settings
-        self.client = InferenceClient(slots, context.number, start_timeout=settings.limits.stall_seconds)
+        stall = settings.limits.stall_seconds
+        self.client = InferenceClient(slots, context.number, start_timeout=stall, replace_timeout=stall)
         self.evaluator: Evaluator = WatchedEvaluator(self.client, context.row, waiting)
         self._cached: CachedEvaluator | None = None
         if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep

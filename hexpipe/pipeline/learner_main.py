@@ -27,7 +27,7 @@ from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import Prefetcher, default_threads
 from hexpipe.learner.recovery import Recovery
 from hexpipe.learner.train_step import METRICS, StepLosses, mean_losses
-from hexpipe.nets.checkpoints import load_checkpoint, step_of
+from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, step_of
 from hexpipe.nets.factory import Weights, build_net, net_weights
 from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
@@ -65,7 +65,8 @@ class LearnerLoop:
         self.settings, self.row = context.settings, context.row
         self.game: Game = make_game(self.settings.game)
         steps, first = first_weights(self.settings, self.game.shapes, start)
-        if context.number == 0:
+        # of a learner that died newer weights may be there than its last checkpoint's: they go on playing
+        if context.number == 0 and steps + 1 > weights.latest_version:
             weights.publish(steps + 1, first)
             self.row["published"] = steps + 1
         self.row["steps"] = steps
@@ -243,6 +244,10 @@ class LearnerLoop:
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
     """The whole life of the learner process."""
     ranks = context.settings.learner.processes
+    newest = latest_checkpoint(context.run_dir)
+    if context.row["restarts"] and newest is not None:
+        start = Start(newest)
+        log.warning("goes on from %s", newest)
     if ranks == 1:
         LearnerLoop(context, buffer, weights, device, start).run()
         return

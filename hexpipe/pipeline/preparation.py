@@ -77,6 +77,7 @@ def child_specs(
             f"{package}.learner_main:learner_main",
             {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
             thread_environment(plan.learner_threads),
+            replaceable=len(plan.learner_devices) == 1,  # several are one group, which none can join later
         )
         for number, device in enumerate(plan.learner_devices)
     ]
@@ -86,6 +87,7 @@ def child_specs(
             f"{package}.server_main:server_main",
             {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
             one,
+            replaceable=True,
         )
         for number, device in enumerate(plan.server_devices)
     ]
@@ -96,6 +98,7 @@ def child_specs(
             f"{package}.server_main:league_main",
             {"slots": league.for_server(number), "weights": segments.weights, "device": device},
             one,
+            replaceable=True,
         )
         for number, device in enumerate(plan.league_devices)
         if league is not None

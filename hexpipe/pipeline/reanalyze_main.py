@@ -33,7 +33,8 @@ def reanalyze_main(
     if not _await_replay(context):
         return
     game = make_game(settings.game)
-    client = InferenceClient(slots, worker, start_timeout=settings.limits.stall_seconds)
+    stall = settings.limits.stall_seconds
+    client = InferenceClient(slots, worker, start_timeout=stall, replace_timeout=stall)
     evaluator: Evaluator = WatchedEvaluator(client, row, Waiting.INFERENCE)
     if settings.selfplay.cache_entries and settings.algorithm == "alphazero":
         evaluator = CachedEvaluator(evaluator, LRUCache(settings.selfplay.cache_entries, game.shapes), game.shapes)

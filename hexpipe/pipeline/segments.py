@@ -16,6 +16,7 @@ from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
 from hexpipe.pipeline.devices import GROUPS, Plan
+from hexpipe.pipeline.messages import SEARCHING
 from hexpipe.pipeline.net_template import net_template, num_parameters
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from hexpipe.pipeline.stats import COLUMNS, StatsBoard
@@ -51,11 +52,13 @@ class Segments:
         for slots in self.all_slots():
             slots.request_stop()
 
-    def repair_after_death(self, worker: int) -> None:
-        """Makes what a dead worker shared usable for its replacement, and for everyone."""
+    def repair_after_death(self, role: str, number: int) -> None:
+        """Makes what a dead server or worker shared usable for its replacement, and for everyone."""
         for slots in self.all_slots():
-            if worker < slots.workers:  # only generators have slots of the league
-                slots.repair_after_death(worker)
+            if role == slots.role:
+                slots.repair_after_server_death(number)
+            elif role in SEARCHING and number < slots.workers:  # only generators have slots of the league
+                slots.repair_after_death(number)
         self.buffer.free_lock_of_the_dead()
 
     def describe(self) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from hexpipe.pipeline.stats import Waiting
 log = logging.getLogger(__name__)
 
 
+_COUNTERS = ("evals", "batches", "forward_seconds")
 _LEAGUE_STREAM = 3
 
 
@@ -32,7 +33,8 @@ def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
         context.row.note = f"plays {name}"
         log.info("plays %s", name)
 
-    rng = np.random.default_rng([settings.seed, _LEAGUE_STREAM, context.session, context.number])
+    restarts = int(context.row["restarts"])
+    rng = np.random.default_rng([settings.seed, _LEAGUE_STREAM, context.session, context.number, restarts])
     opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce)
     server_main(context, slots, opponents, device)
 
@@ -43,10 +45,13 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsSo
     slots.announce_server(context.number)
     row.beat(Waiting.STARTING)
 
+    # a server that replaces a dead one counts on from it
+    base = {name: row[name] for name in _COUNTERS}
+    row["version"] = 0
+
     def export(server: ServerLoop) -> None:
-        row["evals"] = server.evals
-        row["batches"] = server.batches
-        row["forward_seconds"] = server.forward_seconds
+        for name in _COUNTERS:
+            row[name] = base[name] + getattr(server, name)
         row["version"] = server.weights_version
         row.beat(Waiting.WORKING if server.evals > last[0] else Waiting.REQUESTS)
         last[0] = server.evals

@@ -21,7 +21,7 @@ from typing import Any
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
-from hexpipe.pipeline.messages import HELPERS, ChildContext, Death, read_death
+from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, read_death
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
 
@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.3  # after a death: what died of the same cause gets to say so
 CAUSE_SECONDS = 5.0
-BURST_SECONDS = 60.0
+STEADY_SECONDS = 10.0
+"""Work after which a process's death is one of its own, and not one more of a crash loop."""
+MOST_DEATHS = 4
+"""Deaths of a process in a row, none after steady work, that end the run; a replacement waits 0, 1, 2, ... seconds."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,11 @@ class Supervisor:
         settings: Settings,
         run_dir: Path,
         stats: StatsBoard,
-        repair: Callable[[int], None],
+        repair: Callable[[str, int], None],
         session: int = 0,
     ) -> None:
-        """``repair(worker)`` makes usable for its replacement what a dead worker has shared."""
+        """``repair(role, number)`` makes usable for its replacement what a dead process has shared; the number is that
+        among the workers where it is one of them."""
         self.specs = {spec.name: spec for spec in specs}
         self.settings, self.run_dir, self.stats = settings, run_dir, stats
         self.processes: dict[str, SpawnProcess] = {}
@@ -79,6 +83,8 @@ class Supervisor:
         self._started = time.monotonic()
         self._context = multiprocessing.get_context("spawn")
         self._leaving: set[str] = set()
+        self._early_deaths: dict[str, list[Death]] = {}
+        self._due: dict[str, float] = {}  # replacements that wait, by name: when they are started
 
     def start(self, names: Sequence[str] | None = None) -> None:
         """Spawn the children, in the order of the specs. Raises HexpipeError if the system refuses."""
@@ -92,6 +98,9 @@ class Supervisor:
         Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError where it died because
         something cannot be had that the settings ask for.
         """
+        self._spawn_due()
+        if self._due:
+            timeout = min(timeout, max(0.0, min(self._due.values()) - time.monotonic()))
         sentinels = {process.sentinel: name for name, process in self.processes.items() if name not in self._leaving}
         if not sentinels:
             time.sleep(timeout)
@@ -102,27 +111,25 @@ class Supervisor:
         deaths = self._collect()
         if deaths and all(death.follows for death in deaths):
             # their inference server is on its way out: let it say why
-            left = [p.sentinel for name, p in self.processes.items() if not self.specs[name].replaceable]
+            left = [p.sentinel for name, p in self.processes.items() if self.specs[name].role not in SEARCHING]
             if connection.wait(left, CAUSE_SECONDS):
                 time.sleep(GRACE_SECONDS)
                 deaths = sorted(deaths + self._collect(), key=_cause_first)
         needed = [death for death in deaths if not death.process.startswith(HELPERS)]
-        recent = [
-            death
-            for death in self.deaths
-            if death.when > time.monotonic() - BURST_SECONDS and not death.process.startswith(HELPERS)
-        ]
-        limit = max(3, sum(spec.replaceable for spec in self.specs.values()))
+        for death in needed:
+            self._count_early(death)
         if any(not self.specs[death.process].replaceable for death in needed):
             first = needed[0]
             if first.usage:
                 raise UsageError(first.usage)
             raise ProcessDiedError(first.process, first.details)
-        if len(recent) > limit:
-            first = recent[0]
-            raise ProcessDiedError(
-                first.process, f"{first.details}\n({len(recent)} processes died in {BURST_SECONDS:.0f} s: giving up)"
-            )
+        for early in self._early_deaths.values():
+            if len(early) >= MOST_DEATHS:
+                raise ProcessDiedError(
+                    early[0].process,
+                    f"{early[0].details}\n(it died {len(early)} times in a row within {STEADY_SECONDS:.0f} s of its "
+                    "start: giving up)",
+                )
         for death in deaths:
             if death in needed:
                 self._heal(death)
@@ -211,11 +218,27 @@ class Supervisor:
 
     def _heal(self, death: Death) -> None:
         spec = self.specs[death.process]
-        self._repair(spec.number if spec.worker is None else spec.worker)
+        self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
         row = self.stats.row(spec.name)
         row.add("restarts", 1)
-        self._spawn(spec)
-        log.warning("%s was replaced", spec.name)
+        row["started"] = row["beat"] = time.monotonic()
+        early = len(self._early_deaths.get(spec.name, []))
+        self._due[spec.name] = time.monotonic() + max(0, early - 1)
+        self._spawn_due()
+
+    def _spawn_due(self) -> None:
+        """Start the replacements whose time has come."""
+        for name in [name for name, when in self._due.items() if when <= time.monotonic()]:
+            del self._due[name]
+            self._spawn(self.specs[name])
+            log.warning("%s was replaced", name)
+
+    def _count_early(self, death: Death) -> None:
+        ready = self.stats.row(death.process)["ready"]
+        if ready and death.when - ready >= STEADY_SECONDS:
+            self._early_deaths.pop(death.process, None)
+        else:
+            self._early_deaths.setdefault(death.process, []).append(death)
 
 
 def _cause_first(death: Death) -> tuple[bool, float]:

@@ -135,7 +135,7 @@ class _Run:
         """Look after the processes until there is a reason to stop, which is returned."""
         while True:
             for death in self.supervisor.watch(_TICK_SECONDS):
-                replaced = death.process in self.supervisor.processes
+                replaced = not death.process.startswith(HELPERS)
                 what = "was replaced" if replaced else "the run goes on without it"
                 self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
                 self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.errors import SearchesLostError
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.requests import join_answers, request_part
 
@@ -103,7 +104,14 @@ class LeagueEvaluator:
     def collect(self, group: int) -> Evaluation:
         """Both nets' answers in one; ``version`` is the newest net's, from before where it was not asked."""
         asked = self._asked.pop(group)
-        answers = [net.collect(group) for net, _ in asked]
+        answers, lost = [], None
+        for net, _ in asked:  # both, also where one has lost its searches
+            try:
+                answers.append(net.collect(group))
+            except SearchesLostError as error:
+                lost = error
+        if lost is not None:
+            raise lost
         if asked[0][0] is self._nets[0]:
             self._version = answers[0].version
         if len(answers) == 1:

@@ -17,8 +17,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexpipe.config import Settings
+from hexpipe.errors import SearchesLostError
 from hexpipe.games.game_env import Game, States
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
@@ -96,10 +98,14 @@ class Reanalysis:
         self._turn = (turn + 1) % len(self._groups)
         mcts = group.mcts
         if group.waiting:
-            answer = self.evaluator.collect(turn)
-            self._weights_version = answer.version
-            mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
             group.waiting = False
+            try:
+                answer = self.evaluator.collect(turn)
+            except SearchesLostError:
+                self._search_again(group)
+            else:
+                self._weights_version = answer.version
+                mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
             self._note(group)
             if not group.searched and not group.games:
                 self.on_idle(turn)
@@ -144,9 +150,19 @@ class Reanalysis:
             self._play(group, game)
             if game.next_ply == game.old.record.num_plies:
                 group.games.popleft()
+        self._begin(group, trees, plies)
+
+    def _begin(self, group: _Group, trees: NDArray[np.int32], plies: NDArray[np.int32]) -> None:
         schedule = self._schedule
         may_stop, simulations = schedule.may_stop(plies), schedule.simulations(plies)
-        mcts.begin(trees, noise=False, may_stop=may_stop, simulations=simulations)
+        group.mcts.begin(trees, noise=False, may_stop=may_stop, simulations=simulations)
+
+    def _search_again(self, group: _Group) -> None:
+        """Begin all searches of a group again: what an inference server knew of them is gone."""
+        trees = np.array(list(group.searched), np.int32)
+        plies = np.array([ply for _, ply in group.searched.values()], np.int32)
+        group.mcts.forget(trees)
+        self._begin(group, trees, plies)
 
     def _play(self, group: _Group, game: _Game) -> None:
         """Play the next move of the record."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import Settings
+from hexpipe.errors import SearchesLostError
 from hexpipe.games.board_moves import actions_of_moves
 from hexpipe.games.game_env import ONGOING, Game, as_stages
 from hexpipe.records import GameRecord, pack_policies
@@ -89,10 +90,14 @@ class SelfPlay:
         turn = self._turns[number]
         self._turn = (number + 1) % len(self._turns)
         if turn.waiting:
-            answer = self.evaluator.collect(number)
-            self._weights_version = answer.version
-            turn.update(answer)
             turn.waiting = False
+            try:
+                answer = self.evaluator.collect(number)
+            except SearchesLostError:
+                self._search_again(turn)
+            else:
+                self._weights_version = answer.version
+                turn.update(answer)
         while turn.groups and not turn.waiting:
             for group in list(turn.groups.values()):
                 finished = group.finished()
@@ -149,6 +154,13 @@ class SelfPlay:
         plies = group.mcts.states.ply[group.mcts.root_rows(games)]
         schedule = self._schedule
         group.mcts.begin(games, may_stop=schedule.may_stop(plies), simulations=schedule.simulations(plies))
+
+    def _search_again(self, turn: Turn) -> None:
+        """Begin the searches of all games under way again: what an inference server knew of them is gone."""
+        for group in turn.groups.values():
+            games = np.flatnonzero(group.under_way).astype(np.int32)
+            group.mcts.forget(games)
+            self._begin(group, games)
 
     def _change_nets(self, group: Group, games: NDArray[np.int32]) -> None:
         """Let each of ``games`` be searched by the net of the seat to move; what another net has found is dropped."""

@@ -103,7 +103,7 @@ def test_a_dead_workers_request_is_dropped_and_its_successor_answered() -> None:
     server = InferenceServer(slots.for_server(0), 0, FakeBackend())
     _run_until(server, 1)
     _check(successor, 0, codes)
-    assert (server.stale, server.evals) == (1, 3)
+    assert server.evals == 3
     slots.close()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from hexpipe.errors import InferenceError
+from hexpipe.errors import InferenceError, SearchesLostError
 from hexpipe.inference.client import InferenceClient
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.latents import Latents, LocalLatentEvaluator, PoolShape
@@ -216,6 +216,32 @@ def test_the_rows_of_a_dead_client_come_back() -> None:
     search.check(answer, [0, 1, 2], [])
     slots.close()
     board.close()
+
+
+def test_searches_of_a_replaced_server_begin_again() -> None:
+    """Their latents died with the other: no answer made of what lies in the new pool reaches them."""
+    slots, rng = slots_for(workers=2), np.random.default_rng(0)
+    clients = [InferenceClient(slots.for_worker(worker), worker, replace_timeout=10.0) for worker in range(2)]
+    old = LatentServer(slots.for_server(0), 0, FakeNet(4 * POOL.rows))
+    searches = [Search(), Search()]
+    clients[0].submit(0, *searches[0].request(rng, [0, 1, 2], [], 0))
+    serve(old, 1)
+    clients[0].collect(0)
+    clients[0].submit(0, *searches[0].request(rng, [1], [(0, 0, 1), (2, 0, 1)], 0))
+    clients[1].submit(1, *searches[1].request(rng, [0, 2], [], 0))
+    slots.arrays["server_pid"][0] = 2**30  # killed
+    slots.repair_after_server_death(0)
+    new = LatentServer(slots.for_server(0), 0, FakeNet(4 * POOL.rows))
+    serve(new, 2)
+    with pytest.raises(SearchesLostError, match="search again"):
+        clients[0].collect(0)
+    searches[1].check(clients[1].collect(1), [0, 2], [])
+    again = Search()
+    for roots, children in (([0, 1, 2], []), ([], [(0, 0, 1), (1, 0, 1)])):
+        clients[0].submit(0, *again.request(rng, roots, children, 0))
+        serve(new, 1)
+        again.check(clients[0].collect(0), roots, children)
+    slots.close()
 
 
 def test_a_search_that_has_no_leaf_in_its_groups_request_has_ended() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 import time
 
 import numpy as np
@@ -143,6 +144,80 @@ def test_a_killed_server_surfaces_in_the_client_by_name() -> None:
         client.collect(0)
     assert time.monotonic() - began < 3
     server.join()
+    slots.close()
+
+
+def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
+    slots = InferenceSlots.create(SHAPES, workers=2, groups=2, max_leaves=4, servers=1)
+    rng = np.random.default_rng(0)
+    clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=30.0) for n in range(2)]
+    codes = {(n, group): random_codes(rng, 1 + n + group) for n in range(2) for group in range(2)}
+    for (n, group), rows in codes.items():
+        clients[n].submit(group, rows)
+    # the dead one: it had read one message and the head of another, holding the lock of that queue
+    slots._queues[0, 0].get()
+    queue = slots._queues[1, 0]
+    queue._rlock.acquire()  # type: ignore[attr-defined]
+    os.read(queue._reader.fileno(), 6)  # type: ignore[attr-defined]
+    slots.announce_server(0)
+    slots.arrays["server_pid"][0] = 2**30  # nobody's
+    slots.set_server_state(0, 1)
+    slots.repair_after_server_death(0)
+
+    replaced = InferenceServer(slots.for_server(0), 0, FakeBackend())
+    turns = []
+    replaced.run(lambda: turns.append(1) or len(turns) > 2)
+    for (n, group), rows in codes.items():
+        answer = clients[n].collect(group)
+        np.testing.assert_array_equal(answer.priors, expected(rows)[0])
+    assert replaced.evals == sum(map(len, codes.values())), "each once"
+    slots.close()
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(150, marks=pytest.mark.slow)])
+def test_clients_go_on_while_their_server_is_killed_in_a_loop(kills: int) -> None:
+    slots = InferenceSlots.create(SHAPES, workers=2, groups=2, max_leaves=8, servers=1)
+    clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=60.0) for n in range(2)]
+    context = spawn_context()
+    rng = np.random.default_rng(0)
+    answered, stop = [0, 0], threading.Event()
+    wrong: list[str] = []
+
+    def ask(n: int) -> None:
+        own = np.random.default_rng(n)
+        asked = {group: random_codes(own, int(own.integers(1, 9))) for group in range(2)}
+        for group, rows in asked.items():
+            clients[n].submit(group, rows)
+        while not stop.is_set():
+            for group in range(2):
+                answer = clients[n].collect(group)
+                if not np.array_equal(answer.priors, expected(asked[group])[0]):
+                    wrong.append(f"client {n}, group {group}")
+                answered[n] += 1
+                asked[group] = random_codes(own, int(own.integers(1, 9)))
+                clients[n].submit(group, asked[group])
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(2)]
+    server = context.Process(target=_serve, args=(slots.for_server(0),))
+    server.start()
+    for thread in threads:
+        thread.start()
+    for _ in range(kills):
+        before = list(answered)
+        _wait_for(lambda before=before: all(now > then + 20 for now, then in zip(answered, before, strict=True)))
+        time.sleep(float(rng.uniform(0, 0.003)))
+        _kill(server)
+        slots.repair_after_server_death(0)
+        server = context.Process(target=_serve, args=(slots.for_server(0),))
+        server.start()
+    before = list(answered)
+    _wait_for(lambda: all(now > then + 20 for now, then in zip(answered, before, strict=True)))
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    slots.request_stop()
+    server.join(10)
+    assert not wrong
     slots.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -59,6 +60,12 @@ class TinyRun:
             return int(live_report(self.run_dir)["replay"]["total_games"])
         except HexpipeError:
             return 0
+
+    def steps(self) -> int:
+        """Training steps, by the last line of figures."""
+        path = self.run_dir / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return int(json.loads(lines[-1])["steps"]) if lines else 0
 
     def interrupt(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)

@@ -225,21 +225,50 @@ def test_old_games_are_searched_anew_beside_play_and_through_a_kill(tmp_path: Pa
     assert len(records) == last["games"], "a game that was searched anew is no new game"
 
 
-@pytest.mark.parametrize("victim", ["learner-0", "inference-0", "replay-0", "league-0"])
 @pytest.mark.slow
-def test_any_other_death_ends_the_run_with_its_name(tmp_path: Path, victim: str) -> None:
+def test_the_replay_processs_death_ends_the_run_with_its_name(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    with tiny_run(run_dir, f"--run-dir={run_dir}", *(LEAGUE if victim == "league-0" else ())) as run:
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
         run.until(lambda: run.games() > 20)
         pids = run.pids()
-        os.kill(pids[victim], signal.SIGKILL)
+        os.kill(pids["replay-0"], signal.SIGKILL)
         code, output = run.wait()
     assert code == 1
-    assert f"hexpipe: {victim} died and ended the run" in output
+    assert "hexpipe: replay-0 died and ended the run" in output
     assert "SIGKILL" in output
     assert all_gone(list(pids.values()))
     assert archived_games(run_dir) > 20
-    assert (latest_checkpoint(run_dir) is not None) == (victim != "learner-0"), "saved where the learner lives"
+    assert latest_checkpoint(run_dir) is not None
+
+
+@pytest.mark.parametrize("algorithm", ["alphazero", pytest.param("muzero", marks=pytest.mark.slow)])
+def test_killed_servers_and_learners_are_replaced(tmp_path: Path, algorithm: str) -> None:
+    run_dir = tmp_path / "run"
+    victims = ["inference-0", "learner-0", "inference-0"]
+    backend = "--set=inference.backend=auto" if algorithm == "muzero" else "--set=inference.backend=eager"
+    options = (f"--algorithm={algorithm}", f"--run-dir={run_dir}", "--set=learner.checkpoint_minutes=0.03", backend)
+    with tiny_run(run_dir, *options) as run:
+        dead = []
+        for victim in victims:
+            games, steps = run.games(), run.steps()
+            run.until(lambda games=games, steps=steps: run.games() > games + 40 and run.steps() > steps + 10)
+            run.until(lambda: latest_checkpoint(run_dir) is not None)
+            dead.append(run.pids()[victim])
+            os.kill(dead[-1], signal.SIGKILL)
+            run.until(lambda victim=victim: run.pids().get(victim, dead[-1]) != dead[-1])
+        games, steps = run.games(), run.steps()
+        run.until(lambda: run.games() > games + 40 and run.steps() > steps + 10)
+        pids = run.pids()
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0
+    for victim in set(victims):
+        assert output.count(f"{victim} died and was replaced: it was killed by signal SIGKILL") == victims.count(victim)
+    assert "goes on from" in run.log()
+    assert all_gone([*dead, *pids.values()])
+    last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["restarts"] == len(victims)
+    assert archived_games(run_dir) == last["games"]
 
 
 RATED = (

@@ -25,10 +25,13 @@ class Run:
     """A supervisor over toy children."""
 
     def __init__(self, run_dir: Path, specs: list[ChildSpec]) -> None:
-        self.repaired: list[int] = []
+        self.repaired: list[tuple[str, int]] = []
         self.stats = StatsBoard.create([spec.name for spec in specs])
-        self.supervisor = Supervisor(specs, load_settings(), run_dir, self.stats, self.repaired.append)
+        self.supervisor = Supervisor(specs, load_settings(), run_dir, self.stats, self.repair)
         self.supervisor.start()
+
+    def repair(self, role: str, number: int) -> None:
+        self.repaired.append((role, number))
 
     def until(self, condition: object, timeout: float = 20.0) -> None:
         assert callable(condition)
@@ -82,7 +85,7 @@ def test_children_ignore_interrupts(runs) -> None:
 def test_a_killed_generator_is_replaced_and_counted(runs) -> None:
     run = runs(child("generator-0", "fail_once"), child("learner-0", "idle"))
     run.until(lambda: run.stats.row("generator-0")["ready"])
-    assert run.repaired == [0]
+    assert run.repaired == [("generator", 0)]
     assert run.stats.row("generator-0")["restarts"] == 1
     assert [death.process for death in run.supervisor.deaths] == ["generator-0"]
     assert "SIGKILL" in run.supervisor.deaths[0].details
@@ -91,7 +94,7 @@ def test_a_killed_generator_is_replaced_and_counted(runs) -> None:
 def test_what_a_killed_worker_shared_is_repaired_by_its_number_among_the_workers(runs) -> None:
     run = runs(child("reanalyze-0", "fail_once", worker=3), child("generator-0", "idle"), child("learner-0", "idle"))
     run.until(lambda: run.stats.row("reanalyze-0")["ready"])
-    assert run.repaired == [3]
+    assert run.repaired == [("reanalyze", 3)]
     assert run.stats.row("reanalyze-0")["restarts"] == 1
 
 

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from hexpipe.errors import SearchesLostError
 from hexpipe.games.game_env import Game
 from hexpipe.search.evaluator import Evaluation, Moves
 
@@ -50,3 +51,21 @@ class HashLatents:
 
     def collect(self, group: int) -> Evaluation:
         return self.waiting.pop(group)
+
+
+class LosingLatents(HashLatents):
+    """Every ``every``-th answer is lost, and with it all latents of the group, as when a server is replaced."""
+
+    def __init__(self, game: Game, seed: int, every: int) -> None:
+        super().__init__(game, seed)
+        self.every = every
+        self.collected = self.lost = 0
+
+    def collect(self, group: int) -> Evaluation:
+        answer = super().collect(group)
+        self.collected += 1
+        if self.collected % self.every:
+            return answer
+        self.lost += 1
+        self.latents = {key: latent for key, latent in self.latents.items() if key[0] != group}
+        raise SearchesLostError("lost")

@@ -13,9 +13,10 @@ from hexpipe.errors import InferenceError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.records import GameRecord, pack_policies
-from hexpipe.search.evaluator import Evaluation
+from hexpipe.search.evaluator import Evaluation, Evaluator
 from hexpipe.search.mcts import Mcts, RootResults, nodes_per_game, search_positions
 from hexpipe.selfplay.reanalyze import OldGame, Reanalysis
+from tests.selfplay.evaluators import LosingLatents
 from tests.selfplay.old_games import HashEvaluator, random_old_game
 
 GAMES: dict[str, dict[str, Any]] = {
@@ -57,7 +58,7 @@ def evaluator_for(game: Game, settings: Settings) -> HashEvaluator:
 class Run:
     """A Reanalysis of games that are all at hand."""
 
-    def __init__(self, settings: Settings, records: list[GameRecord], evaluator: HashEvaluator | None = None) -> None:
+    def __init__(self, settings: Settings, records: list[GameRecord], evaluator: Evaluator | None = None) -> None:
         self.game = make_game(settings.game)
         self.evaluator = evaluator or evaluator_for(self.game, settings)
         self.waiting = deque(OldGame(10 + i, record) for i, record in enumerate(records))
@@ -180,6 +181,20 @@ def test_the_version_is_that_of_the_oldest_weights() -> None:
     (record,) = Run(settings, [random_old_game(make_game(settings.game), 0)]).finish()
     # its weights are newer with each batch: a dozen simulations of a position, two at a time, take some
     assert 2 <= record.weights_version <= 8
+
+
+def test_what_a_server_lost_is_searched_again_and_found_the_same() -> None:
+    settings = settings_for("hex", "learned")
+    game = make_game(settings.game)
+    records = [random_old_game(game, seed) for seed in range(8)]
+    found = {}
+    for every in (10**9, 31):
+        evaluator = LosingLatents(game, 3, every)
+        found[every] = Run(settings, records, evaluator).finish()
+    assert evaluator.lost > 3
+    for whole, lost in zip(*found.values(), strict=True):
+        np.testing.assert_array_equal(lost.root_values, whole.root_values)
+        np.testing.assert_array_equal(lost.policy_bytes, whole.policy_bytes)
 
 
 def test_an_evaluators_error_comes_through() -> None:

@@ -16,6 +16,7 @@ from hexpipe.search.evaluator import Evaluation
 from hexpipe.selfplay.self_play import SelfPlay
 from tests.search import reference
 from tests.search.toys import Bandit, HalvesGame
+from tests.selfplay.evaluators import LosingLatents
 
 
 class CountingEvaluator:
@@ -195,6 +196,21 @@ def test_weights_version_is_that_of_the_first_move() -> None:
     # twelve simulations in batches of two and the root take a few batches; games follow one another
     assert min(versions) >= 4
     assert len(set(versions)) > 3
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+def test_searches_that_a_server_lost_begin_again(root: str) -> None:
+    game = Hex(4)
+    settings = small_settings(algorithm="muzero", **{"search.root": root})
+    evaluator = LosingLatents(game, 3, every=31)
+    records: list[GameRecord] = []
+    selfplay = SelfPlay(game, settings, evaluator, 5, records.append)
+    while len(records) < 12:
+        selfplay.step()
+    assert evaluator.lost > 5
+    for record in records:
+        assert_legal(game, record)
+        assert record.simulations == 12
 
 
 def test_an_evaluators_error_comes_through() -> None:
