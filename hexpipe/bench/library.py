@@ -3,7 +3,8 @@
 Two nets of 13x13: one that costs what a ResNet-18 does, and the 6x64 of the preset standard. A ResNet-18 of two planes
 on 13x13 (strides as for images: 13, 7, 4 and 2 cells a side) takes 118 million multiply-adds a board for its 11.2
 million weights, most of which work on few cells. Of the nets here, which keep the board's size, 8 blocks of 72 channels
-come nearest to those multiply-adds. Slices of the library and of the bare net take turns.
+come nearest to those multiply-adds. Slices of the library and of the bare net take turns. Beside them stand the forward
+passes of a ResNet-18 itself as plain torch runs it, on one thread too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
+from hexpipe.bench.plain_resnet18 import PlainResNet18
 from hexpipe.config import NetSettings, Shapes, load_settings
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.factory import folded_net
@@ -47,7 +49,7 @@ def run(
     """Keys, each after the net's name: BATCH_boards_per_s without a cache (1: `simple_infer`, else `batch_infer`),
     BATCH_bare_boards_per_s of forward passes alone, BATCH_efficiency (median ratio of the two), cached_boards_per_s and
     cache_hit_rate of batches of 64 with the cache on, weights, multiply_adds of a board, backend, dtype,
-    lone_backend (of 1).
+    lone_backend (of 1). plain_resnet18_BATCH_boards_per_s are those of a ResNet-18's forward passes in plain torch.
 
     One thread, here and in the nets: a second is one of CPU time, which is the clock's on a quiet machine and still
     means something on a busy one.
@@ -59,6 +61,10 @@ def run(
         for name, (blocks, channels) in NETS.items():
             figures = _figures(size, blocks, channels, backend, seconds, rounds, repeats / 100)
             result |= {f"{name}_{key}": value for key, value in figures.items()}
+        for batch in BATCHES:
+            call = _plain_resnet18(size, batch)
+            rates = [_rate(call, batch, seconds) for _ in range(rounds)]
+            result[f"plain_resnet18_{batch}_boards_per_s"] = statistics.median(rates)
         return result
     finally:
         torch.set_num_threads(threads)
@@ -123,6 +129,17 @@ def _bare(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> 
         for first in range(0, batch, model.batch_size):
             part = slice(first, first + model.batch_size)
             model.backend.infer(codes[part], priors[part], values[part])
+
+    return passes
+
+
+def _plain_resnet18(size: int, batch: int) -> Callable[[], None]:
+    """Forward passes of a ResNet-18 as one writes it down."""
+    net, planes = PlainResNet18(size).eval(), torch.zeros(batch, 2, size, size)
+
+    def passes() -> None:
+        with torch.no_grad():
+            net(planes)
 
     return passes
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from hexpipe.bench import library
+from hexpipe.bench.plain_resnet18 import PlainResNet18
 from hexpipe.config import load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.player_utils import side_to_move
@@ -19,8 +21,17 @@ def test_library_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0 < float(figures[f"tiny_{batch}_efficiency"]) < 1.5
         assert float(figures[f"tiny_{batch}_boards_per_s"]) > 0
     assert float(figures["tiny_cached_boards_per_s"]) > 0
+    assert float(figures["plain_resnet18_16_boards_per_s"]) > 0
     assert 0.3 < float(figures["tiny_cache_hit_rate"]) < 1
     assert (figures["tiny_backend"], figures["tiny_lone_backend"]) == ("eager", "eager")
+
+
+def test_the_plain_net_is_a_resnet_18() -> None:
+    net = PlainResNet18(13)
+    convolutions = sum(p.numel() for p in net.trunk.parameters() if p.ndim == 4 and p.shape[-1] == 3)
+    assert convolutions == 2 * 64 * 9 + 10_985_472  # its 16 convolutions of 3x3 after the first, by its paper's table
+    policy, value = net(torch.zeros(2, 2, 13, 13))
+    assert (policy.shape, value.shape) == ((2, 169), (2, 1))
 
 
 def test_boards_are_of_random_play() -> None:
