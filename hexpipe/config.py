@@ -452,6 +452,9 @@ class LearnerSettings(_Section):
     )
     publish_seconds: float = Field(10.0, gt=0, description="least time between two weight versions sent to play")
     checkpoint_minutes: float = Field(5.0, gt=0, description="time between checkpoints")
+    checkpoint_steps: int = Field(
+        0, ge=0, description="training steps between checkpoints, beside those by time; 0: by time alone"
+    )
     keep_checkpoints: int = Field(5, ge=1, description="checkpoints kept; older ones are deleted")
     keep_every: int = Field(10, ge=0, description="every so many-th checkpoint is never deleted; 0: none is kept so")
 

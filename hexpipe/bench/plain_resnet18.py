@@ -24,7 +24,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.first_norm(self.first(x)).relu()
-        return (self.second_norm(self.second(inner)) + self.shortcut(x)).relu()
+        out: Tensor = self.second_norm(self.second(inner)) + self.shortcut(x)
+        return out.relu()
 
 
 class PlainResNet18(nn.Module):

@@ -155,7 +155,9 @@ class LearnerLoop:
             self._export()
         if now - self._last_publish >= self.settings.learner.publish_seconds:
             self.publish()
-        if now >= self._next_checkpoint:
+        interval = self.settings.learner.checkpoint_steps
+        due = interval > 0 and self.learner.steps // interval > max(0, self._saved_step) // interval
+        if due or now >= self._next_checkpoint:
             self._next_checkpoint = now + self.settings.learner.checkpoint_minutes * 60
             self.save()
         self._told(self._writer.written())

@@ -5,6 +5,10 @@ runs eagerly in float32, torch has one thread and deterministic algorithms. New 
 Two runs of the same settings on the same machine end in the same weights and archive, provided that they end by
 ``limits.steps`` or ``limits.games``: a limit of minutes, or a resume, ends or begins wherever the clock has it.
 
+With ``learner.checkpoint_steps`` a run that was stopped at such a checkpoint and resumed ends as one that was not: the
+games under way are played to their ends before it, and all parts begin anew after it from what is on disk, stopped or
+not.
+
 With a league the opponents are checkpoints of the run folder too, but the clock has no say in them (`league_serial`).
 """
 
@@ -14,7 +18,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,16 +93,20 @@ def train(
     ``learner.checkpoint_minutes``. Raises SettingsError, CheckpointError or ArchiveError for what does not fit; a new
     run that cannot begin leaves nothing behind.
     """
-    with deterministic_torch():
-        try:
-            trainer = _Trainer(settings, folder, init_from)
-        except HexpipeError:
-            folder.discard_if_empty()
-            raise
-        try:
-            return trainer.run(on_progress, should_stop)
-        finally:
-            trainer.close()
+    start, metrics = time.monotonic(), None
+    with deterministic_torch(), ExitStack() as open_files:
+        while True:
+            try:
+                trainer = _Trainer(settings, folder, init_from, start)
+            except HexpipeError:
+                folder.discard_if_empty()
+                raise
+            with closing(trainer):
+                if metrics is None:
+                    metrics = open_files.enter_context(closing(MetricsWriter(folder.path, settings)))
+                ended = trainer.run(metrics, on_progress, should_stop)
+            if ended is not None:
+                return ended
 
 
 @contextmanager
@@ -129,8 +137,9 @@ def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | 
 class _Trainer:
     """The parts of a run and the loop over them."""
 
-    def __init__(self, settings: Settings, folder: RunFolder, init_from: Path | None) -> None:
+    def __init__(self, settings: Settings, folder: RunFolder, init_from: Path | None, start: float) -> None:
         self.settings, self.folder = settings, folder
+        self.start = start  # monotonic seconds
         stages = make_stages(settings)
         self.game = stages[-1]
         device = "cuda:0" if settings.devices != 0 and visible_gpus() else "cpu"
@@ -154,11 +163,10 @@ class _Trainer:
             self.league: SerialLeague | None = None
             self.reanalysis: SerialReanalysis | None = None
             self.selfplay = self._begin_play(stages, device) if settings.plays else None
-            self.metrics = MetricsWriter(folder.path, settings)
         except BaseException:
             self.archive.close()
             raise
-        self.start = time.monotonic()
+        self.first_step = self.learner.steps
         self.losses: list[StepLosses] = []
         self.skipped_steps = 0.0
 
@@ -183,11 +191,16 @@ class _Trainer:
         return SelfPlay(stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.curriculum.stage)
 
     def close(self) -> None:
-        self.metrics.close()
         self.archive.close()
 
-    def run(self, on_progress: Callable[[TrainProgress], None], should_stop: Callable[[], bool]) -> TrainProgress:
-        saved = reported = self.start
+    def run(
+        self,
+        metrics: MetricsWriter,
+        on_progress: Callable[[TrainProgress], None],
+        should_stop: Callable[[], bool],
+    ) -> TrainProgress | None:
+        """Train to the end, or to a checkpoint by steps: then None, and another trainer goes on from there."""
+        saved = reported = time.monotonic()
         while not (self._at_limit() or should_stop()):
             if self.selfplay is not None:
                 self.selfplay.step()
@@ -203,9 +216,28 @@ class _Trainer:
                 self._save()
             if now - reported >= METRICS_SECONDS:
                 reported = now
-                self._report(on_progress)
+                self._report(metrics, on_progress)
+            if self._checkpoint_due() and self._drain(should_stop):
+                self._save()
+                self._report(metrics, on_progress)
+                return None
         self._save()
-        return self._report(on_progress)
+        return self._report(metrics, on_progress)
+
+    def _checkpoint_due(self) -> bool:
+        steps = self.settings.learner.checkpoint_steps
+        due = steps > 0 and self.learner.steps // steps > self.first_step // steps
+        return due and self.learner.healthy
+
+    def _drain(self, should_stop: Callable[[], bool]) -> bool:
+        """Play the games under way to their ends; whether that was not stopped."""
+        if self.selfplay is None:
+            return True
+        self.selfplay.drain()
+        while not (self.selfplay.done or should_stop()):
+            self.selfplay.step()
+            self._keep_games()
+        return self.selfplay.done
 
     def _change_opponent(self, league: SerialLeague) -> None:
         if league.due(self.buffer.total_games):
@@ -291,7 +323,7 @@ class _Trainer:
         path = self.learner.save(self.folder.path, {"pacing": pacing})
         logger.info("checkpoint %s", path)
 
-    def _report(self, on_progress: Callable[[TrainProgress], None]) -> TrainProgress:
+    def _report(self, metrics: MetricsWriter, on_progress: Callable[[TrainProgress], None]) -> TrainProgress:
         losses: dict[str, float] = {}
         if self.losses:
             losses = mean_losses(torch.stack([step.tensor for step in self.losses]).sum(0), len(self.losses))
@@ -307,7 +339,7 @@ class _Trainer:
             elapsed, buffer.total_games, buffer.total_positions, self.learner.steps, losses, league.mean, league.games,
             self.stage_in_words,
         )  # fmt: skip
-        self.metrics.write(
+        metrics.write(
             {
                 "time": time.time(),
                 "elapsed": round(elapsed, 3),

@@ -74,6 +74,7 @@ class SelfPlay:
         self._focus_share = settings.selfplay.focus_share
         self._rng = np.random.default_rng(seed)
         self._weights_version = -1
+        self._draining = False
         self._stage = stage
         self._openings = openings
         self._per_group = max(1, settings.selfplay.games_per_worker // groups)
@@ -112,9 +113,13 @@ class SelfPlay:
         self.stats.simulations = self._ended.simulations + sum(g.mcts.simulations for g in self._groups)
         self.stats.evaluations = self._ended.evaluations + sum(g.mcts.evaluations for g in self._groups)
 
+    def drain(self) -> None:
+        """Begin no more games: those under way are played to their ends."""
+        self._draining = True
+
     @property
     def done(self) -> bool:
-        """Whether all games are over and no more begin; never without ``openings``."""
+        """Whether all games are over and no more begin; never without ``openings`` or `drain`."""
         return not any(turn.groups for turn in self._turns)
 
     @property
@@ -123,6 +128,8 @@ class SelfPlay:
 
     def _start_games(self, turn: Turn, games: NDArray[np.int32]) -> None:
         """Begin ``games`` on the board of the stage that is current now; fewer where the given openings end."""
+        if self._draining:
+            return
         openings = None
         if self._openings is not None:
             openings = list(islice(self._openings, len(games)))

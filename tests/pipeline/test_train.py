@@ -146,6 +146,31 @@ def test_boards_grow_in_one_process(tmp_path: Path) -> None:
         check_resume(settings, other, True)
 
 
+@pytest.mark.parametrize("changed", [
+    {},
+    {"algorithm": "muzero", **TICTACTOE, **OLD_GAMES, "reanalyze.ratio": 1.0},
+    {**THREE_SEATS, **OLD_GAMES, "league.share": 0.5, "replay.max_games": 30},
+], ids=str)  # fmt: skip
+def test_a_run_stopped_at_a_checkpoint_ends_as_one_that_was_not(tmp_path: Path, changed: dict[str, Any]) -> None:
+    settings = load_settings("quick", {**TINY, "limits.steps": 24, "learner.checkpoint_steps": 7, **changed})
+    whole = _train(tmp_path / "whole", settings)
+    stopped = tmp_path / "stopped"
+    ends = []
+    for wanted in (7, 14):
+        seen = len(list_checkpoints(stopped))
+        ends.append(
+            _train(stopped, settings, wanted > 7, should_stop=lambda seen=seen: len(list_checkpoints(stopped)) > seen)
+        )
+        assert wanted <= ends[-1].steps < wanted + 7
+    ends.append(_train(stopped, settings, resume=True))
+    assert ends[0].steps < ends[1].steps < ends[2].steps == whole.steps == 24
+    assert (ends[2].games, ends[2].positions) == (whole.games, whole.positions)
+    names = [[path.name for path in list_checkpoints(path)] for path in (stopped, tmp_path / "whole")]
+    assert names[0] == names[1]
+    assert _hashes(stopped) == _hashes(tmp_path / "whole")
+    assert _records(stopped, settings) == _records(tmp_path / "whole", settings)
+
+
 def test_the_ratio_of_steps_to_positions_holds(tmp_path: Path) -> None:
     end = _train(tmp_path, load_settings("quick", {**TINY, "learner.replay_ratio": 2.0}))
     assert end.steps * 16 <= end.positions * 2.0
