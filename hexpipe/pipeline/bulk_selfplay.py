@@ -6,7 +6,6 @@ writes them to a folder (`game_files`).
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import time
 import zlib
@@ -27,7 +26,7 @@ from hexpipe.pipeline.game_files import GameFiles, Tally
 from hexpipe.pipeline.interrupts import Interrupts
 from hexpipe.pipeline.stats import StatsBoard
 from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
-from hexpipe.pipeline.worker import setup_logging
+from hexpipe.pipeline.worker import logging_to
 from hexpipe.selfplay.openings import Opening, read_openings
 
 _ROLE = "player"
@@ -132,18 +131,17 @@ class _Session:
 
     def play(self, interrupts: Interrupts, on_progress: Callable[[BulkProgress], None]) -> None:
         """Play until all games are there or a signal has come."""
-        setup_logging(self._files.folder)
-        try:
-            self._supervisor.start()
-            for sender in self._senders:  # the workers' alone from now on: a pipe ends with its worker
-                sender.close()
-            while self._files.tally.games < self._num_games and not interrupts.count:
-                self._take(_TICK_SECONDS)
-                self._supervisor.watch(0.0)
-                on_progress(BulkProgress(self._files.tally.games, self.boards_per_s, self.counts.hit_rate))
-        finally:
-            self._stop()
-            logging.shutdown()
+        with logging_to(self._files.folder):
+            try:
+                self._supervisor.start()
+                for sender in self._senders:  # the workers' alone from now on: a pipe ends with its worker
+                    sender.close()
+                while self._files.tally.games < self._num_games and not interrupts.count:
+                    self._take(_TICK_SECONDS)
+                    self._supervisor.watch(0.0)
+                    on_progress(BulkProgress(self._files.tally.games, self.boards_per_s, self.counts.hit_rate))
+            finally:
+                self._stop()
 
     @property
     def counts(self) -> Counts:

@@ -10,6 +10,8 @@ import importlib
 import logging
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,24 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
     logging.shutdown()
     # all is written and told: tearing torch's libraries down would only take seconds
     os._exit(0)
+
+
+@contextmanager
+def logging_to(run_dir: Path) -> Iterator[None]:
+    """`setup_logging` for the length of the block, in a process that goes on after it."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    setup_logging(run_dir)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for handler in list(root.handlers):
+            root.removeHandler(handler)
+            handler.close()
+        for handler in before:
+            root.addHandler(handler)
+        root.setLevel(level)
 
 
 def setup_logging(run_dir: Path, level: int = logging.INFO) -> None:

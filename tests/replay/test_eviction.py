@@ -16,6 +16,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.records import pack_policies
 from hexpipe.replay.layout import Header, largest_game
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.sample_kernels import find_games
 from hexpipe.replay.sampler import Sampler
 from hexpipe.replay.store import Store
 from hexpipe.replay.writer import StoreWriter
@@ -86,13 +87,15 @@ class InspectingLock:
 class EveryPosition(Sampler):
     """Draws all live positions in turn."""
 
-    def _draw(self, window: Any, rows: Any, rng: Any, weights: Any) -> np.ndarray:
+    def _draw(self, window: Any, rows: Any, rng: Any, rings: Any, weights: Any) -> np.ndarray:
         index = self._store.index
         live = [
             np.arange(index.plies[slot] - index.openings[slot]) + index.starts[slot]
             for slot in live_slots(self._store).values()
         ]
-        return np.resize(np.concatenate(live), len(rows))
+        positions = np.resize(np.concatenate(live), len(rows))
+        find_games(self._ring, window.tail_game, window.head_game, positions, rows, rings)
+        return positions
 
 
 class Both:
