@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from hexpipe.games import format_conversion as notation
 from hexpipe.games.game_texts import GameText
 
 _MOST_SHOWN = 5
+_FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
+"""No game in any notation looks so."""
 
 
 def game_texts(arguments: Sequence[str]) -> list[GameText]:
@@ -49,6 +52,8 @@ def _texts(number: int, argument: str) -> Iterator[GameText]:
         except OSError as error:
             raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of games") from error
         yield from _lines(str(path), data)
+    elif _FILE_NAME.fullmatch(argument):
+        raise UsageError(f"there is no file {argument}: name one that there is, or give the game itself")
     else:
         yield GameText(f"argument {number}", argument)
 

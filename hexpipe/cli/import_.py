@@ -75,7 +75,7 @@ def command(
     if done.total_games > held:
         click.echo(f"training holds the newest {held:,} of them (replay.max_games)")
     click.echo(f"learn from them alone: hexpipe train --resume {path} --workers 0 --steps 1000")
-    click.echo(f"or play on from there: hexpipe run --resume {path}")
+    click.echo(f"then play on from there: hexpipe run --resume {path} --workers 4 --steps 0")
 
 
 def _own_settings(settings: Settings, run: Path, preset: str | None, overrides: dict[str, Any]) -> Settings:

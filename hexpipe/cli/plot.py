@@ -6,19 +6,29 @@ from pathlib import Path
 
 import click
 
+from hexpipe.errors import UsageError
+
 
 @click.command(
     epilog="""\b
 Examples:
+  hexpipe plot                          draws the newest run in the folder runs
   hexpipe plot runs/mine                writes runs/mine/run.png
   hexpipe plot runs/mine curves.svg"""
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.argument("picture", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="[FILE]")
-def command(run: Path, picture: Path | None) -> None:
-    """Draw learning curves, ratings, throughput and memory of RUN into FILE (.png or .svg)."""
+def command(run: Path | None, picture: Path | None) -> None:
+    """Draw learning curves, ratings, throughput and memory of RUN (default: the newest in runs) into FILE (.png or
+    .svg)."""
     from hexpipe.pipeline.plots import plot_run
+    from hexpipe.pipeline.run_folder import find_runs
 
+    if run is None:
+        found = find_runs(Path("runs"))
+        if not found:
+            raise UsageError("there is no run in the folder runs: name the one to draw")
+        run = found[0]
     path = picture or run / "run.png"
     plot_run(run, path)
     click.echo(str(path))

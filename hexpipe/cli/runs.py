@@ -31,7 +31,8 @@ def command(folder: Path, as_json: bool) -> None:
             click.echo(json.dumps(run))
         return
     table = Table(title=f"runs in {folder}")
-    for name in ("run", "state", "game"):
+    table.add_column("run", no_wrap=True, min_width=max((len(run.name) for run in map(_path, found)), default=3))
+    for name in ("state", "game"):
         table.add_column(name)
     for name in ("games", "steps", "rating", "size", "last figure"):
         table.add_column(name, justify="right")
@@ -41,7 +42,7 @@ def command(folder: Path, as_json: bool) -> None:
             rating += f" +/- {1.96 * run['rating_elo_error']:.0f}"
         age = "-" if run["time"] is None else _ago(time.time() - run["time"])
         table.add_row(
-            Path(run["run"]).name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
+            _path(run).name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
             f"{run['steps']:,.0f}", rating, f"{run['bytes'] / 1e6:,.0f} MB", age,
         )  # fmt: skip
     Console().print(table)
@@ -77,6 +78,10 @@ def describe(run: Path) -> dict[str, Any]:
     for line in lines:
         newest |= line
     return facts | {name: newest.get(name, facts[name]) for name in ("games", "steps", "time", *_RATING)}
+
+
+def _path(run: dict[str, Any]) -> Path:
+    return Path(run["run"])
 
 
 def _ago(seconds: float) -> str:

@@ -50,6 +50,12 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Pictures of a run: title and the figures of metrics.jsonl in it."""
 _MEGABYTES = ("own_bytes", "replay_bytes")
+_LABELS = {
+    "solver_score": "agrees with solver",
+    "solver_policy": "winning moves found",
+    "own_bytes": "processes",
+    "replay_bytes": "replay buffer, filled",
+}
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
@@ -68,12 +74,16 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def plot_run(run_dir: Path, path: Path) -> None:
-    """Draw learning curves, ratings with 95% intervals, throughput and memory of a run over its hours of work.
+    """Draw learning curves, ratings with 95% intervals, throughput and memory of a run over its hours (of a short one:
+    minutes) of work.
 
     Raises RunFolderError where there is nothing to draw, UsageError and SettingsError as `new_figure` does.
     """
     lines = read_metrics(run_dir)
     hours = _hours_of_work([line["time"] for line in lines])
+    short = hours[-1] < 1
+    if short:
+        hours = [60 * hour for hour in hours]
     for line in lines:
         own = [value for name, value in line.items() if name.startswith("own_bytes/")]
         if own:
@@ -91,7 +101,7 @@ def plot_run(run_dir: Path, path: Path) -> None:
             points = [(hour, line[name]) for hour, line in zip(hours, lines, strict=True) if name in line]
             scale = 1e-6 if name in _MEGABYTES else 1.0
             xs, ys = [x for x, _ in points], [scale * y for _, y in points]
-            axes.plot(xs, ys, label=name, linewidth=1.2)
+            axes.plot(xs, ys, label=_LABELS.get(name, name.replace("_", " ")), linewidth=1.2)
             errors = [scale * line.get(f"{name}_error", 0.0) for line in lines if name in line]
             if any(errors):
                 low = [y - 1.96 * error for y, error in zip(ys, errors, strict=True)]
@@ -99,7 +109,7 @@ def plot_run(run_dir: Path, path: Path) -> None:
                 axes.fill_between(xs, low, high, alpha=0.2)
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
-        axes.set_xlabel("hours of work", fontsize=8)
+        axes.set_xlabel("minutes of work" if short else "hours of work", fontsize=8)
         if len(names) > 1:
             axes.legend(fontsize=8)
     save_figure(figure, path)

@@ -103,7 +103,7 @@ def make_app(
         if app.state.searches is not None:
             await anyio.to_thread.run_sync(app.state.searches.close)
 
-    app = FastAPI(title="hexpipe", version=__version__, lifespan=life, docs_url="/api", redoc_url=None)
+    app = FastAPI(title="hexpipe", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
     explain_errors(app)
 
@@ -192,5 +192,10 @@ def _add_pages(app: FastAPI, plays: bool) -> None:
     @app.get("/dashboard", include_in_schema=False)
     def dashboard() -> FileResponse:
         return FileResponse(PAGES / "dashboard.html")
+
+    @app.get("/api", include_in_schema=False)
+    def api() -> FileResponse:
+        # not FastAPI's own page, which loads its scripts from elsewhere
+        return FileResponse(PAGES / "api.html")
 
     app.mount("/pages", StaticFiles(directory=PAGES), name="pages")

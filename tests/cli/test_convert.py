@@ -105,6 +105,12 @@ def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_written(
         assert not target.exists()
 
 
+def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("nothere.sgf", "some/where.TRMPH", "/tmp/no-such-folder/games.txt"):
+        assert run(["convert", name]) == 2
+        assert f"there is no file {name}" in capsys.readouterr().err
+
+
 def test_bad_games_can_be_left_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "games.txt"
     file.write_text("#5,a1\n" + "#5,a9\n" * 9 + "#5,b1\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -39,6 +40,28 @@ def test_a_run_as_a_picture(tmp_path: Path) -> None:
     assert "solver" not in picture
     CliRunner().invoke(plot.command, [str(run)], catch_exceptions=False)
     assert (run / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_name_the_newest_run_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert main.run(["plot"]) == 2
+    assert "there is no run in the folder runs" in capsys.readouterr().err
+    for age, name in ((50, "old"), (5, "new"), (100, "older")):
+        os.utime(made_run(tmp_path / "runs" / name) / "lock", (time.time() - age, time.time() - age))
+    assert main.run(["plot"]) == 0
+    assert (tmp_path / "runs" / "new" / "run.png").exists()
+
+
+def test_the_name_of_a_run_is_never_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    made_run(tmp_path / "20261122-165054-quick")
+    assert main.run(["runs", str(tmp_path)]) == 0
+    assert "20261122-165054-quick" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from fastapi.testclient import TestClient
 from hexpipe.arena.analysis import Analysis
 from hexpipe.arena.engine import Engine
 from hexpipe.web.refusals import MOST_BODY_BYTES
-from hexpipe.web.server import make_app
+from hexpipe.web.server import PAGES, make_app
 from tests.arena.checkpoints import small_checkpoint
 
 
@@ -155,6 +156,14 @@ def test_a_search_that_fails_is_told_and_the_next_one_works(engine: Engine, monk
 def test_the_api_describes_itself(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert {"/api/move", "/api/analyse", "/api/position", "/api/import", "/api/info"} <= document["paths"].keys()
+    assert client.get("/api").status_code == 200
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.*")), ids=lambda page: page.name)
+def test_pages_load_nothing_from_elsewhere(page: Path) -> None:
+    """No network is needed but this server's: only what a person clicks may lead elsewhere."""
+    loaded = re.findall(r"""(?:src=|href=|import .*? from |fetch\(|url\()\s*["'`(]?([^"'`)\s>]+)""", page.read_text())
+    assert [address for address in loaded if "//" in address and not address.startswith("https://hexworld.org")] == []
 
 
 def test_a_run_without_a_net_has_its_page_alone(tmp_path: Path) -> None:
