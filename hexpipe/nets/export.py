@@ -5,6 +5,8 @@ onnx, onnxscript and onnxruntime are an extra: hexpipe[export].
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,10 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
     else:
         net = InferenceNet(folded_net(settings.net, shapes, checkpoint.play_weights)).eval()
     codes = torch.from_numpy(random_codes(shapes, 3))
-    with torch.no_grad():
+    # it tells of packages that it would like, and of its own deprecations: neither is for whoever exports
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(
             net,
             (codes,),
