@@ -100,6 +100,7 @@ class _Run:
         self._metrics: MetricsWriter | None = None
         self._next_metrics = 0.0
         self._stage = ""
+        self._pids: dict[str, int] = {}
         self._stall = StallWatch(segments.stats, settings.limits.stall_seconds)
 
     def supervise(self, interrupts: Interrupts) -> None:
@@ -107,7 +108,7 @@ class _Run:
         failure: HexpipeError | None = None
         try:
             self.supervisor.start()
-            self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
+            self._tell_processes()
             self._metrics = MetricsWriter(self.folder.path, self.settings)
             reason = self._watch(interrupts)
             self._say(f"stopping: {reason}")
@@ -138,7 +139,7 @@ class _Run:
                 replaced = not death.process.startswith(HELPERS)
                 what = "was replaced" if replaced else "the run goes on without it"
                 self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
-                self.folder.write_run({"segments": self.segments.describe(), "processes": self.supervisor.pids()})
+            self._tell_processes()
             self._show()
             self._tell_stage()
             if interrupts.count:
@@ -150,6 +151,13 @@ class _Run:
             reason = self._limit_reached()
             if reason:
                 return reason
+
+    def _tell_processes(self) -> None:
+        """Keep RUN/run.json true: a replacement may come some seconds after the death."""
+        pids = self.supervisor.pids()
+        if pids != self._pids:
+            self._pids = pids
+            self.folder.write_run({"segments": self.segments.describe(), "processes": pids})
 
     def _tell_stage(self) -> None:
         """One line for each stage of the curriculum that begins; replay, who decides, has it in the log."""

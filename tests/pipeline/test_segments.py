@@ -59,8 +59,10 @@ def test_the_search_of_old_games_is_repaired_where_it_has_a_part() -> None:
     try:
         assert segments.league is not None
         assert (segments.slots.workers, segments.league.workers) == (3, 2)
-        for worker in range(3):
-            segments.repair_after_death(worker)
+        for role, number in (("generator", 0), ("generator", 1), ("reanalyze", 2), ("inference", 0), ("league", 0)):
+            segments.repair_after_death(role, number)
+        assert segments.slots.arrays["lives"].tolist() == [1] * 6
+        assert segments.league.arrays["lives"].tolist() == [1] * 4
     finally:
         for segment in segments.all():
             segment.close()
