@@ -34,11 +34,10 @@ def checkpoint_evaluator(
     game: Game,
     pool: PoolShape,
     device: str = "cpu",
-    batch_sizes: tuple[int, ...] = BATCH_SIZES,
     groups: int = 1,
 ) -> LocalEvaluator | LocalLatentEvaluator:
     """`make_evaluator` of a checkpoint's settings with its playing weights."""
-    evaluator = make_evaluator(checkpoint.settings, game, pool, device, batch_sizes, groups)
+    evaluator = make_evaluator(checkpoint.settings, game, pool, device, groups=groups)
     evaluator.load(checkpoint.step, checkpoint.play_weights)
     return evaluator
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from hexpipe.bench.commands import running
 from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
 from hexpipe.config import load_settings
 from hexpipe.errors import HexpipeError
@@ -40,8 +38,8 @@ OPTIONS = {
     "positions": "different positions that are asked about",
 }
 WARM_SECONDS = 3.0  # before the window: the net is made, the kernels are loaded
-_ANSWER_SECONDS = 60.0
 _END_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
 
 
 @dataclass
@@ -120,12 +118,8 @@ def _bodies(game: Game, count: int, simulations: int) -> list[bytes]:
 @contextmanager
 def _server(path: Path, most_waiting: int, output: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """`hexpipe serve` on a free port of this machine, until the block ends."""
-    command = [sys.executable, "-P", "-m", "hexpipe.cli.main", "serve", str(path), "--port", "0"]
-    command += ["--most-waiting", str(most_waiting)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-    with output.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, env=environment)
-    try:
+    arguments = ["serve", str(path), "--port", "0", "--most-waiting", str(most_waiting)]
+    with running(arguments, output, _END_SECONDS) as process:
         deadline = time.monotonic() + _ANSWER_SECONDS
         while not (found := re.search(r"http://[\d.]+:(\d+)/", output.read_text(errors="replace"))):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -134,13 +128,6 @@ def _server(path: Path, most_waiting: int, output: Path) -> Iterator[tuple[subpr
         yield process, int(found[1])
         if process.poll() is not None:
             raise HexpipeError(f"the server died:\n{output.read_text(errors='replace')}")
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 async def _visits(port: int, bodies: list[bytes], clients: int, seconds: float) -> _Counts:

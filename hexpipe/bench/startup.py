@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from hexpipe.bench.commands import running
 from hexpipe.errors import HexpipeError, SharedMemoryError
 from hexpipe.pipeline.run_folder import live_run
 from hexpipe.pipeline.stats import INDEX
@@ -42,22 +39,14 @@ def _first_game(preset: str, timeout: float) -> float:
     """Seconds from starting `hexpipe run` until the first of its generators had finished a game."""
     with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
         run_dir, output = Path(folder) / "run", Path(folder) / "output"
-        command = [sys.executable, "-P", "-m", "hexpipe.cli.main", "run", "--preset", preset, "--run-dir", str(run_dir)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        with output.open("wb") as sink:
-            began = time.monotonic()
-            process = subprocess.Popen(
-                command, stdout=sink, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
-            )
-        try:
+        began = time.monotonic()
+        with running(["run", "--preset", preset, "--run-dir", str(run_dir)], output, _END_SECONDS) as process:
             while not (finished := _finished_at(run_dir)):
                 if process.poll() is not None:
                     raise HexpipeError(f"the run ended before its first game:\n{output.read_text(errors='replace')}")
                 if time.monotonic() - began > timeout:
                     raise HexpipeError(f"no game was finished within {timeout:.0f} s; raise --timeout")
                 time.sleep(0.02)
-        finally:
-            _end(process)
     return finished - began
 
 
@@ -73,14 +62,3 @@ def _finished_at(run_dir: Path) -> float:
         return 0.0  # the run is ending; the caller sees why
     times = values[:, INDEX["first_game"]]
     return float(min(times[times > 0], default=0.0))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask for an orderly end, as Ctrl-C does, and insist after a minute."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

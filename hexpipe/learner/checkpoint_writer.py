@@ -32,10 +32,12 @@ class CheckpointWriter:
         """Whether one is being written."""
         return self._writing is not None and not self._writing.done()
 
-    def begin(self, snapshot: Snapshot) -> None:
-        """Write ``snapshot`` beside what this thread does next; the one before it is waited for."""
-        self.finish()
+    def begin(self, snapshot: Snapshot) -> Path | None:
+        """Write ``snapshot`` beside what this thread does next; the one before it is waited for, and told as by
+        `finish`."""
+        before = self.finish()
         self._writing = self._thread.submit(write_snapshot, self._run_dir, snapshot, self._settings)
+        return before
 
     def written(self) -> Path | None:
         """The folder of the checkpoint that was begun last, told once, when it is there."""

@@ -76,13 +76,11 @@ def rows_of_all(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def agree(steps: int, device: torch.device) -> int:
-    """The least of what the ranks say, as of how many steps all of them may do before they ask again."""
-    least = torch.tensor([steps], dtype=torch.int64, device=device)
+def agree(number: int, device: torch.device) -> int:
+    """The least of what the ranks say, as of how many steps all of them may do before they ask again; ``number`` itself
+    where one learner trains alone."""
+    if not dist.is_initialized():
+        return number
+    least = torch.tensor([number], dtype=torch.int64, device=device)
     dist.all_reduce(least, op=dist.ReduceOp.MIN)
     return int(least.item())
-
-
-def agree_if_grouped(number: int, device: torch.device) -> int:
-    """`agree` where learners train together; ``number`` itself where one trains alone."""
-    return agree(number, device) if dist.is_initialized() else number

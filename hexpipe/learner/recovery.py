@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 
 from hexpipe.errors import DivergedError
-from hexpipe.learner.distributed import agree_if_grouped
+from hexpipe.learner.distributed import agree
 from hexpipe.learner.learner import Learner
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 
@@ -56,10 +56,17 @@ class Recovery:
         log.error("training broke by step %d (gradients are not finite): back to %s", learner.steps, path)
         return True
 
+    def may_save(self) -> bool:
+        """Whether the learner is healthy: no checkpoint is written of one that is not, and the log says so."""
+        if not self._learner.healthy:
+            log.warning("no checkpoint of step %d: its gradients were not finite", self._learner.steps)
+            return False
+        return True
+
     def _newest(self) -> Path:
         """The newest checkpoint that all learners of the group see."""
         found = list_checkpoints(self._run_dir)
-        newest = agree_if_grouped(step_of(found[-1]) if found else -1, self._learner.device)
+        newest = agree(step_of(found[-1]) if found else -1, self._learner.device)
         of_step = [path for path in found if step_of(path) == newest]
         if not of_step:
             raise DivergedError(

@@ -107,10 +107,11 @@ class LearnerLoop:
             if self.context.number == 0:
                 self._solver = SolverCheck.create(self.game, self.settings.seed)
             with self._prefetcher() as prefetcher:
-                while (allowed := self._agreed(self._allowed())) >= 0:
+                # all learners of the run step together, or none does
+                while (allowed := agree(self._allowed(), self.learner.device)) >= 0:
                     self._turn(prefetcher, allowed)
-        elif self.ranks > 1:
-            self._agreed(-1)
+        else:
+            agree(-1, self.learner.device)
 
     def _await_replay(self) -> bool:
         """Wait until the replay process has read the archive, whose totals the pacing counts from; False to stop."""
@@ -131,10 +132,6 @@ class LearnerLoop:
         if limit and self.learner.steps >= limit:
             return 0
         return self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
-
-    def _agreed(self, allowed: int) -> int:
-        """The least that any learner of the run says: all step together, or none does."""
-        return agree(allowed, self.learner.device) if self.ranks > 1 else allowed
 
     def _turn(self, prefetcher: Prefetcher, allowed: int) -> None:
         if not allowed:
@@ -225,15 +222,13 @@ class LearnerLoop:
         """Begin to write a checkpoint, unless this step's is there already or training is broken just now."""
         if self.context.number > 0 or self._saved_step == self.learner.steps:
             return
-        if not self.learner.healthy:
-            log.warning("no checkpoint of step %d: its gradients were not finite", self.learner.steps)
+        if not self._recovery.may_save():
             return
         self.row.beat(Waiting.CHECKPOINT)
         extra: dict[str, Any] = {}
         if self.context.stats.row("replay-0")["ready"]:
             extra["pacing"] = self.pacer.state(self.buffer.total_positions, self.learner.steps)
-        self._told(self._writer.finish())
-        self._writer.begin(self.learner.snapshot(extra))
+        self._told(self._writer.begin(self.learner.snapshot(extra)))
         self._saved_step = self.learner.steps
         self.row.beat()
 

@@ -316,8 +316,7 @@ class _Trainer:
         return max(by_steps, self.buffer.total_games / limits.games if limits.games else 0.0)
 
     def _save(self) -> None:
-        if not self.learner.healthy:
-            logger.warning("no checkpoint of step %d: its gradients were not finite", self.learner.steps)
+        if not self.recovery.may_save():
             return
         pacing = self.pacer.state(self.buffer.total_positions, self.learner.steps)
         path = self.learner.save(self.folder.path, {"pacing": pacing})
