@@ -6,7 +6,8 @@ HexpipeError
 │   ├── NotationError     a coordinate, move list or position that cannot be read
 │   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
 │   ├── ArchiveError      a replay archive is damaged or belongs to other rules
-│   └── RunFolderError    a run folder is in use, unwritable, or holds another run
+│   ├── RunFolderError    a run folder is in use, unwritable, or holds another run
+│   └── DiskFullError     there is no room to write; nothing that was committed is lost
 ├── IllegalMoveError      a move that the rules forbid
 ├── SharedMemoryError     shared memory is too small or cannot be had
 ├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
@@ -16,6 +17,8 @@ HexpipeError
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class HexpipeError(Exception):
@@ -40,6 +43,10 @@ class CheckpointError(UsageError):
 
 class ArchiveError(UsageError):
     """A replay archive is damaged or belongs to other rules."""
+
+
+class DiskFullError(UsageError):
+    """There is no room to write: what was committed is safe, and the same may be tried again once there is."""
 
 
 class RunFolderError(UsageError):
@@ -76,3 +83,8 @@ class ProcessDiedError(HexpipeError):
         super().__init__(f"{process} died:\n{details}")
         self.process = process
         self.details = details
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a write failed because the disk, or this user's part of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,30 +1,38 @@
 """The one place that knows how a SQLite file of hexpipe's is made, opened and told from others.
 
-A file says what it is by its application id, and of which form by its version. No form has been followed by another
-that could read it, so there are no migrations: a file of another version is refused, in a line that says so.
+A file says what it is by its application id, and of which form by its version. Whoever opens an older one to write
+brings it up to date first, in one transaction, where its kind knows how; any other version is refused, in a line that
+says so.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hexpipe.errors import ArchiveError
+from hexpipe.errors import ArchiveError, DiskFullError
 
+Connection = sqlite3.Connection
 BUSY_SECONDS = 30.0
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite says where a disk, or a quota of it, is full; the transaction is rolled back."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file holds: a ``name`` for messages, its id and version, and its tables (statements apart by ";\\n")."""
+    """What a file holds: a ``name`` for messages, its id and version, and its tables (statements apart by ";\\n").
+
+    ``migrations``: by version, what makes a file of the next one out of it.
+    """
 
     name: str
     application_id: int
     version: int
     schema: str
+    migrations: Mapping[int, Callable[[Connection], object]] = field(default_factory=dict)
 
 
 class SqliteFile:
@@ -42,7 +50,7 @@ class SqliteFile:
         kind: Kind,
         *,
         read_only: bool = False,
-        fill: Callable[[sqlite3.Connection], object] = lambda db: None,
+        fill: Callable[[Connection], object] = lambda db: None,
     ) -> None:
         self.path = Path(path)
         self._kind = kind
@@ -61,23 +69,28 @@ class SqliteFile:
         self.db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """All or nothing of what is done within."""
         with self.explained():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
+                self.db.execute("COMMIT")
             except BaseException:
-                self.db.execute("ROLLBACK")
+                if self.db.in_transaction:  # SQLite may have taken it back already
+                    self.db.execute("ROLLBACK")
                 raise
-            self.db.execute("COMMIT")
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turns SQLite's errors into one line that says which file and what to do."""
+        """Turns SQLite's errors into one line that says which file and what to do: ArchiveError, DiskFullError."""
         try:
             yield
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorname in _NO_ROOM:
+                raise DiskFullError(
+                    f"the {self._kind.name} {self.path} cannot be written ({error}): free some room on its disk"
+                ) from error
             raise ArchiveError(
                 f"cannot use the {self._kind.name} {self.path} ({error}): check that its folder exists and has room"
             ) from error
@@ -86,7 +99,7 @@ class SqliteFile:
                 f"{self.path} is damaged or no {self._kind.name} ({error}): restore it or start another"
             ) from error
 
-    def _open(self, read_only: bool, fill: Callable[[sqlite3.Connection], object]) -> None:
+    def _open(self, read_only: bool, fill: Callable[[Connection], object]) -> None:
         db, kind = self.db, self._kind
         db.execute("PRAGMA synchronous = FULL")
         with nullcontext() if read_only else self.transaction():
@@ -98,9 +111,15 @@ class SqliteFile:
                 db.execute(f"PRAGMA application_id = {kind.application_id}")
                 db.execute(f"PRAGMA user_version = {kind.version}")
                 fill(db)
+            elif identity == kind.application_id and not read_only:
+                self._migrate()
             elif identity != kind.application_id:
                 raise ArchiveError(f"{self.path} is a database of something else: move it away or name another file")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        version = self._version()
+        if read_only and version in kind.migrations:
+            raise ArchiveError(
+                f"{self.path} is of an older hexpipe: go on with its run once, which brings it up to date"
+            )
         if version != kind.version:
             raise ArchiveError(
                 f"{self.path} has version {version}, this hexpipe reads {kind.version}: go on with the hexpipe that "
@@ -109,3 +128,11 @@ class SqliteFile:
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise ArchiveError(f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk")
+
+    def _migrate(self) -> None:
+        while (version := self._version()) in self._kind.migrations:
+            self._kind.migrations[version](self.db)
+            self.db.execute(f"PRAGMA user_version = {version + 1}")
+
+    def _version(self) -> int:
+        return int(self.db.execute("PRAGMA user_version").fetchone()[0])

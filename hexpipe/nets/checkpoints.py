@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors_numpy
 
 from hexpipe.config import Settings, Shapes, dump_settings, settings_from_json
-from hexpipe.errors import CheckpointError, RunFolderError, SettingsError
+from hexpipe.errors import CheckpointError, DiskFullError, RunFolderError, SettingsError, is_disk_full
 
 FORMAT = "hexpipe-checkpoint"
 FORMAT_VERSION = 1
@@ -84,7 +84,8 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
     """Write RUN/checkpoints/step-XXXXXXXX and return it. One process writes into a run folder.
 
     ``groups`` holds numpy arrays or torch tensors by group and name; ``meta`` is what `checkpoint_meta` makes; the
-    checkpoint's number is added. The folder appears whole or not at all. RunFolderError if it cannot be written.
+    checkpoint's number is added. The folder appears whole or not at all. RunFolderError if it cannot be
+    written, DiskFullError if there is no room.
     """
     parent = run_dir / "checkpoints"
     final = parent / f"step-{int(meta['step']):08d}"
@@ -105,6 +106,9 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
         _sync_folder(parent)
         shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
+        if is_disk_full(error):
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise DiskFullError(f"the checkpoint cannot be written to {final}: free some room on its disk") from error
         raise RunFolderError(
             f"the checkpoint cannot be written to {final} ({error.strerror or error}); "
             "make the run folder writable or free some space"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from hexpipe.config import Settings, Shapes
+from hexpipe.errors import DiskFullError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.weights import WeightsBoard
@@ -33,11 +34,13 @@ from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
 from hexpipe.pipeline.stats import Waiting
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.store import EmptyBufferError
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.02
 _EXPORT_SECONDS = 1.0
+_ROOM_SECONDS = 10.0
 
 
 def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int, Weights]:
@@ -76,6 +79,7 @@ class LearnerLoop:
         self.learner = Learner(self.settings, self.game.shapes, device, wrap)
         self.pacer = Pacer.from_settings(self.settings)
         self._pacer_state: Mapping[str, Any] | None = None
+        self._paced = False
         if start.resume is not None:
             checkpoint = load_checkpoint(start.resume)
             self.learner.restore(checkpoint)
@@ -98,7 +102,7 @@ class LearnerLoop:
             self._train()
             self.save()
             self.row.beat(Waiting.CHECKPOINT)
-            self._told(self._writer.finish())
+            self._note_written(self._writer.finish())
 
     def _train(self) -> None:
         self.row.set_ready()
@@ -122,6 +126,7 @@ class LearnerLoop:
             time.sleep(_POLL_SECONDS)
         if self._pacer_state is not None:
             self.pacer.restore(self._pacer_state, self.buffer.total_positions)
+        self._paced = True
         return True
 
     def _allowed(self) -> int:
@@ -135,12 +140,14 @@ class LearnerLoop:
 
     def _turn(self, prefetcher: Prefetcher, allowed: int) -> None:
         if not allowed:
-            first = self.buffer.num_games < self.settings.replay.min_games
-            self.row.beat(Waiting.MIN_GAMES if first else Waiting.POSITIONS)
+            self.row.beat(self._what_is_missing())
             time.sleep(_POLL_SECONDS)
         else:
             self.row.beat(Waiting.BATCH)
-            batch = prefetcher.next()
+            try:
+                batch = prefetcher.next()
+            except EmptyBufferError:  # the run is to end before the buffer is full again
+                return
             self.row.beat()
             self._note(self.learner.step(batch, self._progress()))
             if self._recovery.look():
@@ -157,13 +164,26 @@ class LearnerLoop:
         if due or now >= self._next_checkpoint:
             self._next_checkpoint = now + self.settings.learner.checkpoint_minutes * 60
             self.save()
-        self._told(self._writer.written())
+        self._tell(self._writer.written)
+
+    def _what_is_missing(self) -> Waiting:
+        if not self.context.stats.row("replay-0")["ready"]:
+            return Waiting.REFILL
+        return Waiting.MIN_GAMES if self.buffer.num_games < self.settings.replay.min_games else Waiting.POSITIONS
 
     def _prefetcher(self) -> Prefetcher:
         batch_size = rank_batch_size(self.settings.learner.batch_size, self.ranks)
 
         def sample(rng: np.random.Generator) -> Mapping[str, Any]:
-            return training_batch(self.buffer, self.game, self.settings, batch_size, rng)
+            while True:
+                state = rng.bit_generator.state
+                try:
+                    return training_batch(self.buffer, self.game, self.settings, batch_size, rng)
+                except EmptyBufferError:  # a new replay process fills it again
+                    if self.context.stopping():
+                        raise
+                    rng.bit_generator.state = state
+                    time.sleep(_POLL_SECONDS)
 
         return Prefetcher(
             sample,
@@ -226,14 +246,26 @@ class LearnerLoop:
             return
         self.row.beat(Waiting.CHECKPOINT)
         extra: dict[str, Any] = {}
-        if self.context.stats.row("replay-0")["ready"]:
+        if self._paced:
             extra["pacing"] = self.pacer.state(self.buffer.total_positions, self.learner.steps)
-        self._told(self._writer.begin(self.learner.snapshot(extra)))
+        self._tell(self._writer.finish)
+        self._writer.begin(self.learner.snapshot(extra))
         self._saved_step = self.learner.steps
         self.row.beat()
 
-    def _told(self, path: Path | None) -> None:
+    def _tell(self, written: Callable[[], Path | None]) -> None:
+        """Note what was written; where there was no room for it, say so and try again soon."""
+        try:
+            self._note_written(written())
+        except DiskFullError as error:
+            log.warning("%s", error)
+            self.row.note = "no room for a checkpoint"
+            self._saved_step = -1
+            self._next_checkpoint = time.monotonic() + _ROOM_SECONDS
+
+    def _note_written(self, path: Path | None) -> None:
         if path is not None:
+            self.row.note = ""
             self.row["checkpoint_step"] = step_of(path)
             log.info("wrote %s", path)
 

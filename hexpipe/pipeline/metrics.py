@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
+from hexpipe.errors import is_disk_full
 from hexpipe.pipeline.trackers import open_trackers
 
 
@@ -18,14 +21,29 @@ class MetricsWriter:
         self._trackers = open_trackers(run_dir, settings)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Write one dict of numbers by name; "steps" is the trackers' axis."""
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()
+        """Write one dict of numbers by name; "steps" is the trackers' axis. What finds no room on the disk comes with
+        a later line."""
+        with room_may_lack():
+            self._lines.write(json.dumps(line) + "\n")
+            self._lines.flush()
         for tracker in self._trackers:
-            tracker.write(line)
+            with room_may_lack():
+                tracker.write(line)
 
     def close(self) -> None:
         """Write out what is buffered."""
         for tracker in self._trackers:
-            tracker.close()
-        self._lines.close()
+            with room_may_lack():
+                tracker.close()
+        with room_may_lack():
+            self._lines.close()
+
+
+@contextmanager
+def room_may_lack() -> Iterator[None]:
+    """Goes on where what is written within finds the disk full: the run says so, and need not end for it."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise

@@ -9,11 +9,16 @@ games in order and acknowledges them by raising the worker's ``acked`` once they
 memory; only then is a slot used again.
 A worker that is killed at any point leaves either a whole game or a slot whose header does not fit, which is no game;
 no lock is held at any time, so nothing is left to repair but the number that its replacement goes on from.
+
+The replay process may be killed too. Its replacement takes anew what was not acknowledged, and of that it leaves out
+what the archive has already: games are known there by session, worker and sequence.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import time
 import zlib
 from collections.abc import Callable
@@ -29,6 +34,7 @@ from hexpipe.shm import Field, SharedSegment
 
 _HEADER = ("sequence + 1", "length", "number", "crc32")
 _POLL_SECONDS = 0.005
+_PIPE_BYTES = 65536
 
 
 class Arrival(NamedTuple):
@@ -65,12 +71,18 @@ class Outboxes:
             Field("acked", "int64", (workers,)),
         ]
         reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        os.set_blocking(writer.fileno(), False)
         return cls(SharedSegment.create("outboxes", fields, private=private), reader, writer)
 
     @property
     def num_workers(self) -> int:
         """Workers that have an outbox."""
         return int(self.segment.arrays["acked"].shape[0])
+
+    @property
+    def num_slots(self) -> int:
+        """Games that all outboxes hold together."""
+        return int(np.prod(self.segment.arrays["header"].shape[:2]))
 
     def sender(self, worker: int) -> OutboxSender:
         """The writing end of a worker, going on after what a dead predecessor has left whole."""
@@ -119,8 +131,9 @@ class OutboxSender:
         return True
 
     def _wake(self) -> None:
-        # under PIPE_BUF, so writes of several workers never mix
-        self._writer.send_bytes(self._worker.to_bytes(4, "little"))
+        # one byte says that there is news; a full pipe says that already
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer.fileno(), b"\0")
 
 
 class OutboxReceiver:
@@ -137,8 +150,7 @@ class OutboxReceiver:
         """Wait until some worker has sent a game, ``timeout`` seconds at most."""
         if not self._reader.poll(timeout):
             return False
-        while self._reader.poll(0):
-            self._reader.recv_bytes()
+        os.read(self._reader.fileno(), _PIPE_BYTES)
         return True
 
     def take(self, limit: int = 1000) -> list[Arrival]:

@@ -122,6 +122,7 @@ def child_specs(
         f"{package}.replay_main:replay_main",
         {"outboxes": segments.outboxes, "buffer": segments.buffer},
         one,
+        replaceable=True,
     )
     reanalyze = [_reanalyze_spec(plan.workers, segments, one)] if settings.reanalyze.ratio else []
     rating = [

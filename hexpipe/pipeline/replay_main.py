@@ -9,31 +9,46 @@ As it sees every finished game it also says which stage of the curriculum is pla
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
+from hexpipe.config import dump_settings
+from hexpipe.errors import DiskFullError
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Arrival, Outboxes
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
-from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.archive import ReplayArchive, Sender
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _WAIT_SECONDS = 0.2
+_ROOM_SECONDS = 0.5
 
 
 def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer) -> None:
-    """Refill the buffer from the archive, then commit games as they come, until asked to stop and all are committed."""
+    """Fill the buffer from the archive, then commit games as they come, until asked to stop and all are committed.
+
+    A replacement does the same: the archive tells it which of the games that lie in the outboxes it has already.
+    """
     row = context.row
     receiver = outboxes.receiver()
-    with ReplayArchive(context.run_dir / ARCHIVE_NAME, make_stages(context.settings)) as archive:
+    with _with_room(context, lambda: _open_archive(context)) as archive:
         row.beat(Waiting.REFILL)
         curriculum = _restore_stage(row, context, archive)
-        if archive.total_games:
-            row["resumed_games"] = buffer.refill(archive)
+        held = buffer.refill(archive)
+        if not row["restarts"]:
+            row["resumed_games"] = held
+        # the outboxes are as old as this part of the run: at its start they hold nothing that is known
+        known = archive.newest_sequences(context.session, outboxes.num_slots) if row["restarts"] else {}
         _export(row, buffer)
         row.set_ready()
         while True:
@@ -44,20 +59,45 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
             if arrivals:
                 row.beat()
                 # the archive first: it is the truth, and a game in it is never lost
-                new = [arrival.record for arrival in arrivals if not arrival.number]
+                new = [a for a in arrivals if not a.number and a.sequence > known.get(a.worker, -1)]
+                records = [arrival.record for arrival in new]
+                senders = [Sender(context.session, arrival.worker, arrival.sequence) for arrival in new]
                 if new:
-                    archive.append(new)
-                for record in new:
+                    _with_room(context, partial(archive.append, records, senders))
+                for record in records:
                     buffer.add_game(record)
                 _refresh(row, buffer, [arrival for arrival in arrivals if arrival.number])
                 receiver.acknowledge(arrivals)
-                _count(row, context, new)
-                for record in new:
+                _count(row, context, records)
+                for record in records:
                     curriculum.add(record)
                 _look_at_stage(row, context, archive, curriculum)
                 _export(row, buffer)
             elif stopping:
                 return
+
+
+def _open_archive(context: ChildContext) -> ReplayArchive:
+    archive = ReplayArchive(context.run_dir / ARCHIVE_NAME, make_stages(context.settings))
+    archive.note_settings(dump_settings(context.settings))
+    return archive
+
+
+def _with_room(context: ChildContext, write: Callable[[], T]) -> T:
+    """What ``write`` returns, once there is room on the disk for it; DiskFullError where the run is to end before.
+
+    New games lie in their outboxes meanwhile, and whoever has filled his plays no more: no game is lost.
+    """
+    while True:
+        try:
+            return write()
+        except DiskFullError as error:
+            if context.stopping():
+                raise
+            if context.row.waiting is not Waiting.DISK:
+                log.warning("%s", error)
+            context.row.beat(Waiting.DISK)
+            time.sleep(_ROOM_SECONDS)
 
 
 def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive) -> Curriculum:
@@ -77,7 +117,7 @@ def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchiv
     if curriculum.mastered:
         games = curriculum.games
         curriculum.next_stage()
-        archive.begin_stage(curriculum.stage, games)
+        _with_room(context, lambda: archive.begin_stage(curriculum.stage, games))
         row["mastered_after"] = games
         row["stage"] = curriculum.stage + 1
         log.info("%s", stage_in_words(context.settings, curriculum.stage, games))

@@ -107,6 +107,7 @@ class Waiting(IntEnum):
     STOPPING = 12
     LEAGUE = 13
     NEXT_CHECKPOINT = 14
+    DISK = 15
 
 
 WAITING_TEXT = {
@@ -125,6 +126,7 @@ WAITING_TEXT = {
     Waiting.STOPPING: "stopping",
     Waiting.LEAGUE: "waits for the league's server",
     Waiting.NEXT_CHECKPOINT: "waits for a checkpoint to rate",
+    Waiting.DISK: "waits for room on the disk",
 }
 
 

@@ -22,7 +22,7 @@ from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
 from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, read_death
-from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
+from hexpipe.pipeline.stats import StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
 
 log = logging.getLogger(__name__)
@@ -243,55 +243,6 @@ class Supervisor:
 
 def _cause_first(death: Death) -> tuple[bool, float]:
     return death.follows, death.when
-
-
-class StallWatch:
-    """Notices that nothing goes on, and says who waits for whom."""
-
-    def __init__(self, stats: StatsBoard, seconds: float) -> None:
-        self._stats = stats
-        self._seconds = seconds
-        self._last: tuple[float, ...] = ()
-        self._since = time.monotonic()
-        self._warned = 0.0
-
-    def check(self) -> str:
-        """An explanation to warn with, once in each ``seconds / 4`` without progress; empty while all is well.
-
-        Raises HexpipeError after ``seconds`` without progress, or without a sign of life of some process.
-        """
-        now = time.monotonic()
-        progress = tuple(
-            row[column]
-            for row in self._stats.rows().values()
-            for column in ("positions", "evals", "total_games", "steps", "resumed_games", "ready")
-        )
-        if progress != self._last:
-            self._last, self._since, self._warned = progress, now, 0.0
-        silent = max(
-            (now - row["beat"], name)
-            for name, row in self._stats.rows().items()
-            if not row["done"] and not name.startswith(HELPERS)
-        )
-        stalled = max(now - self._since, silent[0])
-        if stalled >= self._seconds:
-            raise HexpipeError(
-                f"nothing has gone on for {stalled:.0f} s. {self.explain()}. The run ends; start it again with --resume"
-            )
-        if stalled >= self._seconds / 4 and now - self._warned >= self._seconds / 4:
-            self._warned = now
-            return f"slow: {stalled:.0f} s without progress. {self.explain()}"
-        return ""
-
-    def explain(self) -> str:
-        """Who waits for what, and since when each has given no sign of life."""
-        now = time.monotonic()
-        parts = []
-        for name, row in self._stats.rows().items():
-            silence = now - row["beat"]
-            quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
-            parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
-        return "; ".join(parts)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import queue
+import socket
 import threading
 import time
 import uuid
@@ -86,13 +87,20 @@ def tensorboard_tracker(run_dir: Path) -> Tracker:
     # imported here: it takes 0.4 s, which a run has only once its children are starting
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    from tensorboard.summary.writer.record_writer import RecordWriter
 
-    events = EventFileWriter(os.fspath(run_dir / "tensorboard"))
+    # not by EventFileWriter, whose thread dies of a full disk: this file keeps what finds no room for the next flush
+    folder = run_dir / "tensorboard"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+    events = RecordWriter(path.open("ab"))
+    events.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 
     def write(line: Line) -> None:
         values = [Summary.Value(tag=name, simple_value=value) for name, value in _scalars(line).items()]
-        events.add_event(Event(wall_time=line["time"], step=_step(line), summary=Summary(value=values)))
+        event = Event(wall_time=line["time"], step=_step(line), summary=Summary(value=values))
+        events.write(event.SerializeToString())
+        events.flush()
 
     return _Opened(write, events.close)
 

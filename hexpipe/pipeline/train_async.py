@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError
@@ -15,13 +16,14 @@ from hexpipe.nets.checkpoints import latest_checkpoint
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
 from hexpipe.pipeline.messages import HELPERS, SEARCHING, Death
-from hexpipe.pipeline.metrics import MetricsWriter
+from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, check_games, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
 from hexpipe.pipeline.segments import Segments, make_segments
+from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
 from hexpipe.pipeline.stats import Stop
-from hexpipe.pipeline.supervisor import StallWatch, Supervisor
+from hexpipe.pipeline.supervisor import Supervisor
 from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
@@ -101,7 +103,8 @@ class _Run:
         self._next_metrics = 0.0
         self._stage = ""
         self._pids: dict[str, int] = {}
-        self._stall = StallWatch(segments.stats, settings.limits.stall_seconds)
+        stack = partial(stack_of, folder.path)
+        self._stall = StallWatch(segments.stats, settings.limits.stall_seconds, stack)
 
     def supervise(self, interrupts: Interrupts) -> None:
         """Start the processes, watch them, and end them in order."""
@@ -129,6 +132,7 @@ class _Run:
             self.supervisor.kill(role)
         if self._metrics is not None:
             self._metrics.close()
+        forget_stacks(self.folder.path)
         self.view.close()
         logging.shutdown()
 
@@ -144,10 +148,8 @@ class _Run:
             self._tell_stage()
             if interrupts.count:
                 return "asked to (once more to hurry)"
-            warning = self._stall.check()
-            if warning:
+            for warning in self._stall.check():
                 self._say(warning)
-                log.warning(warning)
             reason = self._limit_reached()
             if reason:
                 return reason
@@ -156,8 +158,9 @@ class _Run:
         """Keep RUN/run.json true: a replacement may come some seconds after the death."""
         pids = self.supervisor.pids()
         if pids != self._pids:
-            self._pids = pids
-            self.folder.write_run({"segments": self.segments.describe(), "processes": pids})
+            with room_may_lack():
+                self.folder.write_run({"segments": self.segments.describe(), "processes": pids})
+                self._pids = pids
 
     def _tell_stage(self) -> None:
         """One line for each stage of the curriculum that begins; replay, who decides, has it in the log."""

@@ -10,13 +10,16 @@ import importlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hexpipe.errors import is_disk_full
 from hexpipe.games.own_games import import_game
 from hexpipe.pipeline.messages import ChildContext, write_error
+from hexpipe.pipeline.stall_watch import answer_with_stack
 from hexpipe.shm import set_parent_death_signal
 
 LOG_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(message)s"
@@ -32,6 +35,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     setup_logging(context.run_dir)
+    stacks = answer_with_stack(context.run_dir)
     context.row.begin(os.getpid())
     try:
         import_game(context.settings.game)  # the supervisor has it: whoever started the run named it
@@ -44,6 +48,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
         # threads of libraries that still run must not keep a broken process alive
         os._exit(1)
     context.row["done"] = 1
+    stacks.close()
     logging.shutdown()
     # all is written and told: tearing torch's libraries down would only take seconds
     os._exit(0)
@@ -67,9 +72,17 @@ def logging_to(run_dir: Path) -> Iterator[None]:
         root.setLevel(level)
 
 
+class _LogFile(logging.FileHandler):
+    """A full disk, which the run says in other ways, costs lines of the log and no more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not is_disk_full(sys.exception()):
+            super().handleError(record)
+
+
 def setup_logging(run_dir: Path, level: int = logging.INFO) -> None:
     """Send this process's log to RUN/hexpipe.log, which all processes append to line by line."""
-    handler = logging.FileHandler(run_dir / "hexpipe.log", encoding="utf-8")
+    handler = _LogFile(run_dir / "hexpipe.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     root = logging.getLogger()
     for old in list(root.handlers):

@@ -1,43 +1,95 @@
 """The archive of every game of a run, a SQLite file: the truth that the replay buffer is a cache of.
 
+It has all that training needs again: moves, result, seats, search statistics and weights version (the record), the
+settings that were in force, and where a game came from, by which none is taken twice.
 Write-ahead log and full synchronisation: a batch of games whose `append` has returned survives any kill and, as far as
 the disk keeps its word, a power cut; a batch that was cut off is not there at all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hexpipe.errors import ArchiveError
 from hexpipe.games.game_env import Game, as_stages
 from hexpipe.records import IMPORTED, GameRecord
 from hexpipe.replay.store import check_rules
-from hexpipe.sqlite_file import Kind, SqliteFile
+from hexpipe.sqlite_file import Connection, Kind, SqliteFile
 
-_SCHEMA = """
-CREATE TABLE rules (
-    text TEXT NOT NULL                  -- Game.terms of every stage
-);
+_GAMES = """
 CREATE TABLE games (
     id INTEGER PRIMARY KEY,             -- 1, 2, ... in the order of arrival
     plies INTEGER NOT NULL,
     policy_bytes INTEGER NOT NULL,
     positions_until INTEGER NOT NULL,   -- positions of this and all earlier games
-    weights_version INTEGER NOT NULL,
-    record BLOB NOT NULL                -- GameRecord.to_bytes
+    weights_version INTEGER NOT NULL,   -- training steps + 1 of the net that played; -1 of an imported game
+    board_size INTEGER NOT NULL,
+    winner INTEGER,                     -- the seat with the best result; NULL where several share it
+    committed REAL,                     -- Unix seconds; NULL in games from before version 3, as in all that follows
+    settings INTEGER REFERENCES settings,
+    session INTEGER,                    -- part of the run, 0 before the first resume; NULL of a game of one process
+    worker INTEGER,                     -- the outbox that it came through
+    sequence INTEGER,                   -- and its number there, from 0 without a gap in each session
+    record BLOB NOT NULL                -- GameRecord.to_bytes: version and crc32 of its own
+)"""
+_SETTINGS = """
+CREATE TABLE settings (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL UNIQUE,        -- of the document
+    document TEXT NOT NULL              -- as in settings.json
+)"""
+_SCHEMA = f"""
+CREATE TABLE rules (
+    text TEXT NOT NULL                  -- Game.terms of every stage
 );
+{_SETTINGS};
+{_GAMES};
 CREATE TABLE stages (
     number INTEGER PRIMARY KEY,         -- 1, 2, ...: stages of the curriculum after the first, as they began
     games_before INTEGER NOT NULL,      -- games in the archive when it did
     mastered_after INTEGER NOT NULL     -- games of the stage before it
 )
 """
-SCHEMA_VERSION = 2
-_KIND = Kind("replay archive", 0x48585052, SCHEMA_VERSION, _SCHEMA)  # "HXPR"
+SCHEMA_VERSION = 3
+
+
+def _from_version_2(db: Connection) -> None:
+    """Games get where they came from, which is not known of these, and what lists of games ask for."""
+    db.create_function("board_size_of", 1, lambda blob: GameRecord.from_bytes(blob).board_size, deterministic=True)
+    db.create_function("winner_of", 1, lambda blob: winner(GameRecord.from_bytes(blob)), deterministic=True)
+    db.execute("ALTER TABLE games RENAME TO old_games")
+    db.execute(_SETTINGS)
+    db.execute(_GAMES)
+    kept = "id, plies, policy_bytes, positions_until, weights_version"
+    db.execute(
+        f"INSERT INTO games ({kept}, board_size, winner, record)"
+        f" SELECT {kept}, board_size_of(record), winner_of(record), record FROM old_games"
+    )
+    db.execute("DROP TABLE old_games")
+
+
+_KIND = Kind("replay archive", 0x48585052, SCHEMA_VERSION, _SCHEMA, {2: _from_version_2})  # "HXPR"
+
+
+class Sender(NamedTuple):
+    """Where a game came from: the part of the run, the worker's outbox, and the game's number in that."""
+
+    session: int
+    worker: int
+    sequence: int
+
+
+def winner(record: GameRecord) -> int | None:
+    """The seat with the best result; None where several share it."""
+    best = record.outcome == record.outcome.max()
+    return int(best.argmax()) if best.sum() == 1 else None
 
 
 class StageBegin(NamedTuple):
@@ -65,6 +117,7 @@ class ReplayArchive:
         )
         self.path = self._file.path
         self._db = self._file.db
+        self._settings: int | None = None
         try:
             self._check_rules(rules)
         except ArchiveError:
@@ -77,22 +130,46 @@ class ReplayArchive:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def append(self, records: Iterable[GameRecord]) -> None:
-        """Commits ``records``, all or none; once this returns they are kept. ValueError where one is of other rules."""
+    def note_settings(self, document: str) -> None:
+        """Commits that games are played with the settings ``document`` (`config.dump_settings`) from now on."""
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        with self._file.transaction():
+            self._db.execute("INSERT OR IGNORE INTO settings (sha256, document) VALUES (?, ?)", (digest, document))
+            row = self._db.execute("SELECT id FROM settings WHERE sha256 = ?", (digest,)).fetchone()
+        self._settings = int(row[0])
+
+    def append(self, records: Iterable[GameRecord], senders: Iterable[Sender] = ()) -> None:
+        """Commits ``records``, all or none; once this returns they are kept. ``senders``: where each came from, in a
+        run of many processes. ValueError where one is of other rules, DiskFullError where there is no room."""
         with self._file.transaction():
             self._db.executemany(
-                "INSERT INTO games (plies, policy_bytes, positions_until, weights_version, record)"
-                " VALUES (?, ?, ?, ?, ?)",
-                self._rows(records, self.total_positions),
+                "INSERT INTO games (plies, policy_bytes, positions_until, weights_version, board_size, winner,"
+                " committed, settings, session, worker, sequence, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                self._rows(records, chain(senders, repeat((None, None, None))), self.total_positions),
             )
 
-    def _rows(self, records: Iterable[GameRecord], positions: int) -> Iterator[tuple[int, int, int, int, bytes]]:
+    def _rows(
+        self, records: Iterable[GameRecord], senders: Iterable[tuple[int | None, ...]], positions: int
+    ) -> Iterator[tuple[Any, ...]]:
         """What is written of ``records`` after games of so many ``positions``."""
-        for record in records:
+        now = time.time()
+        for record, sender in zip(records, senders, strict=False):
             check_rules(record, self._games)
             positions += record.num_positions
             sizes = (record.num_plies, len(record.policy_bytes), positions, record.weights_version)
-            yield (*sizes, record.to_bytes())
+            found = (record.board_size, winner(record), now, self._settings)
+            yield (*sizes, *found, *sender, record.to_bytes())
+
+    def newest_sequences(self, session: int, games: int) -> dict[int, int]:
+        """By worker: the highest sequence in ``session`` among the newest ``games`` games."""
+        with self._file.explained():
+            rows = self._db.execute(
+                "SELECT worker, max(sequence) FROM"
+                " (SELECT session, worker, sequence FROM games ORDER BY id DESC LIMIT ?)"
+                " WHERE session = ? GROUP BY worker",
+                (games, session),
+            ).fetchall()
+        return {int(worker): int(sequence) for worker, sequence in rows}
 
     @property
     def total_games(self) -> int:

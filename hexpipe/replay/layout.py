@@ -78,6 +78,7 @@ class Header(IntEnum):
     TOTAL_POSITIONS = 10  # positions ever added
     RING_BYTES = 11  # capacity of the ring
     BUDGET_BYTES = 12  # replay.max_memory_gb
+    FILLING = 13  # 1 while it is filled from the archive, and empty to readers
 
 
 HEADER_LENGTH = 16  # what is held of each stage follows:

@@ -99,7 +99,7 @@ class ReplayBuffer:
     def held_game(self, rng: np.random.Generator) -> int:
         """The number of a game held, drawn uniformly: 1 for the first that came in this run, as in its archive.
 
-        For any process. Raises ValueError while empty.
+        For any process. Raises EmptyBufferError while empty.
         """
         return self._store.held_game(rng)
 
@@ -120,21 +120,23 @@ class ReplayBuffer:
         describes, with ``observations`` the codes of the later positions too.
 
         Positions are drawn uniformly, or by priority where ``replay.priority_share`` says so (`sampler`). ``out``, a
-        batch of the same shapes, is filled and returned where given. Raises ValueError while empty.
+        batch of the same shapes, is filled and returned where given. Raises EmptyBufferError while empty.
         """
         return self._sampler.sample_batch(batch_size, rng, unroll_steps, out, observations=observations)
 
     def refill(self, archive: ReplayArchive) -> int:
-        """Adds the newest games of ``archive`` that fit, oldest first, and takes over its totals. Returns how many."""
+        """Fills the buffer anew with the newest games of ``archive`` that fit, oldest first, and takes over its totals.
+        Returns how many. To everybody else it is empty until then."""
         store, writer = self._store, self._writing()
 
         def least(plies: int, policy_bytes: int) -> int:
             """What a game of any stage takes at least: of those that come too early some leave again."""
             return min(piece_bytes(layout, plies, policy_bytes) for layout in store.layouts)
 
+        writer.begin_refill(archive.total_games, archive.total_positions)
         for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least):
             writer.add(record, number)
-        writer.set_totals(archive.total_games, archive.total_positions)
+        writer.end_refill()
         logger.info("replay buffer: %d games from %s", self.num_games, archive.path)
         return self.num_games
 

@@ -19,7 +19,7 @@ from hexpipe.games.game_env import Int8Array
 from hexpipe.games.local_view import LocalView
 from hexpipe.replay.decode_kernels import Decoder
 from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, find_games, play_moves, read_samples
-from hexpipe.replay.store import Store, Window
+from hexpipe.replay.store import EmptyBufferError, Store, Window
 from hexpipe.replay.targets import Batch, allocate_batch, check_batch, code_weights, samples_into
 
 
@@ -60,7 +60,7 @@ class Sampler:
     ) -> Batch:
         """``batch_size`` positions of the store with their targets (see `targets`), ``observations`` with next_codes.
 
-        ``out`` is filled and returned where given. Raises ValueError while the store is empty.
+        ``out`` is filled and returned where given. Raises EmptyBufferError while the store is empty.
         """
         store = self._store
         shapes = store.games[0].shapes
@@ -74,7 +74,7 @@ class Sampler:
         while len(rows):
             window = store.window()
             if not window.live_positions:
-                raise ValueError("the replay buffer is empty: add a game before sampling")
+                raise EmptyBufferError
             positions = self._draw(window, rows, rng, samples.rings, out["weights"])
             drawn = positions >= 0
             not_drawn, rows, positions = rows[~drawn], rows[drawn], positions[drawn]

@@ -43,6 +43,13 @@ DEAD_SECONDS = 5.0
 LOCK_SECONDS = 60.0  # held for microseconds: whoever waits this long waits for a dead process
 
 
+class EmptyBufferError(ValueError):
+    """There is no game to draw: none has come yet, or the buffer is being filled again."""
+
+    def __init__(self) -> None:
+        super().__init__("the replay buffer is empty: add a game before drawing from it")
+
+
 class FenceLock(Protocol):
     """A threading.Lock or a multiprocessing Lock."""
 
@@ -83,9 +90,7 @@ class Store:
         self.ring_bytes = int(self.header[Header.RING_BYTES])
 
     @classmethod
-    def create(
-        cls, settings: ReplaySettings, games: Game | Sequence[Game], lock: FenceLock, *, private: bool
-    ) -> Store:
+    def create(cls, settings: ReplaySettings, games: Game | Sequence[Game], lock: FenceLock, *, private: bool) -> Store:
         """An empty store in a new segment. Raises SettingsError, SharedMemoryError where it cannot fit."""
         stages = as_stages(games)
         segment = SharedSegment.create("replay", segment_fields(settings, stages), private=private)
@@ -104,8 +109,10 @@ class Store:
             return self.header.copy()
 
     def window(self) -> Window:
-        """What can be sampled now."""
+        """What can be sampled now: nothing while the store is filled again."""
         header = self.counters()
+        if header[Header.FILLING]:
+            header[[Header.LIVE_GAMES, Header.LIVE_POSITIONS]] = 0
         return Window(*header[: len(Window._fields)].tolist())
 
     def tail_game(self) -> int:
@@ -116,18 +123,18 @@ class Store:
     def free_lock_of_the_dead(self) -> None:
         """Frees the fence lock where nobody has given it back for `DEAD_SECONDS`: who lives holds it for microseconds.
 
-        A reader that died with it leaves nothing half done; the writer's death ends the run.
+        A reader that died with it leaves nothing half done; a dead writer's successor begins with an empty store.
         """
         self.lock.acquire(timeout=DEAD_SECONDS)
         self.lock.release()
 
     def held_game(self, rng: np.random.Generator) -> int:
-        """The number of arrival of a live game, drawn uniformly. Raises ValueError while empty."""
+        """The number of arrival of a live game, drawn uniformly. Raises EmptyBufferError while empty."""
         slots = len(self.index.dead)
         while True:
             window = self.window()
             if not window.live_games:
-                raise ValueError("the replay buffer is empty: add a game before drawing one")
+                raise EmptyBufferError
             rings = rng.integers(window.tail_game, window.head_game, 16)
             live = rings[self.index.dead[rings % slots] == 0]
             if len(live):

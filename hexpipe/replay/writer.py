@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from hexpipe.records import GameRecord
 from hexpipe.replay.eviction import BUCKETS, EVICT_AT, EVICT_TO, PROTECTED_SHARE
 from hexpipe.replay.eviction_kernels import choose_leaving, is_crowded, move_tail, publish, write_game
-from hexpipe.replay.layout import Header, Section, largest_game, num_snapshots, usable_bytes
+from hexpipe.replay.layout import HEADER_LENGTH, Header, Section, largest_game, num_snapshots, usable_bytes
 from hexpipe.replay.ledger import Ledger
 from hexpipe.replay.snapshots import encode_game
 from hexpipe.replay.store import Store, check_rules
 
 _ROOM_AHEAD = 64
+_FAR = 2**32  # more positions than any buffer holds
 _NO_SLOTS = np.zeros(0, np.int64)
 
 
@@ -48,8 +49,9 @@ class StoreWriter:
         self._evict(len(piece), record.num_plies)
         self._make_room(len(piece))
         header = self._write(piece, record, number, stage)
-        header[Header.TOTAL_GAMES] += 1
-        header[Header.TOTAL_POSITIONS] += record.num_positions
+        if number > header[Header.TOTAL_GAMES]:  # else it was counted when it came for the first time
+            header[Header.TOTAL_GAMES] += 1
+            header[Header.TOTAL_POSITIONS] += record.num_positions
         tail, ring = int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]) - 1
         self._ledger.append(number, ring, tail)
         leaving = _NO_SLOTS
@@ -77,12 +79,29 @@ class StoreWriter:
         self._publish(header, np.array([old % len(self._index.dead)]))
         return True
 
-    def set_totals(self, games: int, positions: int) -> None:
-        """Sets what was ever added, for a store that was filled again from an archive."""
-        header = self._store.header.copy()
-        header[Header.TOTAL_GAMES] = games
-        header[Header.TOTAL_POSITIONS] = positions
-        self._publish(header, _NO_SLOTS)
+    def begin_refill(self, games: int, positions: int) -> None:
+        """Empties the store, whatever state a dead writer has left it in, to be filled with some of so many ``games``
+        of so many ``positions`` that were ever added; to readers it is empty until `end_refill`.
+
+        Ring numbers and positions go on far above those in use: what a reader has drawn is found to have left.
+        """
+        store = self._store
+        with store.fence():
+            header = store.header
+            header[Header.FILLING] = 1
+            ring = int(max(header[Header.HEAD_GAME], header[Header.TAIL_GAME])) + 2 * len(self._index.dead)
+            position = int(max(header[Header.HEAD_POSITION], header[Header.TAIL_POSITION])) + _FAR
+            header[: Header.RING_BYTES] = 0
+            header[HEADER_LENGTH:] = 0
+            header[[Header.TAIL_GAME, Header.HEAD_GAME]] = ring
+            header[[Header.TAIL_POSITION, Header.HEAD_POSITION]] = position
+            header[Header.TOTAL_GAMES], header[Header.TOTAL_POSITIONS] = games, positions
+        self._ledger = Ledger(store.index, ring, ring)
+
+    def end_refill(self) -> None:
+        """Shows readers the store that was filled."""
+        with self._store.fence():
+            self._store.header[Header.FILLING] = 0
 
     def _encode(self, record: GameRecord) -> tuple[int, NDArray[np.uint8]]:
         """The stage that ``record`` is of, and its piece."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.store import EmptyBufferError
 from hexpipe.selfplay.reanalyze import OldGame
 
 _TRIES = 16
@@ -67,7 +68,10 @@ class OldGames:
             self._version = version
             self._searched = {number: found for number, found in self._searched.items() if found >= version}
         for _ in range(_TRIES):
-            number = self._buffer.held_game(self._rng)
+            try:
+                number = self._buffer.held_game(self._rng)
+            except EmptyBufferError:  # a new replay process fills it again
+                return None
             if self._searched.get(number, -1) >= version:
                 continue
             record = self._archive.read(number)

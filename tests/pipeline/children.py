@@ -9,6 +9,7 @@ import time
 from hexpipe.errors import InferenceError
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
+from hexpipe.pipeline.stats import Waiting
 from hexpipe.records import GameRecord
 
 
@@ -46,3 +47,13 @@ def send_until_killed(context: ChildContext, outboxes: Outboxes, game: bytes) ->
     while not context.stopping():
         if sender.send(record, lambda: not context.stopping()):
             context.row.add("games", 1)
+
+
+def wait_for_godot() -> None:
+    time.sleep(1000)
+
+
+def get_stuck(context: ChildContext) -> None:
+    context.row.set_ready()
+    context.row.beat(Waiting.OUTBOX)
+    wait_for_godot()

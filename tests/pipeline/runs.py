@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -94,3 +95,13 @@ def all_gone(pids: list[int], timeout: float = 5.0) -> bool:
         except psutil.NoSuchProcess:
             continue
     return not psutil.wait_procs(processes, timeout=timeout)[1]
+
+
+def sequences_by_outbox(path: Path) -> dict[tuple[int, int], list[int]]:
+    """The sequences in the archive, in the order of arrival, by session and worker."""
+    found: dict[tuple[int, int], list[int]] = {}
+    with sqlite3.connect(path) as db:
+        for session, worker, sequence in db.execute("SELECT session, worker, sequence FROM games ORDER BY id"):
+            found.setdefault((session, worker), []).append(sequence)
+    db.close()
+    return found

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+from functools import partialmethod
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hexpipe.config import load_settings
-from hexpipe.games.factory import make_stages
+from hexpipe.config import Settings, dump_settings, load_settings
+from hexpipe.errors import DiskFullError
+from hexpipe.games.factory import make_game, make_stages
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.replay_main import replay_main
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.stats import StatsBoard, Stop
+from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.store import EmptyBufferError
+from hexpipe.shm import spawn_context
+from tests.pipeline.games import make_record
+from tests.pipeline.runs import sequences_by_outbox
 from tests.pipeline.stages import STAGES
 from tests.selfplay.test_curriculum import finished
 
@@ -64,3 +77,134 @@ def test_with_a_league_a_stage_ends_with_its_wins(tmp_path: Path) -> None:
     assert row["league_share"] == pytest.approx(0.595)
     assert replay.take((3, 3, 1.0)) == (2, 0, 120)
     assert row["league_window"] == 0
+
+
+SMALL = {"game.board_size": 3, "replay.max_games": 50, "replay.min_games": 1, "replay.max_memory_gb": 0.1}
+
+
+def keep_sampling(buffer: ReplayBuffer, done: threading.Event, faults: list[BaseException]) -> None:
+    """Draw from the buffer as the learner and the search of old games do."""
+    rng = np.random.default_rng(0)
+    while not done.is_set():
+        try:
+            batch = buffer.sample_batch(64, rng)
+            assert (batch["policy"].sum(-1) > 0.99).all()
+            assert buffer.held_game(rng) > 0
+        except EmptyBufferError:
+            time.sleep(0.001)
+        except Exception as error:
+            faults.append(error)
+            raise
+
+
+def kill_replay_again_and_again(run_dir: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
+    monkeypatch.setattr("hexpipe.pipeline.supervisor.STEADY_SECONDS", 0.0)
+    settings = load_settings("quick", SMALL)
+    rng = np.random.default_rng(kills)
+    stats = StatsBoard.create(["generator-0", "replay-0", "learner-0"])
+    outboxes = Outboxes.create(2, 4, 4096)
+    buffer = ReplayBuffer.create(settings.replay, make_game(settings.game), lock=spawn_context().Lock())
+    spec = ChildSpec(
+        "replay-0", "hexpipe.pipeline.replay_main:replay_main", {"outboxes": outboxes, "buffer": buffer},
+        replaceable=True,
+    )  # fmt: skip
+    supervisor = Supervisor(
+        [spec], settings, run_dir, stats, lambda role, number: buffer.free_lock_of_the_dead(), session=7
+    )
+    row, senders, games = stats.row("replay-0"), [outboxes.sender(0), outboxes.sender(1)], count()
+    faults: list[BaseException] = []
+    done = threading.Event()
+    reader = threading.Thread(target=keep_sampling, args=(buffer, done, faults))
+    supervisor.start()
+    reader.start()
+    try:
+        deadline = time.monotonic() + 60 + 10 * kills
+        for kill in range(kills + 1):
+            until = next(games) + int(rng.integers(10, 40))
+            while (number := next(games)) < until or not row["ready"]:
+                assert senders[number % 2].send(make_record(number), lambda: time.monotonic() < deadline)
+                supervisor.watch(0.0)
+            if kill < kills:
+                time.sleep(float(rng.random()) * 0.02)
+                os.kill(supervisor.pids()["replay-0"], signal.SIGKILL)
+                while supervisor.pids().get("replay-0") in (None, int(row["pid"])):
+                    supervisor.watch(0.01)
+                    assert time.monotonic() < deadline
+        supervisor.ask("replay")
+        assert supervisor.join("replay", 30.0) == []
+        assert supervisor.failed("replay") == []
+    finally:
+        done.set()
+        reader.join()
+        supervisor.kill("replay")
+    assert faults == []
+    sent = [sender.next_sequence for sender in senders]
+    assert sequences_by_outbox(run_dir / ARCHIVE_NAME) == {(7, worker): list(range(sent[worker])) for worker in (0, 1)}
+    assert (row["total_games"], row["restarts"], buffer.num_games) == (sum(sent), kills, 50)
+
+
+def test_a_killed_replay_process_loses_and_doubles_no_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill_replay_again_and_again(tmp_path, monkeypatch, 3)
+
+
+@pytest.mark.slow
+def test_a_replay_process_killed_a_hundred_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill_replay_again_and_again(tmp_path, monkeypatch, 100)
+
+
+class FullDisk:
+    """Stands where an archive would be written, and finds no room for it ``times`` times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self.left, self._append = times, ReplayArchive.append
+        monkeypatch.setattr(ReplayArchive, "append", partialmethod(FullDisk._try, disk=self))
+        monkeypatch.setattr("hexpipe.pipeline.replay_main._ROOM_SECONDS", 0.0)
+
+    @staticmethod
+    def _try(archive: ReplayArchive, *args: object, disk: FullDisk) -> None:
+        disk.left -= 1
+        pages = archive._db.execute("PRAGMA page_count").fetchone()[0] if disk.left >= 0 else 2**30
+        archive._db.execute(f"PRAGMA max_page_count = {pages}")
+        disk._append(archive, *args)
+
+
+def replay_here(run_dir: Path, settings: Settings, games: int) -> StatsBoard:
+    """A whole life of the replay process, in this one."""
+    stats = StatsBoard.create(["replay-0", "learner-0"], private=True)
+    outboxes = Outboxes.create(1, 256, 4096, private=True)
+    sender = outboxes.sender(0)
+    for number in range(games):
+        assert sender.send(make_record(number), lambda: False)
+    buffer = ReplayBuffer.create(settings.replay, make_game(settings.game), private=True)
+    context = ChildContext("replay-0", 0, settings, run_dir, stats)
+    stopper = threading.Timer(0.5, lambda: context.row.__setitem__("stop", Stop.ORDERLY))
+    stopper.start()
+    try:
+        replay_main(context, outboxes, buffer)
+    finally:
+        stopper.join()
+    return stats
+
+
+def test_a_full_disk_holds_games_up_and_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings("quick", SMALL)
+    disk = FullDisk(monkeypatch, 3)
+    stats = replay_here(tmp_path, settings, 100)
+    assert disk.left == -1  # three tries in vain
+    assert "free some room" in caplog.text
+    assert caplog.text.count("free some room") == 1
+    assert stats.row("replay-0")["total_games"] == 100
+    assert sequences_by_outbox(tmp_path / ARCHIVE_NAME) == {(0, 0): list(range(100))}
+    with ReplayArchive(tmp_path / ARCHIVE_NAME, make_game(settings.game), read_only=True) as archive:
+        (document,) = archive._db.execute("SELECT document FROM settings").fetchone()
+    assert document == dump_settings(settings)
+
+
+def test_a_run_that_ends_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FullDisk(monkeypatch, 2**62)
+    with pytest.raises(DiskFullError, match="free some room"):
+        replay_here(tmp_path, load_settings("quick", SMALL), 100)
+    with ReplayArchive(tmp_path / ARCHIVE_NAME, make_game(load_settings("quick", SMALL).game)) as archive:
+        assert archive.total_games == 0

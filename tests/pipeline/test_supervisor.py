@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from hexpipe.config import Shapes, load_settings
-from hexpipe.errors import HexpipeError, ProcessDiedError
+from hexpipe.errors import ProcessDiedError
 from hexpipe.pipeline.devices import thread_environment
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
-from hexpipe.pipeline.stats import StatsBoard, Waiting
-from hexpipe.pipeline.supervisor import ChildSpec, StallWatch, Supervisor
+from hexpipe.pipeline.stats import StatsBoard
+from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
 from tests.pipeline.games import make_record
 
 BODIES = "tests.pipeline.children"
@@ -194,29 +194,3 @@ def test_children_die_with_their_supervisor(tmp_path: Path) -> None:
     assert len(children) == 2
     _, alive = psutil.wait_procs(children, timeout=5.0)
     assert alive == []
-
-
-def test_a_stall_says_who_waits_for_what() -> None:
-    stats = StatsBoard.create(["generator-0", "inference-0"], private=True)
-    stats.row("generator-0").beat(Waiting.INFERENCE)
-    stats.row("inference-0").beat(Waiting.WEIGHTS)
-    watch = StallWatch(stats, 0.4)
-    assert watch.check() == ""
-    time.sleep(0.15)
-    warning = watch.check()
-    assert "generator-0 waits for the inference server; inference-0 waits for the learner's weights" in warning
-    assert watch.check() == "", "one warning is enough for a while"
-    stats.row("inference-0")["evals"] = 5
-    for name in ("generator-0", "inference-0"):
-        stats.row(name).beat()
-    assert watch.check() == ""
-    time.sleep(0.45)
-    with pytest.raises(HexpipeError, match="nothing has gone on"):
-        watch.check()
-
-
-def test_the_silence_of_a_process_that_is_not_needed_is_no_stall() -> None:
-    stats = StatsBoard.create(["generator-0", "rating-0"], private=True)
-    stats.row("rating-0")["beat"] = time.monotonic() - 1000
-    stats.row("generator-0").beat()
-    assert StallWatch(stats, 300).check() == ""

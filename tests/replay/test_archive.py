@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -12,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexpipe.errors import ArchiveError
+from hexpipe.errors import ArchiveError, DiskFullError
 from hexpipe.games.hex import Hex
-from hexpipe.replay.archive import SCHEMA_VERSION, ReplayArchive
+from hexpipe.replay.archive import SCHEMA_VERSION, ReplayArchive, Sender
 from hexpipe.replay.layout import largest_game, piece_layout
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.snapshots import encode_game
@@ -169,7 +170,7 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "foreign") as foreign:
         foreign.execute("CREATE TABLE t (x)")
     foreign.close()
-    for name, version in (("newer", SCHEMA_VERSION + 1), ("older", 1)):
+    for name, version in (("newer", SCHEMA_VERSION + 1), ("older", 1), ("older-reader", 2)):
         ReplayArchive(tmp_path / name, GAME).close()
         with sqlite3.connect(tmp_path / name) as other:
             other.execute(f"PRAGMA user_version = {version}")
@@ -179,10 +180,11 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
         ("foreign", "something else"),
         ("newer", f"has version {SCHEMA_VERSION + 1}"),
         ("older", "has version 1.* start another"),
+        ("older-reader", "go on with its run once"),
         ("no/such/folder/games", "cannot use the replay archive"),
     ):
         with pytest.raises(ArchiveError, match=message) as caught:
-            ReplayArchive(tmp_path / name, GAME)
+            ReplayArchive(tmp_path / name, GAME, read_only="reader" in name)
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
     assert (tmp_path / "text").read_text().startswith("not a database")
@@ -204,6 +206,74 @@ def test_a_reader_reads_any_game_while_the_writer_goes_on(tmp_path: Path) -> Non
             with pytest.raises(ArchiveError, match="readonly"):
                 reader.append(records[:1])
         assert archive.read(6).to_bytes() == records[5].to_bytes()
+
+
+VERSION_2 = """
+CREATE TABLE rules (text TEXT NOT NULL);
+CREATE TABLE games (
+    id INTEGER PRIMARY KEY, plies INTEGER NOT NULL, policy_bytes INTEGER NOT NULL, positions_until INTEGER NOT NULL,
+    weights_version INTEGER NOT NULL, record BLOB NOT NULL
+);
+CREATE TABLE stages (number INTEGER PRIMARY KEY, games_before INTEGER NOT NULL, mastered_after INTEGER NOT NULL);
+PRAGMA application_id = 0x48585052;
+PRAGMA user_version = 2;
+"""
+
+
+def test_an_older_archive_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "games.sqlite"
+    records = [random_game(GAME, number) for number in range(5)]
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_2)
+        db.execute("INSERT INTO rules VALUES (?)", (json.dumps([GAME.terms]),))
+        positions = 0
+        for record in records[:3]:
+            positions += record.num_positions
+            sizes = (record.num_plies, len(record.policy_bytes), positions, record.weights_version)
+            db.execute("INSERT INTO games VALUES (NULL, ?, ?, ?, ?, ?)", (*sizes, record.to_bytes()))
+    db.close()
+    with pytest.raises(ArchiveError, match="go on with its run once"):
+        ReplayArchive(path, GAME, read_only=True)
+    with ReplayArchive(path, GAME) as archive:
+        assert (archive.total_games, archive.total_positions) == (3, positions)
+        archive.append(records[3:], [Sender(2, 0, 0), Sender(2, 1, 0)])
+    with ReplayArchive(path, GAME, read_only=True) as archive:
+        again = [record.to_bytes() for _, record in archive.newest(EVERYTHING, EVERYTHING, size_of)]
+        assert again == [record.to_bytes() for record in records]
+        rows = archive._db.execute("SELECT board_size, winner, session, worker, sequence FROM games").fetchall()
+    winners = [int(record.outcome.argmax()) for record in records]
+    came = [(None, None, None)] * 3 + [(2, 0, 0), (2, 1, 0)]
+    assert rows == [(6, seat, *sender) for seat, sender in zip(winners, came, strict=True)]
+
+
+def test_settings_and_senders_are_kept_with_the_games(tmp_path: Path) -> None:
+    with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
+        for document in ("one", "two", "one"):
+            archive.note_settings(document)
+            archive.append([random_game(GAME, 1)])
+        rows = archive._db.execute("SELECT document FROM games JOIN settings ON settings = settings.id").fetchall()
+        assert rows == [("one",), ("two",), ("one",)]
+        assert archive.newest_sequences(0, 100) == {}
+        senders = [Sender(0, 0, 0), Sender(0, 3, 0), Sender(1, 0, 0), Sender(1, 0, 1), Sender(1, 3, 7)]
+        archive.append([random_game(GAME, number) for number in range(5)], senders)
+        assert archive.newest_sequences(0, 100) == {0: 0, 3: 0}
+        assert archive.newest_sequences(1, 100) == {0: 1, 3: 7}
+        assert archive.newest_sequences(1, 1) == {3: 7}
+
+
+def test_a_full_disk_keeps_what_is_there_and_may_be_tried_again(tmp_path: Path) -> None:
+    with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
+        archive.append([random_game(GAME, 0)])
+        pages = archive._db.execute("PRAGMA page_count").fetchone()[0]
+        archive._db.execute(f"PRAGMA max_page_count = {pages}")
+        many = [random_game(GAME, number) for number in range(1, 100)]
+        for _ in range(2):
+            with pytest.raises(DiskFullError, match="free some room"):
+                archive.append(many)
+            assert archive.total_games == 1
+        archive._db.execute("PRAGMA max_page_count = 100000")
+        archive.append(many)
+        assert numbers(archive) == list(range(100))
 
 
 def test_a_reader_makes_no_archive(tmp_path: Path) -> None:

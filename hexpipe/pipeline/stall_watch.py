@@ -1,0 +1,162 @@
+"""Notices that a process, or the whole run, does not go on, and says who waits for what, and where each stands.
+
+A process gives a sign of life with every step and before every wait. One that has given none for a while is asked for
+its stack, which faulthandler writes from a signal handler, whatever the interpreter is doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from hexpipe.errors import HexpipeError
+from hexpipe.pipeline.messages import HELPERS
+from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
+
+log = logging.getLogger(__name__)
+
+SILENT_SECONDS = 20.0
+"""Without a sign of life after which a process is named, with its stack."""
+_DISK_SECONDS = 60.0  # between two lines about a full disk
+_ANSWER_SECONDS = 2.0
+_STACKS_NAME = "stacks.txt"
+
+
+def answer_with_stack(run_dir: Path) -> IO[str]:
+    """From now on this process writes the stacks of its threads to the file that is returned, which must stay open,
+    when `stack_of` asks for them."""
+    file = (run_dir / _STACKS_NAME).open("a", encoding="utf-8")
+    faulthandler.register(signal.SIGUSR2, file, all_threads=True)
+    return file
+
+
+def stack_of(run_dir: Path, pid: int) -> str:
+    """Where the threads of a child process are, innermost call first; or in words why it cannot answer."""
+    try:
+        status = psutil.Process(pid).status()
+        if status == psutil.STATUS_STOPPED:
+            return "it is stopped by a signal (kill -CONT lets it go on)"
+        if status == psutil.STATUS_DISK_SLEEP:
+            return "it waits for the disk, in the kernel"
+        path = run_dir / _STACKS_NAME
+        before = path.stat().st_size
+        os.kill(pid, signal.SIGUSR2)
+        deadline, size = time.monotonic() + _ANSWER_SECONDS, before
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            size, last = path.stat().st_size, size
+            if size == last > before:
+                break
+        with path.open("rb") as file:
+            file.seek(before)
+            return file.read().decode(errors="replace").strip() or "it does not answer"
+    except (OSError, psutil.Error) as error:
+        return f"its stack cannot be had ({error})"
+
+
+def forget_stacks(run_dir: Path) -> None:
+    """Remove the file of stacks; the log has what was asked for."""
+    with contextlib.suppress(OSError):
+        (run_dir / _STACKS_NAME).unlink(missing_ok=True)
+
+
+class StallWatch:
+    """Looks at the stats board of a run; ``stack`` gives the stack of a process by its id."""
+
+    def __init__(
+        self, stats: StatsBoard, seconds: float, stack: Callable[[int], str], silent_seconds: float = SILENT_SECONDS
+    ) -> None:
+        self._stats, self._seconds, self._stack = stats, seconds, stack
+        self._silent_seconds = silent_seconds
+        self._last: tuple[float, ...] = ()
+        self._since = time.monotonic()
+        self._warned = 0.0
+        self._named: dict[str, float] = {}  # silent processes that were named: their last sign of life
+        self._disk_told = 0.0
+
+    def check(self) -> list[str]:
+        """What there is to say now: of each silent process once, of the whole run once in each ``seconds / 4`` without
+        progress, of a full disk, for which the run waits without end, once a minute.
+
+        Raises HexpipeError after ``seconds`` without progress, or without a sign of life of some process.
+        """
+        said = [*self._look_at_disk(), *self._name_silent()]
+        if self._disk_told:
+            self._since = time.monotonic()
+        else:
+            said += self._look_at_progress()
+        return said
+
+    def _look_at_progress(self) -> list[str]:
+        now = time.monotonic()
+        progress = tuple(
+            row[column]
+            for row in self._stats.rows().values()
+            for column in ("positions", "evals", "total_games", "steps", "resumed_games", "ready")
+        )
+        if progress != self._last:
+            self._last, self._since, self._warned = progress, now, 0.0
+        silent = max(
+            (now - row["beat"], name)
+            for name, row in self._stats.rows().items()
+            if not row["done"] and not name.startswith(HELPERS)
+        )
+        stalled = max(now - self._since, silent[0])
+        if stalled >= self._seconds:
+            raise HexpipeError(
+                f"nothing has gone on for {stalled:.0f} s. {self.explain()}. The run ends; start it again with --resume"
+            )
+        if stalled >= self._seconds / 4 and now - self._warned >= self._seconds / 4:
+            self._warned = now
+            return [f"slow: {stalled:.0f} s without progress. {self.explain()}"]
+        return []
+
+    def explain(self) -> str:
+        """Who waits for what, and since when each has given no sign of life."""
+        now = time.monotonic()
+        parts = []
+        for name, row in self._stats.rows().items():
+            silence = now - row["beat"]
+            quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
+            parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
+        return "; ".join(parts)
+
+    def _look_at_disk(self) -> list[str]:
+        now = time.monotonic()
+        waits = any(row.waiting is Waiting.DISK for row in self._stats.rows("replay").values())
+        if waits and now - self._disk_told >= _DISK_SECONDS:
+            self._disk_told = now
+            return ["the disk is full: play and training wait until there is room; no committed game is lost"]
+        if not waits and self._disk_told:
+            self._disk_told = 0.0
+            return ["there is room on the disk again: the run goes on"]
+        return []
+
+    def _name_silent(self) -> list[str]:
+        said = []
+        for name, row in self._stats.rows().items():
+            beat = row["beat"]
+            silence = time.monotonic() - beat
+            if row["done"] or not row["pid"] or silence < self._silent_seconds or self._named.get(name) == beat:
+                continue
+            self._named[name] = beat
+            stack = self._stack(int(row["pid"]))
+            log.warning("%s has given no sign of life for %.0f s; its stack:\n%s", name, silence, stack)
+            said.append(_in_one_line(name, row, silence, stack))
+        return said
+
+
+def _in_one_line(name: str, row: ProcessRow, silence: float, stack: str) -> str:
+    """The process, what it waits for, and the innermost calls of its main thread, which faulthandler writes last."""
+    calls = [line.strip() for line in stack.rpartition("(most recent call first):")[2].splitlines() if line.strip()]
+    where = " < ".join(calls[:3])
+    return f"{name} {WAITING_TEXT[row.waiting]} and has given no sign of life for {silence:.0f} s: {where}"

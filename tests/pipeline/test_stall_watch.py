@@ -1,0 +1,100 @@
+"""What is said of processes that do not go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hexpipe.config import load_settings
+from hexpipe.errors import HexpipeError
+from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
+from hexpipe.pipeline.stats import StatsBoard, Waiting
+from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
+
+
+def no_stack(pid: int) -> str:
+    raise AssertionError(f"process {pid} is not silent")
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.01)
+
+
+def test_a_stall_says_who_waits_for_what() -> None:
+    stats = StatsBoard.create(["generator-0", "inference-0"], private=True)
+    stats.row("generator-0").beat(Waiting.INFERENCE)
+    stats.row("inference-0").beat(Waiting.WEIGHTS)
+    watch = StallWatch(stats, 0.4, no_stack)
+    assert watch.check() == []
+    time.sleep(0.15)
+    (warning,) = watch.check()
+    assert "generator-0 waits for the inference server; inference-0 waits for the learner's weights" in warning
+    assert watch.check() == [], "one warning is enough for a while"
+    stats.row("inference-0")["evals"] = 5
+    for name in ("generator-0", "inference-0"):
+        stats.row(name).beat()
+    assert watch.check() == []
+    time.sleep(0.45)
+    with pytest.raises(HexpipeError, match="nothing has gone on"):
+        watch.check()
+
+
+def test_the_silence_of_a_process_that_is_not_needed_is_no_stall() -> None:
+    stats = StatsBoard.create(["generator-0", "rating-0"], private=True)
+    stats.row("rating-0")["beat"] = time.monotonic() - 1000
+    stats.row("generator-0").beat()
+    assert StallWatch(stats, 300, no_stack).check() == []
+
+
+def test_a_run_waits_for_room_on_the_disk_without_end() -> None:
+    stats = StatsBoard.create(["generator-0", "replay-0"], private=True)
+    stats.row("generator-0").beat(Waiting.OUTBOX)
+    stats.row("replay-0").beat(Waiting.DISK)
+    watch = StallWatch(stats, 0.1, no_stack)
+    (told,) = watch.check()
+    assert "the disk is full" in told
+    time.sleep(0.3)
+    assert watch.check() == []
+    for name in stats.names:
+        stats.row(name).beat()
+    (told,) = watch.check()
+    assert "the run goes on" in told
+
+
+def test_a_silent_process_is_named_once_with_what_it_waits_for_and_its_stack(tmp_path: Path) -> None:
+    stats = StatsBoard.create(["generator-0"])
+    spec = ChildSpec("generator-0", "tests.pipeline.children:get_stuck")
+    supervisor = Supervisor([spec], load_settings(), tmp_path, stats, lambda role, number: None)
+    supervisor.start()
+    try:
+        row = stats.row("generator-0")
+        wait_until(lambda: row["ready"] > 0)
+        watch = StallWatch(stats, 300, partial(stack_of, tmp_path), silent_seconds=0.2)
+        time.sleep(0.3)
+        (told,) = watch.check()
+        assert told.startswith("generator-0 waits for replay to take its games and has given no sign of life for ")
+        assert "in wait_for_godot < " in told
+        assert "in get_stuck" in told
+        assert watch.check() == []
+        assert supervisor.alive("generator") == ["generator-0"], "to ask does no harm"
+        process = psutil.Process(int(row["pid"]))
+        process.suspend()
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
+        row.beat()
+        time.sleep(0.3)
+        (told,) = watch.check()
+        assert "stopped by a signal" in told
+        process.resume()
+    finally:
+        supervisor.kill("generator")
+    assert "not found" in stack_of(tmp_path, 2**22 + 1)
+    forget_stacks(tmp_path)
+    assert not (tmp_path / "stacks.txt").exists()
