@@ -12,6 +12,7 @@ import errno
 import mmap
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -29,6 +30,8 @@ from numpy.typing import NDArray
 from hexpipe.errors import SharedMemoryError
 
 ALIGNMENT = 64  # a cache line: no two fields share one
+SEMAPHORE = re.compile(r"sem\.mp-[a-z0-9_]+")
+"""What multiprocessing calls a semaphore in /dev/shm."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -145,6 +148,22 @@ def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> di
 def spawn_context() -> context.SpawnContext:
     """The one way in which hexpipe starts processes: spawn, never fork (threads and CUDA forbid it)."""
     return multiprocessing.get_context("spawn")
+
+
+def named_semaphores() -> list[str]:
+    """Names in /dev/shm of the semaphores that this process has mapped; empty where there is no such folder.
+
+    multiprocessing's locks and semaphores are files there until its resource tracker removes them. Where all processes
+    are killed at one moment, the tracker too, nobody does: whoever keeps the names can.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        mapped = {int(line.split()[4]) for line in lines if "/dev/shm/" in line}
+        with os.scandir("/dev/shm") as entries:
+            names = [entry.name for entry in entries if entry.inode() in mapped]
+        return sorted(name for name in names if SEMAPHORE.fullmatch(name))
+    except OSError:
+        return []
 
 
 def set_parent_death_signal() -> None:

@@ -28,6 +28,7 @@ import psutil
 
 from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import RunFolderError, SettingsError
+from hexpipe.shm import SEMAPHORE
 
 ARCHIVE_NAME = "archive.sqlite"
 RATINGS_NAME = "ratings.sqlite"
@@ -71,6 +72,8 @@ class RunFolder:
             lock.close()
             raise RunFolderError(f"{path} already holds a run; go on with --resume {path} or choose another --run-dir")
         folder = cls(path, lock)
+        for left in _semaphores(path / "run.json"):
+            left.remove()
         try:
             folder.check_writable()
             lock.truncate(0)
@@ -238,6 +241,7 @@ def leftovers(path: Path) -> list[Leftover]:
     """What a dead run in ``path`` has left that its next resume has no use for. Call within `held_if_dead`."""
     found = []
     if (path / "run.json").exists():
+        found += _semaphores(path / "run.json")
         found.append(Leftover(path / "run.json", "the mark of a run that is dead"))
     for name in (".run.json.tmp", ".settings.json.tmp", ".write-test"):
         if (path / name).exists():
@@ -247,6 +251,16 @@ def leftovers(path: Path) -> list[Leftover]:
     if (path / "lock").stat().st_size:
         found.append(Leftover(path / "lock", "the lock of a run that is dead"))
     return found
+
+
+def _semaphores(path: Path) -> list[Leftover]:
+    """Semaphores that run.json names, of a run of which everything was killed at one moment."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        names = json.loads(path.read_text(encoding="utf-8"))["semaphores"]
+        files = [Path("/dev/shm") / name for name in names if SEMAPHORE.fullmatch(name)]
+        ours = [file for file in files if file.exists() and file.stat().st_uid == os.getuid()]
+        return [Leftover(file, "a semaphore of a run that is dead") for file in ours]
+    return []
 
 
 def shared_leftovers(folder: Path, minimum_age: float = 60.0) -> list[Leftover]:

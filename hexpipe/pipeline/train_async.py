@@ -27,6 +27,7 @@ from hexpipe.pipeline.supervisor import Supervisor
 from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
+from hexpipe.shm import named_semaphores
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class _Run:
         self._metrics: MetricsWriter | None = None
         self._next_metrics = 0.0
         self._stage = ""
-        self._pids: dict[str, int] = {}
+        self._pids: dict[str, int] | None = None
         stack = partial(stack_of, folder.path)
         self._stall = StallWatch(segments.stats, settings.limits.stall_seconds, stack)
 
@@ -110,8 +111,8 @@ class _Run:
         """Start the processes, watch them, and end them in order."""
         failure: HexpipeError | None = None
         try:
-            self.supervisor.start()
             self._tell_processes()
+            self.supervisor.start()
             self._metrics = MetricsWriter(self.folder.path, self.settings)
             reason = self._watch(interrupts)
             self._say(f"stopping: {reason}")
@@ -158,8 +159,9 @@ class _Run:
         """Keep RUN/run.json true: a replacement may come some seconds after the death."""
         pids = self.supervisor.pids()
         if pids != self._pids:
+            shared = {"segments": self.segments.describe(), "semaphores": named_semaphores()}
             with room_may_lack():
-                self.folder.write_run({"segments": self.segments.describe(), "processes": pids})
+                self.folder.write_run({**shared, "processes": pids})
                 self._pids = pids
 
     def _tell_stage(self) -> None:

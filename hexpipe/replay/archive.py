@@ -171,6 +171,12 @@ class ReplayArchive:
             ).fetchall()
         return {int(worker): int(sequence) for worker, sequence in rows}
 
+    def senders(self) -> Iterator[Sender]:
+        """Where the games came from, in the order of arrival; those of which it is not known are left out."""
+        with self._file.explained():
+            query = "SELECT session, worker, sequence FROM games WHERE sequence IS NOT NULL ORDER BY id"
+            yield from (Sender(*row) for row in self._db.execute(query).fetchall())
+
     @property
     def total_games(self) -> int:
         """Games in the archive."""

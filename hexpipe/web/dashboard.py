@@ -14,16 +14,15 @@ import anyio
 import numpy as np
 import psutil
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from numpy.typing import NDArray
 
-from hexpipe.errors import HexpipeError, SharedMemoryError
+from hexpipe.errors import HexpipeError
 from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.factory import make_stages
+from hexpipe.pipeline.live_stats import live_rows
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
-from hexpipe.pipeline.stats import INDEX, WAITING_TEXT, ProcessRow
+from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.shm import read_only_view
 
 STATE_SECONDS = 1.0
 MOST_POINTS = 600  # of a curve: more than a screen shows
@@ -112,21 +111,8 @@ class RunWatcher:
         return {}
 
     def _process_table(self, document: dict[str, Any]) -> list[dict[str, Any]]:
-        stats = next((part for part in document.get("segments", []) if part["name"] == "stats"), None)
-        if stats is None:
-            return []
-        try:
-            board = read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])
-        except SharedMemoryError:
-            return []  # it has just ended
-        pids: NDArray[np.float64] = board["values"][:, INDEX["pid"]]
-        table = []
-        for name, pid in document.get("processes", {}).items():
-            rows = np.flatnonzero(pids == pid)
-            if len(rows):
-                row = ProcessRow(board["values"][rows[0]], board["notes"][rows[0]])
-                table.append(self._process(name, int(pid), row))
-        return table
+        pids = document.get("processes", {})
+        return [self._process(name, int(pids[name]), row) for name, row in live_rows(document).items()]
 
     def _process(self, name: str, pid: int, row: ProcessRow) -> dict[str, Any]:
         cpu, own = 0.0, 0

@@ -1,0 +1,47 @@
+"""`hexpipe chaos`: a run through faults."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
+@click.option("--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between faults.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faults.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Keep the run here. Otherwise it is removed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def command(
+    minutes: float, every: float, seed: int, run_dir: Path | None, as_json: bool, arguments: tuple[str, ...]
+) -> int:
+    """Try what a run survives: its processes are killed and stopped, its queues and its disk filled, and afterwards no
+    committed game may be missing or there twice, and nothing else be left.
+
+    ARGUMENTS are further ones of `hexpipe run`: hexpipe chaos -- --algorithm muzero
+    """
+    from hexpipe.pipeline.chaos import chaos, check
+
+    def say(text: str) -> None:
+        click.echo(text, err=as_json)
+
+    with tempfile.TemporaryDirectory(prefix="hexpipe-chaos-") as temporary:
+        report = chaos(run_dir or Path(temporary) / "run", minutes, every, seed, arguments, say)
+    click.echo(json.dumps(report) if as_json else _table(report))
+    check(report)
+    return 0
+
+
+def _table(report: dict[str, Any]) -> str:
+    def text(value: Any) -> str:
+        if isinstance(value, dict):
+            return ", ".join(f"{count} {name}" for name, count in value.items())
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    width = max(map(len, report))
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {text(value)}" for name, value in report.items())

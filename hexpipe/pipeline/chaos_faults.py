@@ -1,0 +1,124 @@
+"""What `hexpipe chaos` does to a run, one function a kind of fault; each returns what it did, in words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from resource import RLIMIT_FSIZE
+
+import numpy as np
+import psutil
+
+from hexpipe.pipeline.patient import Patient
+from hexpipe.pipeline.stall_watch import SILENT_SECONDS
+from hexpipe.pipeline.stats import Waiting
+from hexpipe.pipeline.supervisor import MOST_DEATHS, STEADY_SECONDS
+
+STOP_SECONDS = 3.0
+QUEUE_SECONDS = 60.0
+DISK_SECONDS = 5.0
+
+
+class Faults:
+    """The faults that a run is given, and how often; ``rng`` draws their victims."""
+
+    def __init__(self, patient: Patient, rng: np.random.Generator) -> None:
+        self._patient, self._rng = patient, rng
+        self._early: dict[str, int] = {}
+        self.kills: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        self.kinds: dict[str, Callable[[], str]] = {
+            "kill": self.kill,
+            "queue": self.fill_queue,
+            "disk": self.fill_disk,
+            "stop": self.stop,
+            "group": self.kill_all,
+            "hang": self.hang,
+        }
+
+    def give(self, kind: str) -> str:
+        """Do one of ``kinds``; what was done, in words."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return self.kinds[kind]()
+
+    def kill(self) -> str:
+        """Kill a process of a role drawn at random; none so often that it must look like a crash loop."""
+        rows = self._patient.rows()
+        steady = {name: row["ready"] and time.monotonic() - row["ready"] > STEADY_SECONDS for name, row in rows.items()}
+        names = [name for name in rows if steady[name] or self._early.get(name, 0) < MOST_DEATHS - 2]
+        roles = sorted({name.rpartition("-")[0] for name in names})
+        if not roles:
+            return "nothing: all processes have just begun"
+        role = str(self._rng.choice(roles))
+        name = str(self._rng.choice([name for name in names if name.startswith(f"{role}-")]))
+        self._early[name] = 0 if steady[name] else self._early.get(name, 0) + 1
+        with suppress(ProcessLookupError, KeyError):
+            os.kill(self._patient.pids()[name], signal.SIGKILL)
+            self.kills[role] = self.kills.get(role, 0) + 1
+        return f"killed {name}"
+
+    def stop(self, seconds: float = STOP_SECONDS) -> str:
+        """Stop a process for a while."""
+        names = [name for name in self._patient.pids() if name != "supervisor"]
+        name = str(self._rng.choice(names))
+        with self._stopped(name):
+            time.sleep(seconds)
+        return f"stopped {name} for {seconds:.0f} s"
+
+    def hang(self) -> str:
+        """Stop a process for so long that the run must name it."""
+        return self.stop(SILENT_SECONDS + 5.0)
+
+    def fill_queue(self) -> str:
+        """Stop the replay process until every generator has filled its outbox."""
+        patient = self._patient
+
+        def full() -> bool:
+            waiting = [row.waiting for name, row in patient.rows().items() if name.startswith("generator-")]
+            return bool(waiting) and all(found is Waiting.OUTBOX for found in waiting)
+
+        with self._stopped("replay-0"):
+            patient.until(full, "full outboxes while replay is stopped", QUEUE_SECONDS)
+        return "held replay up until every outbox was full"
+
+    def fill_disk(self) -> str:
+        """Leave the replay process and the learner no room in any file for a while: a limit on the size of files, which
+        can be set from outside and harms nobody else."""
+        names = ("replay-0", "learner-0")
+        changed = []
+        for name in names:
+            with suppress(psutil.Error, KeyError):
+                process = psutil.Process(self._patient.pids()[name])
+                before = process.rlimit(RLIMIT_FSIZE)
+                process.rlimit(RLIMIT_FSIZE, (1, before[1]))
+                changed.append((process, before))
+        time.sleep(DISK_SECONDS)
+        for process, before in changed:
+            with suppress(psutil.Error):
+                process.rlimit(RLIMIT_FSIZE, before)
+        return f"left replay and learner no room on the disk for {DISK_SECONDS:.0f} s"
+
+    def kill_all(self) -> str:
+        """Kill the whole group of processes at one moment, and go on with the run."""
+        self._patient.signal_all(signal.SIGKILL)
+        self._patient.wait()
+        self._patient.start(resume=True)
+        self._early.clear()
+        return "killed every process and resumed the run"
+
+    @contextmanager
+    def _stopped(self, name: str) -> Iterator[None]:
+        pid = self._patient.pids().get(name)
+        if pid is None:
+            yield
+            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)

@@ -1,0 +1,155 @@
+"""A run in processes of its own, to do things to and to look at from outside: for `hexpipe chaos` and benchmarks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from hexpipe.errors import HexpipeError
+from hexpipe.pipeline.live_stats import live_rows
+from hexpipe.pipeline.run_folder import live_run
+from hexpipe.pipeline.stats import ProcessRow
+
+_POLL_SECONDS = 0.1
+_MARK = "HEXPIPE_PATIENT"
+_TAIL = 2000
+
+
+class Vitals(NamedTuple):
+    """What all processes of a run take together: proportional set size in bytes, and open files."""
+
+    pss_bytes: int
+    open_files: int
+
+
+class Patient:
+    """`hexpipe run` with ``arguments`` in ``run_dir``. Its processes are a group of their own, are known by a mark in
+    their environment, and have ``run_dir``.tmp for temporary files."""
+
+    def __init__(self, run_dir: Path, arguments: Sequence[str]) -> None:
+        self.run_dir, self._arguments = run_dir, list(arguments)
+        self.temporary = run_dir.with_name(f"{run_dir.name}.tmp")
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self._output = self.temporary / "output.txt"
+        self._mark = uuid.uuid4().hex
+        self._process: subprocess.Popen[bytes] | None = None
+        self._semaphores: set[str] = set()
+
+    def start(self, resume: bool = False) -> None:
+        """Start the run, or go on with it."""
+        where = ["--resume", str(self.run_dir)] if resume else ["--run-dir", str(self.run_dir), *self._arguments]
+        environment = {**os.environ, _MARK: self._mark, "TMPDIR": str(self.temporary)}
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "hexpipe", "run", *where],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def rows(self) -> dict[str, ProcessRow]:
+        """The stats board by process; empty while there is none."""
+        return live_rows(self._document())
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name, "supervisor" too; empty while the run is not at work."""
+        document = self._document()
+        return {"supervisor": int(document["pid"]), **document["processes"]} if document else {}
+
+    def _document(self) -> dict[str, Any]:
+        document = live_run(self.run_dir) or {}
+        self._semaphores.update(document.get("semaphores", ()))
+        return document
+
+    def counter(self, process: str, column: str) -> float:
+        """A number of the stats board, 0 where it is not there."""
+        row = self.rows().get(process)
+        return 0.0 if row is None else row[column]
+
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = 180.0) -> None:
+        """Wait for ``condition()``. HexpipeError where the run ends first, or it takes too long."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise HexpipeError(f"{what}: this did not come in {timeout:.0f} s. {self.output()}")
+            time.sleep(_POLL_SECONDS)
+
+    def check(self) -> None:
+        """HexpipeError where the run has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise HexpipeError(f"the run has ended of its own. {self.output()}")
+
+    def output(self) -> str:
+        """The end of what the run has said."""
+        return f"It said:\n{self._output.read_text(errors='replace')[-_TAIL:]}"
+
+    def log(self) -> str:
+        """The run's log."""
+        with suppress(OSError):
+            return (self.run_dir / "hexpipe.log").read_text(encoding="utf-8", errors="replace")
+        return ""
+
+    def figures(self) -> dict[str, Any]:
+        """The last whole line of the run's metrics."""
+        with suppress(OSError):
+            for line in reversed((self.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
+                with suppress(ValueError):
+                    return dict(json.loads(line))
+        return {}
+
+    def vitals(self) -> Vitals:
+        """Of all processes now."""
+        memory = files = 0
+        for pid in self.pids().values():
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                memory += int(process.memory_full_info().pss)
+                files += int(process.num_fds())
+        return Vitals(memory, files)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the whole group, as a terminal does."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def wait(self, timeout: float = 180.0) -> int:
+        """Wait for the supervisor's end; its exit code. HexpipeError where it does not come."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise HexpipeError(f"the run did not end in {timeout:.0f} s. {self.output()}") from error
+
+    def survivors(self) -> list[int]:
+        """Process ids of the run that are there, whoever started them."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+        return found
+
+    def left_semaphores(self) -> list[str]:
+        """Names of the semaphores that it was seen to have and that are there still."""
+        return sorted(name for name in self._semaphores if (Path("/dev/shm") / name).exists())
+
+    def end(self) -> None:
+        """Kill whatever is left."""
+        self.signal_all(signal.SIGKILL)
+        for pid in self.survivors():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
