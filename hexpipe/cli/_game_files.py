@@ -43,6 +43,19 @@ def tell(lines: Sequence[str]) -> None:
         click.echo(f"hexpipe: and {len(lines) - _MOST_SHOWN - 1} more", err=True)
 
 
+def write_text(text: str, output: Path | None) -> None:
+    """Write a file whole or not at all; to standard output where none is named. UsageError if it cannot be."""
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    half = output.with_name(output.name + ".part")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(output)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written ({error.strerror}); name another file") from error
+
+
 def _texts(number: int, argument: str) -> Iterator[GameText]:
     if argument == "-":
         yield from _lines("standard input", sys.stdin.buffer.read())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hexpipe.cli._game_files import game_texts, progress_bar, tell
+from hexpipe.cli._game_files import game_texts, progress_bar, tell, write_text
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games import format_conversion as notation
 from hexpipe.games.game_texts import as_document
@@ -66,19 +66,7 @@ def command(
             texts.append(json.dumps(facts) if as_json else text)
     if not texts:
         raise UsageError(f"none of {len(sources)} games could be converted; the first: {bad[0]}")
-    _write(("\n\n" if form == "ascii" and not as_json else "\n").join(texts) + "\n", output)
+    write_text(("\n\n" if form == "ascii" and not as_json else "\n").join(texts) + "\n", output)
     tell(notes)
     if bad:
         tell([f"{len(bad)} of {len(sources)} games left out", *bad])
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    half = output.with_name(output.name + ".part")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(output)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written ({error.strerror}); name another file") from error

@@ -171,11 +171,15 @@ class ReplayArchive:
             ).fetchall()
         return {int(worker): int(sequence) for worker, sequence in rows}
 
+    def select(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query of one's own; the schema is above."""
+        with self._file.explained():
+            return self._db.execute(query, parameters).fetchall()
+
     def senders(self) -> Iterator[Sender]:
         """Where the games came from, in the order of arrival; those of which it is not known are left out."""
-        with self._file.explained():
-            query = "SELECT session, worker, sequence FROM games WHERE sequence IS NOT NULL ORDER BY id"
-            yield from (Sender(*row) for row in self._db.execute(query).fetchall())
+        query = "SELECT session, worker, sequence FROM games WHERE sequence IS NOT NULL ORDER BY id"
+        return (Sender(*row) for row in self.select(query))
 
     @property
     def total_games(self) -> int:

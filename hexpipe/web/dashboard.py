@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import numpy as np
 import psutil
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from hexpipe.errors import HexpipeError
-from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.live_stats import live_rows
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow
-from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.game_list import moves_of_record
 
 STATE_SECONDS = 1.0
 MOST_POINTS = 600  # of a curve: more than a screen shows
@@ -75,7 +73,7 @@ class RunWatcher:
                 "game": record.game,
                 "size": record.board_size,
                 "seats": record.num_seats,
-                "moves": self._moves(record),
+                "moves": moves_of_record(self._stages, record),
                 "views": [int(view) for view in record.views],
                 "opening": record.opening_plies,
                 "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
@@ -83,12 +81,6 @@ class RunWatcher:
             }
             for record in reversed(records)
         ]
-
-    def _moves(self, record: GameRecord) -> list[int]:
-        """The moves of a game on its whole board."""
-        game = next(stage for stage in self._stages if stage.board_size == record.board_size)
-        origins = record.origins if len(record.origins) else np.tile(game.start_origin, (record.num_plies, 1))
-        return [int(move) for move in moves_of_actions(game, record.actions, origins)]
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(OSError), (self.run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:
