@@ -71,7 +71,7 @@ class LearnerLoop:
             self.row["published"] = steps + 1
         self.row["steps"] = steps
         self.row.beat(Waiting.STARTING)
-        self.ranks = self.settings.learner.processes
+        self.ranks = self.settings.learner.ranks
         wrap = ddp_wrap(torch.device(device)) if self.ranks > 1 else None
         self.learner = Learner(self.settings, self.game.shapes, device, wrap)
         self.pacer = Pacer.from_settings(self.settings)
@@ -240,7 +240,7 @@ class LearnerLoop:
 
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
     """The whole life of the learner process."""
-    ranks = context.settings.learner.processes
+    ranks = context.settings.learner.ranks
     newest = latest_checkpoint(context.run_dir)
     if context.row["restarts"] and newest is not None:
         start = Start(newest)
