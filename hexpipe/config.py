@@ -569,7 +569,7 @@ class Settings(_Section):
                 raise ValueError(f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu")
         if self.inference.devices != AUTO and self.inference.servers is not None:
             raise ValueError(
-                "inference.servers counts the servers of inference.devices=auto, a list of devices has one server each: "
+                "inference.servers counts the servers of inference.devices=auto, a list has one an entry: "
                 "set inference.servers to none, or inference.devices to auto"
             )
         learners = named_devices(self.learner.devices)
@@ -581,7 +581,8 @@ class Settings(_Section):
             )
         if self.learner.batch_size % self.learner.ranks:
             raise ValueError(
-                f"learner.batch_size must be a multiple of the {len(learners)} devices of learner.devices: change either"
+                f"learner.batch_size must be a multiple of the {len(learners)} devices of learner.devices: "
+                "change either"
             )
 
     def _check_stages(self) -> None:

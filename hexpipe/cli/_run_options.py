@@ -54,7 +54,7 @@ def settings_options(function: Any) -> Any:
             "--inference-devices", metavar="LIST", help="A server each, such as cuda:0,cuda:1; default: auto, all GPUs."
         ),
         click.option(
-            "--learner-devices", metavar="LIST", help="A learner each, such as cuda:0,cuda:1; default: auto, one of them."
+            "--learner-devices", metavar="LIST", help="A learner each, such as cuda:0,cuda:1; default: auto, the last."
         ),
         click.option("--max-memory-gb", type=float, metavar="GB", help="Budget of the replay buffer."),
         click.option("--minutes", type=float, metavar="M", help="Stop after so long; 0: no limit."),

@@ -68,7 +68,8 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     """
     _check_there("inference.devices", settings.inference.devices, gpus)
     _check_there("learner.devices", settings.learner.devices, gpus)
-    used = tuple(f"cuda:{number}" for number in range(gpus if settings.devices is None else min(gpus, settings.devices)))
+    count = gpus if settings.devices is None else min(gpus, settings.devices)
+    used = tuple(f"cuda:{number}" for number in range(count))
     workers = settings.selfplay.workers
     if workers is None:
         workers = max(1, min(8, cores // 4))
@@ -76,9 +77,9 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     on_cpu = learners[0] == "cpu" if learners else not used
     # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
     # the learners, which are paced by play, share the cores too
-    count = max(1, len(learners))
-    threads = max(1, min(8, (cores // 4 if workers else cores) // count)) if on_cpu else 1
-    free_cores = cores - (threads * count if on_cpu and cores >= 4 else 0)
+    ranks = settings.learner.ranks
+    threads = max(1, min(8, (cores // 4 if workers else cores) // ranks)) if on_cpu else 1
+    free_cores = cores - (threads * ranks if on_cpu and cores >= 4 else 0)
     servers = _server_devices(settings, workers, free_cores, used)
     if not learners:
         # one learner, on the last GPU; one that no server has is better. Where it shares one, that one's server gets
