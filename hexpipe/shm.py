@@ -12,6 +12,7 @@ import errno
 import mmap
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from hexpipe.errors import SharedMemoryError
 
 ALIGNMENT = 64  # a cache line: no two fields share one
 _PR_SET_PDEATHSIG = 1
+_SPARE_FILES = 256  # for all that a process opens later
 
 
 class Field(NamedTuple):
@@ -145,6 +147,21 @@ def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> di
 def spawn_context() -> context.SpawnContext:
     """The one way in which hexpipe starts processes: spawn, never fork (threads and CUDA forbid it)."""
     return multiprocessing.get_context("spawn")
+
+
+def allow_open_files(more: int) -> None:
+    """Raises this process's own limit on open files, and so its children's, where ``more`` beside those that are open
+    would not fit; SharedMemoryError where the system's limit is below that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = psutil.Process().num_fds() + more + _SPARE_FILES
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise SharedMemoryError(
+            f"the processes need {needed:,} open files, and the limit is {hard:,}: raise it (ulimit -n), or take fewer "
+            "generators or inference servers"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def set_parent_death_signal() -> None:

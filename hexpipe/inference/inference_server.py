@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
-from hexpipe.inference.slots import FAILED, LOST, SERVING, STOPPED, InferenceSlots, Request, RequestReader
+from hexpipe.inference.request_reader import RequestReader
+from hexpipe.inference.slots import FAILED, LOST, SERVING, STOPPED, InferenceSlots, Request
 from hexpipe.inference.weights import WeightsSource
 from hexpipe.search.evaluator import Evaluation, Moves
 
