@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,7 +63,7 @@ def test_losses_of_two_ranks_are_those_of_one_with_the_doubled_batch(
     together = np.mean([rank["losses"] for rank in trained[name]], axis=0)
     assert len(alone) == len(together) == 20
     largest = np.abs(together - alone).max()
-    print(f"{name}: largest difference of 20 losses {largest:.1e}, from {alone[0]:.4f} to {alone[-1]:.4f}")
+    sys.stdout.write(f"{name}: largest difference of 20 losses {largest:.1e}, of {alone[0]:.4f} to {alone[-1]:.4f}\n")
     assert largest < 1e-4
     apart = np.abs(trained[name][0]["losses"] - trained[name][1]["losses"])
     assert apart.min() > 1e-4, "each rank has its own samples"
