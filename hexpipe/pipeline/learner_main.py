@@ -248,8 +248,11 @@ def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBo
     if ranks == 1:
         LearnerLoop(context, buffer, weights, device, start).run()
         return
-    # a new file for each part of the run: torch's rendezvous must not meet an old one
-    meeting = context.run_dir / f"learners-{context.session}"
+    # a new file for each group of the run: torch's rendezvous must not meet an old one
+    meeting = context.run_dir / f"learners-{context.session}-{context.row['restarts']:.0f}"
+    for old in context.run_dir.glob("learners-*"):
+        if old.name != meeting.name:  # of a group that was killed
+            old.unlink(missing_ok=True)
     timeout = context.settings.limits.stall_seconds
     try:
         with process_group(context.number, ranks, f"file://{meeting.resolve()}", torch.device(device), timeout):
