@@ -7,6 +7,7 @@ Settings are frozen pydantic models. `load_settings` starts from a preset and ap
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,13 @@ MIN_HEX_SIZE, MAX_HEX_SIZE = 3, 27
 MIN_INAROW_SIZE, MAX_INAROW_SIZE = 3, 200
 DEFAULT_VIEW_SIZE, MAX_VIEW_SIZE = 21, 79  # tables of 5 planes of 79 x 79 codes are the largest that int16 can index
 DEFAULT_WIN_LENGTH = 5
+AUTO = "auto"  # of a setting that else names devices
+_DEVICES = re.compile(r"auto|(cpu|cuda:(0|[1-9]\d*))(,(cpu|cuda:(0|[1-9]\d*)))*")
+
+
+def named_devices(text: str) -> tuple[str, ...]:
+    """The devices that ``inference.devices`` or ``learner.devices`` name, in order; none with auto."""
+    return () if text == AUTO else tuple(text.split(","))
 
 
 @dataclass(frozen=True)
@@ -347,7 +355,10 @@ class SelfplaySettings(_Section):
 class InferenceSettings(_Section):
     """The batching inference server."""
 
-    servers: int | None = Field(None, ge=1, le=64, description="server processes; unset: one a GPU, else one a core")
+    devices: str = Field("auto", description="the device of each server, such as cuda:0,cuda:1; auto: all GPUs")
+    servers: int | None = Field(
+        None, ge=1, le=64, description="servers with devices=auto; unset: one a GPU, else one a core"
+    )
     backend: Literal["auto", "eager", "frozen", "winograd", "openvino", "cuda_graphs"] = Field(
         "auto", description="how the net is run; auto times what is there and takes the fastest"
     )
@@ -444,8 +455,8 @@ class LearnerSettings(_Section):
     replay_ratio: float = Field(4.0, gt=0, le=1000, description="samples trained for each new position")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that play, for each step")
     augment: bool = Field(True, description="apply a random board symmetry to each sample")
-    processes: int = Field(
-        1, ge=1, le=64, description="learner processes, one a GPU, that train together on shares of each batch"
+    devices: str = Field(
+        "auto", description="the device of each learner, such as cuda:0,cuda:1; auto: one learner, on the last GPU"
     )
     prefetch_threads: int | None = Field(
         None, ge=1, le=64, description="threads that sample batches ahead; unset: 2 for a GPU, 1 for a CPU"
@@ -457,6 +468,11 @@ class LearnerSettings(_Section):
     )
     keep_checkpoints: int = Field(5, ge=1, description="checkpoints kept; older ones are deleted")
     keep_every: int = Field(10, ge=0, description="every so many-th checkpoint is never deleted; 0: none is kept so")
+
+    @property
+    def ranks(self) -> int:
+        """Learner processes, which train together on shares of each batch."""
+        return max(1, len(named_devices(self.devices)))
 
 
 class LimitSettings(_Section):
@@ -487,7 +503,7 @@ class Settings(_Section):
 
     preset: str = Field("quick", description="the preset these settings started from")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of every random generator")
-    devices: int | None = Field(None, ge=0, le=64, description="GPUs to use; unset: all there are")
+    devices: int | None = Field(None, ge=0, le=64, description="GPUs that auto may use; unset: all there are")
     game: GameSettings = GameSettings()
     net: NetSettings = NetSettings()
     search: SearchSettings = SearchSettings()
@@ -543,9 +559,31 @@ class Settings(_Section):
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
         if self.algorithm == "muzero" and (self.inference.backend, self.inference.dtype) != ("auto", "auto"):
             raise ValueError("learned dynamics have one backend: leave inference.backend and inference.dtype on auto")
-        if self.learner.batch_size % self.learner.processes:
-            raise ValueError("learner.batch_size must be a multiple of learner.processes: change either")
+        self._check_devices()
         return self
+
+    def _check_devices(self) -> None:
+        """What can be said of the named devices on any machine; `pipeline.devices` knows this one's."""
+        for name, text in (("inference.devices", self.inference.devices), ("learner.devices", self.learner.devices)):
+            if not _DEVICES.fullmatch(text):
+                raise ValueError(f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu")
+        if self.inference.devices != AUTO and self.inference.servers is not None:
+            raise ValueError(
+                "inference.servers counts the servers of inference.devices=auto, a list has one an entry: "
+                "set inference.servers to none, or inference.devices to auto"
+            )
+        learners = named_devices(self.learner.devices)
+        gpus = [device for device in learners if device != "cpu"]
+        if gpus and (len(gpus) < len(learners) or len(set(gpus)) < len(gpus)):
+            raise ValueError(
+                f"learner.devices is {self.learner.devices}: learners that train together have a GPU each, or are all "
+                "on the CPU"
+            )
+        if self.learner.batch_size % self.learner.ranks:
+            raise ValueError(
+                f"learner.batch_size must be a multiple of the {len(learners)} devices of learner.devices: "
+                "change either"
+            )
 
     def _check_stages(self) -> None:
         if self.game.name != "inarow":
@@ -668,6 +706,8 @@ def settings_from_json(text: str) -> Settings:
         raise SettingsError(f"the settings are no JSON ({error}); restore the file or start a new run") from error
     if not isinstance(tree, dict):
         raise SettingsError("the settings are no JSON object; restore the file or start a new run")
+    if isinstance(tree.get("learner"), dict):
+        tree["learner"].pop("processes", None)  # of files from before learner.devices, whose length it is
     return _validated(tree)
 
 

@@ -13,6 +13,7 @@ import mmap
 import multiprocessing
 import os
 import re
+import resource
 import signal
 import sys
 import tempfile
@@ -33,6 +34,7 @@ ALIGNMENT = 64  # a cache line: no two fields share one
 SEMAPHORE = re.compile(r"sem\.mp-[a-z0-9_]+")
 """What multiprocessing calls a semaphore in /dev/shm."""
 _PR_SET_PDEATHSIG = 1
+_SPARE_FILES = 256  # for all that a process opens later
 
 
 class Field(NamedTuple):
@@ -164,6 +166,21 @@ def named_semaphores() -> list[str]:
         return sorted(name for name in names if SEMAPHORE.fullmatch(name))
     except OSError:
         return []
+
+
+def allow_open_files(more: int) -> None:
+    """Raises this process's own limit on open files, and so its children's, where ``more`` beside those that are open
+    would not fit; SharedMemoryError where the system's limit is below that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = psutil.Process().num_fds() + more + _SPARE_FILES
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise SharedMemoryError(
+            f"the processes need {needed:,} open files, and the limit is {hard:,}: raise it (ulimit -n), or take fewer "
+            "generators or inference servers"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def set_parent_death_signal() -> None:

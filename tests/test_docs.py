@@ -27,6 +27,8 @@ SPANS = {
     "search.phase_plies": "two rising plies",
     "game.placement_rewards": "three numbers, -1 to 1",
     "curriculum.stages": "pairs of numbers",
+    "inference.devices": "auto, or devices",
+    "learner.devices": "auto, or devices",
     "tracking.wandb": "a project",
     "tracking.mlflow": "a URI",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import signal
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from hexpipe import shm
 from hexpipe.errors import SharedMemoryError
-from hexpipe.shm import Field, SharedSegment, read_only_view, set_parent_death_signal, spawn_context
+from hexpipe.shm import Field, SharedSegment, allow_open_files, read_only_view, set_parent_death_signal, spawn_context
 
 FIELDS = [Field("codes", "int8", (3, 5)), Field("values", "float32", (7,)), Field("count", "int64", (1,))]
 
@@ -143,3 +144,16 @@ def test_children_die_with_their_parent() -> None:
     parent.join(10)
     assert sleeper.wait(10) is None or not sleeper.is_running()
     segment.close()
+
+
+def test_the_limit_on_open_files_is_raised_where_the_system_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, given = [1024, 4096], []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: given.append(pair))
+    allow_open_files(10)
+    assert not given
+    allow_open_files(1024)
+    assert 1024 < given[0][0] < 4096
+    assert given[0][1] == 4096
+    with pytest.raises(SharedMemoryError, match=r"need [\d,]+ open files, and the limit is 4,096: .* fewer generators"):
+        allow_open_files(4096)

@@ -26,6 +26,8 @@ _SHORT = {
     "games": "limits.games",
     "seed": "seed",
     "devices": "devices",
+    "inference_devices": "inference.devices",
+    "learner_devices": "learner.devices",
 }
 
 
@@ -47,7 +49,13 @@ def settings_options(function: Any) -> Any:
             "--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4); 0: only train."
         ),
         click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),
-        click.option("--devices", type=int, metavar="N", help="GPUs to use; default: all there are."),
+        click.option("--devices", type=int, metavar="N", help="GPUs that auto may use; default: all there are."),
+        click.option(
+            "--inference-devices", metavar="LIST", help="A server each, such as cuda:0,cuda:1; default: auto, all GPUs."
+        ),
+        click.option(
+            "--learner-devices", metavar="LIST", help="A learner each, such as cuda:0,cuda:1; default: auto, the last."
+        ),
         click.option("--max-memory-gb", type=float, metavar="GB", help="Budget of the replay buffer."),
         click.option("--minutes", type=float, metavar="M", help="Stop after so long; 0: no limit."),
         click.option("--steps", type=int, metavar="N", help="Stop after so many training steps in all; 0: no limit."),

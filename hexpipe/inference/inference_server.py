@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
-from hexpipe.inference.slots import FAILED, LOST, SERVING, STOPPED, InferenceSlots, Request, RequestReader
+from hexpipe.inference.request_reader import RequestReader
+from hexpipe.inference.slots import FAILED, LOST, SERVING, STOPPED, InferenceSlots, Request
 from hexpipe.inference.weights import WeightsSource
 from hexpipe.search.evaluator import Evaluation, Moves
 
@@ -120,7 +121,7 @@ class ServerLoop(ABC):
         """Takes what has arrived, runs one batch of it, and looks after weights and signs of life."""
         waiting = self._waiting
         if not waiting:
-            waiting.extend(reader.take(IDLE_SECONDS))
+            waiting.extend(reader.take(self._patience()))
         began = time.perf_counter()
         rows = sum(request.rows for request in waiting)
         while rows < self._max_batch and (more := reader.take(0.0)):
@@ -128,23 +129,38 @@ class ServerLoop(ABC):
             rows += sum(request.rows for request in more)
         self.stale = reader.stale
         self._take_newer_weights()
-        if waiting:
-            self._serve_batch()
+        self._work()
         self._slots.beat(self._server)
         now = time.perf_counter()
         self.busy_seconds += now - began
         self._report(now, False)
 
-    def _serve_batch(self) -> None:
-        first = self._waiting.popleft()
-        batch, rows = [first], first.rows
+    def _patience(self) -> float:
+        """Longest wait for requests when there are none."""
+        return IDLE_SECONDS
+
+    def _work(self) -> None:
+        """Serve a batch of what waits, if anything does."""
+        if self._waiting:
+            batch = self._next_batch()
+            lost = self._serve(batch, sum(request.rows for request in batch))
+            self._answer(batch, self.weights_version, lost)
+
+    def _next_batch(self) -> list[Request]:
+        """The first requests of those that wait, as many as fit into one batch."""
+        batch = [self._waiting.popleft()]
+        rows = batch[0].rows
         while self._waiting and rows + self._waiting[0].rows <= self._max_batch:
             batch.append(self._waiting.popleft())
             rows += batch[-1].rows
-        lost = self._serve(batch, rows)
+        return batch
+
+    def _answer(self, batch: list[Request], version: int, lost: Collection[int] = ()) -> None:
+        """Tell the clients of ``batch`` that it is evaluated, by weights of ``version``, but for regions that are
+        ``lost``."""
         self.requests += len(batch)
         for request in batch:
-            self._slots.answer(request, LOST if request.region in lost else self.weights_version)
+            self._slots.answer(request, LOST if request.region in lost else version)
 
     def _take_newer_weights(self) -> None:
         if self._weights is None or not self._can_load():
@@ -214,14 +230,21 @@ class InferenceServer(ServerLoop):
             self._infer(arrays["codes"][region, part], *(arrays[name][region, part] for name in self._answers))
 
     def _serve_together(self, batch: list[Request], rows: int) -> None:
-        arrays = self._slots.arrays
+        self._infer(self._gathered(batch), *(answer[:rows] for answer in self._answers.values()))
+        self._scatter(batch)
+
+    def _gathered(self, batch: list[Request]) -> NDArray[np.int8]:
+        """The codes of all requests, one after the other; valid until the next call."""
         start = 0
         for request in batch:
             end = start + request.rows
-            self._codes[start:end] = arrays["codes"][request.region, : request.rows]
+            self._codes[start:end] = self._slots.arrays["codes"][request.region, : request.rows]
             start = end
-        self._infer(self._codes[:rows], *(answer[:rows] for answer in self._answers.values()))
-        start = 0
+        return self._codes[:start]
+
+    def _scatter(self, batch: list[Request]) -> None:
+        """The answers, as `_gathered` has the codes, into the regions."""
+        arrays, start = self._slots.arrays, 0
         for request in batch:
             end = start + request.rows
             for name, answer in self._answers.items():

@@ -2,12 +2,18 @@
 
 A *region* is one worker's one group: ``max_leaves`` rows of codes, priors and values. A request is the message
 (region, request id, rows) through the queue of its worker and server; its answer is written into the region and told
-by the region's semaphore. No lock has two users that could die apart: each queue has one writer and one reader, and
-messages are far below PIPE_BUF, so a process killed at any instant leaves a whole message or none. Request ids only
-grow, also over a worker's death, and an answer carries its request's id: a stale answer is never taken for a new one.
+by the region's semaphore. Each request goes to the server with the fewest rows outstanding, so that a device that is
+slow, or shared, gets less of the work; where a server knows what others do not (the latents of a search, the net of an
+opponent), a region stays with its own. The load is what the arrays say: no count that a death could leave wrong.
+
+No lock has two users that could die apart: each queue has one writer and one reader, and messages are far below
+PIPE_BUF, so a process killed at any instant leaves a whole message or none. Request ids only grow, also over a worker's
+death, and an answer carries its request's id: a stale answer is never taken for a new one.
 
 What a server has read and not answered dies with it. Its replacement empties the queues, whatever half message they
-begin with, and finds all that waits for an answer in the arrays: a request is written there before it is told.
+begin with, and finds all that waits for its answer in the arrays: a request and its server are written there before it
+is told. A region whose request has no answer yet, because its client died, stays with that server: only one writes into
+a region at a time.
 
 multiprocessing's queues, locks and semaphores are the ones that torch.multiprocessing re-exports; torch itself is
 not needed here and not imported.
@@ -16,7 +22,6 @@ not needed here and not imported.
 from __future__ import annotations
 
 import os
-import selectors
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.queues import SimpleQueue
@@ -29,13 +34,12 @@ import psutil
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.latents import PoolShape
-from hexpipe.shm import Field, SharedSegment, spawn_context
+from hexpipe.shm import Field, SharedSegment, allow_open_files, spawn_context
 
 # server_state; STARTING with pid 0 means that nobody has come yet
 STARTING, SERVING, STOPPED, FAILED = 0, 1, 2, 3
 LOST = -1  # in place of the weights' version: this server knows nothing of the searches that the request goes on with
-_READ_BYTES = 65536
-
+SILENT_SECONDS = 1.0  # without a sign of life, after which a serving server is looked at before it is asked
 
 _PER_REGION = ("request_id", "request_rows", "request_roots", "response_id", "version", "lives")
 
@@ -55,7 +59,8 @@ class InferenceSlots:
     ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
     [regions, max_leaves, S]; focus int16 [regions, max_leaves], only where there is a thumbnail; request_id,
     request_rows, request_roots, response_id, version, lives int64 [regions] (lives: how often all searches of a region
-    have ended at once, because its client died or said so); with learned dynamics parents, actions, rows int32
+    have ended at once, because its client died or said so); request_server int64 [regions], of the last request, or of
+    the first that is to come; with learned dynamics parents, actions, rows int32
     [regions, max_leaves] and rewards float32 [regions, max_leaves, S] (see `search.evaluator.Moves`; of length 0
     without); server_state, server_pid int64 [servers]; server_beat float64 [servers] (seconds of time.monotonic, which
     all processes share); stop int64 [1].
@@ -72,18 +77,18 @@ class InferenceSlots:
         groups: int,
         pool: PoolShape | None = None,
         role: str = "inference",
-        span: int = 1,
+        by_load: bool = False,
     ) -> None:
         self.shapes = shapes
         self.groups = groups
         self.pool = pool
         self.role = role
-        self._span = span
+        self.by_load = by_load
         self.workers: int = segment.arrays["codes"].shape[0] // groups
         self.max_leaves: int = segment.arrays["codes"].shape[1]
         self.servers: int = segment.arrays["server_state"].shape[0]
         self.segment = segment
-        self._queues = queues  # by (worker, server)
+        self.queues = queues  # by (worker, server)
         self._answers = answers  # by region
 
     @classmethod
@@ -101,8 +106,9 @@ class InferenceSlots:
     ) -> InferenceSlots:
         """Allocates everything; SharedMemoryError if there is not enough memory. ``pool``: a group's latent rows;
         ``role``: what the servers are called, before their number; ``one_server``: a worker's groups have the same one,
-        because the servers' nets differ."""
+        because the servers' nets differ. With neither of both requests go by load."""
         regions, span = workers * groups, groups if one_server else 1
+        by_load = servers > 1 and pool is None and not one_server
         children = 0 if pool is None else max_leaves
         fields = [
             Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
@@ -111,23 +117,30 @@ class InferenceSlots:
             *([Field("focus", "int16", (regions, max_leaves))] if shapes.thumbnail else []),
             *(Field(name, "int32", (regions, children)) for name in ("parents", "actions", "rows")),
             Field("rewards", "float32", (regions, children, shapes.num_seats)),
-            *(Field(name, "int64", (regions,)) for name in _PER_REGION),
+            *(Field(name, "int64", (regions,)) for name in (*_PER_REGION, "request_server")),
             Field("server_state", "int64", (servers,)),
             Field("server_pid", "int64", (servers,)),
             Field("server_beat", "float64", (servers,)),
             Field("stop", "int64", (1,)),
         ]
+        first = np.arange(regions) // span % servers
+        if by_load:
+            pairs = {(worker, server) for worker in range(workers) for server in range(servers)}
+        else:
+            pairs = set(zip((np.arange(regions) // groups).tolist(), first.tolist(), strict=True))
+        allow_open_files(2 * len(pairs))  # the ends of the queues' pipes
+        segment = SharedSegment.create(f"{role}-slots", fields)
+        segment.arrays["request_server"][:] = first
         context = spawn_context()
-        pairs = {(region // groups, region // span % servers) for region in range(regions)}
         return cls(
             shapes,
-            SharedSegment.create(f"{role}-slots", fields),
+            segment,
             {pair: context.SimpleQueue() for pair in sorted(pairs)},
             {region: context.Semaphore(0) for region in range(regions)},
             groups=groups,
             pool=pool,
             role=role,
-            span=span,
+            by_load=by_load,
         )
 
     @property
@@ -140,8 +153,8 @@ class InferenceSlots:
         return worker * self.groups + group
 
     def server_of(self, region: int) -> int:
-        """The server that answers a region; fixed, so that its queue keeps one reader."""
-        return region // self._span % self.servers
+        """The server that a region's last request went to; unless work goes by load, all of them go there."""
+        return int(self.arrays["request_server"][region])
 
     def server_name(self, server: int) -> str:
         """What the process of a server is called."""
@@ -149,8 +162,10 @@ class InferenceSlots:
 
     @property
     def regions_per_server(self) -> int:
-        """Most regions that one server answers."""
-        return -(-self.workers * self.groups // self._span // self.servers) * self._span
+        """Most regions that one server answers; where work goes by load, an equal share of them."""
+        if self.by_load:
+            return -(-self.workers * self.groups // self.servers)
+        return int(np.bincount(self.arrays["request_server"], minlength=1).max())
 
     def for_worker(self, worker: int) -> InferenceSlots:
         """What a generator needs: the arrays, its own queues and its own semaphores."""
@@ -159,11 +174,11 @@ class InferenceSlots:
 
     def for_server(self, server: int) -> InferenceSlots:
         """What a server needs: the arrays, the queues it reads and the semaphores it releases."""
-        regions = [region for region in self._answers if self.server_of(region) == server]
+        regions = [region for region in self._answers if self.by_load or self.server_of(region) == server]
         return self._part(lambda pair: pair[1] == server, regions)
 
     def _part(self, keep: Callable[[tuple[int, int]], bool], regions: Iterable[int]) -> InferenceSlots:
-        queues = {pair: queue for pair, queue in self._queues.items() if keep(pair)}
+        queues = {pair: queue for pair, queue in self.queues.items() if keep(pair)}
         answers = {region: self._answers[region] for region in regions}
         return InferenceSlots(
             self.shapes,
@@ -173,18 +188,50 @@ class InferenceSlots:
             groups=self.groups,
             pool=self.pool,
             role=self.role,
-            span=self._span,
+            by_load=self.by_load,
         )
 
     # the generator's side
 
     def send(self, request: Request) -> None:
-        """Tells the region's server that its rows are written."""
+        """Tells a server that the region's rows are written: see `least_loaded`."""
+        server = self.least_loaded(request.region) if self.by_load else self.server_of(request.region)
         self.arrays["request_rows"][request.region] = request.rows
         self.arrays["request_roots"][request.region] = request.roots
-        self.arrays["request_id"][request.region] = request.request_id
-        worker = request.region // self.groups
-        self._queues[worker, self.server_of(request.region)].put(tuple(request))
+        self.arrays["request_server"][request.region] = server
+        self.arrays["request_id"][request.region] = request.request_id  # last: who sees it sees what belongs to it
+        self.queues[request.region // self.groups, server].put(tuple(request))
+
+    def outstanding_rows(self) -> list[float]:
+        """Rows that wait for an answer, of each server, by the arrays as they are just now."""
+        arrays = self.arrays
+        waiting = (arrays["request_id"] > arrays["response_id"]) * arrays["request_rows"]
+        counts: list[float] = np.bincount(arrays["request_server"], waiting, self.servers).tolist()
+        return counts
+
+    def least_loaded(self, region: int) -> int:
+        """The server for the next request of ``region``: of those that serve (of all, if none does) the one with the
+        fewest rows outstanding, and of equals the one that it had.
+
+        A region whose last request has no answer stays where it is: that server may write into it yet.
+        """
+        own = self.server_of(region)
+        if self.arrays["request_id"][region] > self.arrays["response_id"][region]:
+            return own
+        rows = self.outstanding_rows()
+        rows[own] -= 0.5
+        return min(self._serving() or range(self.servers), key=rows.__getitem__)
+
+    def _serving(self) -> list[int]:
+        """The servers that serve. One that is silent may be at a long batch, or killed and not yet replaced: the system
+        knows."""
+        states, beats = self.arrays["server_state"].tolist(), self.arrays["server_beat"].tolist()
+        heard = time.monotonic() - SILENT_SECONDS
+        return [
+            server
+            for server, state in enumerate(states)
+            if state == SERVING and (beats[server] > heard or _alive(int(self.arrays["server_pid"][server])))
+        ]
 
     def wait_answer(self, region: int, timeout: float) -> bool:
         """Waits for news of ``region`` (seconds); the news may be of an older request, so look at response_id."""
@@ -249,7 +296,7 @@ class InferenceSlots:
     def repair_after_server_death(self, server: int) -> None:
         """Makes what a dead server used fit for its replacement, which clients now wait for; only call once it is
         dead."""
-        for (_worker, reader), queue in self._queues.items():
+        for (_worker, reader), queue in self.queues.items():
             if reader == server:
                 lock: Any = queue._rlock  # type: ignore[attr-defined]
                 lock.acquire(False)  # held for ever if its owner died in get(); free otherwise
@@ -262,7 +309,7 @@ class InferenceSlots:
 
         Its last requests may still be answered: the replacement counts its request ids on from them.
         """
-        for (owner, _server), queue in self._queues.items():
+        for (owner, _server), queue in self.queues.items():
             if owner == worker:
                 lock: Any = queue._wlock  # type: ignore[attr-defined]
                 lock.acquire(False)  # held for ever if its owner died in put(); free otherwise
@@ -275,65 +322,9 @@ class InferenceSlots:
 
     def close(self) -> None:
         """Lets go of the shared memory and the queues of this process."""
-        for queue in self._queues.values():
+        for queue in self.queues.values():
             queue.close()
         self.segment.close()
-
-
-class RequestReader:
-    """A server's ear: waits on all its queues at once, without spinning.
-
-    It is multiprocessing.connection.wait with the selector kept between calls: that one is built anew for each call
-    (20 us and more with many workers), which costs as much as the rest of a small request.
-    """
-
-    def __init__(self, slots: InferenceSlots, server: int) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._request_ids = slots.arrays["request_id"]
-        self.stale = 0
-        for queue in slots._queues.values():
-            reader: Any = queue._reader  # type: ignore[attr-defined]
-            self._selector.register(reader.fileno(), selectors.EVENT_READ, queue)
-        # messages are no more than news of what stands in the arrays; a dead server may have left half of one
-        while ready := self._selector.select(0):
-            for key, _events in ready:
-                os.read(key.fd, _READ_BYTES)
-        self._taken = slots.arrays["response_id"].copy()
-        self._left = [request for request in _unanswered(slots) if slots.server_of(request.region) == server]
-
-    def take(self, timeout: float) -> list[Request]:
-        """At most one request of each queue that has any, waiting up to ``timeout`` seconds for the first.
-
-        Requests that their region has already superseded (its worker died and was replaced) are dropped and counted.
-        The first call of a server that replaces a dead one also has what that one has left unanswered.
-        """
-        taken, self._left = self._left, []
-        for request in taken:
-            self._taken[request.region] = request.request_id
-        if taken:
-            return taken
-        for key, _events in self._selector.select(timeout):
-            request = Request(*key.data.get())
-            if self._taken[request.region] >= request.request_id:
-                continue  # the news of what was found in the arrays
-            if self._request_ids[request.region] == request.request_id:
-                self._taken[request.region] = request.request_id
-                taken.append(request)
-            else:
-                self.stale += 1
-        return taken
-
-    def close(self) -> None:
-        """Frees the selector."""
-        self._selector.close()
-
-
-def _unanswered(slots: InferenceSlots) -> list[Request]:
-    """What waits for an answer."""
-    arrays = slots.arrays
-    ids, rows, roots = arrays["request_id"], arrays["request_rows"], arrays["request_roots"]
-    waiting = np.flatnonzero(ids > arrays["response_id"])
-    return [Request(region, int(ids[region]), int(rows[region]), int(roots[region])) for region in waiting.tolist()]
 
 
 def _alive(pid: int) -> bool:

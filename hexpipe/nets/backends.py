@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,26 @@ class Backend(Protocol):
         or float32; values are relative to the mover. Any L from 1 up is fine. InferenceError if an output is not
         finite, ValueError if a net that looks nowhere is asked for its focus.
         """
+
+
+class OverlappingBackend(Backend, Protocol):
+    """One that takes a batch while it computes the one before it, two at a time."""
+
+    def start(self, codes: NDArray[np.int8]) -> int:
+        """Begin to evaluate ``codes`` int8 [L, C], which may change afterwards; the ticket to `finish` it with.
+
+        L is at most what the backend was made for. InferenceError if two batches are under way.
+        """
+
+    def finish(
+        self, ticket: int, priors_out: FloatArray, values_out: FloatArray, focus_out: FocusArray | None = None
+    ) -> None:
+        """Wait for the batch of ``ticket``; its outputs as those of `infer`. InferenceError if there is none."""
+
+
+def overlaps(backend: Backend) -> TypeGuard[OverlappingBackend]:
+    """Whether ``backend`` is an `OverlappingBackend`."""
+    return hasattr(backend, "start")
 
 
 class BySize:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hexpipe.config import Settings
+from hexpipe.config import Settings, named_devices
+from hexpipe.errors import SettingsError
 from hexpipe.games.factory import make_game
 
 GROUPS = 2
@@ -22,8 +23,8 @@ _SMI_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and threads, the
-    servers of a league's opponents, and where checkpoints are rated (None where none is)."""
+    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and the threads of
+    each, the servers of a league's opponents, and where checkpoints are rated (None where none is)."""
 
     workers: int
     server_devices: tuple[str, ...]
@@ -61,30 +62,55 @@ def gpu_use() -> list[tuple[int, int, int]]:
 
 
 def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
-    """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs."""
-    used_gpus = gpus if settings.devices is None else min(gpus, settings.devices)
+    """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs, and where.
+
+    SettingsError where they name a GPU that is not there.
+    """
+    _check_there("inference.devices", settings.inference.devices, gpus)
+    _check_there("learner.devices", settings.learner.devices, gpus)
+    count = gpus if settings.devices is None else min(gpus, settings.devices)
+    used = tuple(f"cuda:{number}" for number in range(count))
     workers = settings.selfplay.workers
     if workers is None:
         workers = max(1, min(8, cores // 4))
-    if used_gpus:
-        servers = (settings.inference.servers or used_gpus) if workers else 0
-        devices = tuple(f"cuda:{number % used_gpus}" for number in range(servers))
-        # learners take the last GPUs: with fewer servers than GPUs they have those to themselves
-        learners = tuple(f"cuda:{used_gpus - 1 - rank % used_gpus}" for rank in range(settings.learner.processes))
-        opponents = _league_servers(settings, servers, workers)
-        league = tuple(f"cuda:{used_gpus - 1 - number % used_gpus}" for number in range(opponents))
-        return Plan(workers, devices, learners, 1, cores, league, _rating_device(settings, devices or learners))
+    learners = named_devices(settings.learner.devices)
+    on_cpu = learners[0] == "cpu" if learners else not used
     # on a CPU the servers do nearly all the work: a generator needs a small part of a core, and on a small machine
-    # the learner, which is paced by play, shares the cores too
-    learner_threads = max(1, min(8, cores // 4 if workers else cores // settings.learner.processes))
-    servers = settings.inference.servers or max(1, cores - (learner_threads if cores >= 4 else 0))
-    # a region has one server: more servers than regions would stand idle
-    servers = min(servers, GROUPS * workers)
-    # the opponents' servers share the cores: a league divides the work, it makes no more of it
-    league = ("cpu",) * _league_servers(settings, servers, workers)
-    devices, learners = ("cpu",) * servers, ("cpu",) * settings.learner.processes
-    rating = _rating_device(settings, devices or learners)
-    return Plan(workers, devices, learners, learner_threads, cores, league, rating)
+    # the learners, which are paced by play, share the cores too
+    ranks = settings.learner.ranks
+    threads = max(1, min(8, (cores // 4 if workers else cores) // ranks)) if on_cpu else 1
+    free_cores = cores - (threads * ranks if on_cpu and cores >= 4 else 0)
+    servers = _server_devices(settings, workers, free_cores, used)
+    if not learners:
+        # one learner, on the last GPU; one that no server has is better. Where it shares one, that one's server gets
+        # less to do, because work goes by load
+        alone = [device for device in used if device not in servers]
+        learners = ((alone or used)[-1],) if used else ("cpu",)
+    # the opponents' servers share the devices: a league divides the work, it makes no more of it
+    opponents = _league_servers(settings, len(servers), workers)
+    league = tuple(servers[-1 - number % len(servers)] for number in range(opponents))
+    return Plan(workers, servers, learners, threads, cores, league, _rating_device(settings, servers or learners))
+
+
+def _check_there(name: str, text: str, gpus: int) -> None:
+    """SettingsError where the setting ``name`` names a GPU that this machine has not."""
+    for device in named_devices(text):
+        if device != "cpu" and int(device.removeprefix("cuda:")) >= gpus:
+            there = f"its GPUs are cuda:0 to cuda:{gpus - 1}" if gpus else "it has no GPU"
+            raise SettingsError(f"{name} names {device}, which this machine has not: {there}; name others, or auto")
+
+
+def _server_devices(settings: Settings, workers: int, free_cores: int, gpus: tuple[str, ...]) -> tuple[str, ...]:
+    """The device of each inference server: those that are named, else all GPUs in turn, else a core each."""
+    if not workers:
+        return ()
+    named, count = named_devices(settings.inference.devices), settings.inference.servers
+    if named:
+        return named
+    if gpus:
+        return tuple(gpus[number % len(gpus)] for number in range(count or len(gpus)))
+    # a region has one request under way: more servers than regions would stand idle
+    return ("cpu",) * min(count or max(1, free_cores), GROUPS * workers)
 
 
 def _league_servers(settings: Settings, servers: int, workers: int) -> int:

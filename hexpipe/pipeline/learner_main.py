@@ -74,7 +74,7 @@ class LearnerLoop:
             self.row["published"] = steps + 1
         self.row["steps"] = steps
         self.row.beat(Waiting.STARTING)
-        self.ranks = self.settings.learner.processes
+        self.ranks = self.settings.learner.ranks
         wrap = ddp_wrap(torch.device(device)) if self.ranks > 1 else None
         self.learner = Learner(self.settings, self.game.shapes, device, wrap)
         self.pacer = Pacer.from_settings(self.settings)
@@ -272,7 +272,7 @@ class LearnerLoop:
 
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
     """The whole life of the learner process."""
-    ranks = context.settings.learner.processes
+    ranks = context.settings.learner.ranks
     newest = latest_checkpoint(context.run_dir)
     if context.row["restarts"] and newest is not None:
         start = Start(newest)
@@ -280,8 +280,11 @@ def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBo
     if ranks == 1:
         LearnerLoop(context, buffer, weights, device, start).run()
         return
-    # a new file for each part of the run: torch's rendezvous must not meet an old one
-    meeting = context.run_dir / f"learners-{context.session}"
+    # a new file for each group of the run: torch's rendezvous must not meet an old one
+    meeting = context.run_dir / f"learners-{context.session}-{context.row['restarts']:.0f}"
+    for old in context.run_dir.glob("learners-*"):
+        if old.name != meeting.name:  # of a group that was killed
+            old.unlink(missing_ok=True)
     timeout = context.settings.limits.stall_seconds
     try:
         with process_group(context.number, ranks, f"file://{meeting.resolve()}", torch.device(device), timeout):

@@ -77,7 +77,8 @@ def child_specs(
             f"{package}.learner_main:learner_main",
             {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
             thread_environment(plan.learner_threads),
-            replaceable=len(plan.learner_devices) == 1,  # several are one group, which none can join later
+            replaceable=True,
+            together=True,
         )
         for number, device in enumerate(plan.learner_devices)
     ]

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hexpipe.inference.inference_server import InferenceServer, ServerLoop
+from hexpipe.inference.inference_server import ServerLoop
 from hexpipe.inference.latent_server import LatentServer
+from hexpipe.inference.overlapping_server import server_of_positions
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard, WeightsSource
 from hexpipe.nets.backend_latent import LatentBackend
@@ -85,7 +86,7 @@ def _state_server(
         log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
     log.info("serves with %s", context.row.note)
     most = settings.inference.max_batch
-    return InferenceServer(slots, context.number, backend, weights, max_batch=most, on_progress=export)
+    return server_of_positions(slots, context.number, backend, weights, max_batch=most, on_progress=export)
 
 
 def _latent_server(

@@ -40,6 +40,7 @@ class ChildSpec:
     """One child: its name ("generator-0"), body ("module:function"), parts and environment.
 
     ``worker`` is its number among those that have slots and an outbox, where that is not the number in its name.
+    ``together``: those of its role are one group, which none can join later: all are replaced when one dies.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ChildSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     replaceable: bool = False
     worker: int | None = None
+    together: bool = False
 
     @property
     def role(self) -> str:
@@ -130,11 +132,12 @@ class Supervisor:
                     f"{early[0].details}\n(it died {len(early)} times in a row within {STEADY_SECONDS:.0f} s of its "
                     "start: giving up)",
                 )
+        healed: set[str] = set()
         for death in deaths:
-            if death in needed:
-                self._heal(death)
-            else:
+            if death not in needed:
                 self.stats.row(death.process)["done"] = 1
+            elif death.process not in healed:
+                healed.update(self._heal(death))
         return deaths
 
     def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
@@ -216,15 +219,25 @@ class Supervisor:
         self.deaths += deaths
         return deaths
 
-    def _heal(self, death: Death) -> None:
+    def _heal(self, death: Death) -> list[str]:
+        """Replace the dead, and all of its group; the names of those that are replaced."""
         spec = self.specs[death.process]
-        self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
-        row = self.stats.row(spec.name)
-        row.add("restarts", 1)
-        row["started"] = row["beat"] = time.monotonic()
+        group = [s for s in self.specs.values() if s.role == spec.role] if spec.together else [spec]
         early = len(self._early_deaths.get(spec.name, []))
-        self._due[spec.name] = time.monotonic() + max(0, early - 1)
+        due = time.monotonic() + max(0, early - 1)
+        for one in group:
+            process = self.processes.pop(one.name, None)
+            if process is not None:
+                process.kill()
+                process.join()
+        for one in group:
+            self._repair(one.role, one.number if one.worker is None else one.worker)
+            row = self.stats.row(one.name)
+            row.add("restarts", 1)
+            row["started"] = row["beat"] = time.monotonic()
+            self._due[one.name] = due
         self._spawn_due()
+        return [one.name for one in group]
 
     def _spawn_due(self) -> None:
         """Start the replacements whose time has come."""

@@ -40,7 +40,7 @@ from hexpipe.learner.train_step import StepLosses, mean_losses
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
-from hexpipe.pipeline.devices import GROUPS, visible_gpus
+from hexpipe.pipeline.devices import GROUPS, available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.preparation import check_games
@@ -142,7 +142,7 @@ class _Trainer:
         self.start = start  # monotonic seconds
         stages = make_stages(settings)
         self.game = stages[-1]
-        device = "cuda:0" if settings.devices != 0 and visible_gpus() else "cpu"
+        device = plan_processes(settings, available_cores(), visible_gpus()).learner_devices[0]
         self.buffer = ReplayBuffer.create(settings.replay, stages, private=True)
         self.learner = Learner(settings, self.game.shapes, device)
         self.pacer = Pacer.from_settings(settings)

@@ -15,16 +15,18 @@ import pytest
 from hexpipe.errors import InferenceError
 from hexpipe.inference.client import InferenceClient
 from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import SERVING, InferenceSlots, Request
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
 from tests.inference.fakes import SHAPES, FakeBackend, expected, random_codes
 
 GROUPS, MAX_LEAVES = 2, 8
+POOL = PoolShape(games=2, nodes=4)
 
 
-def _serve(slots: InferenceSlots) -> None:
+def _serve(slots: InferenceSlots, number: int = 0) -> None:
     set_parent_death_signal()
-    InferenceServer(slots, 0, FakeBackend(), max_batch=16).run()
+    InferenceServer(slots, number, FakeBackend(), max_batch=16).run()
 
 
 def _generate(slots: InferenceSlots, worker: int, board: SharedSegment, seed: int) -> None:
@@ -57,14 +59,15 @@ def _wait_for(condition: object, seconds: float = 60.0) -> None:
         time.sleep(0.002)
 
 
-def test_a_region_has_one_server_and_a_worker_too_where_it_is_asked_for() -> None:
+def test_a_region_has_one_server_where_servers_differ_and_a_worker_too_where_it_is_asked_for() -> None:
     for one_server, servers_of in ((False, [[0, 1], [2, 0], [1, 2]]), (True, [[0, 0], [1, 1], [2, 2]])):
         slots = InferenceSlots.create(
-            SHAPES, workers=3, groups=2, max_leaves=2, servers=3, role="league", one_server=one_server
+            SHAPES, workers=3, groups=2, max_leaves=2, servers=3, role="league", one_server=one_server, pool=POOL
         )
+        assert not slots.by_load
         assert [[slots.server_of(slots.region(w, g)) for g in range(2)] for w in range(3)] == servers_of
         for worker, servers in enumerate(servers_of):
-            assert {server for _, server in slots.for_worker(worker)._queues} == set(servers)
+            assert {server for _, server in slots.for_worker(worker).queues} == set(servers)
         for server in range(3):
             answered = slots.for_server(server)._answers
             assert len(answered) == slots.regions_per_server == 2
@@ -77,10 +80,12 @@ def test_a_region_has_one_server_and_a_worker_too_where_it_is_asked_for() -> Non
     uneven.close()
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.slow)])
-def test_generators_killed_in_a_loop_never_disturb_the_others(kills: int) -> None:
+@pytest.mark.parametrize(
+    ("servers", "kills"), [(1, 2), (2, 2), *(pytest.param(n, 40, marks=pytest.mark.slow) for n in (1, 2))]
+)
+def test_generators_killed_in_a_loop_never_disturb_the_others(servers: int, kills: int) -> None:
     workers, context = 2, spawn_context()
-    slots = InferenceSlots.create(SHAPES, workers=workers, groups=GROUPS, max_leaves=MAX_LEAVES, servers=1)
+    slots = InferenceSlots.create(SHAPES, workers=workers, groups=GROUPS, max_leaves=MAX_LEAVES, servers=servers)
     board = SharedSegment.create("test-board", [Field("answers", "int64", (workers,))])
     answers = board.arrays["answers"]
 
@@ -89,8 +94,9 @@ def test_generators_killed_in_a_loop_never_disturb_the_others(kills: int) -> Non
         process.start()
         return process
 
-    server = context.Process(target=_serve, args=(slots.for_server(0),))
-    server.start()
+    serving = [context.Process(target=_serve, args=(slots.for_server(n), n)) for n in range(servers)]
+    for server in serving:
+        server.start()
     steady, doomed = start(0, 0), start(1, 1)
     rng = np.random.default_rng(0)
     for kill in range(kills):
@@ -102,14 +108,15 @@ def test_generators_killed_in_a_loop_never_disturb_the_others(kills: int) -> Non
         doomed = start(1, 2 + kill)
     before = answers.copy()
     _wait_for(lambda before=before: (answers > before + 20).all())
-    assert server.is_alive()
+    assert all(server.is_alive() for server in serving)
     assert steady.is_alive()  # type: ignore[attr-defined]
     assert doomed.is_alive()  # type: ignore[attr-defined]
     _kill(steady)
     _kill(doomed)
     slots.request_stop()
-    server.join(10)
-    assert server.exitcode == 0
+    for server in serving:
+        server.join(10)
+        assert server.exitcode == 0
     slots.close()
     board.close()
 
@@ -117,7 +124,7 @@ def test_generators_killed_in_a_loop_never_disturb_the_others(kills: int) -> Non
 def test_a_worker_that_died_holding_its_queue_is_replaced() -> None:
     slots = InferenceSlots.create(SHAPES, workers=1, groups=1, max_leaves=4, servers=1)
     client = InferenceClient(slots.for_worker(0), 0)
-    queue = slots._queues[0, 0]
+    queue = slots.queues[0, 0]
     queue._wlock.acquire()  # type: ignore[attr-defined]
     slots.repair_after_death(0)
     slots.repair_after_death(0)
@@ -155,8 +162,8 @@ def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
     for (n, group), rows in codes.items():
         clients[n].submit(group, rows)
     # the dead one: it had read one message and the head of another, holding the lock of that queue
-    slots._queues[0, 0].get()
-    queue = slots._queues[1, 0]
+    slots.queues[0, 0].get()
+    queue = slots.queues[1, 0]
     queue._rlock.acquire()  # type: ignore[attr-defined]
     os.read(queue._reader.fileno(), 6)  # type: ignore[attr-defined]
     slots.announce_server(0)
@@ -174,9 +181,11 @@ def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
     slots.close()
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(150, marks=pytest.mark.slow)])
-def test_clients_go_on_while_their_server_is_killed_in_a_loop(kills: int) -> None:
-    slots = InferenceSlots.create(SHAPES, workers=2, groups=2, max_leaves=8, servers=1)
+@pytest.mark.parametrize(
+    ("servers", "kills"), [(1, 6), (2, 4), *(pytest.param(n, 150, marks=pytest.mark.slow) for n in (1, 2))]
+)
+def test_clients_go_on_while_their_servers_are_killed_in_a_loop(servers: int, kills: int) -> None:
+    slots = InferenceSlots.create(SHAPES, workers=2, groups=2, max_leaves=8, servers=servers)
     clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=60.0) for n in range(2)]
     context = spawn_context()
     rng = np.random.default_rng(0)
@@ -197,26 +206,31 @@ def test_clients_go_on_while_their_server_is_killed_in_a_loop(kills: int) -> Non
                 asked[group] = random_codes(own, int(own.integers(1, 9)))
                 clients[n].submit(group, asked[group])
 
+    def start(number: int) -> object:
+        process = context.Process(target=_serve, args=(slots.for_server(number), number))
+        process.start()
+        return process
+
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(2)]
-    server = context.Process(target=_serve, args=(slots.for_server(0),))
-    server.start()
+    running = [start(number) for number in range(servers)]
     for thread in threads:
         thread.start()
-    for _ in range(kills):
+    for kill in range(kills):
         before = list(answered)
         _wait_for(lambda before=before: all(now > then + 20 for now, then in zip(answered, before, strict=True)))
         time.sleep(float(rng.uniform(0, 0.003)))
-        _kill(server)
-        slots.repair_after_server_death(0)
-        server = context.Process(target=_serve, args=(slots.for_server(0),))
-        server.start()
+        doomed = kill % servers
+        _kill(running[doomed])
+        slots.repair_after_server_death(doomed)
+        running[doomed] = start(doomed)
     before = list(answered)
     _wait_for(lambda: all(now > then + 20 for now, then in zip(answered, before, strict=True)))
     stop.set()
     for thread in threads:
         thread.join(10)
     slots.request_stop()
-    server.join(10)
+    for server in running:
+        server.join(10)  # type: ignore[attr-defined]
     assert not wrong
     slots.close()
 
@@ -243,9 +257,10 @@ def test_messages_are_atomic() -> None:
 
 
 def test_parts_hold_only_their_own_ends() -> None:
-    slots = InferenceSlots.create(SHAPES, workers=3, groups=2, max_leaves=4, servers=2)
-    assert sorted(slots.for_worker(1)._queues) == [(1, 0), (1, 1)]
-    assert sorted(slots.for_worker(1)._answers) == [2, 3]
-    assert sorted(slots.for_server(1)._queues) == [(0, 1), (1, 1), (2, 1)]
-    assert sorted(slots.for_server(1)._answers) == [1, 3, 5]
-    slots.close()
+    for pool, answers in ((POOL, [1, 3, 5]), (None, [0, 1, 2, 3, 4, 5])):
+        slots = InferenceSlots.create(SHAPES, workers=3, groups=2, max_leaves=4, servers=2, pool=pool)
+        assert sorted(slots.for_worker(1).queues) == [(1, 0), (1, 1)]
+        assert sorted(slots.for_worker(1)._answers) == [2, 3]
+        assert sorted(slots.for_server(1).queues) == [(0, 1), (1, 1), (2, 1)]
+        assert sorted(slots.for_server(1)._answers) == answers
+        slots.close()

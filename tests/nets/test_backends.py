@@ -12,7 +12,7 @@ from hexpipe.nets import choose_backend as chooser
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend, padded_sizes
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
 from hexpipe.nets.backend_winograd import WinogradBackend
-from hexpipe.nets.backends import Backend, BySize
+from hexpipe.nets.backends import Backend, BySize, overlaps
 from hexpipe.nets.choose_backend import choose_backend, random_codes
 from hexpipe.nets.factory import InferenceNet, build_net, load_weights, net_weights
 
@@ -288,6 +288,43 @@ def test_missing_openvino_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
         choose_backend(NET, shapes(5), InferenceSettings(backend="openvino"))
     choice = choose_backend(NET, shapes(5), InferenceSettings(), "cpu", [4], budget_seconds=0.0)
     assert "openvino" not in {row.backend for row in choice.table}
+
+
+DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_two_batches_are_under_way_at_once(device: str) -> None:
+    board = shapes(5)
+    backend = CudaGraphsBackend(NET, board, "float32", device, max_batch=16)
+    assert overlaps(backend)
+    assert not overlaps(EagerBackend(NET, board))
+    older, newer = shaken_weights(1), shaken_weights(2)
+    backend.load(older)
+    codes = [random_codes(board, count, count) for count in (3, 16, 5)]
+    given = codes[0].copy()
+    tickets = [backend.start(given), backend.start(codes[1])]
+    given[:] = 0  # it was read
+    with pytest.raises(InferenceError, match="2 batches are under way"):
+        backend.start(codes[2])
+    backend.load(newer)  # what is under way was started with the older ones
+
+    def finished(ticket: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        priors, values = np.zeros((count, 25), np.float32), np.zeros((count, 2), np.float32)
+        backend.finish(ticket, priors, values)
+        return priors, values
+
+    results = [finished(tickets[1], 16)]
+    third = backend.start(codes[2])
+    with pytest.raises(InferenceError, match="2 batches are under way"):
+        backend.infer(codes[2], np.zeros((5, 25)), np.zeros((5, 2)))
+    results += [finished(tickets[0], 3), finished(third, 5)]
+    with pytest.raises(InferenceError, match=f"no batch of ticket {third} is under way"):
+        finished(third, 5)
+    wanted = [(older, codes[1]), (older, codes[0]), (newer, codes[2])]
+    for got, (weights, asked) in zip(results, wanted, strict=True):
+        for own, want in zip(got, expected_outputs(weights, board, asked), strict=True):
+            np.testing.assert_allclose(own, want, atol=1e-4 if device == "cpu" else 2e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -96,6 +97,25 @@ def test_what_a_killed_worker_shared_is_repaired_by_its_number_among_the_workers
     run.until(lambda: run.stats.row("reanalyze-0")["ready"])
     assert run.repaired == [("reanalyze", 3)]
     assert run.stats.row("reanalyze-0")["restarts"] == 1
+
+
+def test_a_group_is_replaced_together(runs) -> None:
+    names = [f"learner-{number}" for number in range(3)]
+    specs = [replace(child(name, "idle"), replaceable=True, together=True) for name in names]
+    run = runs(*specs, child("generator-0", "idle"))
+    run.until(lambda: all(row["ready"] for row in run.stats.rows().values()))
+    before = run.supervisor.pids()
+    for number in (1, 2):  # two at once are one death of the group
+        os.kill(before[f"learner-{number}"], signal.SIGKILL)
+    run.until(lambda: all(run.stats.row(name)["restarts"] for name in names))
+    run.until(lambda: len(run.supervisor.pids()) == 4)
+    after = run.supervisor.pids()
+    assert before["generator-0"] == after["generator-0"]
+    assert not {before[name] for name in names} & set(after.values())
+    assert sorted(run.repaired) == [("learner", number) for number in range(3)]
+    assert [run.stats.row(name)["restarts"] for name in (*names, "generator-0")] == [1, 1, 1, 0]
+    assert {death.process for death in run.supervisor.deaths} == {"learner-1", "learner-2"}
+    assert run.supervisor.watch(0.5) == []
 
 
 def test_a_generator_that_dies_again_and_again_ends_the_run(runs) -> None:

@@ -1,0 +1,95 @@
+"""The inference server of a device that computes one batch while the next is gathered, and the last one answered."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hexpipe.inference.inference_server import InferenceServer, ServerLoop
+from hexpipe.inference.slots import InferenceSlots, Request
+from hexpipe.inference.weights import WeightsSource
+from hexpipe.nets.backends import Backend, OverlappingBackend, overlaps
+
+
+class _UnderWay(NamedTuple):
+    batch: list[Request]
+    rows: int
+    ticket: int
+    version: int  # of the weights when it was started
+    began: float
+
+
+class OverlappingServer(InferenceServer):
+    """Keeps up to two batches under way; see `ServerLoop` for the counters, of which ``forward_seconds`` is the time in
+    which any was.
+
+    A batch is started as soon as there is something to put into it. When nothing has come meanwhile the one under way
+    is waited for: then all that comes until it is done makes the next batch.
+    """
+
+    def __init__(
+        self,
+        slots: InferenceSlots,
+        server: int,
+        backend: OverlappingBackend,
+        weights: WeightsSource | None = None,
+        *,
+        max_batch: int = 256,
+        on_progress: Callable[[ServerLoop], None] | None = None,
+    ) -> None:
+        super().__init__(slots, server, backend, weights, max_batch=max_batch, on_progress=on_progress)
+        self._device = backend
+        self._under_way: deque[_UnderWay] = deque()
+        self._ended = 0.0
+
+    def _patience(self) -> float:
+        return 0.0 if self._under_way else super()._patience()
+
+    def _work(self) -> None:
+        if self._waiting and self._waiting[0].rows > self._max_batch:
+            while self._under_way:
+                self._finish_oldest()
+            super()._work()  # in several passes
+            return
+        started = bool(self._waiting)
+        if started:
+            self._start_next()
+        if len(self._under_way) > started:
+            self._finish_oldest()
+
+    def _start_next(self) -> None:
+        batch, began, cpu = self._next_batch(), time.perf_counter(), time.process_time()
+        codes = self._gathered(batch)
+        ticket = self._device.start(codes)
+        self.forward_cpu_seconds += time.process_time() - cpu
+        self._under_way.append(_UnderWay(batch, len(codes), ticket, self.weights_version, began))
+
+    def _finish_oldest(self) -> None:
+        batch, rows, ticket, version, began = self._under_way.popleft()
+        cpu = time.process_time()
+        self._device.finish(ticket, *(answer[:rows] for answer in self._answers.values()))
+        self.forward_cpu_seconds += time.process_time() - cpu
+        now = time.perf_counter()
+        self.forward_seconds += now - max(began, self._ended)
+        self._ended = now
+        self.batches += 1
+        self.evals += rows
+        self._scatter(batch)
+        self._answer(batch, version)
+
+
+def server_of_positions(
+    slots: InferenceSlots,
+    server: int,
+    backend: Backend,
+    weights: WeightsSource | None = None,
+    *,
+    max_batch: int = 256,
+    on_progress: Callable[[ServerLoop], None] | None = None,
+) -> InferenceServer:
+    """The server that suits ``backend``: an overlapping one where it can have two batches under way."""
+    if overlaps(backend):
+        return OverlappingServer(slots, server, backend, weights, max_batch=max_batch, on_progress=on_progress)
+    return InferenceServer(slots, server, backend, weights, max_batch=max_batch, on_progress=on_progress)
