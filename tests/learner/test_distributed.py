@@ -29,7 +29,7 @@ part = slice(rank * half, (rank + 1) * half)
 device = torch.device("cpu")
 net = {"net.blocks": 1, "net.channels": 8, "net.value_hidden": 8, "net.engram": entries, "net.engram_neighbours": 3}
 settings = load_settings("quick", {**net, "seed": rank})
-with process_group(rank, 2, f"file://{folder}/meet", device, timeout=60):
+with process_group(rank, 2, f"file://{folder}/meet", device, timeout=250):
     learner = Learner(settings, Shapes(3, 9, 2, 9), device, wrap=ddp_wrap(device))
     assert agree(3 + rank, device) == 3
     for i in range(3):
@@ -67,7 +67,7 @@ def test_two_ranks_train_like_one(tmp_path: Path, entries: int) -> None:
         )
         for rank in range(2)
     ]
-    outputs = [rank.communicate(timeout=120)[0].decode() for rank in ranks]
+    outputs = [rank.communicate(timeout=280)[0].decode() for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(outputs)
     net = {"net.blocks": 1, "net.channels": 8, "net.value_hidden": 8, "net.engram": entries, "net.engram_neighbours": 3}
     alone = Learner(load_settings("quick", {**net, "seed": 0}), Shapes(3, 9, 2, 9))

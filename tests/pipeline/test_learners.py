@@ -26,12 +26,13 @@ def test_shares_of_a_batch_must_be_equal() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_learners_train_save_and_end_together(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with tiny_run(run_dir, f"--run-dir={run_dir}", "--set=learner.processes=2", "--steps=20") as run:
         run.until(lambda: "learner-1" in run.pids())
         pids = list(run.pids().values())
-        code, output = run.wait(180)
+        code, output = run.wait()
     assert code == 0, output
     assert "2 learners on cpu" in output
     assert all_gone(pids)

@@ -25,6 +25,8 @@ from hexpipe.selfplay.league import win_share
 from tests.pipeline.runs import TINY, all_gone, tiny_run
 from tests.pipeline.stages import STAGES
 
+pytestmark = pytest.mark.timeout(1200)  # whole runs, also on a machine that is ten times slower or busy
+
 
 def archived_games(run_dir: Path) -> int:
     with sqlite3.connect(run_dir / "archive.sqlite") as db:
@@ -117,7 +119,7 @@ def test_a_league_plays_past_checkpoints_and_a_killed_generator_comes_back(tmp_p
         run.until(lambda: "generator-1 was replaced" in run.log() and run.pids().get("generator-1") != generator)
         pids = list(run.pids().values())
         before = run.games()
-        run.until(lambda: run.games() > before + 40)
+        run.until(lambda: run.games() > before + 200)  # many enough to tell the share by
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output
@@ -147,6 +149,8 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
         run.process.kill()
         run.process.communicate()
         assert all_gone(list(pids.values()))
+    with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
+        reached = archive.stage.number  # from 0; a fast machine may have got farther before it was killed
     with tiny_run(run_dir, "--resume", str(run_dir)) as run:
         run.until(lambda: "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in run.log())
         before = run.games()
@@ -154,7 +158,7 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output
-    assert "stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after" in output, "where it goes on"
+    assert f"stage {reached + 1} of 3: " in output, "where it goes on"
     assert "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in output
     with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
         sizes = [game.board_size for game in archive.games_after(0)][::-1]
@@ -165,11 +169,11 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
     assert sizes.index(5) > max(40, sizes.index(4) + 39)
     metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     told = [line["stage"] for line in metrics if "stage" in line]
-    assert (told[0], told[-1], told) == (1, 3, sorted(told))
+    assert told == sorted(told), "a resume is no fall"
+    assert told[-1] == 3
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> None:
     """And goes on with them at once when the run is resumed."""
     run_dir = tmp_path / "run"
@@ -181,7 +185,7 @@ def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> N
     assert code == 0, output
     assert league_games(run_dir)
     with tiny_run(run_dir, "--resume", str(run_dir), "--games", str(archived_games(run_dir) + 50)) as run:
-        code, output = run.wait(240)
+        code, output = run.wait()
     assert code == 0, output
     assert run.log().count("plays the first weights") == 1
 
@@ -310,7 +314,6 @@ def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("game", ["hex", "inarow"])
 def test_ratings_go_on_with_a_resumed_run(tmp_path: Path, game: str) -> None:
     run_dir = tmp_path / "run"
@@ -318,10 +321,9 @@ def test_ratings_go_on_with_a_resumed_run(tmp_path: Path, game: str) -> None:
     with tiny_run(run_dir, f"--run-dir={run_dir}", *RATED, *learned) as run:
         run.until(lambda: len(ratings(run_dir)) > 1)
         run.interrupt()
-        began = time.monotonic()
         code, output = run.wait()
     assert code == 0, output
-    assert time.monotonic() - began < 30
+    assert "was killed" not in output, "the rating hears a stop"
     last = ratings(run_dir)[-1]
     with tiny_run(run_dir, "--resume", str(run_dir)) as run:
         run.until(lambda: ratings(run_dir)[-1][0] > last[0])
@@ -341,8 +343,8 @@ def test_nothing_outlives_a_killed_supervisor_and_the_run_can_be_resumed(tmp_pat
         assert named, "semaphores have names while a run is alive"
         run.process.kill()
         run.process.communicate()
-        assert all_gone(list(pids.values()), timeout=5.0)
-    deadline = time.monotonic() + 5.0
+        assert all_gone(list(pids.values()))
+    deadline = time.monotonic() + 100.0
     while any(path.exists() for path in named) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [path for path in named if path.exists()]
@@ -361,7 +363,7 @@ def test_a_memory_is_written_published_and_counted(tmp_path: Path, algorithm: st
     with tiny_run(run_dir, f"--run-dir={run_dir}", "--steps=30", *more) as run:
         run.until(lambda: "MB of engram" in run.log())
         assert live_report(run_dir)["engram_bytes"] > 4096 * 4 * 35
-        code, output = run.wait(180)
+        code, output = run.wait()
     assert code == 0, output
     assert "engram of 4,096 entries" in output
     checkpoint = load_checkpoint(run_dir)

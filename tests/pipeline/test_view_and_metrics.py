@@ -19,8 +19,15 @@ from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.pipeline.segments import process_names
 from hexpipe.pipeline.stats import StatsBoard
 from hexpipe.pipeline.view import LiveView, PlainView, clock, plain_line, render
+from tests.clock import TestClock
 
 NAMES = ["generator-0", "generator-1", "inference-0", "replay-0", "learner-0"]
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds pass where a test sleeps, and only there."""
+    TestClock(monkeypatch)
 
 
 @pytest.fixture
@@ -65,7 +72,8 @@ def test_figures_are_sums_rates_and_shares(stats: StatsBoard) -> None:
     assert values["mean_plies"] == 10
     assert values["replay_fill"] == 0.25
     assert values["evals_per_s"] == pytest.approx(6 * (values["positions_per_s"] or 0))
-    assert 110 < (values["seconds_left"] or 0) < 120
+    assert values["seconds_left"] == pytest.approx(120 - 0.6)
+    assert values["games_per_s"] == pytest.approx(4 / 0.6)
     assert [p.name for p in figures.processes] == NAMES
     assert all(p.own_bytes > 1_000_000 for p in figures.processes)
 
