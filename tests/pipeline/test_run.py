@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from hexpipe.arena.checkpoint_ratings import rated_steps
 from hexpipe.arena.results import Results
 from hexpipe.cli.main import run as command_line
 from hexpipe.games.factory import make_game, make_stages
-from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
 from hexpipe.pipeline.run_folder import live_run, read_settings
 from hexpipe.records import GameRecord
@@ -44,15 +46,39 @@ def shared_files(pid: int) -> list[Path]:
         return [Path(entry.path) for entry in entries if entry.inode() in inodes]
 
 
-def test_a_run_without_play_learns_from_imported_games(tmp_path: Path) -> None:
+def test_a_run_without_play_learns_from_imported_games_and_passes_over_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_dir = tmp_path / "run"
     assert command_line(["import", "#3,b2a1b1a3b3 b", "#3,a1b2 r", f"--run-dir={run_dir}", *TINY]) == 0
     with tiny_run(run_dir, "--resume", str(run_dir), "--workers=0", "--steps=10") as run:
         code, output = run.wait()
     assert code == 0, output
     assert "nothing is played: 1 learner on" in output
-    assert load_checkpoint(run_dir).step >= 10
+    step = load_checkpoint(run_dir).step
+    assert step >= 10
     assert archived_games(run_dir) == 2
+
+    whole = latest_checkpoint(run_dir)
+    assert whole is not None
+    damaged = shutil.copytree(whole, whole.with_name("step-99999999"))
+    os.truncate(damaged / "optimizer.safetensors", 1000)
+    with tiny_run(run_dir, "--resume", str(run_dir), "--workers=0", f"--steps={step + 10}") as run:
+        code, output = run.wait()
+    assert code == 0, output
+    assert f"passed over {damaged.name}, which is kept as damaged-{damaged.name}: " in output
+    assert f"goes on from {whole.name}" in output
+    assert load_checkpoint(run_dir).step >= step + 10
+    steps = [json.loads(line)["steps"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+    for folder in list_checkpoints(run_dir):
+        (folder / "checkpoint.json").write_text("")
+    capsys.readouterr()
+    assert command_line(["run", "--resume", str(run_dir), "--workers=0", "--steps=100"]) == 2
+    message = capsys.readouterr().err
+    assert "is whole" in message
+    assert message.count("\n") == 1
 
 
 def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -> None:
@@ -97,6 +123,12 @@ def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -
     assert resumed is not None
     assert load_checkpoint(resumed).step >= step
     assert read_settings(run_dir).search.c_puct_init == 1.5
+    both = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert len(both) > len(lines)
+    for name in ("time", "games", "positions", "steps"):
+        told = [line[name] for line in both]
+        assert told == sorted(told), f"{name} falls, here: {told[len(lines) - 2 : len(lines) + 2]}"
+    assert all(line[name] > 0 for line in both for name in ("loss", "policy_loss", "learning_rate") if name in line)
 
 
 LEAGUE = ("--set=league.share=0.5", "--set=league.minutes=0.01", "--set=learner.checkpoint_minutes=0.02")
@@ -258,6 +290,12 @@ def test_killed_servers_and_learners_are_replaced(tmp_path: Path, algorithm: str
             run.until(lambda games=games, steps=steps: run.games() > games + 40 and run.steps() > steps + 10)
             run.until(lambda: latest_checkpoint(run_dir) is not None)
             dead.append(run.pids()[victim])
+            if victim == "learner-0":
+                run.until(lambda: len(list_checkpoints(run_dir)) > 1)
+                os.kill(dead[-1], signal.SIGSTOP)  # so that none is newer than the one that is damaged
+                run.until(lambda: psutil.Process(dead[-1]).status() == psutil.STATUS_STOPPED)
+                older, newest = list_checkpoints(run_dir)[-2:]
+                os.truncate(newest / "ema.safetensors", 1000)
             os.kill(dead[-1], signal.SIGKILL)
             run.until(lambda victim=victim: run.pids().get(victim, dead[-1]) != dead[-1])
         games, steps = run.games(), run.steps()
@@ -268,7 +306,8 @@ def test_killed_servers_and_learners_are_replaced(tmp_path: Path, algorithm: str
     assert code == 0
     for victim in set(victims):
         assert output.count(f"{victim} died and was replaced: it was killed by signal SIGKILL") == victims.count(victim)
-    assert "goes on from" in run.log()
+    assert f"passed over {newest.name}, which is kept as damaged-{newest.name}: " in run.log()
+    assert f"goes on from {older}" in run.log()
     assert all_gone([*dead, *pids.values()])
     last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["restarts"] == len(victims)

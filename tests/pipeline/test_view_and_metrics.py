@@ -51,7 +51,8 @@ def play(stats: StatsBoard) -> None:
         replay.add(name, amount)
     replay["replay_bytes"], replay["replay_budget"] = 250, 1000
     learner = stats.row("learner-0")
-    learner["steps"], learner["policy_loss"], learner["solver_score"] = 30, 1.5, 0.75
+    learner["steps"], learner["learning_rate"] = 30, 1e-3
+    learner["policy_loss"], learner["solver_score"] = 1.5, 0.75
 
 
 def figures_of(stats: StatsBoard, *overrides: tuple[str, object]) -> Figures:
@@ -145,6 +146,15 @@ def test_a_resumed_total_is_no_rate(stats: StatsBoard) -> None:
     time.sleep(0.6)
     stats.row("replay-0")["total_games"] = 100_000
     assert meter.read().values["games_per_s"] == 0
+
+
+def test_losses_are_not_told_before_there_are_some(stats: StatsBoard) -> None:
+    """A resumed learner knows its steps seconds before it has a loss: a curve must not fall to 0 there."""
+    stats.row("learner-0")["steps"] = 1000
+    meter = ProgressMeter(stats, load_settings(), gpus=0)
+    line = as_metrics(meter.read())
+    assert line["steps"] == 1000
+    assert not [name for name in line if "loss" in name or name == "learning_rate"]
 
 
 def test_every_view_shows_what_a_person_asks(stats: StatsBoard) -> None:
