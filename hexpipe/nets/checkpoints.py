@@ -16,19 +16,12 @@ from typing import Any
 
 from hexpipe.config import Settings, Shapes, dump_settings, settings_from_json
 from hexpipe.errors import CheckpointError, DamagedCheckpointError, RunFolderError, SettingsError
-from hexpipe.nets.checkpoint_files import (
-    Arrays,
-    brief,
-    read_document,
-    read_group,
-    sync_folder,
-    write_group,
-    write_synced,
-)
+from hexpipe.nets.checkpoint_files import Arrays, brief, read_group, read_meta, write_group
+from hexpipe.plain_files import sync_folder, write_synced
 
 FORMAT = "hexpipe-checkpoint"
 FORMAT_VERSION = 1
-_STEP_FOLDER = re.compile(r"step-(\d{8,})(\.old)?")
+_STEP_FOLDER = re.compile(r"step-([0-9]{8,})(\.old)?")
 _WHAT_TO_NAME = "name a run folder or one of its checkpoints/step-* folders"
 _GROUP = re.compile(r"[a-z_]{1,40}")
 _MOST_COUNT = 2**53
@@ -131,11 +124,12 @@ def load_checkpoint(path: Path, groups: Collection[str] | None = None) -> Checkp
 
 
 def list_checkpoints(run_dir: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest first."""
+    """The checkpoint folders of a run, oldest first; links to folders elsewhere are none."""
     parent = Path(run_dir) / "checkpoints"
     if not parent.is_dir():
         return []
-    found = [(match, entry) for entry in parent.iterdir() if (match := _STEP_FOLDER.fullmatch(entry.name))]
+    entries = [entry for entry in parent.iterdir() if not entry.is_symlink()]
+    found = [(match, entry) for entry in entries if (match := _STEP_FOLDER.fullmatch(entry.name))]
     return [entry for _, entry in sorted(found, key=lambda pair: (int(pair[0][1]), pair[0][2] is None))]
 
 
@@ -242,7 +236,7 @@ def _find_folder(path: Path) -> Path:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     file = folder / "checkpoint.json"
-    meta = read_document(file)
+    meta = read_meta(file)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise DamagedCheckpointError(f"{folder} is no hexpipe checkpoint; {_WHAT_TO_NAME}")
     if meta.get("format_version") != FORMAT_VERSION:

@@ -110,7 +110,7 @@ def load_weights(net: Net, weights: Weights) -> None:
         odd = sorted(own.keys() ^ weights.keys())[0]
         raise CheckpointError(
             f"the weights do not fit a {net.settings.backbone} of {net.settings.blocks} blocks with "
-            f"{net.settings.dynamics_blocks} of dynamics ({odd!r} is on one side only); "
+            f"{net.settings.dynamics_blocks} of dynamics ({odd[:80]!r} is on one side only); "
             "use the net settings of the checkpoint's run"
         )
     for name, tensor in own.items():

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
 from hexpipe.pipeline.trackers import open_trackers
+
+_MOST = 1e300
+
+
+def metrics_lines(run_dir: Path) -> Iterator[dict[str, Any]]:
+    """The lines of RUN/metrics.jsonl, their numbers by name; what is no such line is left out (the last may be half
+    written). OSError where there is no such file."""
+    with (run_dir / "metrics.jsonl").open("rb") as lines:
+        for text in lines:
+            line = metrics_line(text)
+            if line:
+                yield line
+
+
+def metrics_line(text: bytes) -> dict[str, Any]:
+    """The numbers of one line by name, none where it is no such line."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    found = line.items() if isinstance(line, dict) else ()
+    return {name: value for name, value in found if isinstance(value, (int, float)) and abs(value) < _MOST}
 
 
 class MetricsWriter:

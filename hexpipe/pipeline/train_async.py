@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from hexpipe.pipeline.supervisor import StallWatch, Supervisor
 from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
+from hexpipe.plain_files import read_document
 
 log = logging.getLogger(__name__)
 
@@ -262,7 +262,7 @@ def _next_session(folder: RunFolder) -> int:
     """The number of this part of the run: 0 in a new one, one more with every resume."""
     path = folder.path / "session.json"
     session = 0
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        session = int(json.loads(path.read_text(encoding="utf-8"))) + 1
+    with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
+        session = int(read_document(path)) + 1
     path.write_text(f"{session}\n", encoding="utf-8")
     return session

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from hexpipe.errors import HexpipeError, SharedMemoryError
 from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.factory import make_stages
+from hexpipe.pipeline.metrics import metrics_line, metrics_lines
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.stats import INDEX, WAITING_TEXT, ProcessRow
 from hexpipe.records import GameRecord
@@ -92,24 +92,17 @@ class RunWatcher:
         return [int(move) for move in moves_of_actions(game, record.actions, origins)]
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        with contextlib.suppress(OSError), (self.run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):  # the last may be half written
-                    yield json.loads(line)
+        with contextlib.suppress(OSError):
+            yield from metrics_lines(self.run_dir)
 
     def _newest_line(self) -> dict[str, Any]:
         try:
             with (self.run_dir / "metrics.jsonl").open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-                tail = file.read().decode(errors="replace").splitlines()
+                tail = file.read().splitlines()
         except OSError:
             return {}
-        for line in reversed(tail):
-            with contextlib.suppress(ValueError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    return found
-        return {}
+        return next((line for line in map(metrics_line, reversed(tail)) if line), {})
 
     def _process_table(self, document: dict[str, Any]) -> list[dict[str, Any]]:
         stats = next((part for part in document.get("segments", []) if part["name"] == "stats"), None)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -218,7 +217,7 @@ def test_what_may_be_read_another_time_is_not_passed_over(tmp_path: Path, monkey
         newest_whole(tmp_path, pytest.fail)
     edit(folders[1], format_version=checkpoints.FORMAT_VERSION)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_files.psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
+        patch.setattr(checkpoint_files, "available_memory", lambda: 100)
         with pytest.raises(CheckpointError, match="too many for the memory that is left"):
             newest_whole(tmp_path, pytest.fail)
     assert list_checkpoints(tmp_path) == folders
