@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hexpipe.errors import SettingsError
+from hexpipe.plain_files import parse_document
 
 MIN_HEX_SIZE, MAX_HEX_SIZE = 3, 27
 MIN_INAROW_SIZE, MAX_INAROW_SIZE = 3, 200
@@ -77,7 +78,7 @@ class Shapes:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -701,8 +702,8 @@ def dump_settings(settings: Settings) -> str:
 def settings_from_json(text: str) -> Settings:
     """The settings that `dump_settings` wrote; SettingsError if the text is no such thing."""
     try:
-        tree = json.loads(text)
-    except json.JSONDecodeError as error:
+        tree = parse_document(text)
+    except ValueError as error:
         raise SettingsError(f"the settings are no JSON ({error}); restore the file or start a new run") from error
     if not isinstance(tree, dict):
         raise SettingsError("the settings are no JSON object; restore the file or start a new run")
@@ -739,18 +740,29 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
 
 def _settle_stages(tree: dict[str, Any]) -> None:
     """With a curriculum the game is that of its last stage, seen through a view that suits the first."""
-    stages = tree.get("curriculum", {}).get("stages")
+    curriculum, game = tree.get("curriculum", {}), tree.get("game", {})
+    if not isinstance(curriculum, dict) or not isinstance(game, dict):
+        return
+    stages = curriculum.get("stages")
     try:
         sizes = [int(size) for size, _ in stages or ()]
-        win_length = int(stages[-1][1]) if sizes else 0
-    except (TypeError, ValueError):
+        win_length = int(stages[-1][1]) if stages else 0
+    except (TypeError, ValueError, OverflowError, KeyError):
         return  # validation says it better
-    if not sizes or tree.get("game", {}).get("name") != "inarow":
+    if not stages or game.get("name") != "inarow":
         return
-    game = dict(tree.get("game", {}))
     view = game.get("view_size") or min(*sizes, DEFAULT_VIEW_SIZE)
+    if not isinstance(view, int):
+        return
+    game = dict(game)
     game |= {"view_size": view - (view % 2 == 0), "thumbnail": True, "board_size": sizes[-1], "win_length": win_length}
     tree["game"] = game
+
+
+def _brief(value: object) -> str:
+    """What was given, in no more than a line."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _validated(tree: dict[str, Any]) -> Settings:
@@ -761,9 +773,9 @@ def _validated(tree: dict[str, Any]) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise SettingsError(f"there is no setting {name!r}; `hexpipe run --help` lists them") from error
+            raise SettingsError(f"there is no setting {_brief(name)}; `hexpipe run --help` lists them") from error
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "value_error":  # of a check over several settings, which names them itself
             raise SettingsError(message) from error
-        given = f" (got {first['input']!r})" if name else ""
+        given = f" (got {_brief(first['input'])})" if name else ""
         raise SettingsError(f"{name}: {message}{given}" if name else message) from error

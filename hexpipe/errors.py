@@ -5,6 +5,7 @@ HexpipeError
 │   ├── SettingsError     a setting is unknown, out of range, or contradicts another
 │   ├── NotationError     a coordinate, move list or position that cannot be read
 │   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
+│   │   └── DamagedCheckpointError  its files are not what was written
 │   ├── ArchiveError      a replay archive is damaged or belongs to other rules
 │   ├── RunFolderError    a run folder is in use, unwritable, or holds another run
 │   └── DiskFullError     there is no room to write; nothing that was committed is lost
@@ -39,6 +40,10 @@ class NotationError(UsageError):
 
 class CheckpointError(UsageError):
     """A checkpoint is missing, damaged, foreign, or does not fit these settings."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint's files are missing or not what was written: no time and no right will make it readable."""
 
 
 class ArchiveError(UsageError):

@@ -6,8 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+# the same examples every time and as long as they take: a test must not hang on dice, nor on the speed of the machine
+settings.register_profile("hexpipe", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hexpipe")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

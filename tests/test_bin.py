@@ -54,7 +54,7 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=250,
         check=False,
     )
 
@@ -108,7 +108,7 @@ def test_two_first_calls_at_once_make_one_environment(scene: dict[str, str]) -> 
         subprocess.Popen([BIN / "hexpipe"], env=scene, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(2)
     ]
-    assert [process.communicate(timeout=60)[0] for process in both] == ["ran: \n"] * 2
+    assert [process.communicate(timeout=250)[0] for process in both] == ["ran: \n"] * 2
     assert len(calls(scene, "-m venv")) == 1
     assert len(calls(scene, "-m pip install")) == 1
     assert len(calls(scene, "compile_kernels")) == 1

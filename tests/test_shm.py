@@ -28,7 +28,7 @@ def _double(segment: SharedSegment) -> None:
 def _sleep_for_ever(segment: SharedSegment) -> None:
     set_parent_death_signal()
     segment.arrays["count"][0] = os.getpid()
-    time.sleep(60)
+    time.sleep(600)
 
 
 def _parent_of_sleeper(segment: SharedSegment) -> None:
@@ -60,7 +60,7 @@ def test_a_spawned_child_maps_the_same_memory() -> None:
     segment.arrays["values"][:] = 3
     child = spawn_context().Process(target=_double, args=(segment,))
     child.start()
-    child.join(30)
+    child.join(200)
     assert child.exitcode == 0
     assert (segment.arrays["values"] == 6).all()
     assert segment.arrays["count"][0] == child.pid
@@ -118,7 +118,7 @@ def test_the_unlinked_file_does_where_there_is_no_memfd(monkeypatch: pytest.Monk
     assert set(Path("/dev/shm").iterdir()) == before
     child = spawn_context().Process(target=_double, args=(segment,))
     child.start()
-    child.join(30)
+    child.join(200)
     assert segment.arrays["count"][0] == child.pid
     segment.close()
 
@@ -135,14 +135,15 @@ def test_children_die_with_their_parent() -> None:
     segment = SharedSegment.create("test", FIELDS)
     parent = spawn_context().Process(target=_parent_of_sleeper, args=(segment,))
     parent.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 200
     while not segment.arrays["count"][0] and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert segment.arrays["count"][0], "it has not started"
     sleeper = psutil.Process(int(segment.arrays["count"][0]))
     assert parent.pid is not None
     os.kill(parent.pid, signal.SIGKILL)
-    parent.join(10)
-    assert sleeper.wait(10) is None or not sleeper.is_running()
+    parent.join(100)
+    assert sleeper.wait(100) is None or not sleeper.is_running()
     segment.close()
 
 

@@ -50,7 +50,7 @@ def command(
     with Interrupts() as interrupts, RunFolder.open(path, resume=resume is not None) as folder:
         click.echo(f"training in {path}")
         with _progress(settings.limits) as on_progress:
-            end = train(settings, folder, init_from, on_progress, lambda: interrupts.count > 0)
+            end = train(settings, folder, init_from, on_progress, lambda: interrupts.count > 0, click.echo)
     go_on = f"go on with: hexpipe train {resume_arguments(path, settings)}"
     click.echo(f"{end.games} games, {end.steps} steps in {end.elapsed:.0f} s; {go_on}")
     return 0

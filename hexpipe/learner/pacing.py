@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hexpipe.config import Settings
+from hexpipe.errors import CheckpointError
+
+_MOST = 2**53  # steps or positions
 
 
 class Pacer:
@@ -63,6 +66,13 @@ class Pacer:
         """Go on from a checkpoint's `state`. ``total_positions``: what the counter stands at now.
 
         A counter below the checkpoint's (the archive was thinned or is gone) is where counting starts anew.
+        CheckpointError if it is no such state.
         """
-        self.anchor_steps = float(state["steps"])
-        self.anchor_positions = min(int(state["positions"]), total_positions)
+        try:
+            steps, positions = float(state["steps"]), int(state["positions"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError("the checkpoint's state of the pacing is damaged; take an older one") from error
+        if not (0 <= steps < _MOST and 0 <= positions < _MOST):
+            raise CheckpointError("the checkpoint's state of the pacing cannot be; take an older one")
+        self.anchor_steps = steps
+        self.anchor_positions = min(positions, total_positions)

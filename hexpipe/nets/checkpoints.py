@@ -6,30 +6,33 @@ RUN/checkpoints/step-00001234/{checkpoint.json, model.safetensors, ema.safetenso
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import zlib
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors_numpy
-
 from hexpipe.config import Settings, Shapes, dump_settings, settings_from_json
-from hexpipe.errors import CheckpointError, DiskFullError, RunFolderError, SettingsError, is_disk_full
+from hexpipe.errors import (
+    CheckpointError,
+    DamagedCheckpointError,
+    DiskFullError,
+    RunFolderError,
+    SettingsError,
+    is_disk_full,
+)
+from hexpipe.nets.checkpoint_files import Arrays, brief, read_group, read_meta, write_group
+from hexpipe.plain_files import sync_folder, write_synced
 
 FORMAT = "hexpipe-checkpoint"
 FORMAT_VERSION = 1
-_STEP_FOLDER = re.compile(r"step-(\d{8,})(\.old)?")
+_STEP_FOLDER = re.compile(r"step-([0-9]{8,})(\.old)?")
 _WHAT_TO_NAME = "name a run folder or one of its checkpoints/step-* folders"
-_GROUP = re.compile(r"[a-z_]+")
-Arrays = dict[str, NDArray[Any]]
+_GROUP = re.compile(r"[a-z_]{1,40}")
+_MOST_COUNT = 2**53
+_MOST_SHAPE = 2**20  # no board has as many cells, actions or codes
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,16 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
         parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(parent)
         temporary.mkdir()
-        files = {group: _write_group(temporary, group, tensors) for group, tensors in groups.items()}
+        files = {group: write_group(temporary, group, tensors) for group, tensors in groups.items()}
         number = _next_number(run_dir, final)
         document = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "number": number, "groups": files}
-        _write_synced(temporary / "checkpoint.json", (json.dumps(document, indent=2) + "\n").encode())
-        _sync_folder(temporary)
+        write_synced(temporary / "checkpoint.json", (json.dumps(document, indent=2) + "\n").encode())
+        sync_folder(temporary)
         aside = parent / f"{final.name}.old"
         if final.exists():  # the same step again (a resumed run): the listing knows .old, so no moment is without one
             final.rename(aside)
         temporary.rename(final)
-        _sync_folder(parent)
+        sync_folder(parent)
         shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         if is_disk_full(error):
@@ -127,16 +130,17 @@ def load_checkpoint(path: Path, groups: Collection[str] | None = None) -> Checkp
     loaded: dict[str, Arrays] = {}
     for group, entry in meta["groups"].items():
         if groups is None or group in groups:
-            loaded[group] = _read_group(folder / f"{group}.safetensors", entry)
+            loaded[group] = read_group(folder / f"{group}.safetensors", entry)
     return Checkpoint(folder, meta, loaded)
 
 
 def list_checkpoints(run_dir: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest first."""
+    """The checkpoint folders of a run, oldest first; links to folders elsewhere are none."""
     parent = Path(run_dir) / "checkpoints"
     if not parent.is_dir():
         return []
-    found = [(match, entry) for entry in parent.iterdir() if (match := _STEP_FOLDER.fullmatch(entry.name))]
+    entries = [entry for entry in parent.iterdir() if not entry.is_symlink()]
+    found = [(match, entry) for entry in entries if (match := _STEP_FOLDER.fullmatch(entry.name))]
     return [entry for _, entry in sorted(found, key=lambda pair: (int(pair[0][1]), pair[0][2] is None))]
 
 
@@ -154,6 +158,32 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def newest_whole(run_dir: Path, tell: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint of a run that is whole, all of it read; None where the run has none at all.
+
+    Reading is the check: of every file the length and the checksum, and that its tensors are tensors. Damaged ones that
+    are newer are moved aside, so that nobody takes them for the newest and none is deleted for their sake; ``tell`` is
+    called with a line about each. CheckpointError if none is whole, or one cannot be read just now (no right to, no
+    memory left, another version's); then all stay where they are.
+    """
+    damaged: list[tuple[Path, str]] = []
+    for folder in reversed(list_checkpoints(run_dir)):
+        try:
+            checkpoint = load_checkpoint(folder)
+        except DamagedCheckpointError as error:
+            damaged.append((folder, str(error)))
+            continue
+        for path, why in damaged:
+            tell(f"passed over {path.name}, which is kept as {_set_aside(path).name}: {why}")
+        return checkpoint
+    if damaged:
+        raise CheckpointError(
+            f"no checkpoint in {run_dir} is whole (of the newest: {damaged[0][1]}); restore one from a copy, or remove "
+            f"{run_dir / 'checkpoints'} to train a new net on this run's games"
+        )
+    return None
+
+
 def prune(run_dir: Path, keep: int, keep_every: int = 0) -> list[Path]:
     """Delete all but the ``keep`` newest checkpoints of a run and every ``keep_every``-th (0: none), counted from the
     run's first; returns what was deleted."""
@@ -166,6 +196,20 @@ def prune(run_dir: Path, keep: int, keep_every: int = 0) -> list[Path]:
     except OSError as error:
         raise RunFolderError(f"an old checkpoint cannot be deleted ({error}); make the run folder writable") from error
     return doomed
+
+
+def _set_aside(folder: Path) -> Path:
+    """Give a damaged checkpoint a name that is no checkpoint's; returns its new path."""
+    name, number = f"damaged-{folder.name}", 1
+    while (folder.parent / name).exists():
+        number += 1
+        name = f"damaged-{folder.name}-{number}"
+    try:
+        return folder.rename(folder.parent / name)
+    except OSError as error:
+        raise RunFolderError(
+            f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable"
+        ) from error
 
 
 def _next_number(run_dir: Path, final: Path) -> int:
@@ -189,39 +233,13 @@ def _number(folder: Path) -> int:
         return 0
 
 
-def _write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[str, int]:
-    if not _GROUP.fullmatch(group):
-        raise ValueError(f"{group!r} is no name for a group of tensors")
-    arrays = {name: np.ascontiguousarray(_as_array(tensor)).reshape(tensor.shape) for name, tensor in tensors.items()}
-    data = safetensors_numpy.save(arrays)
-    _write_synced(folder / f"{group}.safetensors", data)
-    return {"bytes": len(data), "crc32": zlib.crc32(data)}
-
-
-def _as_array(tensor: Any) -> NDArray[Any]:
-    if isinstance(tensor, np.ndarray):
-        return tensor
-    array: NDArray[Any] = tensor.detach().cpu().numpy()  # a torch tensor; torch itself is not imported here
-    return array
-
-
-def _read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{file} cannot be read ({error.strerror}); take another checkpoint") from error
-    if len(data) != entry["bytes"] or zlib.crc32(data) != entry["crc32"]:
-        raise CheckpointError(f"{file} is damaged (its size or checksum is wrong); take an older checkpoint")
-    try:
-        return dict(safetensors_numpy.load(data))
-    except SafetensorError as error:
-        raise CheckpointError(f"{file} is no safetensors file ({error}); take another checkpoint") from error
-
-
 def _find_folder(path: Path) -> Path:
-    if (path / "checkpoint.json").is_file() or _STEP_FOLDER.fullmatch(path.name):
-        return path
-    newest = latest_checkpoint(path)
+    try:
+        if (path / "checkpoint.json").is_file() or _STEP_FOLDER.fullmatch(path.name):
+            return path
+        newest = latest_checkpoint(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror or error}); {_WHAT_TO_NAME}") from error
     if newest is None:
         raise CheckpointError(f"there is no checkpoint in {path}; {_WHAT_TO_NAME}")
     return newest
@@ -229,46 +247,48 @@ def _find_folder(path: Path) -> Path:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     file = folder / "checkpoint.json"
-    try:
-        meta = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{file} cannot be read ({error.strerror}); take another checkpoint") from error
-    except ValueError as error:
-        raise CheckpointError(f"{file} is damaged (no JSON: {error}); take an older checkpoint") from error
+    meta = read_meta(file)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise CheckpointError(f"{folder} is no hexpipe checkpoint; {_WHAT_TO_NAME}")
+        raise DamagedCheckpointError(f"{folder} is no hexpipe checkpoint; {_WHAT_TO_NAME}")
     if meta.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{folder} has checkpoint format {meta.get('format_version')}, this hexpipe reads {FORMAT_VERSION}; "
-            "use the hexpipe version that wrote it"
+            f"{folder} has checkpoint format {str(meta.get('format_version'))[:20]!r}, this hexpipe reads "
+            f"{FORMAT_VERSION}; use the hexpipe version that wrote it"
         )
     try:
-        if not all(isinstance(meta[key], kind) for key, kind in (("step", int), ("groups", dict), ("shapes", dict))):
-            raise TypeError("a value of the wrong kind")
-        for group, entry in meta["groups"].items():
-            if not _GROUP.fullmatch(group):
-                raise ValueError(f"{group!r} is no name for a group of tensors")
-            int(entry["bytes"]), int(entry["crc32"])
-        Shapes(**meta["shapes"])
-        settings_from_json(json.dumps(meta["settings"]))
+        _check_meta(meta)
     except (KeyError, TypeError, ValueError, SettingsError) as error:
-        raise CheckpointError(f"{file} is damaged ({error}); take an older checkpoint") from error
+        raise DamagedCheckpointError(f"{file} is damaged ({brief(error)}); take an older checkpoint") from error
     return meta
 
 
-def _write_synced(file: Path, data: bytes) -> None:
-    with file.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    """Raises one of many errors where a value that loading relies on is missing or cannot be."""
+    for key, kind in (("groups", dict), ("shapes", dict), ("settings", dict)):
+        if not isinstance(meta[key], kind):
+            raise TypeError(f"{key} is of the wrong kind")
+    _check_count("step", meta["step"], _MOST_COUNT)
+    _check_count("number", meta.get("number", 0), _MOST_COUNT)
+    for group, entry in meta["groups"].items():
+        if not _GROUP.fullmatch(group):
+            raise ValueError(f"{group!r} is no name for a group of tensors")
+        for key in ("bytes", "crc32"):
+            _check_count(f"{group}: {key}", entry[key], _MOST_COUNT)
+    if not {"model", "ema"} & meta["groups"].keys():
+        raise ValueError("it has no weights")
+    shapes = Shapes(**meta["shapes"])
+    for field in fields(Shapes):
+        value = getattr(shapes, field.name)
+        if field.type == "int":
+            _check_count(field.name, value, _MOST_SHAPE)
+        elif not isinstance(value, bool):
+            raise TypeError(f"{field.name} is no truth value")
+    settings_from_json(json.dumps(meta["settings"]))
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _check_count(name: str, value: Any, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"{name} is no number from 0 to {most}")
 
 
 def _remove_leftovers(parent: Path) -> None:

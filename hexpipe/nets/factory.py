@@ -79,8 +79,6 @@ Net = HexNet | MuZeroNet
 AnyNet = TypeVar("AnyNet", HexNet, MuZeroNet)
 
 
-
-
 class InferenceNet(nn.Module):
     """A folded net with its last steps: codes int8 [B, C] -> (priors float32 [B, A], values float32 [B, S]), and where
     there is a thumbnail focus int16 [B], the bucket where the net looks."""
@@ -106,13 +104,13 @@ def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
 
 
 def load_weights(net: Net, weights: Weights) -> None:
-    """Copy ``weights`` into ``net``; CheckpointError if a name or a shape does not fit."""
+    """Copy ``weights`` into ``net``; CheckpointError if a name, a shape or a kind of numbers does not fit."""
     own = net.state_dict()
     if own.keys() != weights.keys():
         odd = sorted(own.keys() ^ weights.keys())[0]
         raise CheckpointError(
             f"the weights do not fit a {net.settings.backbone} of {net.settings.blocks} blocks with "
-            f"{net.settings.dynamics_blocks} of dynamics ({odd!r} is on one side only); "
+            f"{net.settings.dynamics_blocks} of dynamics ({odd[:80]!r} is on one side only); "
             "use the net settings of the checkpoint's run"
         )
     for name, tensor in own.items():
@@ -120,6 +118,11 @@ def load_weights(net: Net, weights: Weights) -> None:
             raise CheckpointError(
                 f"the weights do not fit: {name!r} is {weights[name].shape}, the net wants {tuple(tensor.shape)}; "
                 "use the net settings of the checkpoint's run"
+            )
+        if weights[name].dtype.kind not in ("f" if tensor.is_floating_point() else "fiu"):
+            raise CheckpointError(
+                f"the weights do not fit: {name!r} is {weights[name].dtype}, the net wants {tensor.dtype}; "
+                "take another checkpoint"
             )
     with torch.no_grad():
         for name, tensor in own.items():

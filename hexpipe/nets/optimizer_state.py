@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 
 from hexpipe.errors import CheckpointError
 
+_ADAM = {"step", "exp_avg", "exp_avg_sq"}
+
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The state by "parameter number.state name" (Adam: step, exp_avg, exp_avg_sq); learning rates are not state."""
@@ -20,14 +22,19 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    """Load what `optimizer_tensors` gave; CheckpointError if it is of other parameters."""
+    """Load what `optimizer_tensors` gave; CheckpointError if it is of other parameters, or not Adam's."""
     document = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    indices = {str(index): index for index in range(len(parameters))}
     state: dict[int, dict[str, Tensor]] = {}
     for key, array in tensors.items():
         number, _, name = key.partition(".")
-        index = int(number) if number.isdecimal() else len(parameters)
-        if index >= len(parameters) or (array.ndim and array.shape != tuple(parameters[index].shape)):
-            raise CheckpointError(f"the optimizer state does not fit ({key!r}); use the net settings of its run")
+        index = indices.get(number)
+        shape = () if name == "step" else None if index is None else tuple(parameters[index].shape)
+        if index is None or name not in _ADAM or array.shape != shape or array.dtype.kind != "f":
+            raise CheckpointError(f"the optimizer state does not fit ({key[:80]!r}); use the net settings of its run")
         state.setdefault(index, {})[name] = torch.from_numpy(np.array(array))
+    for index, own in state.items():
+        if own.keys() != _ADAM:
+            raise CheckpointError(f"the optimizer state of parameter {index} is not whole; take another checkpoint")
     optimizer.load_state_dict({"state": state, "param_groups": document["param_groups"]})

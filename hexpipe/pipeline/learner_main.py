@@ -28,7 +28,7 @@ from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.prefetch import Prefetcher, default_threads
 from hexpipe.learner.recovery import Recovery
 from hexpipe.learner.train_step import METRICS, StepLosses, mean_losses
-from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, step_of
+from hexpipe.nets.checkpoints import load_checkpoint, newest_whole, step_of
 from hexpipe.nets.factory import Weights, build_net, net_weights
 from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
@@ -273,10 +273,11 @@ class LearnerLoop:
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
     """The whole life of the learner process."""
     ranks = context.settings.learner.ranks
-    newest = latest_checkpoint(context.run_dir)
-    if context.row["restarts"] and newest is not None:
-        start = Start(newest)
-        log.warning("goes on from %s", newest)
+    if context.row["restarts"]:
+        newest = newest_whole(context.run_dir, log.warning)
+        if newest is not None:
+            start = Start(newest.path)
+            log.warning("goes on from %s", newest.path)
     if ranks == 1:
         LearnerLoop(context, buffer, weights, device, start).run()
         return

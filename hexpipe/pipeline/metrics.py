@@ -12,6 +12,28 @@ from hexpipe.config import Settings
 from hexpipe.errors import is_disk_full
 from hexpipe.pipeline.trackers import open_trackers
 
+_MOST = 1e300
+
+
+def metrics_lines(run_dir: Path) -> Iterator[dict[str, Any]]:
+    """The lines of RUN/metrics.jsonl, their numbers by name; what is no such line is left out (the last may be half
+    written). OSError where there is no such file."""
+    with (run_dir / "metrics.jsonl").open("rb") as lines:
+        for text in lines:
+            line = metrics_line(text)
+            if line:
+                yield line
+
+
+def metrics_line(text: bytes) -> dict[str, Any]:
+    """The numbers of one line by name, none where it is no such line."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    found = line.items() if isinstance(line, dict) else ()
+    return {name: value for name, value in found if isinstance(value, (int, float)) and abs(value) < _MOST}
+
 
 class MetricsWriter:
     """Appends one line of figures to metrics.jsonl and gives it to every tracker that the settings name."""

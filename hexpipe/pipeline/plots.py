@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hexpipe.arena.ratings import Rating
 from hexpipe.errors import RunFolderError, SettingsError, UsageError
+from hexpipe.pipeline.metrics import metrics_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,12 +59,8 @@ _LABELS = {
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """The lines of RUN/metrics.jsonl. RunFolderError where there is none with a figure."""
-    lines = []
     try:
-        with (run_dir / "metrics.jsonl").open(encoding="utf-8") as file:
-            for text in file:
-                with contextlib.suppress(ValueError):  # the last may be half written
-                    lines.append(json.loads(text))
+        lines = list(metrics_lines(run_dir))
     except OSError as error:
         raise RunFolderError(f"{run_dir} has no metrics.jsonl ({error.strerror}): name the folder of a run") from error
     if not lines:
@@ -80,6 +75,9 @@ def plot_run(run_dir: Path, path: Path) -> None:
     Raises RunFolderError where there is nothing to draw, UsageError and SettingsError as `new_figure` does.
     """
     lines = read_metrics(run_dir)
+    lines = [line for line in lines if "time" in line]
+    if not lines:
+        raise RunFolderError(f"the figures of {run_dir} have no times: its metrics.jsonl is damaged; restore it")
     hours = _hours_of_work([line["time"] for line in lines])
     short = hours[-1] < 1
     if short:

@@ -10,7 +10,7 @@ from typing import Any
 from hexpipe.config import NetSettings, Settings
 from hexpipe.errors import CheckpointError, SettingsError
 from hexpipe.games.factory import make_stages
-from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.pipeline.devices import Plan, thread_environment
 from hexpipe.pipeline.messages import Start
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
@@ -42,17 +42,14 @@ def check_games(settings: Settings, run_dir: Path) -> None:
         )
 
 
-def check_checkpoints(settings: Settings, resume: Path | None, init_from: Path | None) -> None:
-    """Raises CheckpointError now, not in a child, where a checkpoint is damaged or of another net."""
-    for path in (resume, init_from):
-        if path is not None:
-            checkpoint = load_checkpoint(path)
-            if checkpoint.settings.net != settings.net:
-                raise CheckpointError(
-                    f"{path} is of a {_net_in_words(checkpoint.settings.net)}, these settings want a "
-                    f"{_net_in_words(settings.net)}; set {_net_differences(checkpoint.settings.net, settings.net)} "
-                    "as in the checkpoint"
-                )
+def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
+    """Raises CheckpointError now, not in a child, where a checkpoint is of another net."""
+    net = checkpoint.settings.net
+    if net != settings.net:
+        raise CheckpointError(
+            f"{checkpoint.path} is of a {_net_in_words(net)}, these settings want a {_net_in_words(settings.net)}; "
+            f"set {_net_differences(net, settings.net)} as in the checkpoint"
+        )
 
 
 def _net_in_words(net: NetSettings) -> str:

@@ -154,7 +154,7 @@ class ProgressMeter:
 
     def _learning(self) -> dict[str, float | None]:
         learner = self._stats.row("learner-0")
-        if not learner["steps"]:
+        if not learner["learning_rate"]:  # of this part of the run it has told nothing yet
             return {}
         names = ("loss", "policy_loss", "value_loss", "gradient_norm", "learning_rate")
         values: dict[str, float | None] = {name: learner[name] for name in names}

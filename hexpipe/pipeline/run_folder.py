@@ -24,13 +24,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import psutil
 
 from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import RunFolderError, SettingsError
+from hexpipe.plain_files import MOST_DOCUMENT_BYTES, read_document, read_plain
 from hexpipe.shm import SEMAPHORE
 
 ARCHIVE_NAME = "archive.sqlite"
+_MOST = 2**62
 RATINGS_NAME = "ratings.sqlite"
 _UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
@@ -141,9 +144,11 @@ def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
 def read_settings(path: Path) -> Settings:
     """The settings of the run in ``path``; RunFolderError if there is none."""
     try:
-        text = (path / "settings.json").read_text(encoding="utf-8")
+        text = read_plain(path / "settings.json", MOST_DOCUMENT_BYTES).decode()
     except OSError as error:
         raise RunFolderError(f"there is no run in {path} ({error.strerror}); name the folder of a run") from error
+    except ValueError as error:
+        raise SettingsError(f"{path / 'settings.json'} is no text; restore it or start a new run") from error
     return settings_from_json(text)
 
 
@@ -182,12 +187,30 @@ def write_atomic(path: Path, text: str) -> None:
 def live_run(path: Path) -> dict[str, Any] | None:
     """RUN/run.json of a run that is alive, None if there is none."""
     try:
-        document = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        document = read_document(path / "run.json")
         process = psutil.Process(int(document["pid"]))
         alive = abs(process.create_time() - float(document["create_time"])) < 1.0
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return document if alive and _says_what_runs(document) else None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, psutil.Error):
         return None
-    return document if alive and isinstance(document, dict) else None
+
+
+def _says_what_runs(document: Mapping[str, Any]) -> bool:
+    """Whether RUN/run.json is as `write_run` is given it, as far as others rely on it."""
+    segments, processes = document.get("segments", []), document.get("processes", {})
+    if not isinstance(segments, list) or not isinstance(processes, dict):
+        return False
+    for segment in segments:
+        for entry in segment["layout"]:
+            np.dtype(entry["dtype"])
+            if not all(isinstance(length, int) and 0 <= length < _MOST for length in (*entry["shape"], entry["bytes"])):
+                return False
+        if not all(isinstance(segment[key], int) and 0 <= segment[key] < _MOST for key in ("fd", "bytes")):
+            return False
+    names = [*processes, *(segment["name"] for segment in segments)]
+    names += [entry["field"] for segment in segments for entry in segment["layout"]]
+    pids = all(isinstance(pid, int) and 0 < pid < _MOST for pid in (document["pid"], *processes.values()))
+    return pids and all(isinstance(name, str) for name in names)
 
 
 def find_runs(parent: Path) -> list[Path]:
@@ -256,7 +279,7 @@ def leftovers(path: Path) -> list[Leftover]:
 def _semaphores(path: Path) -> list[Leftover]:
     """Semaphores that run.json names, of a run of which everything was killed at one moment."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        names = json.loads(path.read_text(encoding="utf-8"))["semaphores"]
+        names = read_document(path)["semaphores"]
         files = [Path("/dev/shm") / name for name in names if SEMAPHORE.fullmatch(name)]
         ours = [file for file in files if file.exists() and file.stat().st_uid == os.getuid()]
         return [Leftover(file, "a semaphore of a run that is dead") for file in ours]

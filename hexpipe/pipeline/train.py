@@ -39,7 +39,7 @@ from hexpipe.learner.recovery import Recovery
 from hexpipe.learner.train_step import StepLosses, mean_losses
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
-from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from hexpipe.nets.checkpoints import load_checkpoint, newest_whole
 from hexpipe.pipeline.devices import GROUPS, available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.metrics import MetricsWriter
@@ -85,25 +85,27 @@ def train(
     init_from: Path | None = None,
     on_progress: Callable[[TrainProgress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = logger.info,
 ) -> TrainProgress:
     """Train in ``folder``, going on with what it holds, until a limit is reached or ``should_stop()``.
 
     ``init_from`` is a checkpoint, or a run, whose weights a new run starts from. ``on_progress`` is called every two
     seconds and at the end. The settings are written to the folder; a checkpoint is saved at the end, and every
-    ``learner.checkpoint_minutes``. Raises SettingsError, CheckpointError or ArchiveError for what does not fit; a new
-    run that cannot begin leaves nothing behind.
+    ``learner.checkpoint_minutes``. ``say`` is told which checkpoint it goes on from, and which are damaged. Raises
+    SettingsError, CheckpointError or ArchiveError for what does not fit; a new run that cannot begin leaves nothing
+    behind.
     """
     start, metrics = time.monotonic(), None
     with deterministic_torch(), ExitStack() as open_files:
         while True:
             try:
-                trainer = _Trainer(settings, folder, init_from, start)
+                trainer = _Trainer(settings, folder, init_from, start, say)
             except HexpipeError:
                 folder.discard_if_empty()
                 raise
             with closing(trainer):
                 if metrics is None:
-                    metrics = open_files.enter_context(closing(MetricsWriter(folder.path, settings)))
+                    say, metrics = logger.info, open_files.enter_context(closing(MetricsWriter(folder.path, settings)))
                 ended = trainer.run(metrics, on_progress, should_stop)
             if ended is not None:
                 return ended
@@ -137,7 +139,14 @@ def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | 
 class _Trainer:
     """The parts of a run and the loop over them."""
 
-    def __init__(self, settings: Settings, folder: RunFolder, init_from: Path | None, start: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: RunFolder,
+        init_from: Path | None,
+        start: float,
+        say: Callable[[str], None],
+    ) -> None:
         self.settings, self.folder = settings, folder
         self.start = start  # monotonic seconds
         stages = make_stages(settings)
@@ -147,7 +156,7 @@ class _Trainer:
         self.learner = Learner(settings, self.game.shapes, device)
         self.pacer = Pacer.from_settings(settings)
         self.recovery = Recovery(self.learner, folder.path)
-        pacing = self._start_weights(init_from)
+        pacing = self._start_weights(init_from, say)
         check_games(settings, folder.path)
         check_trackers(settings.tracking)
         # nothing is written before here: what cannot begin leaves no run behind
@@ -244,12 +253,12 @@ class _Trainer:
             self._save()
             league.draw(self.learner.ema_weights())
 
-    def _start_weights(self, init_from: Path | None) -> dict[str, float] | None:
+    def _start_weights(self, init_from: Path | None, say: Callable[[str], None]) -> dict[str, float] | None:
         """Load what there is to load; returns the state of the pacing if it was saved."""
-        newest = latest_checkpoint(self.folder.path)
-        if newest is not None:
-            checkpoint = load_checkpoint(newest)
+        checkpoint = newest_whole(self.folder.path, say)
+        if checkpoint is not None:
             self.learner.restore(checkpoint)
+            say(f"goes on from {checkpoint.path.name}")
             return checkpoint.meta.get("pacing")
         if init_from is not None:
             self.learner.init_from(load_checkpoint(init_from, groups=("ema", "model")))
@@ -348,7 +357,7 @@ class _Trainer:
                 "replay_games": buffer.num_games,
                 "replay_positions": buffer.num_positions,
                 **({} if self.reanalysis is None else {"refreshed": self.reanalysis.positions}),
-                "learning_rate": self.learner.learning_rate,
+                **({"learning_rate": self.learner.learning_rate} if losses else {}),
                 **({"skipped_steps": self.skipped_steps} if self.skipped_steps else {}),
                 **({"recoveries": self.recovery.count} if self.recovery.count else {}),
                 **({"league_share": league.mean} if league.games else {}),

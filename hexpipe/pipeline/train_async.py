@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game
-from hexpipe.nets.checkpoints import latest_checkpoint
+from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
 from hexpipe.pipeline.messages import HELPERS, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
-from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, check_games, child_specs
-from hexpipe.pipeline.progress import ProgressMeter, as_metrics
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
+from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
@@ -27,6 +28,7 @@ from hexpipe.pipeline.supervisor import Supervisor
 from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
+from hexpipe.plain_files import read_document
 from hexpipe.shm import named_semaphores
 
 log = logging.getLogger(__name__)
@@ -62,11 +64,7 @@ def run(request: RunRequest, view: View | None = None) -> int:
 def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     """Check everything that can be checked, make the segments, and say what will be done."""
     settings = request.settings
-    checkpoint, changes = None, {}
-    if request.resume:
-        checkpoint = latest_checkpoint(folder.path)
-        changes = check_resume(read_settings(folder.path), settings, checkpoint is not None)
-    check_checkpoints(settings, checkpoint, request.init_from)
+    checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
     game = make_game(settings.game)
     check_games(settings, folder.path)
     check_trackers(settings.tracking)
@@ -79,10 +77,27 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     session = _next_session(folder)
     specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
     supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.repair_after_death, session)
-    for text in announcement(request, plan, checkpoint, changes):
+    for text in (*passed_over, *announcement(request, plan, checkpoint, changes)):
         view.say(text)
         log.info(text)
     return _Run(settings, folder, view, segments, supervisor, gpus)
+
+
+def _checked_checkpoint(
+    request: RunRequest, folder: RunFolder
+) -> tuple[Path | None, list[str], dict[str, tuple[Any, Any]]]:
+    """What a resumed run goes on from, what is to be said of damaged checkpoints, and which settings change."""
+    passed_over: list[str] = []
+    checkpoint, changes = None, {}
+    if request.resume:
+        newest = newest_whole(folder.path, passed_over.append)
+        changes = check_resume(read_settings(folder.path), request.settings, newest is not None)
+        if newest is not None:
+            check_net(request.settings, newest)
+            checkpoint = newest.path
+    if request.init_from is not None:
+        check_net(request.settings, load_checkpoint(request.init_from))
+    return checkpoint, passed_over, changes
 
 
 class _Run:
@@ -188,8 +203,17 @@ class _Run:
         if figures is None:
             return
         self.view.update(figures)
-        if self._metrics is not None and now >= self._next_metrics:
+        if now >= self._next_metrics and self._counters_known():
             self._next_metrics = now + _METRICS_SECONDS
+            self._write_metrics(figures)
+
+    def _counters_known(self) -> bool:
+        """Whether games and steps of the parts before this one are counted; until then figures would fall to 0."""
+        stats = self.segments.stats
+        return bool(stats.row("replay-0")["ready"] and stats.row("learner-0")["published"])
+
+    def _write_metrics(self, figures: Figures) -> None:
+        if self._metrics is not None:
             self._metrics.write(as_metrics(figures))
 
     def _stop(self, interrupts: Interrupts, failed: bool) -> list[Death]:
@@ -223,8 +247,8 @@ class _Run:
     def _report_end(self) -> None:
         figures = self.meter.read()
         self.view.update(figures)
-        if self._metrics is not None:
-            self._metrics.write(as_metrics(figures))
+        if self._counters_known():
+            self._write_metrics(figures)
         checkpoint = latest_checkpoint(self.folder.path)
         self._say(
             f"{figures.get('games') or 0:,.0f} games, {figures.get('positions') or 0:,.0f} positions and "
@@ -243,7 +267,7 @@ def _next_session(folder: RunFolder) -> int:
     """The number of this part of the run: 0 in a new one, one more with every resume."""
     path = folder.path / "session.json"
     session = 0
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        session = int(json.loads(path.read_text(encoding="utf-8"))) + 1
+    with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
+        session = int(read_document(path)) + 1
     path.write_text(f"{session}\n", encoding="utf-8")
     return session

@@ -169,7 +169,7 @@ class ReplayArchive:
                 " WHERE session = ? GROUP BY worker",
                 (games, session),
             ).fetchall()
-        return {int(worker): int(sequence) for worker, sequence in rows}
+        return {self._count(worker): self._count(sequence) for worker, sequence in rows}
 
     def select(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query of one's own; the schema is above."""
@@ -185,14 +185,14 @@ class ReplayArchive:
     def total_games(self) -> int:
         """Games in the archive."""
         with self._file.explained():
-            return int(self._db.execute("SELECT coalesce(max(id), 0) FROM games").fetchone()[0])
+            return self._count(self._db.execute("SELECT coalesce(max(id), 0) FROM games").fetchone()[0])
 
     @property
     def total_positions(self) -> int:
         """Positions in the archive."""
         with self._file.explained():
             row = self._db.execute("SELECT positions_until FROM games ORDER BY id DESC LIMIT 1").fetchone()
-            return int(row[0]) if row else 0
+            return self._count(row[0]) if row else 0
 
     def read(self, number: int) -> GameRecord:
         """The game that was the ``number``-th to arrive, counted from 1; ArchiveError where there is none such."""
@@ -215,7 +215,7 @@ class ReplayArchive:
                 "SELECT id, plies, policy_bytes FROM games ORDER BY id DESC LIMIT ?", (max_games,)
             )
             for number, plies, policy_bytes in cursor:
-                left -= size_of(plies, policy_bytes)
+                left -= size_of(self._count(plies), self._count(policy_bytes))
                 if left < 0:
                     break
                 first = number
@@ -233,7 +233,7 @@ class ReplayArchive:
         """Where the run's curriculum stands; the first stage where none was begun."""
         with self._file.explained():
             row = self._db.execute("SELECT * FROM stages ORDER BY number DESC LIMIT 1").fetchone()
-        return StageBegin(0, 0, 0) if row is None else StageBegin(*row)
+        return StageBegin(0, 0, 0) if row is None else StageBegin(*map(self._count, row))
 
     def begin_stage(self, number: int, mastered_after: int) -> None:
         """Commits that the stage ``number`` (from 0) begins now."""
@@ -274,6 +274,11 @@ class ReplayArchive:
             if row is None:
                 return
             yield self._checked(row[0])
+
+    def _count(self, value: object) -> int:
+        if not isinstance(value, int):  # in a damaged file there may be anything
+            raise ArchiveError(f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file")
+        return value
 
     def _checked(self, blob: bytes) -> GameRecord:
         try:

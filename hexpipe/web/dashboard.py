@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.live_stats import live_rows
+from hexpipe.pipeline.metrics import metrics_line, metrics_lines
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow
 from hexpipe.replay.archive import ReplayArchive
@@ -83,24 +83,17 @@ class RunWatcher:
         ]
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        with contextlib.suppress(OSError), (self.run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):  # the last may be half written
-                    yield json.loads(line)
+        with contextlib.suppress(OSError):
+            yield from metrics_lines(self.run_dir)
 
     def _newest_line(self) -> dict[str, Any]:
         try:
             with (self.run_dir / "metrics.jsonl").open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-                tail = file.read().decode(errors="replace").splitlines()
+                tail = file.read().splitlines()
         except OSError:
             return {}
-        for line in reversed(tail):
-            with contextlib.suppress(ValueError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    return found
-        return {}
+        return next((line for line in map(metrics_line, reversed(tail)) if line), {})
 
     def _process_table(self, document: dict[str, Any]) -> list[dict[str, Any]]:
         pids = document.get("processes", {})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from hexpipe.arena.thinker import NetThinker, RandomThinker
 from hexpipe.games.hex import Hex
+from tests.clock import TestClock
 from tests.htp.thinkers import HashEngine
 
 
@@ -38,12 +37,13 @@ def test_without_a_time_the_number_of_simulations_is_what_was_asked_for() -> Non
         assert made[0].asked[-1] == (asked, None)
 
 
-def test_the_shorter_time_counts_and_decides_alone() -> None:
+def test_the_shorter_time_counts_and_decides_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = TestClock(monkeypatch, tick=0.001)
     thinker, made = recorded(seconds=0.2)
     thinker.prepare(7, False)
-    began = time.monotonic()
+    began = clock.now
     analysis = thinker.think([], 5.0)
-    assert time.monotonic() - began < 3
+    assert clock.now - began < 0.25
     simulations, seconds = made[0].asked[-1]
     assert seconds == 0.2
     assert simulations is not None

@@ -58,7 +58,9 @@ def test_a_bad_query_harms_no_other(engine: Engine, query: Any, words: str) -> N
     assert good["simulations"] == 8
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.text(), max_size=4) | st.lists(
     st.dictionaries(
         st.sampled_from(["id", "moves", "game", "turns", "simulations"]),

@@ -148,7 +148,7 @@ class _Command:
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def until_games(self, more: int, timeout: float = 200.0) -> list[psutil.Process]:
+    def until_games(self, more: int, timeout: float = 280.0) -> list[psutil.Process]:
         """Wait for ``more`` games; its workers."""
         wanted, deadline = _saved(self.folder) + more, time.monotonic() + timeout
         while _saved(self.folder) < wanted:
@@ -180,7 +180,7 @@ def test_whatever_is_killed_saved_games_stay_whole(net: Path, tmp_path: Path) ->
         assert len(workers) == 2
         killed.process.kill()
         killed.process.communicate()
-        assert psutil.wait_procs(workers, timeout=10.0)[1] == []
+        assert psutil.wait_procs(workers, timeout=100.0)[1] == []
     saved = len(_games(tmp_path))
     assert saved >= 30
     for name in ("games.trmph", "games.sgf"):
@@ -189,7 +189,7 @@ def test_whatever_is_killed_saved_games_stay_whole(net: Path, tmp_path: Path) ->
     with _endless(net, tmp_path) as broken:
         workers = broken.until_games(10)
         workers[0].kill()
-        output = broken.process.communicate(timeout=60)[0]
+        output = broken.process.communicate(timeout=250)[0]
         assert broken.process.returncode == 1
         assert "died and ended the run" in output
         assert "SIGKILL" in output
@@ -200,7 +200,7 @@ def test_whatever_is_killed_saved_games_stay_whole(net: Path, tmp_path: Path) ->
     with _endless(net, tmp_path) as interrupted:
         interrupted.until_games(10)
         os.killpg(interrupted.process.pid, signal.SIGINT)
-        output = interrupted.process.communicate(timeout=60)[0]
+        output = interrupted.process.communicate(timeout=250)[0]
         assert interrupted.process.returncode == 130
         assert "boards" in output
         assert "Traceback" not in output

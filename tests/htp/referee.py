@@ -51,7 +51,7 @@ class Engine:
     def close(self) -> None:
         """Ask it to quit; it must end by itself."""
         self.send("quit")
-        if self.process.wait(timeout=30):
+        if self.process.wait(timeout=200):
             raise RefereeError(f"{self.command} ended with {self.process.returncode}")
 
 

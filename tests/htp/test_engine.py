@@ -18,6 +18,7 @@ from hexpipe.arena.thinker import RandomThinker, Thinker
 from hexpipe.errors import HexpipeError
 from hexpipe.htp.engine import HtpEngine
 from hexpipe.htp.protocol import serve
+from tests.clock import TestClock
 from tests.htp.controller import split_replies
 from tests.htp.test_protocol import wants_reply
 from tests.htp.thinkers import hash_thinker
@@ -146,7 +147,9 @@ def test_a_lost_game_is_resigned_since_no_move_is_left() -> None:
     assert engine.handle("final_score", []) == "B+"
 
 
-def test_time_is_shared_out_and_spent() -> None:
+def test_time_is_shared_out_and_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    TestClock(monkeypatch)
+
     class SlowThinker(FixedThinker):
         def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
             time.sleep(0.05)
@@ -159,7 +162,7 @@ def test_time_is_shared_out_and_spent() -> None:
     engine.handle("time_settings", ["20", "0", "0"])
     engine.handle("genmove", ["w"])
     assert thinker.asked[-1][1] == pytest.approx((20 - 0.1) / 8)  # 24 empty cells, a third of them its own to come
-    assert 19 < float(engine.handle("time_left", ["w"])) < 20
+    assert float(engine.handle("time_left", ["w"])) == pytest.approx(20 - 0.05, abs=0.051)  # told in tenths
     assert engine.handle("time_left", ["b"]) == "20.0"
     engine.handle("time_left", ["b", "7", "2"])
     engine.handle("genmove", ["b"])
@@ -170,16 +173,18 @@ def test_time_is_shared_out_and_spent() -> None:
     assert engine.handle("time_left", []) == "Black: 20.0, White: 20.0"
 
 
-def test_a_whole_game_within_its_time() -> None:
-    """Both sides of 7x7 in four seconds each: nobody's flag drops."""
+def test_a_whole_game_within_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides of 7x7 in four seconds each, a batch of leaves in three milliseconds: nobody's flag drops."""
+    clock = TestClock(monkeypatch, tick=0.003)
     engine = HtpEngine(hash_thinker(), 7)
     engine.handle("time_settings", ["4", "0", "0"])
-    began, colour = time.monotonic(), 0
+    began, colour = clock.now, 0
     while engine.handle("genmove", ["bw"[colour]]) != "resign":
         colour = 1 - colour
-    took = time.monotonic() - began
+    took = clock.now - began
     left = [float(engine.handle("time_left", [name])) for name in "bw"]
     assert min(left) > 0
+    assert took > 3, "the time is used"
     assert sum(left) == pytest.approx(8 - took, abs=0.5)
 
 

@@ -52,7 +52,7 @@ def _kill(process: object) -> None:
     process.join()  # type: ignore[attr-defined]
 
 
-def _wait_for(condition: object, seconds: float = 60.0) -> None:
+def _wait_for(condition: object, seconds: float = 250.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
@@ -115,7 +115,7 @@ def test_generators_killed_in_a_loop_never_disturb_the_others(servers: int, kill
     _kill(doomed)
     slots.request_stop()
     for server in serving:
-        server.join(10)
+        server.join(200)
         assert server.exitcode == 0
     slots.close()
     board.close()
@@ -139,17 +139,16 @@ def test_a_killed_server_surfaces_in_the_client_by_name() -> None:
     slots = InferenceSlots.create(SHAPES, workers=1, groups=1, max_leaves=4, servers=1)
     server = spawn_context().Process(target=_serve, args=(slots.for_server(0),))
     server.start()
-    client = InferenceClient(slots.for_worker(0), 0)
+    client = InferenceClient(slots.for_worker(0), 0, answer_timeout=10_000.0)
     rng = np.random.default_rng(0)
     client.submit(0, random_codes(rng, 4))
     client.collect(0)
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)  # and not reaped: a zombie counts as dead
     client.submit(0, random_codes(rng, 4))
-    began = time.monotonic()
+    # long before the time-out of its answers, which this test's own would not wait for
     with pytest.raises(InferenceError, match=r"inference-0 \(process \d+\) died"):
         client.collect(0)
-    assert time.monotonic() - began < 3
     server.join()
     slots.close()
 
@@ -157,7 +156,7 @@ def test_a_killed_server_surfaces_in_the_client_by_name() -> None:
 def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
     slots = InferenceSlots.create(SHAPES, workers=2, groups=2, max_leaves=4, servers=1)
     rng = np.random.default_rng(0)
-    clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=30.0) for n in range(2)]
+    clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=250.0) for n in range(2)]
     codes = {(n, group): random_codes(rng, 1 + n + group) for n in range(2) for group in range(2)}
     for (n, group), rows in codes.items():
         clients[n].submit(group, rows)
@@ -186,7 +185,7 @@ def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
 )
 def test_clients_go_on_while_their_servers_are_killed_in_a_loop(servers: int, kills: int) -> None:
     slots = InferenceSlots.create(SHAPES, workers=2, groups=2, max_leaves=8, servers=servers)
-    clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=60.0) for n in range(2)]
+    clients = [InferenceClient(slots.for_worker(n), n, replace_timeout=250.0) for n in range(2)]
     context = spawn_context()
     rng = np.random.default_rng(0)
     answered, stop = [0, 0], threading.Event()
@@ -227,10 +226,10 @@ def test_clients_go_on_while_their_servers_are_killed_in_a_loop(servers: int, ki
     _wait_for(lambda: all(now > then + 20 for now, then in zip(answered, before, strict=True)))
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(250)
     slots.request_stop()
     for server in running:
-        server.join(10)  # type: ignore[attr-defined]
+        server.join(200)  # type: ignore[attr-defined]
     assert not wrong
     slots.close()
 
@@ -241,12 +240,17 @@ def test_an_idle_server_takes_next_to_no_cpu() -> None:
     server.start()
     _wait_for(lambda: slots.arrays["server_state"][0] == SERVING)
     watched = psutil.Process(server.pid)
-    before = watched.cpu_times()
-    time.sleep(1.0)
-    after = watched.cpu_times()
-    assert after.user + after.system - before.user - before.system < 0.2
+
+    def used_in_a_second() -> float:
+        before = watched.cpu_times()
+        time.sleep(1.0)
+        after = watched.cpu_times()
+        return after.user + after.system - before.user - before.system
+
+    # one that spins would use them all; a slow machine may still be busy with its start in the first of them
+    assert any(used_in_a_second() < 0.2 for _ in range(10))
     slots.request_stop()
-    server.join(10)
+    server.join(200)
     assert server.exitcode == 0
     slots.close()
 

@@ -30,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Results]
         )
         for rank in range(RANKS)
     ]
-    outputs = [rank.communicate(timeout=240)[0].decode() for rank in ranks]
+    outputs = [rank.communicate(timeout=280)[0].decode() for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(outputs)
     return {name: [dict(np.load(folder / f"{name}{rank}.npz")) for rank in range(RANKS)] for name in CASES}
 

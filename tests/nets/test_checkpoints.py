@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ import torch
 
 from hexpipe.config import Shapes, load_settings
 from hexpipe.errors import CheckpointError, RunFolderError
-from hexpipe.nets import checkpoints
+from hexpipe.nets import checkpoint_files, checkpoints
 from hexpipe.nets.checkpoints import (
     checkpoint_meta,
     latest_checkpoint,
     list_checkpoints,
     load_checkpoint,
+    newest_whole,
     prune,
     save_checkpoint,
 )
@@ -99,7 +101,7 @@ def test_a_save_that_was_interrupted_is_not_seen_and_goes_away(tmp_path: Path, m
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_sync_folder", killed)
+        patch.setattr(checkpoints, "sync_folder", killed)
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path, 2)
     assert load_checkpoint(tmp_path).step == 1
@@ -149,6 +151,81 @@ def test_damage_is_told_in_one_line(tmp_path: Path, harm, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def fill_with_zeros(folder: Path) -> None:
+    """As a power cut leaves a file whose blocks were never written."""
+    file = folder / "optimizer.safetensors"
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+HARMS = {
+    "cut": cut_short,
+    "a bit": damage_bytes,
+    "zeros": fill_with_zeros,
+    "half deleted": lambda folder: (folder / "model.safetensors").unlink(),
+    "no document": lambda folder: (folder / "checkpoint.json").unlink(),
+    "half a document": lambda folder: (folder / "checkpoint.json").write_bytes(
+        (folder / "checkpoint.json").read_bytes()[:500]
+    ),
+    "empty": lambda folder: [entry.unlink() for entry in folder.iterdir()],
+}
+
+
+def whole_run(run: Path, *steps: int) -> list[Path]:
+    groups = {"model": TENSORS, "ema": {"x": np.zeros(3, np.float32)}, "optimizer": {"0.step": np.ones(2, np.float32)}}
+    return [save_checkpoint(run, groups, checkpoint_meta(SETTINGS, SHAPES, step)) for step in steps]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_the_newest_whole_one_is_taken_and_damaged_ones_are_named_and_kept(tmp_path: Path, harm: str) -> None:
+    folders = whole_run(tmp_path, 10, 20, 30, 40)
+    for folder in folders[2:]:
+        HARMS[harm](folder)
+    lines: list[str] = []
+    found = newest_whole(tmp_path, lines.append)
+    assert found is not None
+    assert (found.path, found.step) == (folders[1], 20)
+    assert found.groups.keys() == {"model", "ema", "optimizer"}
+    assert [line.split(":")[0] for line in lines] == [
+        f"passed over {name}, which is kept as damaged-{name}" for name in ("step-00000040", "step-00000030")
+    ]
+    assert all("\n" not in line and ("is damaged" in line or "cannot be read" in line) for line in lines)
+    assert list_checkpoints(tmp_path) == folders[:2], "nobody takes a damaged one for the newest"
+    assert newest_whole(tmp_path, lines.append) is not None
+    assert len(lines) == 2, "they are told of once"
+    whole_run(tmp_path, 40)
+    HARMS[harm](folders[3])
+    assert newest_whole(tmp_path, lines.append) is not None
+    assert (tmp_path / "checkpoints" / "damaged-step-00000040-2").is_dir()
+    assert (tmp_path / "checkpoints" / "damaged-step-00000040").is_dir()
+
+
+def test_without_a_whole_one_nothing_begins_anew(tmp_path: Path) -> None:
+    assert newest_whole(tmp_path, pytest.fail) is None
+    folders = whole_run(tmp_path, 10, 20)
+    for folder in folders:
+        cut_short(folder)
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole .*step-00000020.*restore one") as caught:
+        newest_whole(tmp_path, pytest.fail)
+    assert "\n" not in str(caught.value)
+    assert list_checkpoints(tmp_path) == folders
+
+
+def test_what_may_be_read_another_time_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = whole_run(tmp_path, 10, 20)
+    edit(folders[1], format_version=99)
+    with pytest.raises(CheckpointError, match="use the hexpipe version that wrote it"):
+        newest_whole(tmp_path, pytest.fail)
+    edit(folders[1], format_version=checkpoints.FORMAT_VERSION)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_files, "available_memory", lambda: 100)
+        with pytest.raises(CheckpointError, match="too many for the memory that is left"):
+            newest_whole(tmp_path, pytest.fail)
+    assert list_checkpoints(tmp_path) == folders
+    found = newest_whole(tmp_path, pytest.fail)
+    assert found is not None
+    assert found.path == folders[1]
+
+
 def test_no_checkpoint_is_told(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(CheckpointError, match="there is no checkpoint in"):
@@ -159,7 +236,7 @@ def test_a_foreign_tensor_file_with_the_right_checksum_is_told(tmp_path: Path) -
     folder = save(tmp_path, 1)
     data = b"no tensors at all"
     (folder / "ema.safetensors").write_bytes(data)
-    edit(folder, groups={"ema": {"bytes": len(data), "crc32": checkpoints.zlib.crc32(data)}})
+    edit(folder, groups={"ema": {"bytes": len(data), "crc32": zlib.crc32(data)}})
     with pytest.raises(CheckpointError, match="is no safetensors file"):
         load_checkpoint(folder)
 

@@ -37,7 +37,7 @@ class TinyRun:
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def until(self, condition: Callable[[], bool], timeout: float = 120.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 400.0) -> None:
         deadline = time.monotonic() + timeout
         while not condition():
             assert self.process.poll() is None, f"the run has ended: {self.process.communicate()[0]}"
@@ -71,7 +71,7 @@ class TinyRun:
     def interrupt(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)
 
-    def wait(self, timeout: float = 90.0) -> tuple[int, str]:
+    def wait(self, timeout: float = 400.0) -> tuple[int, str]:
         output = self.process.communicate(timeout=timeout)[0]
         return self.process.returncode, output
 
@@ -87,7 +87,7 @@ def tiny_run(run_dir: Path, *arguments: str) -> Iterator[TinyRun]:
             run.process.communicate()
 
 
-def all_gone(pids: list[int], timeout: float = 5.0) -> bool:
+def all_gone(pids: list[int], timeout: float = 100.0) -> bool:
     processes = []
     for pid in pids:
         try:

@@ -33,12 +33,13 @@ def test_learners_go_on_together_after_one_was_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_learners_train_save_and_end_together(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with tiny_run(run_dir, f"--run-dir={run_dir}", "--learner-devices=cpu,cpu", "--steps=20") as run:
         run.until(lambda: "learner-1" in run.pids())
         pids = list(run.pids().values())
-        code, output = run.wait(180)
+        code, output = run.wait()
     assert code == 0, output
     assert "2 learners on cpu" in output
     assert all_gone(pids)

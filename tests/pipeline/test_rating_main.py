@@ -155,7 +155,7 @@ def test_each_stage_of_growing_boards_has_its_scale_and_a_stop_is_heard(
             until(lambda: row.waiting is Waiting.NEXT_CHECKPOINT)
     finally:
         row["stop"] = Stop.ORDERLY
-        thread.join(5.0)
+        thread.join(100.0)
     assert not thread.is_alive()
     with Results(tmp_path / "ratings.sqlite") as results:
         for rules in settings.stages:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from hexpipe.arena.checkpoint_ratings import rated_steps
 from hexpipe.arena.results import Results
 from hexpipe.cli.main import run as command_line
 from hexpipe.games.factory import make_game, make_stages
-from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.records import GameRecord
@@ -24,6 +26,8 @@ from hexpipe.replay.archive import ReplayArchive
 from hexpipe.selfplay.league import win_share
 from tests.pipeline.runs import TINY, all_gone, sequences_by_outbox, tiny_run
 from tests.pipeline.stages import STAGES
+
+pytestmark = pytest.mark.timeout(1200)  # whole runs, also on a machine that is ten times slower or busy
 
 
 def archived_games(run_dir: Path) -> int:
@@ -48,15 +52,39 @@ def shared_files(pid: int) -> list[Path]:
         return [Path(entry.path) for entry in entries if entry.inode() in inodes]
 
 
-def test_a_run_without_play_learns_from_imported_games(tmp_path: Path) -> None:
+def test_a_run_without_play_learns_from_imported_games_and_passes_over_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_dir = tmp_path / "run"
     assert command_line(["import", "#3,b2a1b1a3b3 b", "#3,a1b2 r", f"--run-dir={run_dir}", *TINY]) == 0
     with tiny_run(run_dir, "--resume", str(run_dir), "--workers=0", "--steps=10") as run:
         code, output = run.wait()
     assert code == 0, output
     assert "nothing is played: 1 learner on" in output
-    assert load_checkpoint(run_dir).step >= 10
+    step = load_checkpoint(run_dir).step
+    assert step >= 10
     assert archived_games(run_dir) == 2
+
+    whole = latest_checkpoint(run_dir)
+    assert whole is not None
+    damaged = shutil.copytree(whole, whole.with_name("step-99999999"))
+    os.truncate(damaged / "optimizer.safetensors", 1000)
+    with tiny_run(run_dir, "--resume", str(run_dir), "--workers=0", f"--steps={step + 10}") as run:
+        code, output = run.wait()
+    assert code == 0, output
+    assert f"passed over {damaged.name}, which is kept as damaged-{damaged.name}: " in output
+    assert f"goes on from {whole.name}" in output
+    assert load_checkpoint(run_dir).step >= step + 10
+    steps = [json.loads(line)["steps"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+    for folder in list_checkpoints(run_dir):
+        (folder / "checkpoint.json").write_text("")
+    capsys.readouterr()
+    assert command_line(["run", "--resume", str(run_dir), "--workers=0", "--steps=100"]) == 2
+    message = capsys.readouterr().err
+    assert "is whole" in message
+    assert message.count("\n") == 1
 
 
 def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -> None:
@@ -101,6 +129,12 @@ def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -
     assert resumed is not None
     assert load_checkpoint(resumed).step >= step
     assert read_settings(run_dir).search.c_puct_init == 1.5
+    both = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert len(both) > len(lines)
+    for name in ("time", "games", "positions", "steps"):
+        told = [line[name] for line in both]
+        assert told == sorted(told), f"{name} falls, here: {told[len(lines) - 2 : len(lines) + 2]}"
+    assert all(line[name] > 0 for line in both for name in ("loss", "policy_loss", "learning_rate") if name in line)
 
 
 LEAGUE = ("--set=league.share=0.5", "--set=league.minutes=0.01", "--set=learner.checkpoint_minutes=0.02")
@@ -123,7 +157,7 @@ def test_a_league_plays_past_checkpoints_and_a_killed_generator_comes_back(tmp_p
         run.until(lambda: "generator-1 was replaced" in run.log() and run.pids().get("generator-1") != generator)
         pids = list(run.pids().values())
         before = run.games()
-        run.until(lambda: run.games() > before + 40)
+        run.until(lambda: run.games() > before + 200)  # many enough to tell the share by
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output
@@ -153,6 +187,8 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
         run.process.kill()
         run.process.communicate()
         assert all_gone(list(pids.values()))
+    with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
+        reached = archive.stage.number  # from 0; a fast machine may have got farther before it was killed
     with tiny_run(run_dir, "--resume", str(run_dir)) as run:
         run.until(lambda: "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in run.log())
         before = run.games()
@@ -160,7 +196,7 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output
-    assert "stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after" in output, "where it goes on"
+    assert f"stage {reached + 1} of 3: " in output, "where it goes on"
     assert "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in output
     with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
         sizes = [game.board_size for game in archive.games_after(0)][::-1]
@@ -171,11 +207,11 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
     assert sizes.index(5) > max(40, sizes.index(4) + 39)
     metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     told = [line["stage"] for line in metrics if "stage" in line]
-    assert (told[0], told[-1], told) == (1, 3, sorted(told))
+    assert told == sorted(told), "a resume is no fall"
+    assert told[-1] == 3
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> None:
     """And goes on with them at once when the run is resumed."""
     run_dir = tmp_path / "run"
@@ -187,7 +223,7 @@ def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> N
     assert code == 0, output
     assert league_games(run_dir)
     with tiny_run(run_dir, "--resume", str(run_dir), "--games", str(archived_games(run_dir) + 50)) as run:
-        code, output = run.wait(240)
+        code, output = run.wait()
     assert code == 0, output
     assert run.log().count("plays the first weights") == 1
 
@@ -244,6 +280,12 @@ def test_a_killed_process_of_any_role_is_replaced(tmp_path: Path, algorithm: str
             run.until(lambda games=games, steps=steps: run.games() > games + 40 and run.steps() > steps + 10)
             run.until(lambda: latest_checkpoint(run_dir) is not None)
             dead.append(run.pids()[victim])
+            if victim == "learner-0":
+                run.until(lambda: len(list_checkpoints(run_dir)) > 1)
+                os.kill(dead[-1], signal.SIGSTOP)  # so that none is newer than the one that is damaged
+                run.until(lambda: psutil.Process(dead[-1]).status() == psutil.STATUS_STOPPED)
+                older, newest = list_checkpoints(run_dir)[-2:]
+                os.truncate(newest / "ema.safetensors", 1000)
             os.kill(dead[-1], signal.SIGKILL)
             run.until(lambda victim=victim: run.pids().get(victim, dead[-1]) != dead[-1])
         games, steps = run.games(), run.steps()
@@ -254,7 +296,8 @@ def test_a_killed_process_of_any_role_is_replaced(tmp_path: Path, algorithm: str
     assert code == 0
     for victim in set(victims):
         assert output.count(f"{victim} died and was replaced: it was killed by signal SIGKILL") == victims.count(victim)
-    assert "goes on from" in run.log()
+    assert f"passed over {newest.name}, which is kept as damaged-{newest.name}: " in run.log()
+    assert f"goes on from {older}" in run.log()
     assert all_gone([*dead, *pids.values()])
     last = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["restarts"] == len(victims)
@@ -301,7 +344,6 @@ def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("game", ["hex", "inarow"])
 def test_ratings_go_on_with_a_resumed_run(tmp_path: Path, game: str) -> None:
     run_dir = tmp_path / "run"
@@ -309,10 +351,9 @@ def test_ratings_go_on_with_a_resumed_run(tmp_path: Path, game: str) -> None:
     with tiny_run(run_dir, f"--run-dir={run_dir}", *RATED, *learned) as run:
         run.until(lambda: len(ratings(run_dir)) > 1)
         run.interrupt()
-        began = time.monotonic()
         code, output = run.wait()
     assert code == 0, output
-    assert time.monotonic() - began < 30
+    assert "was killed" not in output, "the rating hears a stop"
     last = ratings(run_dir)[-1]
     with tiny_run(run_dir, "--resume", str(run_dir)) as run:
         run.until(lambda: ratings(run_dir)[-1][0] > last[0])
@@ -332,8 +373,8 @@ def test_nothing_outlives_a_killed_supervisor_and_the_run_can_be_resumed(tmp_pat
         assert named, "semaphores have names while a run is alive"
         run.process.kill()
         run.process.communicate()
-        assert all_gone(list(pids.values()), timeout=5.0)
-    deadline = time.monotonic() + 5.0
+        assert all_gone(list(pids.values()))
+    deadline = time.monotonic() + 100.0
     while any(path.exists() for path in named) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [path for path in named if path.exists()]
@@ -352,7 +393,7 @@ def test_a_memory_is_written_published_and_counted(tmp_path: Path, algorithm: st
     with tiny_run(run_dir, f"--run-dir={run_dir}", "--steps=30", *more) as run:
         run.until(lambda: "MB of engram" in run.log())
         assert live_report(run_dir)["engram_bytes"] > 4096 * 4 * 35
-        code, output = run.wait(180)
+        code, output = run.wait()
     assert code == 0, output
     assert "engram of 4,096 entries" in output
     checkpoint = load_checkpoint(run_dir)

@@ -15,6 +15,7 @@ from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
 from hexpipe.pipeline.stats import StatsBoard, Waiting
 from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
+from tests.clock import TestClock
 
 
 def no_stack(pid: int) -> str:
@@ -28,7 +29,8 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def test_a_stall_says_who_waits_for_what() -> None:
+def test_a_stall_says_who_waits_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    TestClock(monkeypatch)
     stats = StatsBoard.create(["generator-0", "inference-0"], private=True)
     stats.row("generator-0").beat(Waiting.INFERENCE)
     stats.row("inference-0").beat(Waiting.WEIGHTS)
@@ -54,7 +56,8 @@ def test_the_silence_of_a_process_that_is_not_needed_is_no_stall() -> None:
     assert StallWatch(stats, 300, no_stack).check() == []
 
 
-def test_a_run_waits_for_room_on_the_disk_without_end() -> None:
+def test_a_run_waits_for_room_on_the_disk_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    TestClock(monkeypatch)
     stats = StatsBoard.create(["generator-0", "replay-0"], private=True)
     stats.row("generator-0").beat(Waiting.OUTBOX)
     stats.row("replay-0").beat(Waiting.DISK)

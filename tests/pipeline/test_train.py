@@ -14,8 +14,9 @@ from hexpipe.errors import ArchiveError, CheckpointError, SettingsError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline import league_serial
+from hexpipe.pipeline import train as train_module
 from hexpipe.pipeline.opponents import draw_checkpoint
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings
 from hexpipe.pipeline.train import TrainProgress, train
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
@@ -215,6 +216,65 @@ def test_resume_goes_on_with_new_games(tmp_path: Path) -> None:
     assert len(records) == second.games
     assert not set(records[: first.games]) & set(records[first.games :])
     assert [folder.name for folder in list_checkpoints(tmp_path)] == ["step-00000012", "step-00000020"]
+
+
+def _lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def _last_step(path: Path) -> float:
+    lines = _lines(path)
+    return lines[-1]["steps"] if lines else 0.0
+
+
+def test_a_resume_goes_on_with_the_curves_without_a_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of each turn of the loop: counters never fall, and the learner is as well trained as before."""
+    monkeypatch.setattr(train_module, "METRICS_SECONDS", 0.0)
+    fast = {"limits.steps": 240, "learner.learning_rate": 0.02, "learner.replay_ratio": 8.0}
+    settings = load_settings("quick", {**TINY, **fast})
+    parts: list[int] = []
+    for steps in (90, 150, 240):
+        newest, said = latest_checkpoint(tmp_path), []
+        end = _train(
+            tmp_path, settings, bool(parts), say=said.append, should_stop=lambda at=steps: _last_step(tmp_path) >= at
+        )
+        assert said == ([] if newest is None else [f"goes on from {newest.name}"])
+        parts.append(len(_lines(tmp_path)))
+    assert end.steps == 240
+    lines = _lines(tmp_path)
+    for name in ("time", "games", "positions", "steps", "replay_games"):
+        values = [line[name] for line in lines]
+        assert values == sorted(values), f"{name} falls"
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert min(rates) > 0
+    steady = [line for line in lines if "loss" in line and line["steps"] > 30]
+    falls = np.diff([line["learning_rate"] for line in steady])
+    assert (falls <= 0).all(), "one cosine over all parts"
+    for begin in parts[:-1]:
+        before, after = ([line["loss"] for line in part if "loss" in line] for part in (lines[:begin], lines[begin:]))
+        spread = np.ptp(before[-12:])
+        assert min(before[-12:]) - spread < np.mean(after[:12]) < max(before[-12:]) + spread
+        assert np.mean(after[:12]) < 0.5 * (before[0] + np.mean(before[-12:])), "nearer to its loss than to a new net's"
+
+
+def test_a_resume_passes_over_damage_and_begins_nothing_anew(tmp_path: Path) -> None:
+    settings = load_settings("quick", {**TINY, "learner.checkpoint_steps": 4})
+    _train(tmp_path, settings)
+    older, newest = list_checkpoints(tmp_path)[-2:]
+    (newest / "optimizer.safetensors").write_bytes(b"half")
+    said: list[str] = []
+    end = _train(tmp_path, override_settings(settings, {"limits.steps": 16}), resume=True, say=said.append)
+    assert end.steps == 16
+    assert len(said) == 2
+    assert said[0].startswith(f"passed over {newest.name}, which is kept as damaged-{newest.name}: ")
+    assert said[1] == f"goes on from {older.name}"
+    for folder in list_checkpoints(tmp_path):
+        (folder / "model.safetensors").unlink()
+    kept = list_checkpoints(tmp_path)
+    with pytest.raises(CheckpointError, match="is whole"):
+        _train(tmp_path, override_settings(settings, {"limits.steps": 20}), resume=True)
+    assert list_checkpoints(tmp_path) == kept
+    assert read_settings(tmp_path).limits.steps == 16, "a run that cannot go on stays as it was"
 
 
 def test_limits_of_games_and_being_told_to_stop(tmp_path: Path) -> None:

@@ -19,8 +19,15 @@ from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.pipeline.segments import process_names
 from hexpipe.pipeline.stats import StatsBoard
 from hexpipe.pipeline.view import LiveView, PlainView, clock, plain_line, render
+from tests.clock import TestClock
 
 NAMES = ["generator-0", "generator-1", "inference-0", "replay-0", "learner-0"]
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds pass where a test sleeps, and only there."""
+    TestClock(monkeypatch)
 
 
 @pytest.fixture
@@ -44,7 +51,8 @@ def play(stats: StatsBoard) -> None:
         replay.add(name, amount)
     replay["replay_bytes"], replay["replay_budget"] = 250, 1000
     learner = stats.row("learner-0")
-    learner["steps"], learner["policy_loss"], learner["solver_score"] = 30, 1.5, 0.75
+    learner["steps"], learner["learning_rate"] = 30, 1e-3
+    learner["policy_loss"], learner["solver_score"] = 1.5, 0.75
 
 
 def figures_of(stats: StatsBoard, *overrides: tuple[str, object]) -> Figures:
@@ -65,7 +73,8 @@ def test_figures_are_sums_rates_and_shares(stats: StatsBoard) -> None:
     assert values["mean_plies"] == 10
     assert values["replay_fill"] == 0.25
     assert values["evals_per_s"] == pytest.approx(6 * (values["positions_per_s"] or 0))
-    assert 110 < (values["seconds_left"] or 0) < 120
+    assert values["seconds_left"] == pytest.approx(120 - 0.6)
+    assert values["games_per_s"] == pytest.approx(4 / 0.6)
     assert [p.name for p in figures.processes] == NAMES
     assert all(p.own_bytes > 1_000_000 for p in figures.processes)
 
@@ -137,6 +146,15 @@ def test_a_resumed_total_is_no_rate(stats: StatsBoard) -> None:
     time.sleep(0.6)
     stats.row("replay-0")["total_games"] = 100_000
     assert meter.read().values["games_per_s"] == 0
+
+
+def test_losses_are_not_told_before_there_are_some(stats: StatsBoard) -> None:
+    """A resumed learner knows its steps seconds before it has a loss: a curve must not fall to 0 there."""
+    stats.row("learner-0")["steps"] = 1000
+    meter = ProgressMeter(stats, load_settings(), gpus=0)
+    line = as_metrics(meter.read())
+    assert line["steps"] == 1000
+    assert not [name for name in line if "loss" in name or name == "learning_rate"]
 
 
 def test_every_view_shows_what_a_person_asks(stats: StatsBoard) -> None:

@@ -400,10 +400,13 @@ def churn(buffer: ReplayBuffer, stop: Any) -> None:
 
 
 def read_beside(buffer: ReplayBuffer, batches: int) -> None:
-    """Checks samples while the writer works; it must have evicted, copied and refreshed a good deal meanwhile."""
+    """Checks at least ``batches`` samples while the writer works, and goes on until it has evicted, copied and
+    refreshed a good deal meanwhile."""
     rng = np.random.default_rng(5)
     before = buffer.segment.arrays["header"].copy()
-    for _ in range(batches):
+    done = 0
+    while done < batches or buffer.segment.arrays["header"][Header.TOTAL_GAMES] - before[Header.TOTAL_GAMES] <= 100:
+        done += 1
         batch = buffer.sample_batch(4096, rng, 5)  # takes longer than the writer needs to go around the ring
         rows = rng.choice(4096, 100, replace=False)
         found = np.array([check_row(GAME, batch, row, 3)[0] for row in rows])
@@ -412,8 +415,8 @@ def read_beside(buffer: ReplayBuffer, batches: int) -> None:
         number = buffer.held_game(rng)
         assert 0 < number <= buffer.total_games
     gone = buffer.segment.arrays["header"] - before
-    assert gone[Header.TOTAL_GAMES] > 100
-    assert gone[Header.HEAD_GAME] > 3 * gone[Header.TOTAL_GAMES]  # of each three, one came and two were refreshed
+    # of each three, one came and two were refreshed (those of the last may still be to come); others were copied
+    assert gone[Header.HEAD_GAME] > 3 * gone[Header.TOTAL_GAMES]
 
 
 def test_a_thread_that_reads_beside_a_busy_writer_sees_only_whole_games() -> None:
@@ -443,7 +446,7 @@ def test_a_process_that_reads_beside_a_busy_writer_sees_only_whole_games() -> No
         read_beside(buffer, 6)
     finally:
         stop.set()
-        writer.join(20)
+        writer.join(200)
     assert writer.exitcode == 0
     report = buffer.memory_report()
     assert report["games"] == buffer.num_games < report["total_games"]

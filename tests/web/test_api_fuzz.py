@@ -194,14 +194,14 @@ def port(engine: Engine) -> Iterator[int]:
         thread.start()
         yield listener.getsockname()[1]
         server.should_exit = True
-        thread.join(30)
+        thread.join(200)
         assert not thread.is_alive()
 
 
 def exchange(port: int, data: bytes) -> bytes:
     """All that comes back for ``data``, after which the sender says that no more will come."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=200) as connection:
         connection.sendall(data)
         with contextlib.suppress(OSError):  # who has refused may have closed already
             connection.shutdown(socket.SHUT_WR)
@@ -233,7 +233,7 @@ BROKEN = [
 
 def asked_whole(port: int) -> bytes:
     """The answer to a good question, whose sender waits for it."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=200) as connection:
         connection.sendall(ask(QUESTION))
         return b"".join(iter(lambda: connection.recv(65536), b""))
 

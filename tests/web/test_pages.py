@@ -39,7 +39,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.arena.checkpoints import small_checkpoint
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for whole runs
 
 FLAGS = [
     "--headless",
@@ -61,15 +61,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run at work on 5x5 that has a checkpoint."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     settings = [part for setting in (*SMALL, "learner.checkpoint_minutes=0.1") for part in ("--set", setting)]
-    command = [*HEXPIPE, "run", "--size", "5", "--minutes", "20", "--run-dir", str(folder), *settings]
+    command = [*HEXPIPE, "run", "--size", "5", "--minutes", "120", "--run-dir", str(folder), *settings]
     with (folder.parent / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _until(lambda: any(folder.glob("checkpoints/step-*[0-9]/checkpoint.json")), 180, process)
+            _until(lambda: any(folder.glob("checkpoints/step-*[0-9]/checkpoint.json")), 600, process)
             yield folder
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(120) == 0
+            assert process.wait(300) == 0
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     settings = [part for setting in SMALL for part in ("--set", setting)]
     command = [*HEXPIPE, "run", "--size", "4", "--games", "30", "--run-dir", str(folder), *settings]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     with served(folder) as found:
         yield found
@@ -154,7 +154,7 @@ class Page:
         return self.browser.find_element(By.ID, name)
 
     def wait(self, true: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.browser, 60, 0.05).until(lambda _: true())
+        return WebDriverWait(self.browser, 250, 0.05).until(lambda _: true())
 
     @property
     def status(self) -> str:
@@ -397,23 +397,23 @@ def test_the_dashboard_moves_with_the_run(browser: webdriver.Chrome, address: st
         text = "".join(texts(f'[data-figure="{name}"] strong')).replace(",", "")
         return float(text) if re.fullmatch(r"[\d.]+", text) else 0.0
 
-    first = _until(lambda: figure("games"), 60)
+    first = _until(lambda: figure("games"), 250)
     assert browser.find_element(By.ID, "alive").text == "at work"
-    assert _until(lambda: figure("games") > first, 60)
+    assert _until(lambda: figure("games") > first, 250)
     assert {"generator-0", "replay-0", "learner-0"} <= set(texts("#processes td:first-child"))
-    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 60)
-    before = _until(lambda: "".join(texts("#games figcaption")), 60)
-    assert _until(lambda: texts("#games figcaption") and "".join(texts("#games figcaption")) != before, 20)
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 250)
+    before = _until(lambda: "".join(texts("#games figcaption")), 250)
+    assert _until(lambda: texts("#games figcaption") and "".join(texts("#games figcaption")) != before, 250)
 
 
 def test_the_dashboard_of_a_run_that_is_over(browser: webdriver.Chrome, finished: str) -> None:
     browser.get(finished + "dashboard")
-    _until(lambda: browser.find_element(By.ID, "alive").text == "not running", 30)
+    _until(lambda: browser.find_element(By.ID, "alive").text == "not running", 250)
     (games,) = browser.execute_script(  # read at once: the page redraws itself
         "return [...document.querySelectorAll('[data-figure=\"games\"] strong')].map((entry) => entry.textContent)"
     )
     assert int(games) > 0
-    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 30)
-    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#games svg .stone"), 30)
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 250)
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#games svg .stone"), 250)
     assert not browser.find_element(By.ID, "process-card").is_displayed()
     assert not browser.find_element(By.ID, "error").text

@@ -122,7 +122,7 @@ class _SlowEngine:
 
     def analyse(self, positions: Sequence[Sequence[int]], simulations: int) -> list[Analysis]:
         self.together.append(len(positions))
-        self.go.wait(20)
+        self.go.wait(200)
         return self._engine.analyse(positions, simulations)
 
 

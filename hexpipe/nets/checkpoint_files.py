@@ -1,0 +1,89 @@
+"""The files of a checkpoint's folder, read as if a stranger had made them.
+
+Nothing is unpickled. Only plain files are opened, no links, pipes or devices; what is read is no longer than its
+checkpoint says, and than there is memory for.
+"""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors_numpy
+
+from hexpipe.errors import CheckpointError, DamagedCheckpointError
+from hexpipe.plain_files import read_document, read_plain, write_synced
+from hexpipe.shm import available_memory
+
+Arrays = dict[str, NDArray[Any]]
+_WORDS = 300  # characters of another's error that are repeated
+_COPIES = 2  # of a file's bytes that are in memory at once while it is read
+_MAY_PASS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[str, int]:
+    """Write GROUP.safetensors and return what the document says of it: its length and its checksum."""
+    arrays = {name: np.ascontiguousarray(_as_array(tensor)).reshape(tensor.shape) for name, tensor in tensors.items()}
+    data = safetensors_numpy.save(arrays)
+    write_synced(folder / f"{group}.safetensors", data)
+    return {"bytes": len(data), "crc32": zlib.crc32(data)}
+
+
+def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
+    """The arrays that `write_group` has written, of which ``entry`` is said; DamagedCheckpointError if they are any
+    other, CheckpointError where that cannot be told."""
+    available = available_memory()
+    try:
+        if _COPIES * min(file.lstat().st_size, entry["bytes"]) > available:
+            raise CheckpointError(
+                f"{file} has {entry['bytes']:,} bytes, too many for the memory that is left ({available:,}); free some"
+            )
+        data = read_plain(file, entry["bytes"])
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    if len(data) != entry["bytes"] or zlib.crc32(data) != entry["crc32"]:
+        raise DamagedCheckpointError(f"{file} is damaged (its size or checksum is wrong); take an older checkpoint")
+    try:
+        arrays = dict(safetensors_numpy.load(data))
+    except (SafetensorError, KeyError, ValueError, OverflowError) as error:  # KeyError: a dtype that numpy has not
+        why = f"{file} is no safetensors file ({brief(error)}); take another checkpoint"
+        raise DamagedCheckpointError(why) from error
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            raise DamagedCheckpointError(f"{file}: {name[:80]!r} is not finite; take another checkpoint")
+    return arrays
+
+
+def read_meta(file: Path) -> Any:
+    """What is in checkpoint.json; DamagedCheckpointError if it is no JSON."""
+    try:
+        return read_document(file)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except ValueError as error:
+        why = f"{file} is damaged (no JSON: {brief(error)}); take an older checkpoint"
+        raise DamagedCheckpointError(why) from error
+
+
+def brief(error: BaseException) -> str:
+    """The words of ``error`` on one line, and not too many."""
+    words = " ".join(str(error).split())
+    return words if len(words) <= _WORDS else f"{words[:_WORDS]}..."
+
+
+def _unreadable(file: Path, error: OSError) -> CheckpointError:
+    kind = CheckpointError if error.errno in _MAY_PASS else DamagedCheckpointError
+    return kind(f"{file} cannot be read ({error.strerror or error}); take another checkpoint")
+
+
+def _as_array(tensor: Any) -> NDArray[Any]:
+    if isinstance(tensor, np.ndarray):
+        return tensor
+    array: NDArray[Any] = tensor.detach().cpu().numpy()  # a torch tensor; torch itself is not imported here
+    return array
