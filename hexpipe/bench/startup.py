@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 from hexpipe.bench.commands import running
-from hexpipe.errors import HexpipeError, SharedMemoryError
+from hexpipe.errors import HexpipeError
+from hexpipe.pipeline.live_stats import live_rows
 from hexpipe.pipeline.run_folder import live_run
-from hexpipe.pipeline.stats import INDEX
-from hexpipe.shm import read_only_view
 
 OPTIONS = {
     "preset": "the preset to run",
@@ -52,13 +51,5 @@ def _first_game(preset: str, timeout: float) -> float:
 
 def _finished_at(run_dir: Path) -> float:
     """When the first generator finished its first game (monotonic seconds, which all processes share); 0 before."""
-    document = live_run(run_dir)
-    if document is None:
-        return 0.0
-    stats = next(segment for segment in document["segments"] if segment["name"] == "stats")
-    try:
-        values = read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])["values"]
-    except SharedMemoryError:
-        return 0.0  # the run is ending; the caller sees why
-    times = values[:, INDEX["first_game"]]
-    return float(min(times[times > 0], default=0.0))
+    times = [row["first_game"] for row in live_rows(live_run(run_dir) or {}).values()]
+    return min((when for when in times if when > 0), default=0.0)

@@ -27,9 +27,13 @@ _TAIL = 2000
 
 
 class Vitals(NamedTuple):
-    """What all processes of a run take together: proportional set size in bytes, and open files."""
+    """What all processes of a run take together: memory in bytes, and open files.
 
-    pss_bytes: int
+    Memory is the proportional set size of everything but the run's shared segments, and those in full: they are the
+    run's from its start on, and which of their pages a process has mapped so far is no growth.
+    """
+
+    memory_bytes: int
     open_files: int
 
 
@@ -110,12 +114,13 @@ class Patient:
 
     def vitals(self) -> Vitals:
         """Of all processes now."""
-        memory = files = 0
+        document = self._document()
+        memory = sum(int(segment["bytes"]) for segment in document.get("segments", ()))
+        files = 0
         for pid in self.pids().values():
-            with suppress(psutil.Error):
-                process = psutil.Process(pid)
-                memory += int(process.memory_full_info().pss)
-                files += int(process.num_fds())
+            with suppress(psutil.Error, OSError):
+                memory += _own_pss(pid)
+                files += int(psutil.Process(pid).num_fds())
         return Vitals(memory, files)
 
     def signal_all(self, number: signal.Signals) -> None:
@@ -153,3 +158,14 @@ class Patient:
                 os.kill(pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+
+def _own_pss(pid: int) -> int:
+    """Bytes of a process's proportional set size but for hexpipe's segments, which are anonymous files."""
+    total, counts = 0, True
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("Pss:"):
+            total += 1024 * int(line.split()[1]) * counts
+        elif "-" in line.partition(" ")[0]:  # a mapping begins
+            counts = "/memfd:hexpipe-" not in line
+    return total

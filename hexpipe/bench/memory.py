@@ -1,0 +1,106 @@
+"""`hexpipe bench memory`: what a run takes as time goes by, and whether each of its generators gets its share."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.pipeline.chaos_faults import Faults
+from hexpipe.pipeline.patient import Patient, Vitals
+
+OPTIONS = {
+    "minutes": "of measuring, once the buffer is full; 30 give a slope that means something",
+    "workers": "generators",
+    "full_queue": "hold replay up every few seconds until every generator's outbox is full",
+}
+_RUN = (
+    "--size=4", "--simulations=16", "--set=net.blocks=1", "--set=net.channels=8", "--set=net.value_hidden=8",
+    "--set=replay.max_memory_gb=0.1", "--set=replay.max_games=500", "--set=replay.min_games=10",
+    "--set=learner.batch_size=32", "--set=inference.backend=eager", "--set=selfplay.cache_entries=4096",
+)  # fmt: skip
+_SAMPLES = 60
+_HOLD_SECONDS = 5.0
+_BLOCKS = 12
+_WARM_UP = 0.1
+
+
+def run(*, minutes: float = 0.5, workers: int = 2, full_queue: bool = False) -> dict[str, Any]:
+    """A run of short games in a temporary folder, looked at from outside.
+
+    Keys: memory_mb_first and memory_mb_last of the fitted line (`patient.Vitals` says what counts); the line's
+    slope_percent_per_hour and the standard error of that; open_files_first and open_files_last; games; share_ratio,
+    positions played by the generator with the most over those of the one with the least; times_full, how often every
+    outbox was. The first tenth of the time is left out of the fit.
+    """
+    with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
+        patient = Patient(Path(folder) / "run", [*_RUN, f"--workers={workers}"])
+        faults = Faults(patient, np.random.default_rng(0))
+        try:
+            patient.start()
+            patient.until(lambda: patient.counter("replay-0", "total_games") > 600, "a full buffer")
+            patient.until(lambda: patient.counter("learner-0", "steps") > 0, "training")
+            before = _positions(patient)
+            times, vitals = _watch(patient, faults, 60.0 * minutes, full_queue)
+            played = _positions(patient) - before
+            games = int(patient.counter("replay-0", "total_games"))
+            patient.signal_all(signal.SIGINT)
+            patient.wait()
+        finally:
+            patient.end()
+    kept = times >= _WARM_UP * times[-1]
+    memory = np.array([sample.memory_bytes for sample in vitals]) / 1e6
+    first, last, slope, error = fitted(times[kept] / 3600, memory[kept])
+    return {
+        "memory_mb_first": round(first, 1),
+        "memory_mb_last": round(last, 1),
+        "slope_percent_per_hour": round(100 * slope / first, 3),
+        "slope_error_percent_per_hour": round(100 * error / first, 3),
+        "open_files_first": vitals[0].open_files,
+        "open_files_last": vitals[-1].open_files,
+        "games": games,
+        "share_ratio": round(float(played.max() / played.min()), 3),
+        "times_full": faults.counts.get("queue", 0),
+    }
+
+
+def fitted(hours: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """First and last value of the line through ``values`` [N] at ``hours`` [N], its slope an hour and the standard
+    error of that. The fit is of the means of blocks: samples that follow each other are not independent."""
+    blocks = min(_BLOCKS, len(hours))
+    x = np.array([part.mean() for part in np.array_split(hours, blocks)])
+    y = np.array([part.mean() for part in np.array_split(values, blocks)])
+    spread = ((x - x.mean()) ** 2).sum()
+    slope = float(((x - x.mean()) * y).sum() / spread)
+    residuals = y - y.mean() - slope * (x - x.mean())
+    error = float(np.sqrt((residuals**2).sum() / max(1, blocks - 2) / spread))
+    at = [float(y.mean() + slope * (hour - x.mean())) for hour in (hours[0], hours[-1])]
+    return at[0], at[1], slope, error
+
+
+def _watch(
+    patient: Patient, faults: Faults, seconds: float, full_queue: bool
+) -> tuple[NDArray[np.float64], list[Vitals]]:
+    """Seconds from the start, and the vitals at them."""
+    start = held = time.monotonic()
+    times, vitals = [], []
+    while True:
+        patient.check()
+        times.append(time.monotonic() - start)
+        vitals.append(patient.vitals())
+        if times[-1] >= seconds:
+            return np.array(times), vitals
+        if full_queue and time.monotonic() - held >= _HOLD_SECONDS:
+            faults.give("queue")
+            held = time.monotonic()
+        time.sleep(min(seconds / _SAMPLES, 5.0))
+
+
+def _positions(patient: Patient) -> NDArray[np.float64]:
+    """Positions that each generator has played."""
+    return np.array([row["positions"] for name, row in patient.rows().items() if name.startswith("generator-")])
