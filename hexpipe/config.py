@@ -558,8 +558,12 @@ class Settings(_Section):
             )
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
-        if self.algorithm == "muzero" and (self.inference.backend, self.inference.dtype) != ("auto", "auto"):
-            raise ValueError("learned dynamics have one backend: leave inference.backend and inference.dtype on auto")
+        chosen = self.inference.backend in ("auto", "eager") and self.inference.dtype == "auto"
+        if self.algorithm == "muzero" and not chosen:
+            raise ValueError(
+                "learned dynamics have backends of their own: set inference.backend to auto or eager, and "
+                "inference.dtype to auto"
+            )
         self._check_devices()
         return self
 

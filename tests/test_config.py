@@ -105,7 +105,10 @@ def test_an_algorithm_stands_for_its_settings() -> None:
     assert learned.learner.batch_size == load_settings("standard").learner.batch_size
     assert load_settings("quick", {"algorithm": "muzero"}).learner.batch_size == 128
     assert override_settings(learned, {"algorithm": "alphazero"}).net.dynamics_blocks == 0
-    with pytest.raises(SettingsError, match="one backend"):
+    with pytest.raises(SettingsError, match="backends of their own"):
         load_settings("quick", {"algorithm": "muzero", "inference.backend": "openvino"})
+    with pytest.raises(SettingsError, match="backends of their own"):
+        load_settings("quick", {"algorithm": "muzero", "inference.dtype": "float32"})
+    load_settings("quick", {"algorithm": "muzero", "inference.backend": "eager"})
     with pytest.raises(SettingsError, match="no algorithm 'alphago'; take one of: alphazero, muzero"):
         load_settings("quick", {"algorithm": "alphago"})

@@ -44,14 +44,20 @@ class _Recurrent(nn.Module):
 class LatentBackend:
     """Two folded nets (traced and frozen on a CPU) over a pool float [rows, channels, n, n]. One thread uses it.
 
-    ``dtype``: of the arithmetic and the pool; unset: bfloat16 on a GPU, float32 on a CPU.
+    ``dtype``: of the arithmetic and the pool; unset: bfloat16 on a GPU, float32 on a CPU. ``eager``: not frozen.
     """
 
     def __init__(
-        self, settings: NetSettings, shapes: Shapes, rows: int, dtype: str | None = None, device: str = "cpu"
+        self,
+        settings: NetSettings,
+        shapes: Shapes,
+        rows: int,
+        dtype: str | None = None,
+        device: str = "cpu",
+        eager: bool = False,
     ) -> None:
         dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
-        self.name = "frozen" if device == "cpu" else "eager"
+        self.name = "eager" if eager or device != "cpu" else "frozen"
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._device = torch.device(device)

@@ -13,6 +13,7 @@ from hexpipe.inference.overlapping_server import server_of_positions
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard, WeightsSource
 from hexpipe.nets.backend_latent import LatentBackend
+from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.net_template import memory_bytes
@@ -98,11 +99,16 @@ def _latent_server(
 ) -> ServerLoop:
     settings = context.settings
     assert slots.pool is not None
-    net = LatentBackend(settings.net, slots.shapes, slots.regions_per_server * slots.pool.rows, device=device)
+    rows, most = slots.regions_per_server * slots.pool.rows, settings.inference.max_batch
+    net: LatentBackend | LatentGraphsBackend
+    eager = settings.inference.backend == "eager"
+    if eager or device == "cpu":
+        net = LatentBackend(settings.net, slots.shapes, rows, device=device, eager=eager)
+    else:
+        net = LatentGraphsBackend(settings.net, slots.shapes, rows, device=device, max_batch=most)
     context.row.note = f"{net.name} {net.dtype} on {device}, {net.pool_bytes / 1e6:.0f} MB of latents"
     context.row.note += _memory_note(context, slots)
     log.info("serves with %s", context.row.note)
-    most = settings.inference.max_batch
     return LatentServer(slots, context.number, net, weights, max_batch=most, on_progress=export)
 
 

@@ -9,11 +9,12 @@ from hexpipe.errors import CheckpointError, InferenceError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.games.own_games import import_game
 from hexpipe.nets import choose_backend as chooser
-from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend, padded_sizes
+from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
 from hexpipe.nets.backend_winograd import WinogradBackend
 from hexpipe.nets.backends import Backend, BySize, overlaps
 from hexpipe.nets.choose_backend import choose_backend, random_codes
+from hexpipe.nets.cuda_graphs import padded_sizes
 from hexpipe.nets.factory import InferenceNet, build_net, load_weights, net_weights
 
 NET = NetSettings(blocks=3, channels=24, value_hidden=16)  # one pooled block; channels that fill no whole block of 16

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.backend_latent import LatentBackend
+from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
 from hexpipe.nets.factory import build_net, fold, load_weights, net_weights
 from hexpipe.nets.heads import ILLEGAL_LOGIT
 from hexpipe.nets.muzero_network import MuZeroNet
@@ -136,10 +139,27 @@ def test_the_gradient_into_a_latent_is_halved_at_every_step(net: MuZeroNet) -> N
     torch.testing.assert_close(2 * stem, net.trunk.stem.weight.grad)
 
 
-def test_backend_looks_where_the_net_does() -> None:
+DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+
+
+def backend_of(kind: str, shapes: Shapes, rows: int, device: str) -> LatentBackend | LatentGraphsBackend:
+    if kind != "graphs":
+        return LatentBackend(SETTINGS, shapes, rows, "float32", device, eager=kind == "eager")
+    return LatentGraphsBackend(SETTINGS, shapes, rows, "float32", device, max_batch=8)  # ten rows: two pieces
+
+
+def looks_without_latents(backend: LatentBackend | LatentGraphsBackend) -> list[Callable[..., None]]:
+    """The backend's calls that evaluate roots."""
+    found: list[Callable[..., None]] = [lambda codes, *out: backend.initial(0, codes, np.arange(len(codes)), *out)]
+    return [*found, backend.infer] if isinstance(backend, LatentBackend) else found
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["latent", "graphs"])
+def test_backend_looks_where_the_net_does(kind: str, device: str) -> None:
     shapes = Shapes(15, 25, 3, 125, view_size=5, thumbnail=True, threats=True)
     made = drawn(shapes)
-    backend = LatentBackend(SETTINGS, shapes, rows=20)
+    backend = backend_of(kind, shapes, 20, device)
     backend.load(net_weights(made))
     codes, actions = batch(10, 1, shapes)
     with torch.no_grad():
@@ -147,7 +167,7 @@ def test_backend_looks_where_the_net_does() -> None:
         *_, child_focus = made.recurrent(latent, actions[:, 0])
     outs = [np.zeros((10, width), np.float32) for width in (25, 3, 3)]
     focus, rows = np.full(10, -9, np.int16), np.arange(10)
-    for ask in (backend.infer, lambda codes, *out: backend.initial(0, codes, rows, *out)):
+    for ask in looks_without_latents(backend):
         focus[:] = -9
         ask(codes.numpy(), *outs[:2], focus)
         assert focus.tolist() == root_focus.tolist()
@@ -156,12 +176,15 @@ def test_backend_looks_where_the_net_does() -> None:
     assert len({*root_focus.tolist()}) > 2
 
 
-def test_backend_runs_what_the_net_says_with_the_weights_of_the_slot(net: MuZeroNet) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["latent", "eager", "graphs"])
+def test_backend_runs_what_the_net_says_with_the_weights_of_the_slot(net: MuZeroNet, kind: str, device: str) -> None:
     other = drawn(SHAPES)
     with torch.no_grad():
         other.value.logits.bias += torch.tensor([1.0, -1.0])
-    backend = LatentBackend(SETTINGS, SHAPES, rows=20)
-    assert backend.pool_bytes == 20 * 12 * 25 * 4
+    backend = backend_of(kind, SHAPES, 20, device)
+    assert backend.pool_bytes == (20 + (kind == "graphs")) * 12 * 25 * 4  # and one that no search has
+    atol = 1e-5 if device == "cpu" else 2e-3
     for slot, made in enumerate((net, other)):
         backend.load(net_weights(made), slot)
     codes, actions = batch(3, 2)
@@ -173,11 +196,43 @@ def test_backend_runs_what_the_net_says_with_the_weights_of_the_slot(net: MuZero
             second = made.recurrent(latent, actions[:, 0])
             third = made.recurrent(second[0], actions[:, 1])
         backend.initial(slot, codes.numpy(), rows, *outs[:2])
-        np.testing.assert_allclose(outs[0], priors, atol=1e-5)
-        np.testing.assert_allclose(outs[1], values, atol=1e-5)
-        backend.infer(codes.numpy(), *outs[:2])
-        assert np.allclose(outs[1], values, atol=1e-5) == (slot == 0)
+        np.testing.assert_allclose(outs[0], priors, atol=atol)
+        np.testing.assert_allclose(outs[1], values, atol=atol)
+        if isinstance(backend, LatentBackend):
+            backend.infer(codes.numpy(), *outs[:2])
+            assert np.allclose(outs[1], values, atol=atol) == (slot == 0)
         for parents, children, step, (_, *expected) in ((rows, rows + 5, 0, second), (rows + 5, rows, 1, third)):
             backend.recurrent(slot, parents, actions[:, step].numpy(), children, *outs)
             for own, wanted in zip(outs, expected, strict=True):
-                np.testing.assert_allclose(own, wanted, atol=1e-5)
+                np.testing.assert_allclose(own, wanted, atol=atol)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_graphs_touch_the_rows_of_their_requests_alone(net: MuZeroNet, device: str) -> None:
+    """Batches are padded: what pads them must not write into a search's latents. And a load must leave the other set of
+    weights, and the latents, as they are."""
+    other = drawn(SHAPES)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.1)
+    backend, plain = (backend_of(kind, SHAPES, 60, device) for kind in ("graphs", "latent"))
+    for each in (backend, plain):
+        each.load(net_weights(net), 0)
+        each.load(net_weights(net), 1)
+    rng = np.random.default_rng(0)
+    outs = {each: [np.zeros((20, width), np.float32) for width in (25, 2, 2)] for each in (backend, plain)}
+    for turn in range(12):
+        count, slot = int(rng.integers(1, 20)), turn % 2
+        codes, actions = batch(count, 1)
+        places = rng.permutation(60)
+        parents, rows = places[:count], places[count : 2 * count]
+        if turn == 6:
+            backend.load(net_weights(other), 1)
+            plain.load(net_weights(other), 1)
+        for each, out in outs.items():
+            each.initial(slot, codes.numpy(), parents, *(part[:count] for part in out[:2]))
+            each.recurrent(slot, parents, actions[:, 0].numpy(), rows, *(part[:count] for part in out))
+        for own, wanted in zip(*outs.values(), strict=True):
+            np.testing.assert_allclose(own[:count], wanted[:count], atol=1e-5 if device == "cpu" else 2e-3)
+        torch.testing.assert_close(backend.pool[:60], plain.pool, atol=1e-5 if device == "cpu" else 2e-3, rtol=0)
+    assert plain.pool.any()
