@@ -16,8 +16,8 @@ from hexpipe.learner.distributed import rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
 
 RANK = """
-import sys
-import numpy as np, torch
+import os, socket, sys
+import numpy as np, psutil, torch
 from hexpipe.config import Shapes, load_settings
 from hexpipe.learner.distributed import agree, ddp_wrap, process_group, rank_batch_size
 from hexpipe.learner.learner import Learner
@@ -29,9 +29,13 @@ part = slice(rank * half, (rank + 1) * half)
 device = torch.device("cpu")
 net = {"net.blocks": 1, "net.channels": 8, "net.value_hidden": 8, "net.engram": entries, "net.engram_neighbours": 3}
 settings = load_settings("quick", {**net, "seed": rank})
+assert "GLOO_SOCKET_IFNAME" not in os.environ
 with process_group(rank, 2, f"file://{folder}/meet", device, timeout=250):
     learner = Learner(settings, Shapes(3, 9, 2, 9), device, wrap=ddp_wrap(device))
     assert agree(3 + rank, device) == 3
+    assert os.environ["GLOO_SOCKET_IFNAME"] in {name for _, name in socket.if_nameindex()}
+    ends = [end for end in psutil.Process().net_connections() if end.status in ("LISTEN", "ESTABLISHED")]
+    assert {end.laddr.ip for end in ends} == {"127.0.0.1"}, ends
     for i in range(3):
         learner.step({name: np.ascontiguousarray(data[name][i, part]) for name in data})
 np.savez(f"{folder}/rank{rank}.npz", **learner.ema_weights())
