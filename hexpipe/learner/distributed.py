@@ -7,6 +7,8 @@ address. On CPUs (and in tests) the same code runs over gloo.
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,11 +26,14 @@ def process_group(rank: int, ranks: int, address: str, device: torch.device, tim
     """Join the group of ``ranks`` learners for the length of the block.
 
     ``address`` is torch's rendezvous: "file:///path" (a new file that all ranks see) or "tcp://127.0.0.1:port". A rank
-    that does not come, or dies, is an error in the others after ``timeout`` seconds.
+    that does not come, or dies, is an error in the others after ``timeout`` seconds. Learners of one machine talk over
+    its loopback alone: gloo would else listen at the address that the machine's name stands for.
     """
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    if not address.startswith("tcp://") or address.startswith("tcp://127."):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
     dist.init_process_group(
         backend, init_method=address, rank=rank, world_size=ranks, timeout=timedelta(seconds=timeout)
     )
@@ -36,6 +41,11 @@ def process_group(rank: int, ranks: int, address: str, device: torch.device, tim
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _loopback() -> str:
+    """The name of the loopback interface: "lo" on Linux, "lo0" elsewhere."""
+    return next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
 
 
 def ddp_wrap(device: torch.device) -> Callable[[nn.Module], nn.Module]:

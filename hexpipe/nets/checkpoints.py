@@ -94,7 +94,9 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
     final = parent / f"step-{int(meta['step']):08d}"
     temporary = parent / f".tmp-{final.name}"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        if not parent.is_dir():
+            parent.mkdir(parents=True)
+            sync_folder(run_dir)
         _remove_leftovers(parent)
         temporary.mkdir()
         files = {group: write_group(temporary, group, tensors) for group, tensors in groups.items()}

@@ -29,26 +29,31 @@ import psutil
 
 from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import RunFolderError, SettingsError
-from hexpipe.plain_files import MOST_DOCUMENT_BYTES, read_document, read_plain
+from hexpipe.plain_files import MOST_DOCUMENT_BYTES, read_document, read_plain, sync_folder, write_synced
 from hexpipe.shm import SEMAPHORE
 
 ARCHIVE_NAME = "archive.sqlite"
 _MOST = 2**62
+_PRIVATE = 0o077  # the umask while a run is held: nobody else reads what it makes
 RATINGS_NAME = "ratings.sqlite"
 _UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
 
 class RunFolder:
-    """A run folder that this process holds the lock of; use as a context manager."""
+    """A run folder that this process holds the lock of; use as a context manager.
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    What is made meanwhile by this process and its children is its owner's alone: files 0600, folders 0700.
+    """
+
+    def __init__(self, path: Path, lock: IO[str], umask: int) -> None:
         self.path = path
         self._lock = lock
+        self._umask = umask  # to be put back
 
     @classmethod
     def open(cls, path: Path, resume: bool) -> RunFolder:
-        """Make (or, to resume, enter) and lock a run folder.
+        """Make (or, to resume, enter) and lock a run folder. One that is there keeps its mode, a new one has 0700.
 
         Raises RunFolderError if another run holds it, it cannot be written, it already holds a run (without
         ``resume``), or there is nothing to resume.
@@ -56,47 +61,18 @@ class RunFolder:
         if resume and not (path / "settings.json").is_file():
             raise RunFolderError(f"there is no run in {path} to resume; name the folder of an earlier run")
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            lock = (path / "lock").open("a+", encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_dir():
+                path.mkdir(mode=0o700)
+                sync_folder(path.parent)
         except OSError as error:
-            raise RunFolderError(
-                f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir"
-            ) from error
+            raise _unwritable(path, error) from error
+        umask = os.umask(_PRIVATE)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            lock.close()
-            raise RunFolderError(
-                f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir"
-            ) from error
-        if not resume and (path / "settings.json").exists():
-            lock.close()
-            raise RunFolderError(f"{path} already holds a run; go on with --resume {path} or choose another --run-dir")
-        folder = cls(path, lock)
-        for left in _semaphores(path / "run.json"):
-            left.remove()
-        try:
-            folder.check_writable()
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-        except OSError as error:
-            lock.close()
-            raise RunFolderError(f"the run folder {path} cannot be written ({error.strerror})") from error
-        return folder
-
-    def check_writable(self) -> None:
-        """Raises RunFolderError unless files can be made in the folder."""
-        probe = self.path / ".write-test"
-        try:
-            probe.write_text("")
-            probe.unlink()
-        except OSError as error:
-            raise RunFolderError(
-                f"the run folder {self.path} cannot be written ({error.strerror}); choose another with --run-dir"
-            ) from error
+            return cls(path, _lock_run(path, resume), umask)
+        except BaseException:
+            os.umask(umask)
+            raise
 
     def write_settings(self, settings: Settings) -> None:
         """Write RUN/settings.json."""
@@ -116,6 +92,7 @@ class RunFolder:
             (self.path / "run.json").unlink(missing_ok=True)
             self._lock.truncate(0)  # the file itself stays: see Leftover.remove
         self._lock.close()
+        os.umask(self._umask)
 
     def discard_if_empty(self) -> None:
         """Remove the folder if it holds nothing but the lock: a run that could not begin leaves nothing behind."""
@@ -129,6 +106,43 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _lock_run(path: Path, resume: bool) -> IO[str]:
+    """The open lock of the run in ``path``, with this process's number in it; RunFolderError as `RunFolder.open`."""
+    try:
+        lock = (path / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise RunFolderError(
+            f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir"
+        ) from error
+    if not resume and (path / "settings.json").exists():
+        lock.close()
+        raise RunFolderError(f"{path} already holds a run; go on with --resume {path} or choose another --run-dir")
+    for left in _semaphores(path / "run.json"):
+        left.remove()
+    probe = path / ".write-test"
+    try:
+        probe.write_text("")
+        probe.unlink()
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+    except OSError as error:
+        lock.close()
+        raise _unwritable(path, error) from error
+    return lock
+
+
+def _unwritable(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir")
 
 
 def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
@@ -178,10 +192,11 @@ def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, t
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, whatever is killed or cut off."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    write_synced(temporary, text.encode())
     temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def live_run(path: Path) -> dict[str, Any] | None:

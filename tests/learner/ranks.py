@@ -5,12 +5,15 @@ python -m tests.learner.ranks RANK FOLDER
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from hexpipe.config import Shapes, load_settings
@@ -87,8 +90,12 @@ def main(rank: int, folder: Path) -> None:
     """Train every case, and write the results of this rank."""
     torch.set_num_threads(1)
     device = torch.device("cpu")
-    with process_group(rank, RANKS, f"file://{folder}/meet", device, timeout=60):
+    assert "GLOO_SOCKET_IFNAME" not in os.environ
+    with process_group(rank, RANKS, f"file://{folder}/meet", device, timeout=250):
         assert agree(3 + rank, device) == 3
+        assert os.environ["GLOO_SOCKET_IFNAME"] in {name for _, name in socket.if_nameindex()}
+        ends = [end for end in psutil.Process().net_connections() if end.status in ("LISTEN", "ESTABLISHED")]
+        assert {end.laddr.ip for end in ends} == {"127.0.0.1"}, ends
         for name, case in CASES.items():
             half = rank_batch_size(case.size, RANKS)
             # of different seeds: the group begins with rank 0's weights

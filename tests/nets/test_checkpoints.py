@@ -109,6 +109,42 @@ def test_a_save_that_was_interrupted_is_not_seen_and_goes_away(tmp_path: Path, m
     assert sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir()) == ["step-00000001", "step-00000003"]
 
 
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that before the one that it replaces goes: no power cut leaves less than the older one."""
+    save(tmp_path, 5, note="old")
+    done: list[str] = []
+    sync, rename, rmtree = os.fsync, Path.rename, shutil.rmtree
+
+    def told_sync(descriptor: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        sync(descriptor)
+
+    def told_rename(path: Path, target: Path) -> Path:
+        done.append(f"{path.name} -> {target.name}")
+        return rename(path, target)
+
+    def told_rmtree(path: Path, ignore_errors: bool = False) -> None:
+        done.append(f"delete {path.name}")
+        rmtree(path, ignore_errors)
+
+    monkeypatch.setattr(os, "fsync", told_sync)
+    monkeypatch.setattr(Path, "rename", told_rename)
+    monkeypatch.setattr(shutil, "rmtree", told_rmtree)
+    save(tmp_path, 5, note="new")
+    name = "step-00000005"
+    files = ["model.safetensors", "ema.safetensors", "checkpoint.json", f".tmp-{name}"]
+    assert done == [
+        *(f"sync {file}" for file in files),
+        f"{name} -> {name}.old",
+        f".tmp-{name} -> {name}",
+        "sync checkpoints",
+        f"delete {name}.old",
+    ]
+    done.clear()
+    save(tmp_path / "new", 1)
+    assert done[0] == "sync new", "the name of the folder of checkpoints"
+
+
 def damage_bytes(folder: Path) -> None:
     data = bytearray((folder / "ema.safetensors").read_bytes())
     data[-1] ^= 1

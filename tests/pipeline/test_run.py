@@ -112,6 +112,7 @@ def test_run_with_a_killed_generator_an_interrupt_and_a_resume(tmp_path: Path) -
     step = load_checkpoint(newest).step
     assert f"{games:,} games" in output
     assert live_run(run_dir) is None
+    assert [entry for entry in (run_dir, *run_dir.rglob("*")) if entry.stat().st_mode & 0o077] == []
     assert not (run_dir / "errors").exists()
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["games"] == games
