@@ -26,6 +26,7 @@ _SHORT = {
     "games": "limits.games",
     "seed": "seed",
     "devices": "devices",
+    "ray": "cluster.address",
 }
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
-from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, read_death
+from hexpipe.pipeline.messages import HELPERS, NODE, SEARCHING, ChildContext, Death, read_death
 from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
 
@@ -116,6 +116,8 @@ class Supervisor:
                 time.sleep(GRACE_SECONDS)
                 deaths = sorted(deaths + self._collect(), key=_cause_first)
         needed = [death for death in deaths if not death.process.startswith(HELPERS)]
+        if needed and needed[0].usage and not self.stats.row(needed[0].process)["restarts"]:
+            raise UsageError(needed[0].usage)  # a replacement could not have it either
         for death in needed:
             self._count_early(death)
         if any(not self.specs[death.process].replaceable for death in needed):
@@ -271,7 +273,7 @@ class StallWatch:
         silent = max(
             (now - row["beat"], name)
             for name, row in self._stats.rows().items()
-            if not row["done"] and not name.startswith(HELPERS)
+            if not row["done"] and not name.startswith((*HELPERS, NODE))
         )
         stalled = max(now - self._since, silent[0])
         if stalled >= self._seconds:
@@ -288,6 +290,8 @@ class StallWatch:
         now = time.monotonic()
         parts = []
         for name, row in self._stats.rows().items():
+            if name.startswith(NODE) and not row["started"]:
+                continue  # no node has come for this row
             silence = now - row["beat"]
             quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
             parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
