@@ -1,13 +1,16 @@
 """Ray, as far as hexpipe needs it: a cluster's nodes, one pod on each, and weights in its object store.
 
 The only module that imports Ray, and only once a run asks for it. What goes over the network is Ray's own traffic: it
-is pickled and not authenticated, so that a cluster belongs in a network whose every machine is trusted. What hexpipe
-puts into it are numbers, text, bytes of games and arrays, no objects of its own.
+is pickled and not encrypted, and who may join decides what runs on every node, so that a cluster belongs in a network
+whose every machine is trusted. What hexpipe puts into it are numbers, text, bytes of games and arrays, no objects of
+its own.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -46,6 +49,9 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
     os.setsid()  # Ctrl-C on the run's terminal is for its supervisor, not for Ray's processes
     import ray
 
+    # what Ray has to say goes to the run's log, not between the lines of its view
+    logging.getLogger("ray").handlers.clear()
+    logging.getLogger("ray").propagate = True
     options = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     watchdog = threading.Timer(CONNECT_SECONDS, give_up)
     watchdog.daemon = True
@@ -53,6 +59,7 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
     try:
         if address == LOCAL:
             with private_folder(FOLDER_PREFIX, _SHORT_FOLDER) as folder, _driver(watchdog):
+                _protect(folder)
                 cores, gpus = available_cores(), visible_gpus()
                 ray.init(address=LOCAL, num_cpus=cores, num_gpus=gpus, _temp_dir=str(folder), **options)
                 watchdog.cancel()
@@ -65,6 +72,14 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
                 yield
     finally:
         watchdog.cancel()
+
+
+def _protect(folder: Path) -> None:
+    """Let nobody else into a cluster that is started here: Ray listens on the network."""
+    token = folder / "token"
+    token.write_text(secrets.token_hex(32))
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    os.environ.pop("RAY_AUTH_TOKEN", None)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from hexpipe.pipeline.private_folder import private_folder
 from hexpipe.pipeline.segments import make_playing_segments
 from hexpipe.pipeline.stats import Waiting
 from hexpipe.pipeline.supervisor import StallWatch, Supervisor
-from hexpipe.pipeline.worker import setup_logging
+from hexpipe.pipeline.worker import logging_to
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Pod:
                 )
             folder = Path(tempfile.gettempdir())
             path = self._resources.enter_context(private_folder(FOLDER_PREFIX, folder))
+            self._resources.enter_context(logging_to(path))
             self._playing = _Playing(settings, cores, gpus, path)
         except (HexpipeError, OSError) as error:
             self._failure = error
@@ -154,7 +155,6 @@ class _Playing:
         settings = settings_from_json(text)
         import_game(settings.game)  # whoever started the run named it
         game = make_game(settings.game)
-        setup_logging(folder)
         plan: Plan = plan_processes(settings, cores, gpus)
         names = [f"generator-{number}" for number in range(plan.workers)]
         names += [f"inference-{number}" for number in range(len(plan.server_devices))]
