@@ -8,9 +8,9 @@ A node that is lost is left out; one that comes, or comes back, is found within 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 from hexpipe.errors import ArchiveError, UsageError
@@ -83,6 +83,7 @@ class _Bridge:
         self._pods = 0
         self._next_look = 0.0
         self._full = False
+        self._ends_at = math.inf
 
     def step(self) -> None:
         """Look for nodes and weights if that is due, then take in what has come, for a fifth of a second."""
@@ -101,7 +102,6 @@ class _Bridge:
 
     def stop(self) -> None:
         """Ask every pod to end, and bring in what was finished by then."""
-        deadline = time.monotonic() + _STOP_SECONDS
         members = list(self._members.values())
         questions = [member.pod.question for member in members]
         for member in members:
@@ -112,8 +112,7 @@ class _Bridge:
             try:
                 for question in (last, ending):
                     member.pod.question = question
-                    report = member.pod.answer(max(0.0, deadline - time.monotonic()))
-                    self._forward(member, report, lambda: time.monotonic() < deadline)
+                    self._forward(member, member.pod.answer(max(0.0, self._deadline() - time.monotonic())))
             except (LostPodError, ArchiveError) as error:
                 log.warning("%s did not end in order: %s", member.pod.node.name, error)
 
@@ -159,7 +158,7 @@ class _Bridge:
         node = member.pod.node
         try:
             report = member.pod.answer(_ANSWER_SECONDS)
-            self._forward(member, report, lambda: self._wait_on(member))
+            self._forward(member, report)
         except (LostPodError, ArchiveError) as error:
             self._lose(node.id, str(error))
             return
@@ -174,16 +173,22 @@ class _Bridge:
                 self._context.row.set_ready()
         self._ask(member)
 
-    def _forward(self, member: _Member, report: Report, keep_waiting: Callable[[], bool]) -> None:
+    def _forward(self, member: _Member, report: Report) -> None:
         """Put the games into the outbox. ArchiveError where one arrived damaged."""
-        for data in report["games"]:
-            self._sender.send(GameRecord.from_bytes(data), keep_waiting)
-        member.row.update(report)
 
-    def _wait_on(self, member: _Member) -> bool:
-        self._context.row.beat(Waiting.OUTBOX)
-        member.row.wait(Waiting.OUTBOX)
-        return not self._context.stopping()
+        def keep_waiting() -> bool:
+            self._context.row.beat(Waiting.OUTBOX)
+            member.row.wait(Waiting.OUTBOX)
+            return time.monotonic() < self._deadline()
+
+        sent = sum(self._sender.send(GameRecord.from_bytes(data), keep_waiting) for data in report["games"])
+        member.row.update(report, sent)
+
+    def _deadline(self) -> float:
+        """Until when there is time: for ever, and some seconds once the run has asked for an end."""
+        if self._context.stopping():
+            self._ends_at = min(self._ends_at, time.monotonic() + _STOP_SECONDS)
+        return self._ends_at
 
     def _lose(self, name: str, why: str) -> None:
         member = self._members.pop(name)

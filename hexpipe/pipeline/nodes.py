@@ -113,15 +113,15 @@ class NodeRow:
         """Whether the node has begun to play."""
         return bool(self._row["ready"])
 
-    def update(self, report: Report) -> None:
-        """Take over what the node's pod tells."""
+    def update(self, report: Report, games: int) -> None:
+        """Take over what the node's pod tells; ``games`` of it have been brought in."""
         row = self._row
         for name in COUNTERS:
             row[name] = self._base[name] + report["counters"][name]
         row["generators"], row["servers"] = report["generators"], report["servers"]
-        if report["games"] and not row["first_game"]:
+        if games and not row["first_game"]:
             row["first_game"] = time.monotonic()
-        row.add("games", len(report["games"]))
+        row.add("games", games)
         if report["ready"] and not self.ready:
             row["ready"] = time.monotonic()
             row.note = f"{self._node.name} plays: {report['note']}"
