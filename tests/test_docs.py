@@ -27,6 +27,7 @@ SPANS = {
     "search.phase_plies": "two rising plies",
     "game.placement_rewards": "three numbers, -1 to 1",
     "curriculum.stages": "pairs of numbers",
+    "cluster.address": "local, host:port",
     "tracking.wandb": "a project",
     "tracking.mlflow": "a URI",
 }

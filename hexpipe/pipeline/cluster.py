@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from hexpipe.pipeline.devices import available_cores, visible_gpus
 from hexpipe.pipeline.nodes import LOCAL, Node, Report
 from hexpipe.pipeline.pod import Pod
 from hexpipe.pipeline.private_folder import private_folder
+
+log = logging.getLogger(__name__)
 
 FOLDER_PREFIX = "hexpipe-ray-"
 _SHORT_FOLDER = Path("/tmp")  # Ray's sockets lie under it, and a socket's path has 107 characters at most
@@ -38,64 +40,47 @@ class LostPodError(HexpipeError):
 
 @contextmanager
 def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
-    """Be a driver of the cluster at ``address``; `LOCAL` starts one of this machine and ends it after the block.
+    """Be a driver of the cluster at ``address``; `LOCAL` starts one of this machine, which ends after the block.
 
     ``give_up`` is called, on another thread, where no connection has come about in `CONNECT_SECONDS`: it must end the
     process, as Ray waits for ever. UsageError where Ray refuses.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a cluster that is started here reports to its makers
     # a child begins with these blocked, which what Ray starts would inherit; this process ignores them
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
     os.setsid()  # Ctrl-C on the run's terminal is for its supervisor, not for Ray's processes
-    import ray
-
-    # what Ray has to say goes to the run's log, not between the lines of its view
-    logging.getLogger("ray").handlers.clear()
-    logging.getLogger("ray").propagate = True
-    options = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     watchdog = threading.Timer(CONNECT_SECONDS, give_up)
     watchdog.daemon = True
     watchdog.start()
-    try:
+    with ExitStack() as resources:
+        resources.callback(watchdog.cancel)
+        options = {"address": address, "log_to_driver": False, "configure_logging": False}
         if address == LOCAL:
-            with private_folder(FOLDER_PREFIX, _SHORT_FOLDER) as folder, _driver(watchdog):
-                _protect(folder)
-                cores, gpus = available_cores(), visible_gpus()
-                ray.init(address=LOCAL, num_cpus=cores, num_gpus=gpus, _temp_dir=str(folder), **options)
-                watchdog.cancel()
-                yield
-        else:
-            with _driver(watchdog):
-                del options["include_dashboard"]  # the cluster's own affair
-                ray.init(address=address, **options)
-                watchdog.cancel()
-                yield
-    finally:
+            folder = resources.enter_context(private_folder(FOLDER_PREFIX, _SHORT_FOLDER))
+            _protect(folder)
+            options |= {"num_cpus": available_cores(), "num_gpus": visible_gpus()}
+            options |= {"include_dashboard": False, "_temp_dir": str(folder)}
+        import ray  # which reads the environment now
+
+        # what it has to say goes to the run's log
+        logging.getLogger("ray").handlers.clear()
+        logging.getLogger("ray").propagate = True
+        resources.callback(ray.shutdown)
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise UsageError(f"the Ray cluster cannot be joined: {first}") from error
         watchdog.cancel()
+        yield
 
 
 def _protect(folder: Path) -> None:
-    """Let nobody else into a cluster that is started here: Ray listens on the network."""
+    """Let nobody else into a cluster that is started here, for Ray listens on the network; and have it send no figures
+    of its use to its makers."""
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ.pop("RAY_AUTH_TOKEN", None)
-
-
-@contextmanager
-def _driver(watchdog: threading.Timer) -> Iterator[None]:
-    """The block connects to Ray; its connection ends with it, and what Ray says against it becomes a UsageError."""
-    import ray
-
-    try:
-        yield
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if watchdog.finished.is_set():
-            raise
-        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UsageError(f"the Ray cluster cannot be joined: {first}") from error
-    finally:
-        ray.shutdown()
 
 
 def live_nodes() -> list[Node]:
@@ -165,9 +150,11 @@ class RemotePod:
 
         try:
             report: Report = ray.get(self.question, timeout=timeout)
+        except ray.exceptions.RayTaskError as error:  # something was raised there
+            raise LostPodError(str(error).strip().splitlines()[-1]) from error
         except ray.exceptions.RayError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise LostPodError(lines[-1] if lines else type(error).__name__) from error
+            log.info("%s: %s", self.node.name, error)
+            raise LostPodError(f"it does not answer any more ({type(error).__name__})") from error
         return report
 
     def kill(self) -> None:
