@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
+import psutil
 
 from hexpipe.config import Settings, override_settings
 from hexpipe.errors import SettingsError
@@ -143,6 +146,14 @@ def take_row(stats: StatsBoard, node: Node) -> NodeRow | None:
     rows = list(stats.rows(NODE).values())
     free = [row for row in rows if not row["started"]] or [row for row in rows if row["done"]]
     return NodeRow(free[0], node) if free else None
+
+
+def end_session(leader: int) -> None:
+    """Kill what is left of the session that a dead cluster process led: some of Ray's helpers outlive it by minutes."""
+    for process in psutil.process_iter() if leader else ():  # 0: it was never started
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == leader:
+                process.kill()
 
 
 def release_rows(stats: StatsBoard) -> None:

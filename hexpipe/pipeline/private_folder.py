@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hexpipe.pipeline.run_folder import held_if_dead
 
-_MINIMUM_AGE = 60.0  # seconds; a younger one may be without its lock still
+_MINIMUM_AGE = 10.0  # seconds; a younger one may be without its lock still
 
 
 @contextlib.contextmanager

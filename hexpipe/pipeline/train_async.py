@@ -16,7 +16,7 @@ from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gp
 from hexpipe.pipeline.interrupts import Interrupts
 from hexpipe.pipeline.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter
-from hexpipe.pipeline.nodes import check_cluster, head_plan
+from hexpipe.pipeline.nodes import check_cluster, end_session, head_plan
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_checkpoints, check_games, child_specs
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
@@ -80,7 +80,13 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     folder.write_settings(settings)
     session = _next_session(folder)
     specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
-    supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.repair_after_death, session)
+
+    def repair(role: str, number: int) -> None:
+        segments.repair_after_death(role, number)
+        if role == CLUSTER:
+            end_session(int(segments.stats.row(f"{CLUSTER}-0")["pid"]))
+
+    supervisor = Supervisor(specs, settings, folder.path, segments.stats, repair, session)
     for text in announcement(request, plan, checkpoint, changes):
         view.say(text)
         log.info(text)
@@ -133,6 +139,8 @@ class _Run:
         """End whatever is left, without regard to order."""
         for role in (CLUSTER, *SEARCHING, *HELPERS, *_SERVERS, "replay", "learner"):
             self.supervisor.kill(role)
+        for row in self.segments.stats.rows(CLUSTER).values():
+            end_session(int(row["pid"]))
         if self._metrics is not None:
             self._metrics.close()
         self.view.close()
