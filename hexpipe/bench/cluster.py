@@ -135,6 +135,8 @@ class _Side:
         later_evals, later_times = self._counters()
         self.pause()
         gained = later_evals - evals
+        if not gained.any():
+            raise HexpipeError(f"nothing was evaluated in a slice of {seconds:g} s; raise --seconds")
         return float((gained[gained > 0] / (later_times - times)[gained > 0]).sum())
 
     def pause(self) -> None:
