@@ -421,6 +421,18 @@ class RatingSettings(_Section):
     simulations: int = Field(32, ge=2, le=1_000_000, description="simulations a move of both")
 
 
+class ClusterSettings(_Section):
+    """Other machines that play for the run, through Ray."""
+
+    address: str | None = Field(
+        None,
+        pattern=r"^(local|[A-Za-z0-9._-]+:[0-9]{1,5})$",
+        description="Ray cluster whose nodes play for this run: host:port of its head, or local for one of this "
+        "machine alone; unset: this machine plays, without Ray",
+    )
+    max_nodes: int = Field(16, ge=1, le=1024, description="nodes that play at once, at most")
+
+
 class CurriculumSettings(_Section):
     """Boards that grow inside one run (n in a row)."""
 
@@ -514,6 +526,7 @@ class Settings(_Section):
     reanalyze: ReanalyzeSettings = ReanalyzeSettings()
     league: LeagueSettings = LeagueSettings()
     rating: RatingSettings = RatingSettings()
+    cluster: ClusterSettings = ClusterSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
     learner: LearnerSettings = LearnerSettings()
     limits: LimitSettings = LimitSettings()
@@ -555,6 +568,11 @@ class Settings(_Section):
         if not self.plays and (self.reanalyze.ratio or self.league.share):
             raise ValueError(
                 "with selfplay.workers=0 nothing is played: reanalyze.ratio and league.share must be 0, turn them off"
+            )
+        if self.cluster.address and (not self.plays or self.reanalyze.ratio or self.league.share):
+            raise ValueError(
+                "with cluster.address (--ray) the nodes only play the newest net: selfplay.workers must not be 0, and "
+                "reanalyze.ratio and league.share must be"
             )
         if self.replay.min_games > self.replay.max_games:
             raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")

@@ -29,6 +29,7 @@ SPANS = {
     "curriculum.stages": "pairs of numbers",
     "inference.devices": "auto, or devices",
     "learner.devices": "auto, or devices",
+    "cluster.address": "local, host:port",
     "tracking.wandb": "a project",
     "tracking.mlflow": "a URI",
 }

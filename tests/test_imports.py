@@ -33,6 +33,7 @@ ALLOWED = {
     "tensorboard": ("hexpipe.pipeline.trackers",),
     "wandb": ("hexpipe.pipeline.trackers",),
     "mlflow": ("hexpipe.pipeline.trackers",),
+    "ray": ("hexpipe.pipeline.cluster",),
     "click": ("hexpipe.cli.",),
 }
 # What a self-play generator runs on.

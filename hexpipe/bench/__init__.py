@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, str] = {
     "serve": "the web server under many visitors at once: moves a second, how long each waits",
     "library": "`SimpleModelInference` on one thread against its bare net, two nets of 13x13: boards a second",
     "memory": "`hexpipe run` with a full buffer: what it takes as time goes by: percent an hour",
+    "cluster": "two nodes of a Ray cluster here against a plain run of as many processes, in turns: positions a second",
     "startup": "`hexpipe run` to its first finished game: seconds",
 }
 """Every benchmark and what it measures, in one line."""

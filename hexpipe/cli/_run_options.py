@@ -28,6 +28,7 @@ _SHORT = {
     "devices": "devices",
     "inference_devices": "inference.devices",
     "learner_devices": "learner.devices",
+    "ray": "cluster.address",
 }
 
 

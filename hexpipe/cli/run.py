@@ -12,6 +12,9 @@ from hexpipe.cli._run_options import chosen_settings, run_options, settings_help
 
 @click.command(epilog=settings_help())
 @run_options
+@click.option(
+    "--ray", metavar="ADDRESS|local", help="Play on every node of the Ray cluster whose head is at host:port, not here."
+)
 def command(
     preset: str | None,
     assignments: tuple[str, ...],

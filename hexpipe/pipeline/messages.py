@@ -22,6 +22,12 @@ SEARCHING = ("generator", "reanalyze")
 HELPERS = ("rating",)
 """Roles that a run goes on without: one that dies is left out, and its silence is no stall."""
 
+CLUSTER = "cluster"
+"""The role of the process that brings in the games of a Ray cluster's nodes."""
+
+NODE = "node"
+"""What the rows of these nodes are called on the stats board: no processes, the cluster process writes them."""
+
 
 @dataclass(frozen=True)
 class ChildContext:

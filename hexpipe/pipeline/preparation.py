@@ -12,9 +12,9 @@ from hexpipe.errors import CheckpointError, SettingsError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.pipeline.devices import Plan, thread_environment
-from hexpipe.pipeline.messages import Start
+from hexpipe.pipeline.messages import CLUSTER, Start
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
-from hexpipe.pipeline.segments import Segments
+from hexpipe.pipeline.segments import PlayingSegments, Segments
 from hexpipe.pipeline.supervisor import ChildSpec
 from hexpipe.replay.archive import ReplayArchive
 
@@ -79,42 +79,6 @@ def child_specs(
         )
         for number, device in enumerate(plan.learner_devices)
     ]
-    servers = [
-        ChildSpec(
-            f"inference-{number}",
-            f"{package}.server_main:server_main",
-            {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
-            one,
-            replaceable=True,
-        )
-        for number, device in enumerate(plan.server_devices)
-    ]
-    league = segments.league
-    opponents = [
-        ChildSpec(
-            f"league-{number}",
-            f"{package}.server_main:league_main",
-            {"slots": league.for_server(number), "weights": segments.weights, "device": device},
-            one,
-            replaceable=True,
-        )
-        for number, device in enumerate(plan.league_devices)
-        if league is not None
-    ]
-    generators = [
-        ChildSpec(
-            f"generator-{number}",
-            f"{package}.generator_main:generator_main",
-            {
-                "outboxes": segments.outboxes,
-                "slots": segments.slots.for_worker(number),
-                "league": league and league.for_worker(number),
-            },
-            one,
-            replaceable=True,
-        )
-        for number in range(plan.workers)
-    ]
     replay = ChildSpec(
         "replay-0",
         f"{package}.replay_main:replay_main",
@@ -128,7 +92,61 @@ def child_specs(
         for device in [plan.rating_device]
         if device is not None
     ]
-    return [*servers, *opponents, *learners, *generators, *reanalyze, replay, *rating]
+    cluster = [_cluster_spec(plan.workers, segments, one)] if settings.cluster.address else []
+    playing = generator_specs(plan, segments)
+    return [*cluster, *server_specs(plan, segments), *learners, *playing, *reanalyze, replay, *rating]
+
+
+def server_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
+    """The inference servers of the newest net, then those of the league's opponents."""
+    one, league = thread_environment(1), segments.league
+    newest = [
+        ChildSpec(
+            f"inference-{number}",
+            "hexpipe.pipeline.server_main:server_main",
+            {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
+            one,
+            replaceable=True,
+        )
+        for number, device in enumerate(plan.server_devices)
+    ]
+    opponents = [
+        ChildSpec(
+            f"league-{number}",
+            "hexpipe.pipeline.server_main:league_main",
+            {"slots": league.for_server(number), "weights": segments.weights, "device": device},
+            one,
+            replaceable=True,
+        )
+        for number, device in enumerate(plan.league_devices)
+        if league is not None
+    ]
+    return [*newest, *opponents]
+
+
+def generator_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
+    """The generators."""
+    league = segments.league
+    return [
+        ChildSpec(
+            f"generator-{number}",
+            "hexpipe.pipeline.generator_main:generator_main",
+            {
+                "outboxes": segments.outboxes,
+                "slots": segments.slots.for_worker(number),
+                "league": league and league.for_worker(number),
+            },
+            thread_environment(1),
+            replaceable=True,
+        )
+        for number in range(plan.workers)
+    ]
+
+
+def _cluster_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
+    parts = {"outboxes": segments.outboxes, "weights": segments.weights, "worker": worker}
+    target = "hexpipe.pipeline.cluster_main:cluster_main"
+    return ChildSpec(f"{CLUSTER}-0", target, parts, environment, replaceable=True, worker=worker)
 
 
 def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
@@ -159,7 +177,11 @@ def announcement(
     where = ", ".join(sorted(set(plan.learner_devices)))
     reanalyze = ", 1 reanalyze process" * (settings.reanalyze.ratio > 0)
     rating = ", 1 rating process" * (plan.rating_device is not None)
-    if settings.plays:
+    if settings.cluster.address:
+        yield f"{learners} on {where}, 1 replay process{rating}; {plan.cores} cores"
+        whose = "a Ray cluster of this machine" if settings.cluster.address == "local" else settings.cluster.address
+        yield f"games come from the nodes of {whose}, {settings.cluster.max_nodes} at the most"
+    elif settings.plays:
         yield f"{workers}, {servers}, {learners} on {where}, 1 replay process{reanalyze}{rating}; {plan.cores} cores"
     else:
         yield f"nothing is played: {learners} on {where}, 1 replay process with the games that are there{rating}"

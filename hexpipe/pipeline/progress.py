@@ -12,10 +12,12 @@ import psutil
 
 from hexpipe.config import Settings
 from hexpipe.pipeline.devices import gpu_use
-from hexpipe.pipeline.stats import WAITING_TEXT, StatsBoard
+from hexpipe.pipeline.messages import NODE
+from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow, StatsBoard
 from hexpipe.selfplay.curriculum import stage_in_words
 
 _REPLAY_COUNTERS = ("total_games", "total_positions", "session_games", "lag_sum", "plies_sum", "refreshed_positions")
+_NODE_RATES = ("positions", "evals")
 _WINDOW_SECONDS = 30.0
 _MEMORY_EVERY = 5.0
 _READ_EVERY = 1.0
@@ -34,6 +36,20 @@ class ProcessFigures:
     restarts: int
 
 
+@dataclass(frozen=True)
+class NodeFigures:
+    """One node of a cluster in the view: what plays there, its finished games, its rates over the last half minute."""
+
+    name: str
+    generators: int
+    servers: int
+    games: float
+    positions_per_s: float
+    evals_per_s: float
+    waiting: str
+    note: str
+
+
 @dataclass
 class Figures:
     """A run at one moment. Rates are over the last half minute; None where there is nothing to say yet."""
@@ -43,6 +59,7 @@ class Figures:
     processes: list[ProcessFigures]
     gpus: list[tuple[int, int, int]] = field(default_factory=list)
     stage: str = ""  # of the curriculum, in words
+    nodes: list[NodeFigures] = field(default_factory=list)
 
     def get(self, name: str) -> float | None:
         """A value by name, None where it is not known."""
@@ -89,7 +106,8 @@ class ProgressMeter:
                 self._gpus = gpu_use()
         values = {**self._totals(counters), **self._rates(now, counters), **self._learning(), **self._rating()}
         values["seconds_left"] = self._seconds_left(values)
-        return Figures(self.elapsed, values, self._process_figures(), self._gpus, self.stage())
+        nodes = self._node_figures(now, counters)
+        return Figures(self.elapsed, values, self._process_figures(), self._gpus, self.stage(), nodes)
 
     def stage(self) -> str:
         """The stage of the curriculum in words; empty where there is none, or it is not known yet."""
@@ -101,11 +119,12 @@ class ProgressMeter:
     def _counters(self) -> dict[str, float]:
         stats = self._stats
         counters = {
-            name: stats.total("generator", name)
+            name: stats.total("generator", name) + stats.total(NODE, name)
             for name in ("games", "positions", "simulations", "leaves", "cache_hits")
         }
         counters["restarts"] = stats.total("", "restarts")
-        servers = ("inference", "league")
+        counters |= {f"{column}/{node}": row[column] for node, row in self._nodes() for column in _NODE_RATES}
+        servers = ("inference", "league", NODE)
         counters |= {name: sum(stats.total(role, name) for role in servers) for name in ("evals", "batches")}
         replay = stats.row("replay-0")
         counters |= {name: replay[name] for name in _REPLAY_COUNTERS}
@@ -135,7 +154,7 @@ class ProgressMeter:
     def _rates(self, now: float, counters: dict[str, float]) -> dict[str, float | None]:
         then, before = self._history[0]
         seconds = now - then
-        delta = {name: value - before[name] for name, value in counters.items()}
+        delta = {name: value - before.get(name, 0.0) for name, value in counters.items()}
         if seconds < 0.5:
             return {}
         games = delta["session_games"]
@@ -201,9 +220,29 @@ class ProgressMeter:
             return None
         return self._processes[name]
 
+    def _nodes(self) -> list[tuple[str, ProcessRow]]:
+        """The rows of a cluster's nodes that have come so far."""
+        return [(name, row) for name, row in self._stats.rows(NODE).items() if row["started"]]
+
+    def _node_figures(self, now: float, counters: dict[str, float]) -> list[NodeFigures]:
+        then, before = self._history[0]
+        found = []
+        for name, row in self._nodes():
+            gained = [counters[key] - before.get(key, 0.0) for key in (f"{column}/{name}" for column in _NODE_RATES)]
+            positions, evals = (gain / (now - then) if now > then else 0.0 for gain in gained)
+            text = "lost" if row["done"] else WAITING_TEXT[row.waiting]
+            found.append(
+                NodeFigures(
+                    name, int(row["generators"]), int(row["servers"]), row["games"], positions, evals, text, row.note
+                )
+            )
+        return found
+
     def _process_figures(self) -> list[ProcessFigures]:
         found = []
         for name, row in self._stats.rows().items():
+            if name.startswith(NODE):
+                continue
             process = self._process(name, int(row["pid"]))
             cpu = 0.0
             if process is not None:
@@ -225,6 +264,10 @@ def as_metrics(figures: Figures) -> dict[str, Any]:
     for process in figures.processes:
         line[f"cpu_percent/{process.name}"] = process.cpu_percent
         line[f"own_bytes/{process.name}"] = process.own_bytes
+    for node in figures.nodes:
+        line[f"games/{node.name}"] = node.games
+        line[f"positions_per_s/{node.name}"] = node.positions_per_s
+        line[f"evals_per_s/{node.name}"] = node.evals_per_s
     for number, (busy, used, _) in enumerate(figures.gpus):
         line[f"gpu_percent/{number}"] = busy
         line[f"gpu_mb/{number}"] = used

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
 from hexpipe.pipeline.devices import GROUPS, Plan
-from hexpipe.pipeline.messages import SEARCHING
+from hexpipe.pipeline.messages import CLUSTER, NODE, SEARCHING
 from hexpipe.pipeline.net_template import net_template, num_parameters
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from hexpipe.pipeline.stats import COLUMNS, StatsBoard
@@ -28,20 +29,19 @@ from hexpipe.shm import SharedSegment
 
 
 @dataclass(frozen=True)
-class Segments:
-    """The shared parts of a run."""
+class PlayingSegments:
+    """The shared parts of those who play: generators, and the servers that they ask."""
 
     stats: StatsBoard
     slots: InferenceSlots
     outboxes: Outboxes
     weights: WeightsBoard
-    buffer: ReplayBuffer
-    league: InferenceSlots | None = None
+    league: InferenceSlots | None
 
     def all(self) -> list[SharedSegment]:
         """The segments under the parts."""
         slots = [part.segment for part in self.all_slots()]
-        return [self.stats.segment, *slots, self.outboxes.segment, self.weights.segment, self.buffer.segment]
+        return [self.stats.segment, *slots, self.outboxes.segment, self.weights.segment]
 
     def all_slots(self) -> list[InferenceSlots]:
         """The slots of the newest net, and those of the league's opponents where there are any."""
@@ -59,6 +59,21 @@ class Segments:
                 slots.repair_after_server_death(number)
             elif role in SEARCHING and number < slots.workers:  # only generators have slots of the league
                 slots.repair_after_death(number)
+
+
+@dataclass(frozen=True)
+class Segments(PlayingSegments):
+    """The shared parts of a run."""
+
+    buffer: ReplayBuffer
+
+    def all(self) -> list[SharedSegment]:
+        """The segments under the parts."""
+        return [*super().all(), self.buffer.segment]
+
+    def repair_after_death(self, role: str, number: int) -> None:
+        """Makes what any dead process shared usable for its replacement, and for everyone."""
+        super().repair_after_death(role, number)
         self.buffer.free_lock_of_the_dead()
 
     def describe(self) -> list[dict[str, Any]]:
@@ -73,21 +88,39 @@ def num_clients(settings: Settings, plan: Plan) -> int:
 
 
 def process_names(settings: Settings, plan: Plan) -> list[str]:
-    """Names of all child processes."""
+    """Names of all child processes, and of the rows of a cluster's nodes after them."""
     servers = [f"inference-{number}" for number in range(len(plan.server_devices))]
     league = [f"league-{number}" for number in range(len(plan.league_devices))]
     learners = [f"learner-{number}" for number in range(len(plan.learner_devices))]
     reanalyze = ["reanalyze-0"] if settings.reanalyze.ratio else []
     searching = [*(f"generator-{n}" for n in range(plan.workers)), *reanalyze]
     rating = ["rating-0"] if plan.rating_device is not None else []
-    return [*searching, *servers, *league, "replay-0", *learners, *rating]
+    nodes = [f"{NODE}-{number}" for number in range(settings.cluster.max_nodes)] if settings.cluster.address else []
+    cluster = [f"{CLUSTER}-0"] if nodes else []
+    return [*searching, *servers, *league, "replay-0", *learners, *rating, *cluster, *nodes]
 
 
 def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
+    playing = make_playing_segments(settings, game, plan, process_names(settings, plan))
+    try:
+        lock: Any = multiprocessing.get_context("spawn").Lock()
+        buffer = ReplayBuffer.create(settings.replay, make_stages(settings), lock=lock)
+    except SharedMemoryError as error:
+        for segment in playing.all():
+            segment.close()
+        raise SettingsError(str(error)) from error
+    return Segments(playing.stats, playing.slots, playing.outboxes, playing.weights, playing.league, buffer)
+
+
+def make_playing_segments(settings: Settings, game: Game, plan: Plan, names: Sequence[str]) -> PlayingSegments:
+    """Allocate what generators and servers share, and a stats board for the processes ``names``.
+
+    Raises SettingsError, in one line, where there is not enough memory for it.
+    """
     made: list[SharedSegment] = []
     try:
-        stats = StatsBoard.create(process_names(settings, plan))
+        stats = StatsBoard.create(names)
         made.append(stats.segment)
         clients, max_rows, pool = num_clients(settings, plan), max_leaves(settings), pool_shape(settings)
         slots = InferenceSlots.create(
@@ -115,14 +148,11 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
         outboxes = Outboxes.create(max(1, clients), settings.selfplay.game_queue, _record_bytes(settings))
         made.append(outboxes.segment)
         weights = WeightsBoard.create(net_template(settings.net, game.shapes))
-        made.append(weights.segment)
-        lock: Any = multiprocessing.get_context("spawn").Lock()
-        buffer = ReplayBuffer.create(settings.replay, make_stages(settings), lock=lock)
     except SharedMemoryError as error:
         for segment in made:
             segment.close()
         raise SettingsError(str(error)) from error
-    return Segments(stats, slots, outboxes, weights, buffer, league)
+    return PlayingSegments(stats, slots, outboxes, weights, league)
 
 
 def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:

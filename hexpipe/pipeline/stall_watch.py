@@ -19,7 +19,7 @@ from typing import IO
 import psutil
 
 from hexpipe.errors import HexpipeError
-from hexpipe.pipeline.messages import HELPERS
+from hexpipe.pipeline.messages import HELPERS, NODE
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class StallWatch:
         silent = max(
             (now - row["beat"], name)
             for name, row in self._stats.rows().items()
-            if not row["done"] and not name.startswith(HELPERS)
+            if not row["done"] and not name.startswith((*HELPERS, NODE))
         )
         stalled = max(now - self._since, silent[0])
         if stalled >= self._seconds:
@@ -125,6 +125,8 @@ class StallWatch:
         now = time.monotonic()
         parts = []
         for name, row in self._stats.rows().items():
+            if name.startswith(NODE) and not row["started"]:
+                continue  # no node has come for this row
             silence = now - row["beat"]
             quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
             parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
@@ -146,7 +148,8 @@ class StallWatch:
         for name, row in self._stats.rows().items():
             beat = row["beat"]
             silence = time.monotonic() - beat
-            if row["done"] or not row["pid"] or silence < self._silent_seconds or self._named.get(name) == beat:
+            is_child = row["pid"] and not row["done"] and not name.startswith(NODE)
+            if not is_child or silence < self._silent_seconds or self._named.get(name) == beat:
                 continue
             self._named[name] = beat
             stack = self._stack(int(row["pid"]))

@@ -1,5 +1,6 @@
 """StatsBoard: one shared row of numbers for each process, written by that process and read by everyone.
 
+A node of a cluster has a row like a process; the cluster process writes what the node tells it.
 The board is for people and for the supervisor's stall check, so a reader may see a row between two stores; no data
 depends on it. A row is float64 (exact for counts below 2**53) and aligned, so a single number is never torn.
 """
@@ -83,6 +84,9 @@ COLUMNS = (
     "rating_elo",
     "rating_elo_error",  # standard error
     "rating_step",  # of the checkpoint that is rated so; 0 while none is
+    # nodes of a cluster, beside the counters of the generators and servers that play there
+    "generators",
+    "servers",
     "done",
 )
 INDEX = {name: column for column, name in enumerate(COLUMNS)}
@@ -108,6 +112,7 @@ class Waiting(IntEnum):
     LEAGUE = 13
     NEXT_CHECKPOINT = 14
     DISK = 15
+    NODES = 16
 
 
 WAITING_TEXT = {
@@ -127,6 +132,7 @@ WAITING_TEXT = {
     Waiting.LEAGUE: "waits for the league's server",
     Waiting.NEXT_CHECKPOINT: "waits for a checkpoint to rate",
     Waiting.DISK: "waits for room on the disk",
+    Waiting.NODES: "waits for nodes of the cluster",
 }
 
 

@@ -118,6 +118,8 @@ class Supervisor:
                 time.sleep(GRACE_SECONDS)
                 deaths = sorted(deaths + self._collect(), key=_cause_first)
         needed = [death for death in deaths if not death.process.startswith(HELPERS)]
+        if needed and needed[0].usage and not self.stats.row(needed[0].process)["restarts"]:
+            raise UsageError(needed[0].usage)  # a replacement could not have it either
         for death in needed:
             self._count_early(death)
         if any(not self.specs[death.process].replaceable for death in needed):

@@ -16,8 +16,9 @@ from hexpipe.games.factory import make_game
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
-from hexpipe.pipeline.messages import HELPERS, SEARCHING, Death
+from hexpipe.pipeline.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
+from hexpipe.pipeline.nodes import check_cluster, end_session, head_plan
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
 from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
@@ -37,6 +38,7 @@ _TICK_SECONDS = 0.25
 _METRICS_SECONDS = 5.0
 _SEARCH_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
 _HELPER_SECONDS = 1.0  # beside the searches, whose end comes first
+_CLUSTER_SECONDS = 20.0  # for the nodes' searches, and what is under way from there
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
 _SERVERS = ("inference", "league")
@@ -70,13 +72,22 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     check_trackers(settings.tracking)
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
+    if settings.cluster.address:
+        check_cluster(settings.cluster.address)
+        plan = head_plan(plan)
     segments = make_segments(settings, game, plan)
     view = view or make_view(title=f"hexpipe {request.run_dir}")
     setup_logging(folder.path)
     folder.write_settings(settings)
     session = _next_session(folder)
     specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
-    supervisor = Supervisor(specs, settings, folder.path, segments.stats, segments.repair_after_death, session)
+
+    def repair(role: str, number: int) -> None:
+        segments.repair_after_death(role, number)
+        if role == CLUSTER:
+            end_session(int(segments.stats.row(f"{CLUSTER}-0")["pid"]))
+
+    supervisor = Supervisor(specs, settings, folder.path, segments.stats, repair, session)
     for text in (*passed_over, *announcement(request, plan, checkpoint, changes)):
         view.say(text)
         log.info(text)
@@ -119,6 +130,7 @@ class _Run:
         self._next_metrics = 0.0
         self._stage = ""
         self._pids: dict[str, int] | None = None
+        self._nodes: dict[str, str] = {}
         stack = partial(stack_of, folder.path)
         self._stall = StallWatch(segments.stats, settings.limits.stall_seconds, stack)
 
@@ -144,8 +156,10 @@ class _Run:
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
-        for role in (*SEARCHING, *HELPERS, *_SERVERS, "replay", "learner"):
+        for role in (CLUSTER, *SEARCHING, *HELPERS, *_SERVERS, "replay", "learner"):
             self.supervisor.kill(role)
+        for row in self.segments.stats.rows(CLUSTER).values():
+            end_session(int(row["pid"]))
         if self._metrics is not None:
             self._metrics.close()
         forget_stacks(self.folder.path)
@@ -162,6 +176,7 @@ class _Run:
             self._tell_processes()
             self._show()
             self._tell_stage()
+            self._tell_nodes()
             if interrupts.count:
                 return "asked to (once more to hurry)"
             for warning in self._stall.check():
@@ -185,6 +200,14 @@ class _Run:
         if stage != self._stage:
             self._stage = stage
             self.view.say(stage)
+
+    def _tell_nodes(self) -> None:
+        """One line for each node of a cluster that comes or is lost, in the words of the cluster process."""
+        for name, row in self.segments.stats.rows(NODE).items():
+            note = row.note
+            if note != self._nodes.get(name, ""):
+                self._nodes[name] = note
+                self.view.say(f"{name}: {note}")
 
     def _limit_reached(self) -> str:
         limits, stats = self.settings.limits, self.segments.stats
@@ -220,8 +243,10 @@ class _Run:
         """End the processes so that nothing that was committed is lost; deaths on the way."""
         supervisor = self.supervisor
         hurry: Callable[[], bool] = interrupts.hurry
-        for role in (*SEARCHING, *HELPERS):
+        for role in (CLUSTER, *SEARCHING, *HELPERS):
             supervisor.ask(role)
+        supervisor.join(CLUSTER, _CLUSTER_SECONDS, hurry)
+        supervisor.kill(CLUSTER)
         for role in SEARCHING:
             supervisor.join(role, 0.5 if failed else _SEARCH_SECONDS, hurry)
             supervisor.kill(role)

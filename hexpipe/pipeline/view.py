@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hexpipe.pipeline.progress import Figures
+from hexpipe.pipeline.progress import Figures, NodeFigures
 
 _LINE_SECONDS = 5.0
 
@@ -90,6 +90,7 @@ def plain_line(figures: Figures) -> str:
     parts = [f"{clock(figures.elapsed)}"]
     parts += [f"{label} {text}" for label, text in _summary(figures)]
     waiting = [f"{p.name} {p.waiting}" for p in figures.processes if p.waiting not in ("working", "ended")]
+    parts += [f"{node.name} {node.evals_per_s:,.0f} evals/s" for node in figures.nodes if node.waiting != "lost"]
     if not figures.get("games"):
         parts.append("; ".join(waiting))
     return "  ".join(part for part in parts if part)
@@ -111,8 +112,23 @@ def render(figures: Figures, title: str = "") -> Group:
     for p in figures.processes:
         note = f"{p.note}{f'  replaced {p.restarts} times' if p.restarts else ''}"
         processes.add_row(p.name, f"{p.cpu_percent:.0f}%", f"{p.own_bytes / 1e6:.0f} MB", p.waiting, Text(note))
-    above = Text("  ".join(part for part in (title, clock(figures.elapsed), figures.stage) if part))
-    return Group(Panel(both, title=above, title_align="left"), processes)
+    panel = Panel(both, title=_above(figures, title), title_align="left")
+    return Group(panel, processes, *([_node_table(figures.nodes)] if figures.nodes else []))
+
+
+def _above(figures: Figures, title: str) -> Text:
+    return Text("  ".join(part for part in (title, clock(figures.elapsed), figures.stage) if part))
+
+
+def _node_table(nodes: list[NodeFigures]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    numbers = ("generators", "servers", "games", "positions/s", "evals/s")
+    for heading in ("node", *numbers, "now", ""):
+        table.add_column(heading, justify="right" if heading in numbers else "left")
+    for n in nodes:
+        rates = (f"{n.games:,.0f}", f"{n.positions_per_s:,.1f}", f"{n.evals_per_s:,.0f}")
+        table.add_row(n.name, str(n.generators), str(n.servers), *rates, n.waiting, Text(n.note))
+    return table
 
 
 def clock(seconds: float) -> str:
