@@ -17,6 +17,8 @@ from pydantic.fields import FieldInfo
 from hexpipe.bench import BENCHMARKS
 from hexpipe.cli import main
 from hexpipe.config import PRESETS, Settings, load_settings
+from hexpipe.games.hex import Hex
+from hexpipe.replay.archive import ReplayArchive
 
 REPOSITORY = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "EFFICIENCY.md", "SCALABILITY.md", "hexpipe/README.md", "hexpipe/games/README.md")
@@ -183,6 +185,18 @@ def test_commands_parse(document: str, line: str) -> None:
     options = {name for p in command.params if isinstance(p, click.Option) for name in [*p.opts, *p.secondary_opts]}
     named = [word.split("=")[0] for word in words if word.startswith("--")]
     assert [option for option in named if option not in options | {"--help"}] == []
+
+
+def test_the_archives_schema_is_described(tmp_path: Path) -> None:
+    with ReplayArchive(tmp_path / "archive.sqlite", Hex(3)) as archive:
+        tables = [name for (name,) in archive.select("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {table: [row[1] for row in archive.select(f"PRAGMA table_info({table})")] for table in tables}
+        (version,) = archive.select("PRAGMA user_version")[0]
+    text = read("hexpipe/README.md")
+    assert f"is its form, now {version};" in text
+    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    for table, names in columns.items():
+        assert [name for name in names if f"`{name}`" not in rows[table]] == []
 
 
 def test_readme_has_a_line_for_every_command() -> None:

@@ -26,8 +26,8 @@ from hexpipe.pipeline.pod import FOLDER_PREFIX, Pod
 from hexpipe.pipeline.private_folder import private_folder, remove_if_dead
 from hexpipe.pipeline.progress import ProgressMeter, as_metrics
 from hexpipe.pipeline.segments import process_names
+from hexpipe.pipeline.stall_watch import StallWatch
 from hexpipe.pipeline.stats import StatsBoard, Waiting
-from hexpipe.pipeline.supervisor import StallWatch
 from hexpipe.pipeline.view import plain_line, render
 from hexpipe.records import GameRecord
 from tests.pipeline.runs import all_gone
@@ -153,12 +153,12 @@ def test_nodes_are_in_the_figures_and_in_every_view(board: StatsBoard) -> None:
 
 
 def test_a_silent_node_is_no_stall(board: StatsBoard) -> None:
-    watch = StallWatch(board, 20.0)
-    assert watch.check() == ""
+    watch = StallWatch(board, 20.0, lambda pid: "")
+    assert watch.check() == []
     row = nodes.take_row(board, HERE)
     assert row is not None
     board.row("node-0")["beat"] -= 100.0
-    assert watch.check() == ""
+    assert watch.check() == []
     assert "node-0 starting (no sign of life for 100 s)" in watch.explain()
     assert "node-1" not in watch.explain()
     board.row("cluster-0")["beat"] -= 100.0
