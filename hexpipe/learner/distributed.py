@@ -2,7 +2,7 @@
 
 Each rank samples its own batches (`rank_seed`, `rank_batch_size`), all ranks step together and hold the same weights,
 average and optimiser state; rank 0 alone publishes and saves. Whoever starts the processes gives them a rendezvous
-address. On CPUs (and in tests) the same code runs over gloo.
+address. What is on GPUs goes over NCCL, what is on CPUs (and so in tests all) over gloo.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def process_group(rank: int, ranks: int, address: str, device: torch.device, tim
     that does not come, or dies, is an error in the others after ``timeout`` seconds. Learners of one machine talk over
     its loopback alone: gloo would else listen at the address that the machine's name stands for.
     """
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if not address.startswith("tcp://") or address.startswith("tcp://127."):
@@ -86,11 +86,11 @@ def rows_of_all(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def agree(number: int, device: torch.device) -> int:
+def agree(number: int) -> int:
     """The least of what the ranks say, as of how many steps all of them may do before they ask again; ``number`` itself
-    where one learner trains alone."""
+    where one learner trains alone. It is asked over gloo, so that no GPU has to end a step first."""
     if not dist.is_initialized():
         return number
-    least = torch.tensor([number], dtype=torch.int64, device=device)
+    least = torch.tensor([number], dtype=torch.int64)
     dist.all_reduce(least, op=dist.ReduceOp.MIN)
     return int(least.item())

@@ -66,7 +66,7 @@ class Recovery:
     def _newest(self) -> Path:
         """The newest checkpoint that all learners of the group see."""
         found = list_checkpoints(self._run_dir)
-        newest = agree(step_of(found[-1]) if found else -1, self._learner.device)
+        newest = agree(step_of(found[-1]) if found else -1)
         of_step = [path for path in found if step_of(path) == newest]
         if not of_step:
             raise DivergedError(

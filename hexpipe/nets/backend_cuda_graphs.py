@@ -73,9 +73,7 @@ class CudaGraphsBackend:
         self._into, self._out = new_stream(self._device), new_stream(self._device)
         maker = GraphMaker(self._device)
         self._compute = maker.compute
-        self._graphs = {
-            size: maker.capture(partial(self._net, self._codes[:size])) for size in reversed(self._sizes)
-        }
+        self._graphs = {size: maker.capture(partial(self._net, self._codes[:size])) for size in reversed(self._sizes)}
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         load_in_place(self._net.net, folded_net(self._settings, self._shapes, weights), self._compute)

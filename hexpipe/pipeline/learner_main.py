@@ -112,10 +112,10 @@ class LearnerLoop:
                 self._solver = SolverCheck.create(self.game, self.settings.seed)
             with self._prefetcher() as prefetcher:
                 # all learners of the run step together, or none does
-                while (allowed := agree(self._allowed(), self.learner.device)) >= 0:
+                while (allowed := agree(self._allowed())) >= 0:
                     self._turn(prefetcher, allowed)
         else:
-            agree(-1, self.learner.device)
+            agree(-1)
 
     def _await_replay(self) -> bool:
         """Wait until the replay process has read the archive, whose totals the pacing counts from; False to stop."""
