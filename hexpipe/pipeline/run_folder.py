@@ -4,7 +4,7 @@
 - RUN/run.json: what the live run is: pid, processes, shared segments (for `memory-report`)
 - RUN/settings.json: the settings, as they are now
 - RUN/archive.sqlite: every finished game
-- RUN/checkpoints: step-* folders
+- RUN/checkpoints: step-* folders; damaged-step-* are some that a resume has passed over
 - RUN/ratings.sqlite: the games by which checkpoints are rated
 - RUN/errors: one file for each process that died of an exception
 - RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
