@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import is_disk_full
+from hexpipe.errors import DiskFullError, is_disk_full
 from hexpipe.pipeline.trackers import open_trackers
 
 _MOST = 1e300
@@ -66,6 +66,6 @@ def room_may_lack() -> Iterator[None]:
     """Goes on where what is written within finds the disk full: the run says so, and need not end for it."""
     try:
         yield
-    except OSError as error:
-        if not is_disk_full(error):
+    except (OSError, DiskFullError) as error:
+        if not isinstance(error, DiskFullError) and not is_disk_full(error):
             raise

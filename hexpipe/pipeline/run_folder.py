@@ -4,7 +4,7 @@
 - RUN/run.json: what the live run is: pid, processes, shared segments (for `memory-report`)
 - RUN/settings.json: the settings, as they are now
 - RUN/archive.sqlite: every finished game
-- RUN/checkpoints: step-* folders
+- RUN/checkpoints: step-* folders; damaged-step-* are some that a resume has passed over
 - RUN/ratings.sqlite: the games by which checkpoints are rated
 - RUN/errors: one file for each process that died of an exception
 - RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
-from hexpipe.errors import RunFolderError, SettingsError
+from hexpipe.errors import DiskFullError, RunFolderError, SettingsError, is_disk_full
 from hexpipe.plain_files import MOST_DOCUMENT_BYTES, read_document, read_plain, sync_folder, write_synced
 from hexpipe.shm import SEMAPHORE
 
@@ -192,11 +192,17 @@ def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, t
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file whole or not at all, whatever is killed or cut off."""
+    """Write a file whole or not at all, whatever is killed or cut off. DiskFullError where there is no room."""
     temporary = path.with_name(f".{path.name}.tmp")
-    write_synced(temporary, text.encode())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    try:
+        write_synced(temporary, text.encode())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        temporary.unlink(missing_ok=True)
+        raise DiskFullError(f"{path} cannot be written: free some room on its disk") from error
 
 
 def live_run(path: Path) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
 from hexpipe.pipeline.nodes import check_cluster, end_session, head_plan
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
 from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments
+from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments, write_atomic
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
 from hexpipe.pipeline.stats import Stop
@@ -294,5 +294,5 @@ def _next_session(folder: RunFolder) -> int:
     session = 0
     with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
         session = int(read_document(path)) + 1
-    path.write_text(f"{session}\n", encoding="utf-8")
+    write_atomic(path, f"{session}\n")
     return session
