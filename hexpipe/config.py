@@ -430,7 +430,7 @@ class ClusterSettings(_Section):
         description="Ray cluster whose nodes play for this run: host:port of its head, or local for one of this "
         "machine alone; unset: this machine plays, without Ray",
     )
-    max_nodes: int = Field(16, ge=1, le=1024, description="nodes that play at once, at most")
+    max_nodes: int = Field(16, ge=1, le=256, description="nodes that play at once, at most")
 
 
 class CurriculumSettings(_Section):

@@ -67,9 +67,10 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
         resources.callback(ray.shutdown)
         try:
             ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise UsageError(f"the Ray cluster cannot be joined: {first}") from error
+            hint = "" if address == LOCAL else ": this machine must be one of its nodes, with the token that they have"
+            raise UsageError(f"Ray cannot be joined at {address} ({first}){hint}; the run's log has the rest") from error
         watchdog.cancel()
         yield
 

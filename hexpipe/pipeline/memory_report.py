@@ -19,6 +19,7 @@ from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.messages import SEARCHING
 from hexpipe.pipeline.net_template import memory_bytes
+from hexpipe.pipeline.nodes import head_plan
 from hexpipe.pipeline.run_folder import find_runs, live_run, read_settings
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
@@ -36,6 +37,7 @@ _OWN_ESTIMATE = {
     "learner": 280_000_000,
     "replay": 50_000_000,
     "rating": 260_000_000,
+    "cluster": 110_000_000,
 }
 
 
@@ -91,6 +93,8 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     stages = make_stages(settings)
     game = stages[-1]
     plan = plan_processes(settings, available_cores(), visible_gpus())
+    if settings.cluster.address:  # the nodes have the others, in shared memory of their own
+        plan = head_plan(plan)
     sizes = estimate(settings, game, plan)
     largest = largest_game(stages, settings.replay.snapshot_interval)
     counts = {
@@ -102,6 +106,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "learner": len(plan.learner_devices),
         "replay": 1,
         "rating": int(plan.rating_device is not None),
+        "cluster": int(settings.cluster.address is not None),
     }
     pools = {role: latent_pool_bytes(settings, game, plan, role) for role in ("inference", "league")}
     memory = memory_bytes(settings.net, game.shapes)

@@ -26,7 +26,9 @@ STATE_SECONDS = 1.0
 MOST_POINTS = 600  # of a curve: more than a screen shows
 MOST_GAMES = 24
 _TAIL_BYTES = 65536
-_PREFIXES = ("cpu_percent/", "own_bytes/", "gpu_percent/", "gpu_mb/")
+_PREFIXES = (
+    "cpu_percent/", "own_bytes/", "gpu_percent/", "gpu_mb/", "games/", "positions_per_s/", "evals_per_s/",
+)  # fmt: skip
 
 
 class RunWatcher:
@@ -159,5 +161,5 @@ def add_dashboard(app: FastAPI, run_dir: Path) -> None:
 
 
 def _plain(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of metrics without what belongs to one process."""
+    """A line of metrics without what belongs to one process or node."""
     return {name: value for name, value in line.items() if not name.startswith(_PREFIXES)}

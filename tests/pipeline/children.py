@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from hexpipe.errors import InferenceError
+from hexpipe.errors import InferenceError, UsageError
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.stats import Waiting
@@ -23,6 +23,10 @@ def idle(context: ChildContext) -> None:
 def fail(context: ChildContext, after: float = 0.0) -> None:
     time.sleep(after)
     raise ValueError(f"broken in {context.name}")
+
+
+def want_what_there_is_not(context: ChildContext) -> None:
+    raise UsageError("there is no such backend here; take another")
 
 
 def fail_because_of_server(context: ChildContext) -> None:

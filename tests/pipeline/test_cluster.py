@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hexpipe.errors import SharedMemoryError
@@ -77,3 +78,22 @@ def lose_the_second(run: TinyRun, cluster: RayCluster) -> None:
     left = next(name for name in node_column(run, "done") if name != lost)
     before = node_column(run, "games")[left]
     run.until(lambda: node_column(run, "games")[left] > before + 10)
+
+
+@pytest.mark.slow
+def test_a_dead_cluster_process_is_replaced_and_takes_its_cluster_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with tiny_run(path, f"--run-dir={path}", "--ray=local", "--workers=1", "--servers=1") as run:
+        run.until(lambda: node_column(run, "games").get("node-0", 0) > 0)
+        leader = psutil.Process(run.pids()["cluster-0"])
+        tree = [process.pid for process in leader.children(recursive=True)]
+        assert len(tree) > 4, "Ray's own processes, and the pod's"
+        leader.kill()
+        run.until(lambda: node_column(run, "games").get("node-1", 0) > 0)
+        assert all_gone(tree)
+        assert node_column(run, "done")["node-0"]
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    figures = json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert archived(path) >= figures["games/node-0"] + figures["games/node-1"]

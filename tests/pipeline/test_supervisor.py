@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from hexpipe.config import Shapes, load_settings
-from hexpipe.errors import ProcessDiedError
+from hexpipe.errors import ProcessDiedError, UsageError
 from hexpipe.pipeline import supervisor
 from hexpipe.pipeline.devices import thread_environment
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
@@ -72,6 +72,14 @@ def test_orderly_stop(runs) -> None:
     assert run.supervisor.join("generator", 100.0) == []
     assert run.supervisor.watch(0.0) == []
     assert run.supervisor.alive("learner") == ["learner-0"]
+
+
+def test_what_cannot_be_had_ends_the_run_at_once_even_where_the_process_is_replaceable(runs) -> None:
+    run = runs(child("generator-0", "want_what_there_is_not"), child("learner-0", "idle"))
+    with pytest.raises(UsageError, match=r"^there is no such backend here; take another$"):
+        run.until(lambda: False)
+    assert run.repaired == []
+    assert run.stats.row("generator-0")["restarts"] == 0
 
 
 def test_children_ignore_interrupts(runs) -> None:
