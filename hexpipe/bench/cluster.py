@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import secrets
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from hexpipe.bench.commands import running
 from hexpipe.bench.selfplay import median_interval
 from hexpipe.errors import HexpipeError, SettingsError
+from hexpipe.pipeline.devices import exported
 from hexpipe.pipeline.run_folder import live_run
 from hexpipe.pipeline.stats import INDEX
 from hexpipe.shm import read_only_view
@@ -79,6 +81,7 @@ def run(
         # Ray's sockets lie under it, and their paths have 107 characters at most
         folder = Path(tempfile.mkdtemp(prefix="hexpipe-bench-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.enter_context(exported(_ray_environment(folder)))
         plain = stack.enter_context(_side(folder / "plain", [*options, f"--workers={workers}", f"--servers={servers}"]))
         plain.wait(lambda counters: int(np.count_nonzero(counters[0])) >= servers, timeout)
         backend, dtype = plain.note().split()[:2]
@@ -186,6 +189,13 @@ def _side(run_dir: Path, options: Sequence[str], helpers: Sequence[int] = ()) ->
             side.resume()
 
 
+def _ray_environment(folder: Path) -> dict[str, str]:
+    """Nobody else may join, and Ray's workers are of no lower priority than the plain run's processes."""
+    token = folder / "token"
+    token.write_text(secrets.token_hex(32))
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_worker_niceness": "0"}
+
+
 @contextlib.contextmanager
 def _ray_nodes(folder: Path, timeout: float) -> Iterator[tuple[str, list[int]]]:
     """The address of a cluster of `NODES` nodes of one core each on this machine, and their first processes."""
@@ -198,13 +208,13 @@ def _ray_nodes(folder: Path, timeout: float) -> Iterator[tuple[str, list[int]]]:
             for number in range(NODES):
                 where = [f"--address={address}"] if number else head
                 arguments = ["start", "--block", "--disable-usage-stats", "--num-cpus=1", *where]
+                # in this session, as the plain run is: Linux shares the cores out by sessions first
                 processes.append(
                     subprocess.Popen(
                         [sys.executable, "-P", "-m", "ray.scripts.scripts", *arguments],
                         stdout=output,
                         stderr=subprocess.STDOUT,
                         stdin=subprocess.DEVNULL,
-                        start_new_session=True,
                     )
                 )
                 _wait_for(port, processes[-1], folder / "nodes.output", timeout)

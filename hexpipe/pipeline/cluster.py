@@ -56,7 +56,7 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
         options = {"address": address, "log_to_driver": False, "configure_logging": False}
         if address == LOCAL:
             folder = resources.enter_context(private_folder(FOLDER_PREFIX, _SHORT_FOLDER))
-            _protect(folder)
+            _set_environment(folder)
             options |= {"num_cpus": available_cores(), "num_gpus": visible_gpus()}
             options |= {"include_dashboard": False, "_temp_dir": str(folder)}
         import ray  # which reads the environment now
@@ -70,17 +70,18 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             hint = "" if address == LOCAL else ": this machine must be one of its nodes, with the token that they have"
-            raise UsageError(f"Ray cannot be joined at {address} ({first}){hint}; the run's log has the rest") from error
+            raise UsageError(f"Ray at {address} cannot be joined ({first}){hint}; the log has the rest") from error
         watchdog.cancel()
         yield
 
 
-def _protect(folder: Path) -> None:
-    """Let nobody else into a cluster that is started here, for Ray listens on the network; and have it send no figures
-    of its use to its makers."""
+def _set_environment(folder: Path) -> None:
+    """Let nobody else into a cluster that is started here, for Ray listens on the network; have it send no figures of
+    its use to its makers, and give its workers the priority of any process."""
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 is Ray's own
     os.environ.pop("RAY_AUTH_TOKEN", None)
 
 
