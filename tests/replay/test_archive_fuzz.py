@@ -57,7 +57,7 @@ def damage(random: Random, whole: bytes, path: Path) -> str:
             column = random.choice(["record", "record", "plies", "policy_bytes", "positions_until", "weights_version"])
             number = random.choice([1, GAMES // 2, GAMES])
             old = db.execute("SELECT record FROM games WHERE id = ?", (number,)).fetchone()[0]
-            numbers = [value for value in ODD_VALUES if isinstance(value, int) and abs(value) < 2**63]
+            numbers = [value for value in ODD_VALUES if not isinstance(value, int) or abs(value) < 2**63]
             value = damaged_record(random, old) if column == "record" else random.choice(numbers)
             db.execute(f"UPDATE games SET {column} = ? WHERE id = ?", (value, number))
             if random.random() < 0.1:
