@@ -44,6 +44,7 @@ def archived(run_dir: Path) -> int:
         return archive.total_games
 
 
+@pytest.mark.timeout(900)
 def test_nodes_come_and_go_and_every_game_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ray_cluster() as cluster:
         for name, value in cluster.environment.items():
