@@ -80,6 +80,7 @@ class LearnerLoop:
         self.pacer = Pacer.from_settings(self.settings)
         self._pacer_state: Mapping[str, Any] | None = None
         self._paced = False
+        self._batch: dict[str, torch.Tensor] | None = None
         if start.resume is not None:
             checkpoint = load_checkpoint(start.resume)
             self.learner.restore(checkpoint)
@@ -112,7 +113,7 @@ class LearnerLoop:
                 self._solver = SolverCheck.create(self.game, self.settings.seed)
             with self._prefetcher() as prefetcher:
                 # all learners of the run step together, or none does
-                while (allowed := agree(self._allowed())) >= 0:
+                while (allowed := agree(self._allowed(prefetcher))) >= 0:
                     self._turn(prefetcher, allowed)
         else:
             agree(-1)
@@ -129,26 +130,29 @@ class LearnerLoop:
         self._paced = True
         return True
 
-    def _allowed(self) -> int:
-        """Steps that may be done now; -1 to end."""
+    def _allowed(self, prefetcher: Prefetcher) -> int:
+        """Steps that may be done now, for the first of which there is a batch; -1 to end."""
         if self.context.stopping():
             return -1
         limit = self.settings.limits.steps
         if limit and self.learner.steps >= limit:
             return 0
-        return self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
+        steps = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
+        if steps and self._batch is None:
+            self.row.beat(Waiting.BATCH)
+            try:
+                self._batch = prefetcher.next()
+            except EmptyBufferError:  # the run is to end before the buffer is full again
+                return -1
+            self.row.beat()
+        return steps
 
     def _turn(self, prefetcher: Prefetcher, allowed: int) -> None:
-        if not allowed:
+        if not allowed or self._batch is None:
             self.row.beat(self._what_is_missing())
             time.sleep(_POLL_SECONDS)
         else:
-            self.row.beat(Waiting.BATCH)
-            try:
-                batch = prefetcher.next()
-            except EmptyBufferError:  # the run is to end before the buffer is full again
-                return
-            self.row.beat()
+            batch, self._batch = self._batch, None
             self._note(self.learner.step(batch, self._progress()))
             if self._recovery.look():
                 self.row.add("recoveries", 1)
