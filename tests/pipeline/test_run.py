@@ -271,7 +271,7 @@ def test_old_games_are_searched_anew_beside_play_and_through_a_kill(tmp_path: Pa
 @pytest.mark.parametrize("algorithm", ["alphazero", pytest.param("muzero", marks=pytest.mark.slow)])
 def test_a_killed_process_of_any_role_is_replaced(tmp_path: Path, algorithm: str) -> None:
     run_dir = tmp_path / "run"
-    victims = ["inference-0", "replay-0", "learner-0", "inference-0", "replay-0"]
+    victims = ["inference-0", "replay-0", "learner-0"]
     backend = "--set=inference.backend=auto" if algorithm == "muzero" else "--set=inference.backend=eager"
     options = (f"--algorithm={algorithm}", f"--run-dir={run_dir}", "--set=learner.checkpoint_minutes=0.03", backend)
     with tiny_run(run_dir, *options) as run:
