@@ -38,8 +38,8 @@ class Vitals(NamedTuple):
 
 
 class Patient:
-    """`hexpipe run` with ``arguments`` in ``run_dir``. Its processes are a group of their own, are known by a mark in
-    their environment, and have ``run_dir``.tmp for temporary files."""
+    """`hexpipe run` without a limit of time, with ``arguments``, in ``run_dir``. Its processes are a group of their own,
+    are known by a mark in their environment, and have ``run_dir``.tmp for temporary files."""
 
     def __init__(self, run_dir: Path, arguments: Sequence[str]) -> None:
         self.run_dir, self._arguments = run_dir, list(arguments)
@@ -52,7 +52,8 @@ class Patient:
 
     def start(self, resume: bool = False) -> None:
         """Start the run, or go on with it."""
-        where = ["--resume", str(self.run_dir)] if resume else ["--run-dir", str(self.run_dir), *self._arguments]
+        where = ["--resume", str(self.run_dir)] if resume else ["--run-dir", str(self.run_dir), "--minutes=0"]
+        where += [] if resume else self._arguments
         environment = {**os.environ, _MARK: self._mark, "TMPDIR": str(self.temporary)}
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
