@@ -38,7 +38,7 @@ class Vitals(NamedTuple):
 
 
 class Patient:
-    """`hexpipe run` without a limit of time, with ``arguments``, in ``run_dir``. Its processes are a group of their own,
+    """`hexpipe run` without a limit of time, with ``arguments``. Its processes are a group of their own,
     are known by a mark in their environment, and have ``run_dir``.tmp for temporary files."""
 
     def __init__(self, run_dir: Path, arguments: Sequence[str]) -> None:
