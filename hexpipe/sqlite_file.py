@@ -7,18 +7,20 @@ says so.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hexpipe.errors import ArchiveError, DiskFullError
+from hexpipe.errors import ArchiveError, DiskFullError, is_disk_full
 
 Connection = sqlite3.Connection
 BUSY_SECONDS = 30.0
-_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
-"""What SQLite says where a disk, or a quota of it, is full; the transaction is rolled back."""
+_UNWRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite says where a quota is used up, or the disk is broken; the transaction is rolled back."""
+_PROBE = bytes(65536)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class SqliteFile:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname in _NO_ROOM:
+            name = error.sqlite_errorname
+            if name == "SQLITE_FULL" or (name in _UNWRITTEN and self._is_full()):
                 raise DiskFullError(
                     f"the {self._kind.name} {self.path} cannot be written ({error}): free some room on its disk"
                 ) from error
@@ -128,6 +131,20 @@ class SqliteFile:
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise ArchiveError(f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk")
+
+    def _is_full(self) -> bool:
+        """Whether there is no room for a file beside this one; a disk that fails otherwise is not waited for."""
+        probe = self.path.with_name(f".{self.path.name}.room")
+        try:
+            with probe.open("wb") as file:
+                file.write(_PROBE)
+                file.flush()
+                os.fsync(file.fileno())
+            return False
+        except OSError as error:
+            return is_disk_full(error)
+        finally:
+            probe.unlink(missing_ok=True)
 
     def _migrate(self) -> None:
         while (version := self._version()) in self._kind.migrations:

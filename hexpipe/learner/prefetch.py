@@ -74,6 +74,14 @@ class Prefetcher:
         self.wait_seconds = 0.0
         """Seconds spent in `next`, in all: over wall time, the data wait fraction."""
 
+    def ready(self, timeout: float) -> bool:
+        """Whether `next` gives its batch, or its error, at once; waits up to ``timeout`` seconds for it."""
+        start = time.perf_counter()
+        self._fill()
+        done, _ = wait([self._pending[0]], timeout)
+        self.wait_seconds += time.perf_counter() - start
+        return bool(done)
+
     def next(self) -> dict[str, Tensor]:
         """The next batch as tensors; raises what its sampling raised, HexpipeError where none comes in time."""
         if self._stopped:

@@ -55,9 +55,11 @@ class Faults:
         role = str(self._rng.choice(roles))
         name = str(self._rng.choice([name for name in names if name.startswith(f"{role}-")]))
         self._early[name] = 0 if steady[name] else self._early.get(name, 0) + 1
-        with suppress(ProcessLookupError, KeyError):
+        try:
             os.kill(self._patient.pids()[name], signal.SIGKILL)
-            self.kills[role] = self.kills.get(role, 0) + 1
+        except (ProcessLookupError, KeyError):
+            return f"nothing: {name} was gone already"
+        self.kills[role] = self.kills.get(role, 0) + 1
         return f"killed {name}"
 
     def stop(self, seconds: float = STOP_SECONDS) -> str:

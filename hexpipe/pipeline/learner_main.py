@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.02
 _EXPORT_SECONDS = 1.0
+_BATCH_SECONDS = 1.0
 _ROOM_SECONDS = 10.0
 
 
@@ -94,6 +95,7 @@ class LearnerLoop:
         self._writer = CheckpointWriter(context.run_dir, self.settings)
         self._next_export = 0.0
         self._next_checkpoint = time.monotonic() + self.settings.learner.checkpoint_minutes * 60
+        self._retry_at = 0.0
         self._last_publish = time.monotonic()
         self._solver: SolverCheck | None = None
 
@@ -140,6 +142,8 @@ class LearnerLoop:
         steps = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
         if steps and self._batch is None:
             self.row.beat(Waiting.BATCH)
+            if not prefetcher.ready(_BATCH_SECONDS):  # the buffer may be filled again, which can take minutes
+                return 0
             try:
                 self._batch = prefetcher.next()
             except EmptyBufferError:  # the run is to end before the buffer is full again
@@ -165,7 +169,7 @@ class LearnerLoop:
             self.publish()
         interval = self.settings.learner.checkpoint_steps
         due = interval > 0 and self.learner.steps // interval > max(0, self._saved_step) // interval
-        if due or now >= self._next_checkpoint:
+        if (due or now >= self._next_checkpoint) and now >= self._retry_at:
             self._next_checkpoint = now + self.settings.learner.checkpoint_minutes * 60
             self.save()
         self._tell(self._writer.written)
@@ -265,7 +269,7 @@ class LearnerLoop:
             log.warning("%s", error)
             self.row.note = "no room for a checkpoint"
             self._saved_step = -1
-            self._next_checkpoint = time.monotonic() + _ROOM_SECONDS
+            self._next_checkpoint = self._retry_at = time.monotonic() + _ROOM_SECONDS
 
     def _note_written(self, path: Path | None) -> None:
         if path is not None:

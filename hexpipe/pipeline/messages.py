@@ -29,6 +29,9 @@ NODE = "node"
 """What the rows of these nodes are called on the stats board: no processes, the cluster process writes them."""
 
 
+DISK_FULL_EXIT = 74  # EX_IOERR of sysexits.h
+
+
 @dataclass(frozen=True)
 class ChildContext:
     """Everything that every child gets: who it is, the settings, the run folder and the stats board."""
@@ -64,7 +67,8 @@ class Death:
     """How a process ended on its own. ``when`` is in monotonic seconds, the same clock for all processes.
 
     ``follows`` says that it ended because another had: one that searches, whose inference server failed. ``usage`` is
-    the message of a UsageError before the process was ready: something that was asked for cannot be had.
+    the message of a UsageError before the process was ready: something that was asked for cannot be had. ``disk_full``
+    says that it found no room to write, where it may have found none for its error either.
     """
 
     process: str
@@ -73,6 +77,7 @@ class Death:
     details: str
     follows: bool = False
     usage: str = ""
+    disk_full: bool = False
 
 
 def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
@@ -94,16 +99,20 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) 
 
 def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
     """What is known of a process that has ended: its error file, else the signal or exit code."""
+    full = exit_code == DISK_FULL_EXIT
     try:
         content = json.loads((run_dir / "errors" / f"{process}-{pid}.json").read_text(encoding="utf-8"))
         details = str(content["traceback"]).rstrip()
-        return Death(process, pid, float(content["monotonic"]), details, bool(content["follows"]), content["usage"])
+        when, follows = float(content["monotonic"]), bool(content["follows"])
+        return Death(process, pid, when, details, follows, content["usage"], full)
     except (OSError, ValueError, KeyError):
-        return Death(process, pid, time.monotonic(), describe_exit(exit_code))
+        return Death(process, pid, time.monotonic(), describe_exit(exit_code), disk_full=full)
 
 
 def describe_exit(exit_code: int) -> str:
     """An exit code in words."""
+    if exit_code == DISK_FULL_EXIT:
+        return "it found no room on the disk"
     if exit_code >= 0:
         return f"it ended with exit code {exit_code} and said nothing"
     try:

@@ -118,6 +118,8 @@ class Pod:
             supervisor.start()
             while not self._ending.is_set():
                 supervisor.watch(_TICK_SECONDS)
+                if playing.waits_for_head():
+                    playing.stall.begin_anew()
                 for warning in playing.stall.check():
                     log.warning(warning)
         except HexpipeError as error:
@@ -168,6 +170,12 @@ class _Playing:
         repair = self.segments.repair_after_death
         self.supervisor = Supervisor(specs, settings, folder, self.segments.stats, repair)
         self.stall = StallWatch(self.segments.stats, settings.limits.stall_seconds, partial(stack_of, folder))
+
+    def waits_for_head(self) -> bool:
+        """Whether a generator has filled its outbox: the run's machine has not asked for its games for a while, and
+        may have a reason, such as a full disk."""
+        rows = self.segments.stats.rows("generator").values()
+        return any(row.waiting is Waiting.OUTBOX for row in rows)
 
     def end(self) -> None:
         """End the children: those who search first."""

@@ -44,9 +44,7 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
     with _with_room(context, lambda: _open_archive(context)) as archive:
         row.beat(Waiting.REFILL)
         curriculum = _restore_stage(row, context, archive)
-        held = buffer.refill(archive)
-        if not row["restarts"]:
-            row["resumed_games"] = held
+        _refill(context, archive, buffer)
         # the outboxes are as old as this part of the run: at its start they hold nothing that is known
         known = archive.newest_sequences(context.session, outboxes.num_slots) if row["restarts"] else {}
         _export(row, buffer)
@@ -75,6 +73,19 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
                 _export(row, buffer)
             elif stopping:
                 return
+
+
+def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer) -> None:
+    """Fill the buffer, which may take minutes: each game is a sign of life. It is left where the run is to end."""
+    row = context.row
+    row["resumed_games"] = 0
+
+    def go_on() -> bool:
+        row.beat(Waiting.REFILL)
+        row.add("resumed_games", 1)
+        return not context.stopping()
+
+    buffer.refill(archive, go_on)
 
 
 def _open_archive(context: ChildContext) -> ReplayArchive:

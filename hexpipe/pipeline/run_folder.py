@@ -287,7 +287,7 @@ def leftovers(path: Path) -> list[Leftover]:
     if (path / "run.json").exists():
         found += _semaphores(path / "run.json")
         found.append(Leftover(path / "run.json", "the mark of a run that is dead"))
-    for name in (".run.json.tmp", ".settings.json.tmp", ".write-test"):
+    for name in (".run.json.tmp", ".settings.json.tmp", ".session.json.tmp", ".write-test", ".archive.sqlite.room"):
         if (path / name).exists():
             found.append(Leftover(path / name, "a half-written file"))
     if (path / "checkpoints").is_dir():

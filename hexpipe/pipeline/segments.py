@@ -74,6 +74,8 @@ class Segments(PlayingSegments):
     def repair_after_death(self, role: str, number: int) -> None:
         """Makes what any dead process shared usable for its replacement, and for everyone."""
         super().repair_after_death(role, number)
+        if role == "replay":
+            self.buffer.hide()
         self.buffer.free_lock_of_the_dead()
 
     def describe(self) -> list[dict[str, Any]]:

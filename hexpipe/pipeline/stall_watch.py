@@ -28,13 +28,15 @@ SILENT_SECONDS = 20.0
 """Without a sign of life after which a process is named, with its stack."""
 _DISK_SECONDS = 60.0  # between two lines about a full disk
 _ANSWER_SECONDS = 2.0
-_STACKS_NAME = "stacks.txt"
+_POLL_SECONDS = 0.05
+_STILL_POLLS = 4  # without a further line: the stack is whole
+STACKS_NAME = "stacks.txt"
 
 
 def answer_with_stack(run_dir: Path) -> IO[str]:
     """From now on this process writes the stacks of its threads to the file that is returned, which must stay open,
     when `stack_of` asks for them."""
-    file = (run_dir / _STACKS_NAME).open("a", encoding="utf-8")
+    file = (run_dir / STACKS_NAME).open("a", encoding="utf-8")
     faulthandler.register(signal.SIGUSR2, file, all_threads=True)
     return file
 
@@ -47,14 +49,15 @@ def stack_of(run_dir: Path, pid: int) -> str:
             return "it is stopped by a signal (kill -CONT lets it go on)"
         if status == psutil.STATUS_DISK_SLEEP:
             return "it waits for the disk, in the kernel"
-        path = run_dir / _STACKS_NAME
+        path = run_dir / STACKS_NAME
         before = path.stat().st_size
         os.kill(pid, signal.SIGUSR2)
-        deadline, size = time.monotonic() + _ANSWER_SECONDS, before
+        deadline, size, still = time.monotonic() + _ANSWER_SECONDS, before, 0
         while time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(_POLL_SECONDS)
             size, last = path.stat().st_size, size
-            if size == last > before:
+            still = still + 1 if size == last > before else 0
+            if still == _STILL_POLLS:
                 break
         with path.open("rb") as file:
             file.seek(before)
@@ -66,7 +69,7 @@ def stack_of(run_dir: Path, pid: int) -> str:
 def forget_stacks(run_dir: Path) -> None:
     """Remove the file of stacks; the log has what was asked for."""
     with contextlib.suppress(OSError):
-        (run_dir / _STACKS_NAME).unlink(missing_ok=True)
+        (run_dir / STACKS_NAME).unlink(missing_ok=True)
 
 
 class StallWatch:
@@ -82,6 +85,10 @@ class StallWatch:
         self._warned = 0.0
         self._named: dict[str, float] = {}  # silent processes that were named: their last sign of life
         self._disk_told = 0.0
+
+    def begin_anew(self) -> None:
+        """Count the seconds without progress from now on: what is waited for is not here."""
+        self._since = time.monotonic()
 
     def check(self) -> list[str]:
         """What there is to say now: of each silent process once, of the whole run once in each ``seconds / 4`` without

@@ -142,6 +142,16 @@ class Supervisor:
                 healed.update(self._heal(death))
         return deaths
 
+    def revive(self, role: str) -> None:
+        """Replace at once those of a role that have died, seen or unseen, so that they may end in order."""
+        for spec in self.specs.values():
+            process = self.processes.get(spec.name)
+            if spec.role == role and (process is None or not process.is_alive()):
+                self._due.pop(spec.name, None)
+                self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
+                self.stats.row(spec.name).add("restarts", 1)
+                self._spawn(spec)
+
     def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
         """Ask the processes of a role to end; their end is expected from now on."""
         for name in self._of_role(role):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import HexpipeError, ProcessDiedError
-from hexpipe.games.factory import make_game
+from hexpipe.errors import DiskFullError, HexpipeError, ProcessDiedError
+from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts
@@ -21,7 +21,14 @@ from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
 from hexpipe.pipeline.nodes import check_cluster, end_session, head_plan
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
 from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import RunFolder, check_resume, read_settings, resume_arguments, write_atomic
+from hexpipe.pipeline.run_folder import (
+    ARCHIVE_NAME,
+    RunFolder,
+    check_resume,
+    read_settings,
+    resume_arguments,
+    write_atomic,
+)
 from hexpipe.pipeline.segments import Segments, make_segments
 from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
 from hexpipe.pipeline.stats import Stop
@@ -30,6 +37,7 @@ from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
 from hexpipe.plain_files import read_document
+from hexpipe.replay.archive import ReplayArchive
 from hexpipe.shm import named_semaphores
 
 log = logging.getLogger(__name__)
@@ -79,7 +87,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     view = view or make_view(title=f"hexpipe {request.run_dir}")
     setup_logging(folder.path)
     folder.write_settings(settings)
-    session = _next_session(folder)
+    session = _next_session(folder, settings)
     specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
 
     def repair(role: str, number: int) -> None:
@@ -149,7 +157,7 @@ class _Run:
             self._say("a failure ends the run; what has been learned is being saved")
         late = self._stop(interrupts, failure is not None)
         if failure is None and late:
-            failure = ProcessDiedError(late[0].process, late[0].details)
+            failure = _late_failure(late[0], self.folder)
         self._report_end()
         if failure is not None:
             raise failure
@@ -258,6 +266,8 @@ class _Run:
             supervisor.ask(role)
         self.segments.request_stop()
         stop = Stop.QUICK if hurry() else Stop.ORDERLY
+        if not failed:
+            supervisor.revive("replay")  # else finished games in the outboxes would go with it
         supervisor.ask("replay", stop)
         stuck = supervisor.join("replay", _COMMIT_SECONDS)
         supervisor.ask("learner", stop)
@@ -288,11 +298,24 @@ class _Run:
         log.info(text)
 
 
-def _next_session(folder: RunFolder) -> int:
-    """The number of this part of the run: 0 in a new one, one more with every resume."""
-    path = folder.path / "session.json"
+def _late_failure(death: Death, folder: RunFolder) -> HexpipeError:
+    """What a death while the run ends is shown as."""
+    if death.disk_full:
+        return DiskFullError(
+            f"there is no room in {folder.path} for what {death.process} had to write last; every game that was "
+            "committed is there: free some room, and go on with --resume"
+        )
+    return ProcessDiedError(death.process, death.details)
+
+
+def _next_session(folder: RunFolder, settings: Settings) -> int:
+    """The number of this part of the run: 0 in a new one, one more with every resume, whatever became of the file."""
+    path, archive_path = folder.path / "session.json", folder.path / ARCHIVE_NAME
     session = 0
     with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
         session = int(read_document(path)) + 1
+    if archive_path.exists():
+        with ReplayArchive(archive_path, make_stages(settings), read_only=True) as archive:
+            session = max(session, archive.newest_session + 1)
     write_atomic(path, f"{session}\n")
     return session

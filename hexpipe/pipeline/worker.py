@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hexpipe.errors import is_disk_full
+from hexpipe.errors import DiskFullError, is_disk_full
 from hexpipe.games.own_games import import_game
-from hexpipe.pipeline.messages import ChildContext, write_error
+from hexpipe.pipeline.messages import DISK_FULL_EXIT, ChildContext, write_error
 from hexpipe.pipeline.stall_watch import answer_with_stack
 from hexpipe.shm import set_parent_death_signal
 
@@ -42,11 +42,14 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
         module, _, function = target.partition(":")
         getattr(importlib.import_module(module), function)(context, **parts)
     except Exception as error:
-        write_error(context.run_dir, context.name, error, bool(context.row["ready"]))
+        full = isinstance(error, DiskFullError) or is_disk_full(error)
+        with suppress(OSError, DiskFullError):
+            write_error(context.run_dir, context.name, error, bool(context.row["ready"]))
         logging.getLogger(__name__).exception("%s died", context.name)
-        logging.shutdown()
+        with suppress(OSError):
+            logging.shutdown()
         # threads of libraries that still run must not keep a broken process alive
-        os._exit(1)
+        os._exit(DISK_FULL_EXIT if full else 1)
     context.row["done"] = 1
     stacks.close()
     logging.shutdown()

@@ -62,15 +62,18 @@ SCHEMA_VERSION = 3
 
 def _from_version_2(db: Connection) -> None:
     """Games get where they came from, which is not known of these, and what lists of games ask for."""
-    db.create_function("board_size_of", 1, lambda blob: GameRecord.from_bytes(blob).board_size, deterministic=True)
-    db.create_function("winner_of", 1, lambda blob: winner(GameRecord.from_bytes(blob)), deterministic=True)
     db.execute("ALTER TABLE games RENAME TO old_games")
     db.execute(_SETTINGS)
     db.execute(_GAMES)
     kept = "id, plies, policy_bytes, positions_until, weights_version"
-    db.execute(
-        f"INSERT INTO games ({kept}, board_size, winner, record)"
-        f" SELECT {kept}, board_size_of(record), winner_of(record), record FROM old_games"
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for row in db.execute(f"SELECT {kept}, record FROM old_games"):
+            record = GameRecord.from_bytes(row[-1])
+            yield (*row, record.board_size, winner(record))
+
+    db.executemany(
+        f"INSERT INTO games ({kept}, record, board_size, winner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows()
     )
     db.execute("DROP TABLE old_games")
 
@@ -180,6 +183,12 @@ class ReplayArchive:
         """Where the games came from, in the order of arrival; those of which it is not known are left out."""
         query = "SELECT session, worker, sequence FROM games WHERE sequence IS NOT NULL ORDER BY id"
         return (Sender(*row) for row in self.select(query))
+
+    @property
+    def newest_session(self) -> int:
+        """The part of the run that the newest game of which it is known came in; -1 where there is none."""
+        rows = self.select("SELECT session FROM games WHERE session IS NOT NULL ORDER BY id DESC LIMIT 1")
+        return self._count(rows[0][0]) if rows else -1
 
     @property
     def total_games(self) -> int:

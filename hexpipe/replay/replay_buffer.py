@@ -103,6 +103,10 @@ class ReplayBuffer:
         """
         return self._store.held_game(rng)
 
+    def hide(self) -> None:
+        """Makes the buffer empty to readers until it is filled again: its writer has died, maybe in mid-change."""
+        self._store.header[Header.FILLING] = 1
+
     def free_lock_of_the_dead(self) -> None:
         """Frees the lock of a reader that was killed while it held it. Call when a process that draws from here has."""
         self._store.free_lock_of_the_dead()
@@ -124,9 +128,10 @@ class ReplayBuffer:
         """
         return self._sampler.sample_batch(batch_size, rng, unroll_steps, out, observations=observations)
 
-    def refill(self, archive: ReplayArchive) -> int:
+    def refill(self, archive: ReplayArchive, go_on: Callable[[], bool] = lambda: True) -> int:
         """Fills the buffer anew with the newest games of ``archive`` that fit, oldest first, and takes over its totals.
-        Returns how many. To everybody else it is empty until then."""
+        Returns how many. To everybody else it is empty until then, and stays so where ``go_on``, which is asked before
+        each game, says False."""
         store, writer = self._store, self._writing()
 
         def least(plies: int, policy_bytes: int) -> int:
@@ -135,6 +140,8 @@ class ReplayBuffer:
 
         writer.begin_refill(archive.total_games, archive.total_positions)
         for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least):
+            if not go_on():
+                return 0
             writer.add(record, number)
         writer.end_refill()
         logger.info("replay buffer: %d games from %s", self.num_games, archive.path)

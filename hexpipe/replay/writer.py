@@ -87,8 +87,8 @@ class StoreWriter:
         """
         store = self._store
         with store.fence():
-            header = store.header
-            header[Header.FILLING] = 1
+            store.header[Header.FILLING] = 1
+            header = store.header.copy()
             ring = int(max(header[Header.HEAD_GAME], header[Header.TAIL_GAME])) + 2 * len(self._index.dead)
             position = int(max(header[Header.HEAD_POSITION], header[Header.TAIL_POSITION])) + _FAR
             header[: Header.RING_BYTES] = 0
@@ -96,6 +96,7 @@ class StoreWriter:
             header[[Header.TAIL_GAME, Header.HEAD_GAME]] = ring
             header[[Header.TAIL_POSITION, Header.HEAD_POSITION]] = position
             header[Header.TOTAL_GAMES], header[Header.TOTAL_POSITIONS] = games, positions
+            store.header[:] = header  # a number here is an old one or a new one, whoever is killed
         self._ledger = Ledger(store.index, ring, ring)
 
     def end_refill(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from functools import partialmethod
 from itertools import count
 from pathlib import Path
@@ -17,10 +18,10 @@ from hexpipe.config import Settings, dump_settings, load_settings
 from hexpipe.errors import DiskFullError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.pipeline.messages import ChildContext
-from hexpipe.pipeline.outbox import Outboxes
+from hexpipe.pipeline.outbox import Outboxes, OutboxSender
 from hexpipe.pipeline.replay_main import replay_main
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
-from hexpipe.pipeline.stats import StatsBoard, Stop
+from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop, Waiting
 from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
@@ -29,6 +30,7 @@ from hexpipe.shm import spawn_context
 from tests.pipeline.games import make_record
 from tests.pipeline.runs import sequences_by_outbox
 from tests.pipeline.stages import STAGES
+from tests.pipeline.test_stall_watch import wait_until
 from tests.selfplay.test_curriculum import finished
 
 
@@ -168,8 +170,8 @@ class FullDisk:
         disk._append(archive, *args)
 
 
-def replay_here(run_dir: Path, settings: Settings, games: int) -> StatsBoard:
-    """A whole life of the replay process, in this one."""
+def replay_here(run_dir: Path, settings: Settings, games: int, enough: Callable[[OutboxSender], bool]) -> StatsBoard:
+    """A whole life of the replay process, in this one: it is asked to end once ``enough`` of its only outbox."""
     stats = StatsBoard.create(["replay-0", "learner-0"], private=True)
     outboxes = Outboxes.create(1, 256, 4096, private=True)
     sender = outboxes.sender(0)
@@ -177,7 +179,13 @@ def replay_here(run_dir: Path, settings: Settings, games: int) -> StatsBoard:
         assert sender.send(make_record(number), lambda: False)
     buffer = ReplayBuffer.create(settings.replay, make_game(settings.game), private=True)
     context = ChildContext("replay-0", 0, settings, run_dir, stats)
-    stopper = threading.Timer(0.5, lambda: context.row.__setitem__("stop", Stop.ORDERLY))
+
+    def stop() -> None:
+        while not enough(sender):
+            time.sleep(0.01)
+        context.row["stop"] = Stop.ORDERLY
+
+    stopper = threading.Thread(target=stop)
     stopper.start()
     try:
         replay_main(context, outboxes, buffer)
@@ -191,7 +199,7 @@ def test_a_full_disk_holds_games_up_and_loses_none(
 ) -> None:
     settings = load_settings("quick", SMALL)
     disk = FullDisk(monkeypatch, 3)
-    stats = replay_here(tmp_path, settings, 100)
+    stats = replay_here(tmp_path, settings, 100, lambda sender: sender.in_flight() == 0)
     assert disk.left == -1  # three tries in vain
     assert "free some room" in caplog.text
     assert caplog.text.count("free some room") == 1
@@ -203,8 +211,47 @@ def test_a_full_disk_holds_games_up_and_loses_none(
 
 
 def test_a_run_that_ends_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    FullDisk(monkeypatch, 2**62)
+    disk = FullDisk(monkeypatch, 2**62)
     with pytest.raises(DiskFullError, match="free some room"):
-        replay_here(tmp_path, load_settings("quick", SMALL), 100)
+        replay_here(tmp_path, load_settings("quick", SMALL), 100, lambda sender: disk.left < 2**62 - 3)
     with ReplayArchive(tmp_path / ARCHIVE_NAME, make_game(load_settings("quick", SMALL).game)) as archive:
         assert archive.total_games == 0
+
+
+def test_a_refill_gives_signs_of_life_and_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings("quick", SMALL)
+    replay_here(tmp_path, settings, 100, lambda sender: sender.in_flight() == 0)
+    beats: list[float] = []
+    real = ProcessRow.beat
+
+    def beat(row: ProcessRow, waiting: Waiting = Waiting.WORKING) -> None:
+        real(row, waiting)
+        if waiting is Waiting.REFILL:
+            beats.append(row["resumed_games"])
+            if len(beats) == 20:
+                wait_until(lambda: row.stop is Stop.ORDERLY)
+
+    monkeypatch.setattr(ProcessRow, "beat", beat)
+    stats = replay_here(tmp_path, settings, 3, lambda sender: len(beats) >= 20)
+    assert len(beats) == 20 < 50
+    assert sorted(set(beats)) == list(range(len(set(beats))))
+    assert stats.row("replay-0")["total_games"] == 103, "what lay in the outbox is committed all the same"
+
+
+def test_what_a_dead_writer_has_left_is_hidden(tmp_path: Path) -> None:
+    settings = load_settings("quick", SMALL)
+    buffer = ReplayBuffer.create(settings.replay, make_game(settings.game), private=True)
+    for number in range(5):
+        buffer.add_game(make_record(number))
+    rng = np.random.default_rng(0)
+    buffer.sample_batch(4, rng)
+    buffer.hide()
+    assert (buffer.num_games, buffer.total_games) == (0, 5)
+    with pytest.raises(EmptyBufferError):
+        buffer.sample_batch(4, rng)
+    with ReplayArchive(tmp_path / "archive.sqlite", make_game(settings.game)) as archive:
+        archive.append([make_record(number) for number in range(5)])
+        assert buffer.refill(archive, lambda: False) == 0
+        assert (buffer.num_games, buffer.total_games) == (0, 5)
+        assert buffer.refill(archive) == 5
+    buffer.sample_batch(4, rng)

@@ -72,7 +72,10 @@ def test_a_run_waits_for_room_on_the_disk_without_end(monkeypatch: pytest.Monkey
     assert "the run goes on" in told
 
 
-def test_a_silent_process_is_named_once_with_what_it_waits_for_and_its_stack(tmp_path: Path) -> None:
+def test_a_silent_process_is_named_once_with_what_it_waits_for_and_its_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexpipe.pipeline.stall_watch._ANSWER_SECONDS", 60.0)
     stats = StatsBoard.create(["generator-0"])
     spec = ChildSpec("generator-0", "tests.pipeline.children:get_stuck")
     supervisor = Supervisor([spec], load_settings(), tmp_path, stats, lambda role, number: None)
