@@ -63,7 +63,7 @@ def chaos(
             **_games(patient, seen),
             "training_steps": int(patient.figures().get("steps", 0)),
             "silences_named": patient.log().count("has given no sign of life for"),
-            "full_disks_said": patient.log().count("free some room"),
+            "full_disks_said": patient.log().count("the disk is full:"),
             "left_processes": len(patient.survivors()),
             "left_semaphores": patient.left_semaphores(),
             "left_files": [str(path) for path in _left_files(patient)],
