@@ -15,7 +15,7 @@ from hexpipe.pipeline.chaos_faults import Faults
 from hexpipe.pipeline.patient import Patient, Vitals
 
 OPTIONS = {
-    "minutes": "of measuring, once the buffer is full; 30 give a slope that means something",
+    "minutes": "of measuring, once the buffer is full and all are at work; 30 give a slope that means something",
     "workers": "generators",
     "full_queue": "hold replay up every few seconds until every generator's outbox is full",
 }
@@ -23,6 +23,7 @@ _RUN = (
     "--size=4", "--simulations=16", "--set=net.blocks=1", "--set=net.channels=8", "--set=net.value_hidden=8",
     "--set=replay.max_memory_gb=0.1", "--set=replay.max_games=500", "--set=replay.min_games=10",
     "--set=learner.batch_size=32", "--set=inference.backend=eager", "--set=selfplay.cache_entries=4096",
+    "--set=learner.checkpoint_minutes=0.2", "--set=rating.pairs=2", "--set=rating.simulations=8",
 )  # fmt: skip
 _SAMPLES = 60
 _HOLD_SECONDS = 5.0
@@ -31,7 +32,8 @@ _WARM_UP = 0.1
 
 
 def run(*, minutes: float = 0.5, workers: int = 2, full_queue: bool = False) -> dict[str, Any]:
-    """A run of short games in a temporary folder, looked at from outside.
+    """A run of short games in a temporary folder, looked at from outside once every process is at its work: the last
+    to begin is the one that rates checkpoints, which loads its nets then.
 
     Keys: memory_mb_first and memory_mb_last of the fitted line (`patient.Vitals` says what counts); the line's
     slope_percent_per_hour and the standard error of that; open_files_first and open_files_last; games; share_ratio,
@@ -44,7 +46,7 @@ def run(*, minutes: float = 0.5, workers: int = 2, full_queue: bool = False) -> 
         try:
             patient.start()
             patient.until(lambda: patient.counter("replay-0", "total_games") > 600, "a full buffer")
-            patient.until(lambda: patient.counter("learner-0", "steps") > 0, "training")
+            patient.until(lambda: patient.counter("rating-0", "rating_step") > 0, "a rated checkpoint")
             before = _positions(patient)
             times, vitals = _watch(patient, faults, 60.0 * minutes, full_queue)
             played = _positions(patient) - before

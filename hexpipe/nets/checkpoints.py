@@ -208,6 +208,8 @@ def _set_aside(folder: Path) -> Path:
         name = f"damaged-{folder.name}-{number}"
     try:
         return folder.rename(folder.parent / name)
+    except FileNotFoundError:  # another of the learners that begin together has done it
+        return folder.parent / name
     except OSError as error:
         raise RunFolderError(
             f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable"

@@ -8,6 +8,7 @@ import pytest
 from hexpipe.bench import memory
 
 
+@pytest.mark.slow
 def test_a_short_look_at_a_run() -> None:
     figures = memory.run(minutes=0.1, workers=2, full_queue=True)
     assert figures["memory_mb_first"] > 100
