@@ -143,4 +143,5 @@ def test_the_server_listens_to_this_machine_unless_told_otherwise() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in opening
     }
-    assert called == {"cli/serve.py"}, "nothing else opens a port of its own"
+    # the benchmark asks for a port that is free, on the loopback, and closes it
+    assert called == {"cli/serve.py", "bench/cluster.py"}, "nothing else opens a port of its own"

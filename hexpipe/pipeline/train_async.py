@@ -49,6 +49,7 @@ _HELPER_SECONDS = 1.0  # beside the searches, whose end comes first
 _CLUSTER_SECONDS = 20.0  # for the nodes' searches, and what is under way from there
 _COMMIT_SECONDS = 60.0
 _CHECKPOINT_SECONDS = 120.0
+_MOST_SESSIONS = 2**31
 _SERVERS = ("inference", "league")
 
 
@@ -313,7 +314,7 @@ def _next_session(folder: RunFolder, settings: Settings) -> int:
     path, archive_path = folder.path / "session.json", folder.path / ARCHIVE_NAME
     session = 0
     with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
-        session = int(read_document(path)) + 1
+        session = max(0, min(int(read_document(path)), _MOST_SESSIONS) + 1)
     if archive_path.exists():
         with ReplayArchive(archive_path, make_stages(settings), read_only=True) as archive:
             session = max(session, archive.newest_session + 1)

@@ -67,7 +67,7 @@ def fuzz(parent: Path, inputs: int) -> Tally:
             tally.add(what, lambda: live_report(folder.path) if live_run(folder.path) else None)
             tally.add(what, lambda: json.dumps(read_metrics(folder.path), allow_nan=False))
             file.unlink() if file.is_symlink() or not file.is_file() else None
-            tally.add(what, lambda: _next_session(folder))
+            tally.add(what, lambda: _next_session(folder, load_settings()))
     buffer.segment.close()
     return tally
 
