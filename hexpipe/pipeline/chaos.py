@@ -35,6 +35,7 @@ RUN = (
 _FIRST = ("kill", "queue", "kill", "disk", "kill", "stop", "group", "kill")
 _SHARES = {"kill": 0.68, "stop": 0.12, "queue": 0.07, "disk": 0.07, "group": 0.03, "hang": 0.03}
 _MORE_GAMES = 20
+_GONE_SECONDS = 30.0
 _NOT_LEFT = ("output.txt", "torchinductor_")  # ours, and the empty folder that torch makes for a cache
 
 
@@ -118,7 +119,11 @@ def _until_it_works(patient: Patient) -> None:
 
 def _end(patient: Patient) -> int:
     patient.signal_all(signal.SIGINT)
-    return patient.wait()
+    code = patient.wait()
+    deadline = time.monotonic() + _GONE_SECONDS
+    while patient.survivors() and time.monotonic() < deadline:
+        time.sleep(0.1)  # multiprocessing's resource tracker ends after the supervisor
+    return code
 
 
 def _games(patient: Patient, seen: int) -> dict[str, Any]:

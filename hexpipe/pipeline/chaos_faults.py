@@ -18,7 +18,7 @@ from hexpipe.pipeline.stats import Waiting
 from hexpipe.pipeline.supervisor import MOST_DEATHS, STEADY_SECONDS
 
 STOP_SECONDS = 3.0
-QUEUE_SECONDS = 60.0
+QUEUE_SECONDS = 240.0
 DISK_SECONDS = 5.0
 
 

@@ -81,7 +81,7 @@ class Patient:
         row = self.rows().get(process)
         return 0.0 if row is None else row[column]
 
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = 180.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = 600.0) -> None:
         """Wait for ``condition()``. HexpipeError where the run ends first, or it takes too long."""
         deadline = time.monotonic() + timeout
         while not condition():
@@ -130,7 +130,7 @@ class Patient:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
-    def wait(self, timeout: float = 180.0) -> int:
+    def wait(self, timeout: float = 300.0) -> int:
         """Wait for the supervisor's end; its exit code. HexpipeError where it does not come."""
         assert self._process is not None
         try:

@@ -19,7 +19,7 @@ from hexpipe.pipeline.patient import Patient
 from hexpipe.replay.archive import Sender
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["chaos", "--minutes", "1", "--every", "2", "--run-dir", str(tmp_path / "run"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
