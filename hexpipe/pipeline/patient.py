@@ -152,13 +152,15 @@ class Patient:
         return sorted(name for name in self._semaphores if (Path("/dev/shm") / name).exists())
 
     def end(self) -> None:
-        """Kill whatever is left."""
+        """Kill whatever is left, and remove what nobody else can then."""
         self.signal_all(signal.SIGKILL)
         for pid in self.survivors():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+        for name in self.left_semaphores():
+            (Path("/dev/shm") / name).unlink(missing_ok=True)
 
 
 def _own_pss(pid: int) -> int:
