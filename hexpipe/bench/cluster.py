@@ -28,9 +28,9 @@ from hexpipe.bench.commands import running
 from hexpipe.bench.selfplay import median_interval
 from hexpipe.errors import HexpipeError, SettingsError
 from hexpipe.pipeline.devices import exported
+from hexpipe.pipeline.live_stats import live_board
 from hexpipe.pipeline.run_folder import live_run
 from hexpipe.pipeline.stats import INDEX
-from hexpipe.shm import read_only_view
 
 OPTIONS = {
     "workers": "generator processes, in all",
@@ -158,11 +158,9 @@ class _Side:
 
     def _look(self) -> bool:
         """Whether the run's board can be read."""
-        document = live_run(self._run_dir)
-        if document is not None and self._values is None:
-            stats = next(segment for segment in document["segments"] if segment["name"] == "stats")
-            view = read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])
-            self._values, self._notes = view["values"], view["notes"]
+        board = live_board(live_run(self._run_dir) or {}) if self._values is None else {}
+        if board:
+            self._values, self._notes = board["values"], board["notes"]
         return self._values is not None
 
     def _counters(self) -> Counters:

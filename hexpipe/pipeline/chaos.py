@@ -168,7 +168,6 @@ def _memory(vitals: list[Vitals]) -> dict[str, Any]:
 
 def _left_files(patient: Patient) -> list[Path]:
     inside = [found.path for found in leftovers(patient.run_dir)]
-    inside += [path for name in ("stacks.txt", "learners-*") for path in patient.run_dir.glob(name)]
     return inside + [path for path in patient.temporary.iterdir() if not path.name.startswith(_NOT_LEFT)]
 
 

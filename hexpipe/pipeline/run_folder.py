@@ -7,6 +7,7 @@
 - RUN/checkpoints: step-* folders; damaged-step-* are some that a resume has passed over
 - RUN/ratings.sqlite: the games by which checkpoints are rated
 - RUN/errors: one file for each process that died of an exception
+- RUN/stacks.txt, RUN/learners-*: of a live run, where a stalled process writes its stack and where learners meet
 - RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
 - RUN/tracking: what the run is called by Weights & Biases and MLflow; RUN/wandb, what the former keeps here
 """
@@ -36,6 +37,7 @@ ARCHIVE_NAME = "archive.sqlite"
 _MOST = 2**62
 _PRIVATE = 0o077  # the umask while a run is held: nobody else reads what it makes
 RATINGS_NAME = "ratings.sqlite"
+STACKS_NAME = "stacks.txt"
 _UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
@@ -290,6 +292,9 @@ def leftovers(path: Path) -> list[Leftover]:
     for name in (".run.json.tmp", ".settings.json.tmp", ".session.json.tmp", ".write-test", ".archive.sqlite.room"):
         if (path / name).exists():
             found.append(Leftover(path / name, "a half-written file"))
+    found += [Leftover(p, "what learners met by") for p in sorted(path.glob("learners-*"))]
+    if (path / STACKS_NAME).exists():
+        found.append(Leftover(path / STACKS_NAME, "stacks of processes that are dead; the log has those asked for"))
     if (path / "checkpoints").is_dir():
         found += [Leftover(p, "a half-written checkpoint") for p in sorted((path / "checkpoints").glob(".tmp-*"))]
     if (path / "lock").stat().st_size:

@@ -20,6 +20,7 @@ import psutil
 
 from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.messages import HELPERS, NODE
+from hexpipe.pipeline.run_folder import STACKS_NAME
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ _DISK_SECONDS = 60.0  # between two lines about a full disk
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 _STILL_POLLS = 4  # without a further line: the stack is whole
-STACKS_NAME = "stacks.txt"
 
 
 def answer_with_stack(run_dir: Path) -> IO[str]:

@@ -22,7 +22,7 @@ from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
 from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, read_death
-from hexpipe.pipeline.stats import StatsBoard, Stop
+from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
 
 log = logging.getLogger(__name__)
@@ -148,8 +148,7 @@ class Supervisor:
             process = self.processes.get(spec.name)
             if spec.role == role and (process is None or not process.is_alive()):
                 self._due.pop(spec.name, None)
-                self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
-                self.stats.row(spec.name).add("restarts", 1)
+                self._repair_after(spec)
                 self._spawn(spec)
 
     def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
@@ -243,13 +242,18 @@ class Supervisor:
                 process.kill()
                 process.join()
         for one in group:
-            self._repair(one.role, one.number if one.worker is None else one.worker)
-            row = self.stats.row(one.name)
-            row.add("restarts", 1)
+            row = self._repair_after(one)
             row["started"] = row["beat"] = time.monotonic()
             self._due[one.name] = due
         self._spawn_due()
         return [one.name for one in group]
+
+    def _repair_after(self, spec: ChildSpec) -> ProcessRow:
+        """Make usable what a dead process has shared, and count its replacement; its row."""
+        self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
+        row = self.stats.row(spec.name)
+        row.add("restarts", 1)
+        return row
 
     def _spawn_due(self) -> None:
         """Start the replacements whose time has come."""

@@ -8,15 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hexpipe.errors import SharedMemoryError
 from hexpipe.games.factory import make_game
 from hexpipe.pipeline.devices import plan_processes
+from hexpipe.pipeline.live_stats import live_board
 from hexpipe.pipeline.nodes import head_plan
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.segments import process_names
 from hexpipe.pipeline.stats import INDEX
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.shm import read_only_view
 from tests.pipeline.ray_nodes import RayCluster, ray_cluster
 from tests.pipeline.runs import TinyRun, all_gone, tiny_run
 
@@ -25,17 +24,12 @@ pytest.importorskip("ray", reason="several machines need hexpipe[ray]")
 
 def node_column(run: TinyRun, column: str) -> dict[str, float]:
     """A column of the rows of nodes, by the names of the rows; empty while there is no run."""
-    document = live_run(run.run_dir)
-    if document is None:
+    board = live_board(live_run(run.run_dir) or {})
+    if not board:
         return {}
     settings = read_settings(run.run_dir)
     names = process_names(settings, head_plan(plan_processes(settings, 2, 0)))
-    stats = next(segment for segment in document["segments"] if segment["name"] == "stats")
-    try:
-        values = read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])["values"]
-    except SharedMemoryError:
-        return {}
-    return {name: values[names.index(name), INDEX[column]] for name in names if name.startswith("node")}
+    return {name: board["values"][names.index(name), INDEX[column]] for name in names if name.startswith("node")}
 
 
 def archived(run_dir: Path) -> int:
