@@ -7,6 +7,7 @@ as an argument of the process that is being spawned and map the same memory.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import context, reduction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from hexpipe.errors import SharedMemoryError
+from hexpipe.errors import SharedMemoryError, is_disk_full
 
 ALIGNMENT = 64  # a cache line: no two fields share one
 SEMAPHORE = re.compile(r"sem\.mp-[a-z0-9_]+")
@@ -150,6 +151,20 @@ def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> di
 def spawn_context() -> context.SpawnContext:
     """The one way in which hexpipe starts processes: spawn, never fork (threads and CUDA forbid it)."""
     return multiprocessing.get_context("spawn")
+
+
+@contextlib.contextmanager
+def semaphores_made() -> Iterator[None]:
+    """Within it, a lock, semaphore or queue that /dev/shm has no room for is a SharedMemoryError."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise SharedMemoryError(
+            "/dev/shm has no room for a semaphore of one page: remove what is there (`ls -l /dev/shm` shows it, "
+            "`hexpipe clean` removes what dead runs have left), or give the container more (docker: --shm-size)"
+        ) from error
 
 
 def named_semaphores() -> list[str]:

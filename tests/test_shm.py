@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +19,15 @@ import pytest
 
 from hexpipe import shm
 from hexpipe.errors import SharedMemoryError
-from hexpipe.shm import Field, SharedSegment, allow_open_files, read_only_view, set_parent_death_signal, spawn_context
+from hexpipe.shm import (
+    Field,
+    SharedSegment,
+    allow_open_files,
+    read_only_view,
+    semaphores_made,
+    set_parent_death_signal,
+    spawn_context,
+)
 
 FIELDS = [Field("codes", "int8", (3, 5)), Field("values", "float32", (7,)), Field("count", "int64", (1,))]
 
@@ -158,3 +170,30 @@ def test_the_limit_on_open_files_is_raised_where_the_system_allows_it(monkeypatc
     assert given[0][1] == 4096
     with pytest.raises(SharedMemoryError, match=r"need [\d,]+ open files, and the limit is 4,096: .* fewer generators"):
         allow_open_files(4096)
+
+
+def test_no_room_for_a_semaphore_is_a_lack_of_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object, **others: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    number = errno.ENOSPC
+    with pytest.raises(SharedMemoryError, match="/dev/shm has no room .* --shm-size"), semaphores_made():
+        spawn_context().Lock()
+    number = errno.EACCES
+    with pytest.raises(PermissionError), semaphores_made():
+        spawn_context().SimpleQueue()
+
+
+def test_a_run_with_a_full_dev_shm_is_refused_in_one_line(tmp_path: Path) -> None:
+    """In a mount namespace of its own, with one page for semaphores."""
+    unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    small = "mount -t tmpfs -o size=4k tmpfs /dev/shm"
+    if shutil.which("unshare") is None or subprocess.run([*unshare, small], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a small /dev/shm")
+    command = f"{small} && exec {sys.executable} -P -m hexpipe run --workers 2 --run-dir {tmp_path / 'run'}"
+    ended = subprocess.run([*unshare, command], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 2, ended
+    assert len(ended.stderr.splitlines()) == 1
+    assert "/dev/shm has no room" in ended.stderr
+    assert not (tmp_path / "run").exists()

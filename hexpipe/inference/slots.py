@@ -34,7 +34,7 @@ import psutil
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.latents import PoolShape
-from hexpipe.shm import Field, SharedSegment, allow_open_files, spawn_context
+from hexpipe.shm import Field, SharedSegment, allow_open_files, semaphores_made, spawn_context
 
 # server_state; STARTING with pid 0 means that nobody has come yet
 STARTING, SERVING, STOPPED, FAILED = 0, 1, 2, 3
@@ -129,14 +129,17 @@ class InferenceSlots:
         else:
             pairs = set(zip((np.arange(regions) // groups).tolist(), first.tolist(), strict=True))
         allow_open_files(2 * len(pairs))  # the ends of the queues' pipes
+        context = spawn_context()
+        with semaphores_made():
+            queues = {pair: context.SimpleQueue() for pair in sorted(pairs)}
+            answers = {region: context.Semaphore(0) for region in range(regions)}
         segment = SharedSegment.create(f"{role}-slots", fields)
         segment.arrays["request_server"][:] = first
-        context = spawn_context()
         return cls(
             shapes,
             segment,
-            {pair: context.SimpleQueue() for pair in sorted(pairs)},
-            {region: context.Semaphore(0) for region in range(regions)},
+            queues,
+            answers,
             groups=groups,
             pool=pool,
             role=role,

@@ -32,8 +32,8 @@ RUN = (
     "--set=rating.share=0.02", "--set=selfplay.game_queue=2",
 )  # fmt: skip
 """The run: every role is there, and games are short."""
-_FIRST = ("kill", "queue", "kill", "disk", "kill", "stop", "group", "kill")
-_SHARES = {"kill": 0.68, "stop": 0.12, "queue": 0.07, "disk": 0.07, "group": 0.03, "hang": 0.03}
+_FIRST = ("kill", "queue", "kill", "disk", "kill", "stop", "memory", "kill")
+_SHARES = {"kill": 0.68, "stop": 0.12, "queue": 0.07, "disk": 0.07, "group": 0.02, "memory": 0.02, "hang": 0.02}
 _MORE_GAMES = 20
 _GONE_SECONDS = 30.0
 _NOT_LEFT = ("output.txt", "torchinductor_")  # ours, and the empty folder that torch makes for a cache
@@ -92,14 +92,14 @@ def _give_faults(
         vitals.append(patient.vitals())
         seen = max(seen, int(patient.counter("replay-0", "total_games")))
         say(f"{time.monotonic() - start:4.0f} s: {seen:6,d} games, {faults.give(kind)}")
-        if kind in ("group", "queue", "disk"):
+        if kind in ("group", "memory", "queue", "disk"):
             _until_it_works(patient)
     _until_it_works(patient)
     return max(seen, int(patient.counter("replay-0", "total_games"))), vitals
 
 
 def _kinds(rng: np.random.Generator) -> Iterator[str]:
-    """Each kind once, and then at random."""
+    """First the short ones, each at least once, and then any, at random."""
     yield from _FIRST
     while True:
         yield str(rng.choice(list(_SHARES), p=list(_SHARES.values())))

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from resource import RLIMIT_FSIZE
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 
 import numpy as np
 import psutil
 
+from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.patient import Patient
 from hexpipe.pipeline.stall_watch import SILENT_SECONDS
 from hexpipe.pipeline.stats import Waiting
@@ -20,6 +21,8 @@ from hexpipe.pipeline.supervisor import MOST_DEATHS, STEADY_SECONDS
 STOP_SECONDS = 3.0
 QUEUE_SECONDS = 240.0
 DISK_SECONDS = 5.0
+QUOTA_BYTES = 2**18
+_BAD_INPUT = 2
 
 
 class Faults:
@@ -36,6 +39,7 @@ class Faults:
             "disk": self.fill_disk,
             "stop": self.stop,
             "group": self.kill_all,
+            "memory": self.shrink_memory,
             "hang": self.hang,
         }
 
@@ -110,6 +114,28 @@ class Faults:
         self._patient.start(resume=True)
         self._early.clear()
         return "killed every process and resumed the run"
+
+    def shrink_memory(self) -> str:
+        """Kill the whole group, and go on with the run under a quota on shared memory that is too small: that must be
+        refused in one line. Then go on without it.
+
+        A run takes all its shared memory before it starts a process, so this is where the lack of it can be felt. The
+        quota is a limit on the size of files, which segments are.
+        """
+        self._patient.signal_all(signal.SIGKILL)
+        self._patient.wait()
+        before = getrlimit(RLIMIT_FSIZE)
+        setrlimit(RLIMIT_FSIZE, (QUOTA_BYTES, before[1]))
+        try:
+            self._patient.start(resume=True)
+        finally:
+            setrlimit(RLIMIT_FSIZE, before)
+        code, last = self._patient.wait(), self._patient.output().splitlines()[-1]
+        if code != _BAD_INPUT or "shared memory" not in last:
+            raise HexpipeError(f"a run without shared memory ended with exit code {code}. {self._patient.output()}")
+        self._patient.start(resume=True)
+        self._early.clear()
+        return f"killed every process, had a resume refused for want of shared memory ({last}), and resumed the run"
 
     @contextmanager
     def _stopped(self, name: str) -> Iterator[None]:

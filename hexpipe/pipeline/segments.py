@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,7 @@ from hexpipe.replay.layout import segment_fields
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.search.mcts import nodes_per_game
 from hexpipe.search.tree import new_tree
-from hexpipe.shm import SharedSegment
+from hexpipe.shm import SharedSegment, semaphores_made, spawn_context
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,8 @@ def make_segments(settings: Settings, game: Game, plan: Plan) -> Segments:
     """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
     playing = make_playing_segments(settings, game, plan, process_names(settings, plan))
     try:
-        lock: Any = multiprocessing.get_context("spawn").Lock()
+        with semaphores_made():
+            lock: Any = spawn_context().Lock()
         buffer = ReplayBuffer.create(settings.replay, make_stages(settings), lock=lock)
     except SharedMemoryError as error:
         for segment in playing.all():
