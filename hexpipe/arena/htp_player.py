@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 import numpy as np
@@ -24,6 +25,7 @@ from hexpipe.games.hex import Hex
 
 _SWAP_WORDS = ("swap-pieces", "swap")
 _COLOURS = ("black", "white")
+_END_SECONDS = 2.0
 
 
 class HtpPlayer:
@@ -43,12 +45,14 @@ class HtpPlayer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
             )
         except (OSError, ValueError) as error:
             raise SettingsError(f"{command}: cannot be started ({error}); give a command line") from error
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="htp-player", daemon=True)
+        self._reader.start()
         self._played: list[int] | None = None
 
     def __enter__(self) -> HtpPlayer:
@@ -66,13 +70,14 @@ class HtpPlayer:
         if self._process.poll() is None:
             try:
                 self._send("quit")
-                self._process.wait(2.0)
+                self._process.wait(_END_SECONDS)
             except (OSError, subprocess.TimeoutExpired):
                 self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdin is not None:
+            with suppress(OSError):  # what it did not read before it ended
+                self._process.stdin.close()
+        self._reader.join(_END_SECONDS)  # longer only where a child of the program's holds the pipe
 
     def _one(self, moves: list[int]) -> int:
         n = self._game.board_size
@@ -131,10 +136,11 @@ class HtpPlayer:
         pipe.flush()
 
     def _read(self) -> None:
-        pipe = self._process.stdout
-        if pipe is not None:
-            for line in pipe:
-                self._lines.put(line.rstrip("\r\n"))
+        """Hand on the program's lines, and close the pipe after the last: nobody else may while this reads."""
+        if self._process.stdout is not None:
+            with self._process.stdout as pipe:
+                for line in pipe:
+                    self._lines.put(line.rstrip("\r\n"))
         self._lines.put(None)
 
     def _colour(self, moves: Sequence[int]) -> str:

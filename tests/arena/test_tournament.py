@@ -129,12 +129,20 @@ def test_a_program_plays_several_games_at_once() -> None:
 
 @pytest.mark.parametrize(("mode", "words"), [
     ("silent", "within"), ("dies", "has ended"), ("illegal", "illegal"), ("nonsense", "no coordinate"),
-    ("error", "no way"),
+    ("error", "no way"), ("bytes", "no coordinate"),
 ])  # fmt: skip
 def test_a_program_that_fails_is_named_with_what_it_did(mode: str, words: str) -> None:
     seconds = 0.5 if mode == "silent" else 100.0
     with HtpPlayer(HEX, f"{ENGINE} {mode}", seconds=seconds) as engine, pytest.raises(ProcessDiedError, match=words):
         engine.choose([[5]])
+
+
+def test_a_program_may_be_let_go_at_any_moment() -> None:
+    for _ in range(10):
+        with HtpPlayer(HEX, ENGINE) as engine:
+            pass
+        assert not engine._reader.is_alive()
+        assert engine._process.returncode == 0
 
 
 def test_resigning_loses() -> None:

@@ -34,6 +34,10 @@ def main() -> None:
                 time.sleep(60)
             if MODE == "dies":
                 sys.exit(3)
+            if MODE == "bytes":
+                sys.stdout.buffer.write(b"= \xff\xfe\n\n")
+                sys.stdout.flush()
+                continue
             if MODE == "error":
                 say("? there is no way")
                 continue
