@@ -57,9 +57,7 @@ def begin(
 
     rules = common_game(specs, options["size"], options["swap"])
     results = None if options["results"] is None else resources.enter_context(Results(options["results"]))
-    contestants = make_contestants(
-        specs, rules, resources, options["simulations"], options["device"], options["seed"]
-    )
+    contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
     pairs = options["pairs"]
     plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
     tournament = Tournament(make_game(rules), contestants, plan, options["seed"])

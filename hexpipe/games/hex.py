@@ -46,9 +46,9 @@ class Hex(WholeBoard):
             turns_frame=True,
         )
         self.swap = swap
-        self.action_view = np.stack([
-            symmetry.with_fixed_tail(cells, int(swap)) for cells in (same, symmetry.transposition(board_size))
-        ])
+        self.action_view = np.stack(
+            [symmetry.with_fixed_tail(cells, int(swap)) for cells in (same, symmetry.transposition(board_size))]
+        )
         self.next_view[:, area:] = np.arange(2)[:, None]  # a swap places no stone: the colour to move stays
 
     def reset(self, states: States, rows: IntArray) -> None:

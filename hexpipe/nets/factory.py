@@ -51,9 +51,7 @@ class HexNet(nn.Module):
         self.engram = make_engram(settings, shapes)  # last: the other weights start as those of a net without it
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
-    def forward(
-        self, codes: Tensor, games: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+    def forward(self, codes: Tensor, games: Tensor | None = None) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         """``games`` int64 [B], in training: whose outcomes the memory must not tell (see `engram`)."""
         planes = expand_codes(codes, self.shapes, self.edges)
         x = self.trunk(planes)

@@ -62,7 +62,6 @@ class Dynamics(nn.Module):
         return x
 
 
-
 class MuZeroNet(nn.Module):
     """See the module. ``forward`` is the training unroll; `initial` and `recurrent` are what a search asks.
 
@@ -91,9 +90,7 @@ class MuZeroNet(nn.Module):
         """Codes int8 [B, C] -> latent [B, channels, n, n]."""
         return scale_latent(self.trunk(expand_codes(codes, self.shapes, self.edges)))
 
-    def predict(
-        self, latent: Tensor, pooled: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+    def predict(self, latent: Tensor, pooled: Tensor | None = None) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         """Policy logits [B, A] of all actions, value logits [B, S] relative to the mover, and `SideLogits` where the
         shapes ask for any. ``pooled``: features to judge by in place of the latent's own."""
         if pooled is None:

@@ -28,9 +28,7 @@ class SerialLeague:
     ``games`` are those of the run so far.
     """
 
-    def __init__(
-        self, opponent: LocalEvaluator | LocalLatentEvaluator, run_dir: Path, seed: int, games: int
-    ) -> None:
+    def __init__(self, opponent: LocalEvaluator | LocalLatentEvaluator, run_dir: Path, seed: int, games: int) -> None:
         self._opponent = opponent
         self._run_dir = run_dir
         self._rng = np.random.default_rng([seed, _STREAM, games])

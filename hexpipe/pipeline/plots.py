@@ -86,9 +86,7 @@ def plot_run(run_dir: Path, path: Path) -> None:
         own = [value for name, value in line.items() if name.startswith("own_bytes/")]
         if own:
             line["own_bytes"] = sum(own)
-    panels = [
-        (title, [name for name in names if any(name in line for line in lines)]) for title, names in PANELS
-    ]
+    panels = [(title, [name for name in names if any(name in line for line in lines)]) for title, names in PANELS]
     panels = [(title, names) for title, names in panels if names]
     figure, first = new_figure(path, 11.0, 2.9 * -(-len(panels) // 2))
     first.remove()

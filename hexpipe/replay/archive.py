@@ -72,9 +72,7 @@ def _from_version_2(db: Connection) -> None:
             record = GameRecord.from_bytes(row[-1])
             yield (*row, record.board_size, winner(record))
 
-    db.executemany(
-        f"INSERT INTO games ({kept}, record, board_size, winner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows()
-    )
+    db.executemany(f"INSERT INTO games ({kept}, record, board_size, winner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows())
     db.execute("DROP TABLE old_games")
 
 

@@ -69,9 +69,7 @@ def played_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.integer[
     return cells
 
 
-def snapshot_cells(
-    record: GameRecord, filled: NDArray[np.integer[Any]], layout: PieceLayout
-) -> NDArray[np.int8]:
+def snapshot_cells(record: GameRecord, filled: NDArray[np.integer[Any]], layout: PieceLayout) -> NDArray[np.int8]:
     """Absolute cells int8 [N, board_cells] before plies interval, 2 * interval, ...; ``filled`` is `played_cells`."""
     interval = layout.snapshot_interval
     snapshots = np.zeros((num_snapshots(record.num_plies, interval), layout.board_cells), np.int8)

@@ -47,8 +47,6 @@ def test_a_tournament_of_a_run_and_its_picture(tmp_path: Path) -> None:
     (["tournament", "random"], "two players"),
     (["tournament", "random", "solver", "--anchor", "me"], "nobody"),
 ])  # fmt: skip
-def test_bad_input_ends_with_exit_code_2(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_ends_with_exit_code_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(arguments) == 2
     assert words in capsys.readouterr().err

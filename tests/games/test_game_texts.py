@@ -110,9 +110,7 @@ def test_examples() -> None:
     assert game_texts.to_hexworld(HexGame(5, (1, 25, 2))) == "#5c1,b1:sa3"
     assert game_texts.to_hexworld(HexGame(5, (1, 25, 2), 0, "resign")) == "#5c1,b1:sa3:rb"
     assert game_texts.to_sgf(HexGame(5, (1, 25, 2))) == "(;FF[4]GM[11]SZ[5];B[b1];W[swap-sides];W[c1])"
-    assert (
-        game_texts.to_sgf(HexGame(5, (1,), 0, "resign")) == "(;FF[4]GM[11]SZ[5]RE[B+R];B[b1];W[resign])"
-    )
+    assert game_texts.to_sgf(HexGame(5, (1,), 0, "resign")) == "(;FF[4]GM[11]SZ[5]RE[B+R];B[b1];W[resign])"
     assert game_texts.to_sgf(HexGame(5, (1,), 1, "time")) == "(;FF[4]GM[11]SZ[5]RE[W+T];B[b1])"
 
 

@@ -93,9 +93,7 @@ class Search:
 
 
 def slots_for(workers: int, servers: int = 1, max_leaves: int = 8) -> InferenceSlots:
-    return InferenceSlots.create(
-        SHAPES, workers=workers, groups=2, max_leaves=max_leaves, servers=servers, pool=POOL
-    )
+    return InferenceSlots.create(SHAPES, workers=workers, groups=2, max_leaves=max_leaves, servers=servers, pool=POOL)
 
 
 def serve(server: LatentServer, requests: int) -> None:
@@ -120,9 +118,7 @@ def test_roots_and_children_of_all_workers_in_two_passes() -> None:
         net.calls.clear()
         serve(server, 4)
         assert net.calls == [
-            (name, 0, 4 * count)
-            for name, count in (("initial", len(roots)), ("recurrent", len(children)))
-            if count
+            (name, 0, 4 * count) for name, count in (("initial", len(roots)), ("recurrent", len(children))) if count
         ]
         for (worker, group), search in searches.items():
             search.check(clients[worker].collect(group), roots, children)

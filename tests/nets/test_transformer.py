@@ -97,9 +97,7 @@ def reference_attention(layer: LatentAttention, x: np.ndarray, size: int) -> np.
     tokens, channels = x.shape
     width = channels // layer.heads
     half = width // 2
-    inputs, up, output = (
-        module.weight.detach().double().numpy() for module in (layer.inputs, layer.up, layer.output)
-    )
+    inputs, up, output = (module.weight.detach().double().numpy() for module in (layer.inputs, layer.up, layer.output))
     w_query, w_latent, w_rotary = np.split(inputs, [channels, channels + layer.kv_latent])
     gain = layer.latent_norm.weight.detach().double().numpy()
 

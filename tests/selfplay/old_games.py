@@ -32,9 +32,7 @@ class HashEvaluator:
         if moves is not None:
             pool = self._pools[group]
             hash_roots(codes, moves.rows[:roots], pool)
-            hash_children(
-                moves.parents, moves.actions, moves.rows[roots:], pool, priors[roots:], values[roots:]
-            )
+            hash_children(moves.parents, moves.actions, moves.rows[roots:], pool, priors[roots:], values[roots:])
         self.batches.append(count)
         rewards = None if moves is None else np.zeros_like(values)
         self._answers[group] = Evaluation(priors, values, len(self.batches), rewards)

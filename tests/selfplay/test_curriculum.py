@@ -136,9 +136,7 @@ def test_a_run_without_a_curriculum_has_one_stage() -> None:
 def test_stages_in_words() -> None:
     settings = settings_of(**{"curriculum.stages": [[15, 5], [30, 6], [50, 7], [100, 8]]})
     assert stage_in_words(settings, 0) == "stage 1 of 4: 5 in a row 15x15"
-    assert stage_in_words(settings, 1, 1512) == (
-        "stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 1,512 games)"
-    )
+    assert stage_in_words(settings, 1, 1512) == ("stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 1,512 games)")
 
 
 def best_move(game: Game, record: GameRecord, ply: int, evaluator: Evaluator, settings: Settings) -> int:

@@ -64,9 +64,7 @@ def test_targets_have_their_temperature(temperature: float) -> None:
 
 @pytest.mark.parametrize("root", ["puct", "gumbel"])
 @pytest.mark.parametrize("learned", [False, True], ids=["rules", "learned"])
-def test_every_ply_has_the_simulations_of_its_phase(
-    root: str, learned: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_ply_has_the_simulations_of_its_phase(root: str, learned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted where the results are read: at least the phase's number (a kept subtree adds to it), none of another."""
     wanted = {"search.phase_simulations": (4, 12, 6), "search.phase_plies": (2, 5), "search.solver": False}
     exact = {"search.early_stop": False, "search.reuse_tree": False, "search.root": root}

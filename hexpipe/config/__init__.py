@@ -1,0 +1,60 @@
+"""Every setting, its default and its range: the only place of defaults.
+
+Settings are frozen pydantic models. `load_settings` starts from a preset and applies dotted overrides
+(``search.num_simulations=64``); `dump_settings` writes what `settings_from_json` reads back.
+"""
+
+from hexpipe.config.game import (
+    MAX_HEX_SIZE,
+    MAX_VIEW_SIZE,
+    MIN_HEX_SIZE,
+    GameSettings,
+    Shapes,
+)
+from hexpipe.config.loading import (
+    changed_settings,
+    dump_settings,
+    flatten,
+    load_settings,
+    override_settings,
+    settings_from_json,
+)
+from hexpipe.config.presets import ENGRAM_ENTRIES, PRESETS
+from hexpipe.config.sections import (
+    AUTO,
+    InferenceSettings,
+    LearnerSettings,
+    LimitSettings,
+    NetSettings,
+    ReplaySettings,
+    SearchSettings,
+    TrackingSettings,
+    named_devices,
+)
+from hexpipe.config.settings import Settings
+
+__all__ = [
+    "AUTO",
+    "ENGRAM_ENTRIES",
+    "MAX_HEX_SIZE",
+    "MAX_VIEW_SIZE",
+    "MIN_HEX_SIZE",
+    "PRESETS",
+    "GameSettings",
+    "InferenceSettings",
+    "LearnerSettings",
+    "LimitSettings",
+    "NetSettings",
+    "ReplaySettings",
+    "SearchSettings",
+    "Settings",
+    "Shapes",
+    "TrackingSettings",
+    "changed_settings",
+    "dump_settings",
+    "flatten",
+    "load_settings",
+    "named_devices",
+    "override_settings",
+    "settings_from_json",
+]

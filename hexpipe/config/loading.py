@@ -1,0 +1,137 @@
+"""Settings from a preset, dotted overrides and JSON, and back; every refusal is one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from hexpipe.config.game import DEFAULT_VIEW_SIZE
+from hexpipe.config.presets import ALGORITHMS, PRESETS, QUICK_MUZERO
+from hexpipe.config.settings import Settings
+from hexpipe.errors import SettingsError
+from hexpipe.plain_files import parse_document
+
+
+def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of ``preset`` with dotted ``overrides`` applied.
+
+    Raises SettingsError, in one line that names the setting and its range.
+    """
+    if preset not in PRESETS:
+        raise SettingsError(f"there is no preset {preset!r}; take one of: {', '.join(PRESETS)}")
+    tree: dict[str, Any] = {"preset": preset}
+    for section, values in PRESETS[preset].items():
+        tree[section] = dict(values)
+    for name, value in _with_algorithm(overrides or {}, preset).items():
+        _set_dotted(tree, name, value)
+    return _validated(tree)
+
+
+def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    """A copy of ``settings`` with dotted ``overrides`` applied and everything validated again."""
+    tree = settings.model_dump()
+    for name, value in _with_algorithm(overrides, settings.preset).items():
+        _set_dotted(tree, name, value)
+    return _validated(tree)
+
+
+def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """``overrides`` with the settings that ``algorithm`` stands for in its place; others win over them."""
+    rest = dict(overrides)
+    name = rest.pop("algorithm", None)
+    if name is None:
+        return rest
+    if name not in ALGORITHMS:
+        raise SettingsError(f"there is no algorithm {name!r}; take one of: {', '.join(ALGORITHMS)}")
+    quick = QUICK_MUZERO if (name, preset) == ("muzero", "quick") else {}
+    return {**ALGORITHMS[name], **quick, **rest}
+
+
+def dump_settings(settings: Settings) -> str:
+    """``settings`` as JSON text."""
+    return json.dumps(settings.model_dump(), indent=2) + "\n"
+
+
+def settings_from_json(text: str) -> Settings:
+    """The settings that `dump_settings` wrote; SettingsError if the text is no such thing."""
+    try:
+        tree = parse_document(text)
+    except ValueError as error:
+        raise SettingsError(f"the settings are no JSON ({error}); restore the file or start a new run") from error
+    if not isinstance(tree, dict):
+        raise SettingsError("the settings are no JSON object; restore the file or start a new run")
+    if isinstance(tree.get("learner"), dict):
+        tree["learner"].pop("processes", None)  # of files from before learner.devices, whose length it is
+    return _validated(tree)
+
+
+def changed_settings(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
+    """Dotted names whose values differ, with (old, new)."""
+    before, after = flatten(old), flatten(new)
+    return {name: (before[name], after[name]) for name in after if before[name] != after[name]}
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Settings as one flat dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.model_dump().items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
+    *sections, key = name.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"there is no setting {name!r}; `hexpipe run --help` lists them")
+    tree[key] = value
+
+
+def _settle_stages(tree: dict[str, Any]) -> None:
+    """With a curriculum the game is that of its last stage, seen through a view that suits the first."""
+    curriculum, game = tree.get("curriculum", {}), tree.get("game", {})
+    if not isinstance(curriculum, dict) or not isinstance(game, dict):
+        return
+    stages = curriculum.get("stages")
+    try:
+        sizes = [int(size) for size, _ in stages or ()]
+        win_length = int(stages[-1][1]) if stages else 0
+    except (TypeError, ValueError, OverflowError, KeyError):
+        return  # validation says it better
+    if not stages or game.get("name") != "inarow":
+        return
+    view = game.get("view_size") or min(*sizes, DEFAULT_VIEW_SIZE)
+    if not isinstance(view, int):
+        return
+    game = dict(game)
+    game |= {"view_size": view - (view % 2 == 0), "thumbnail": True, "board_size": sizes[-1], "win_length": win_length}
+    tree["game"] = game
+
+
+def _brief(value: object) -> str:
+    """What was given, in no more than a line."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _validated(tree: dict[str, Any]) -> Settings:
+    _settle_stages(tree)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(f"there is no setting {_brief(name)}; `hexpipe run --help` lists them") from error
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error":  # of a check over several settings, which names them itself
+            raise SettingsError(message) from error
+        given = f" (got {_brief(first['input'])})" if name else ""
+        raise SettingsError(f"{name}: {message}{given}" if name else message) from error

@@ -1,0 +1,59 @@
+"""Sets of settings by name: presets, and what an algorithm stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "game": {"board_size": 5},
+        "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
+        "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
+        "selfplay": {"opening_random_plies": 3},
+        "replay": {"max_games": 4000},
+        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
+        "limits": {"minutes": 10.0},
+    },
+    "small": {
+        "game": {"board_size": 7},
+        "net": {"blocks": 5, "channels": 48, "value_hidden": 48},
+        "search": {"num_simulations": 100},
+        "selfplay": {"temperature_plies": 12},
+    },
+    "standard": {
+        "game": {"board_size": 11},
+        "net": {"blocks": 6, "channels": 64},
+        "search": {"num_simulations": 200},
+        "selfplay": {"temperature_plies": 16},
+        "replay": {"max_memory_gb": 4.0},
+    },
+    "large": {
+        "game": {"board_size": 13},
+        "net": {"blocks": 12, "channels": 128, "value_hidden": 128},
+        "search": {"num_simulations": 400, "leaves_per_game": 8},
+        "selfplay": {"games_per_worker": 128, "temperature_plies": 20},
+        "inference": {"max_batch": 1024},
+        "replay": {"max_memory_gb": 16.0, "max_games": 1_000_000},
+        "learner": {"batch_size": 1024},
+    },
+}
+
+
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "alphazero": {"net.dynamics_blocks": 0},
+    "muzero": {"net.dynamics_blocks": 2, "replay.td_steps": 5},
+}
+"""What choosing an algorithm sets beside the preset."""
+
+ENGRAM_ENTRIES = 4096
+"""``net.engram`` of the option --engram."""
+
+QUICK_MUZERO = {
+    "net.blocks": 2,
+    "net.dynamics_blocks": 1,
+    "search.gumbel_c_scale": 1.0,
+    "replay.td_steps": 2,
+    "learner.batch_size": 128,
+    "learner.replay_ratio": 8.0,
+}
+"""What muzero sets in the preset quick, where an unrolled step has to be cheap."""

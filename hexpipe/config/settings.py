@@ -1,0 +1,146 @@
+"""All settings of a run, and what no two of them may be together."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from hexpipe.config.game import GameSettings
+from hexpipe.config.section import Section
+from hexpipe.config.sections import (
+    AUTO,
+    ClusterSettings,
+    CurriculumSettings,
+    InferenceSettings,
+    LeagueSettings,
+    LearnerSettings,
+    LimitSettings,
+    NetSettings,
+    RatingSettings,
+    ReanalyzeSettings,
+    ReplaySettings,
+    SearchSettings,
+    SelfplaySettings,
+    TrackingSettings,
+    named_devices,
+)
+
+_DEVICES = re.compile(r"auto|(cpu|cuda:(0|[1-9]\d*))(,(cpu|cuda:(0|[1-9]\d*)))*")
+
+
+class Settings(Section):
+    """Everything a run needs to know."""
+
+    preset: str = Field("quick", description="the preset these settings started from")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of every random generator")
+    devices: int | None = Field(None, ge=0, le=64, description="GPUs that auto may use; unset: all there are")
+    game: GameSettings = GameSettings()
+    net: NetSettings = NetSettings()
+    search: SearchSettings = SearchSettings()
+    selfplay: SelfplaySettings = SelfplaySettings()
+    inference: InferenceSettings = InferenceSettings()
+    replay: ReplaySettings = ReplaySettings()
+    reanalyze: ReanalyzeSettings = ReanalyzeSettings()
+    league: LeagueSettings = LeagueSettings()
+    rating: RatingSettings = RatingSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
+    learner: LearnerSettings = LearnerSettings()
+    limits: LimitSettings = LimitSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def plays(self) -> bool:
+        """Whether there is self-play; else the learner has the games that the archive holds, and as many steps of
+        them as it is given."""
+        return self.selfplay.workers != 0
+
+    @property
+    def algorithm(self) -> Literal["alphazero", "muzero"]:
+        """What stands behind the search: the true rules, or learned dynamics."""
+        return "muzero" if self.net.dynamics_blocks else "alphazero"
+
+    @property
+    def stages(self) -> tuple[GameSettings, ...]:
+        """The games of the curriculum, the first of them first; without a curriculum the game alone.
+
+        The last one is `game`. All have its view and thumbnail, so that they are one game to a net.
+        """
+        if not self.curriculum.stages:
+            return (self.game,)
+        tree = self.game.model_dump()
+        return tuple(
+            GameSettings.model_validate({**tree, "board_size": size, "win_length": length})
+            for size, length in self.curriculum.stages
+        )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.curriculum.stages:
+            self._check_stages()
+            if self.reanalyze.ratio:  # a search of old games knows one board
+                raise ValueError(
+                    "reanalyze.ratio and curriculum.stages cannot be used together yet: set one of them off"
+                )
+        if not self.plays and (self.reanalyze.ratio or self.league.share):
+            raise ValueError(
+                "with selfplay.workers=0 nothing is played: reanalyze.ratio and league.share must be 0, turn them off"
+            )
+        if self.cluster.address and (not self.plays or self.reanalyze.ratio or self.league.share):
+            raise ValueError(
+                "with cluster.address (--ray) the nodes only play the newest net: selfplay.workers must not be 0, and "
+                "reanalyze.ratio and league.share must be"
+            )
+        if self.replay.min_games > self.replay.max_games:
+            raise ValueError("replay.min_games is above replay.max_games: lower the one or raise the other")
+        chosen = self.inference.backend in ("auto", "eager") and self.inference.dtype == "auto"
+        if self.algorithm == "muzero" and not chosen:
+            raise ValueError(
+                "learned dynamics have backends of their own: set inference.backend to auto or eager, and "
+                "inference.dtype to auto"
+            )
+        self._check_devices()
+        return self
+
+    def _check_devices(self) -> None:
+        """What can be said of the named devices on any machine; `pipeline.devices` knows this one's."""
+        for name, text in (("inference.devices", self.inference.devices), ("learner.devices", self.learner.devices)):
+            if not _DEVICES.fullmatch(text):
+                raise ValueError(f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu")
+        if self.inference.devices != AUTO and self.inference.servers is not None:
+            raise ValueError(
+                "inference.servers counts the servers of inference.devices=auto, a list has one an entry: "
+                "set inference.servers to none, or inference.devices to auto"
+            )
+        learners = named_devices(self.learner.devices)
+        gpus = [device for device in learners if device != "cpu"]
+        if gpus and (len(gpus) < len(learners) or len(set(gpus)) < len(gpus)):
+            raise ValueError(
+                f"learner.devices is {self.learner.devices}: learners that train together have a GPU each, or are all "
+                "on the CPU"
+            )
+        if self.learner.batch_size % self.learner.ranks:
+            raise ValueError(
+                f"learner.batch_size must be a multiple of the {len(learners)} devices of learner.devices: "
+                "change either"
+            )
+
+    def _check_stages(self) -> None:
+        if self.game.name != "inarow":
+            raise ValueError("curriculum.stages are for game.name=inarow: leave them empty")
+        for before, after in pairwise(self.curriculum.stages):
+            if after[0] < before[0]:
+                raise ValueError(
+                    f"curriculum.stages must have growing boards (got {after[0]} after {before[0]}): reorder them"
+                )
+        last, game = self.curriculum.stages[-1], self.game
+        if (game.board_size, game.win_length) != last or game.view_size is None or not game.thumbnail:
+            raise ValueError("with curriculum.stages the game is that of the last stage, with a view and a thumbnail")
+        try:
+            _ = self.stages
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"curriculum.stages have a stage that cannot be: {message}") from error
