@@ -178,7 +178,7 @@ def test_no_room_for_a_semaphore_is_a_lack_of_shared_memory(monkeypatch: pytest.
 
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
     number = errno.ENOSPC
-    with pytest.raises(SharedMemoryError, match="/dev/shm has no room .* --shm-size"), semaphores_made():
+    with pytest.raises(SharedMemoryError, match=r"/dev/shm has no room .* --shm-size"), semaphores_made():
         spawn_context().Lock()
     number = errno.EACCES
     with pytest.raises(PermissionError), semaphores_made():
@@ -189,10 +189,10 @@ def test_a_run_with_a_full_dev_shm_is_refused_in_one_line(tmp_path: Path) -> Non
     """In a mount namespace of its own, with one page for semaphores."""
     unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
     small = "mount -t tmpfs -o size=4k tmpfs /dev/shm"
-    if shutil.which("unshare") is None or subprocess.run([*unshare, small], capture_output=True).returncode:
+    if shutil.which("unshare") is None or subprocess.run([*unshare, small], check=False).returncode:
         pytest.skip("this machine does not let us mount a small /dev/shm")
     command = f"{small} && exec {sys.executable} -P -m hexpipe run --workers 2 --run-dir {tmp_path / 'run'}"
-    ended = subprocess.run([*unshare, command], capture_output=True, text=True, timeout=300)
+    ended = subprocess.run([*unshare, command], check=False, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 2, ended
     assert len(ended.stderr.splitlines()) == 1
     assert "/dev/shm has no room" in ended.stderr

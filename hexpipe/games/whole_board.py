@@ -1,4 +1,4 @@
-"""The base of games whose view is the whole board: what is the same in all of them, so that they say their rules only."""
+"""The base of games whose view is the whole board: what is the same in all of them; they say their rules only."""
 
 from __future__ import annotations
 
