@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 
 from hexpipe.errors import ArchiveError, DiskFullError, is_disk_full
 
@@ -89,18 +90,24 @@ class SqliteFile:
         try:
             yield
         except sqlite3.OperationalError as error:
-            name = error.sqlite_errorname
+            name = getattr(error, "sqlite_errorname", None)  # none where it is the sqlite3 module's own
+            if name is None:
+                raise self._damaged(error) from error
             if name == "SQLITE_FULL" or (name in _UNWRITTEN and self._is_full()):
                 raise DiskFullError(
-                    f"the {self._kind.name} {self.path} cannot be written ({error}): free some room on its disk"
+                    f"the {self._kind.name} {self.path} cannot be written ({_brief(error)}): free some room on its disk"
                 ) from error
             raise ArchiveError(
-                f"cannot use the {self._kind.name} {self.path} ({error}): check that its folder exists and has room"
+                f"cannot use the {self._kind.name} {self.path} ({_brief(error)}): check that its folder exists and has "
+                "room"
             ) from error
-        except sqlite3.DatabaseError as error:
-            raise ArchiveError(
-                f"{self.path} is damaged or no {self._kind.name} ({error}): restore it or start another"
-            ) from error
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own message
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> ArchiveError:
+        return ArchiveError(
+            f"{self.path} is damaged or no {self._kind.name} ({_brief(error)}): restore it or start another"
+        )
 
     def _open(self, read_only: bool, fill: Callable[[Connection], object]) -> None:
         db, kind = self.db, self._kind
@@ -148,8 +155,16 @@ class SqliteFile:
 
     def _migrate(self) -> None:
         while (version := self._version()) in self._kind.migrations:
-            self._kind.migrations[version](self.db)
+            try:
+                self._kind.migrations[version](self.db)
+            except (ValueError, ArchiveError) as error:  # of what the file holds
+                raise self._damaged(error) from error
             self.db.execute(f"PRAGMA user_version = {version + 1}")
 
     def _version(self) -> int:
         return int(self.db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _brief(error: Exception) -> str:
+    """What SQLite says, in a line: it may quote a whole schema."""
+    return shorten(str(error), 200, placeholder=" ...")

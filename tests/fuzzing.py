@@ -56,7 +56,7 @@ def damaged_tree(random: Random, tree: Any) -> Any:
         parent[random.choice(["", "x", "__class__", "step", "preset", "a.b"])] = random.choice(ODD_VALUES)
     elif kind == 2:
         parent[key] = copy.deepcopy(random.choice(places)[0])  # a part of it in the wrong place
-    elif kind == 3 and isinstance(parent[key], (int, float)):
+    elif kind == 3 and isinstance(parent[key], (int, float)) and abs(parent[key]) < 1e300:
         parent[key] = parent[key] * random.choice([-1, 0, 2, 1000]) + random.choice([-1, 0, 0.5, 1])
     else:
         parent[key] = random.choice(ODD_VALUES)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hexpipe.config import ReplaySettings
+from hexpipe.errors import ArchiveError
 from hexpipe.games.game_env import Game
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
@@ -131,7 +132,7 @@ class ReplayBuffer:
     def refill(self, archive: ReplayArchive, go_on: Callable[[], bool] = lambda: True) -> int:
         """Fills the buffer anew with the newest games of ``archive`` that fit, oldest first, and takes over its totals.
         Returns how many. To everybody else it is empty until then, and stays so where ``go_on``, which is asked before
-        each game, says False."""
+        each game, says False. Raises ArchiveError where a game cannot be one of this run."""
         store, writer = self._store, self._writing()
 
         def least(plies: int, policy_bytes: int) -> int:
@@ -142,7 +143,12 @@ class ReplayBuffer:
         for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least):
             if not go_on():
                 return 0
-            writer.add(record, number)
+            try:
+                writer.add(record, number)
+            except ValueError as error:
+                raise ArchiveError(
+                    f"game {number} of {archive.path} does not belong there ({error}): restore the file"
+                ) from error
         writer.end_refill()
         logger.info("replay buffer: %d games from %s", self.num_games, archive.path)
         return self.num_games

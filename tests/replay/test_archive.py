@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -97,6 +98,16 @@ def test_a_buffer_is_filled_again_with_the_newest_games(tmp_path: Path) -> None:
     buffer.add_game(records[0])
     assert buffer.total_games == 51
     assert {buffer.held_game(rng) for _ in range(400)} == set(range(32, 52))
+
+
+def test_a_game_that_cannot_be_is_not_taken_into_a_buffer(tmp_path: Path) -> None:
+    record = random_game(GAME, 1)
+    both_win = np.full_like(record.root_values, 0.5)
+    with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
+        archive.append([random_game(GAME, 0), dataclasses.replace(record, root_values=both_win)])
+        buffer = ReplayBuffer.create(tiny_settings(), GAME, private=True)
+        with pytest.raises(ArchiveError, match=r"game 2 of .*games\.sqlite .* must sum to 0"):
+            buffer.refill(archive)
 
 
 def test_a_buffer_with_less_room_is_filled_with_what_comes_in_without_eviction(tmp_path: Path) -> None:
@@ -246,6 +257,18 @@ def test_an_older_archive_is_brought_up_to_date(tmp_path: Path) -> None:
     assert rows == [(6, seat, *sender) for seat, sender in zip(winners, came, strict=True)]
 
 
+def test_an_older_archive_with_foreign_games_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "games.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript(VERSION_2)
+        db.execute("INSERT INTO games VALUES (NULL, 1, 1, 1, 1, ?)", (b"HXGR and no game",))
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(ArchiveError, match=r"games\.sqlite|damaged"):
+        ReplayArchive(path, GAME)
+    assert path.read_bytes() == before
+
+
 def test_settings_and_senders_are_kept_with_the_games(tmp_path: Path) -> None:
     with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
         for document in ("one", "two", "one"):
@@ -295,6 +318,12 @@ def test_damage_is_found(tmp_path: Path) -> None:
     at = good.index(blob)
     path.write_bytes(good[: at + 5] + bytes([good[at + 5] ^ 1]) + good[at + 6 :])
     with ReplayArchive(path, GAME) as archive, pytest.raises(ArchiveError, match=r"games\.sqlite.*damaged"):
+        numbers(archive)
+    path.write_bytes(good)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE games SET plies = CAST(? AS TEXT)", (b"\xed\xa0\x80",))
+    db.close()
+    with pytest.raises(ArchiveError, match=r"games\.sqlite is damaged"), ReplayArchive(path, GAME) as archive:
         numbers(archive)
     pages = len(good) // 4096
     path.write_bytes(good[: 4096 * (pages // 2)] + b"\xff" * 4096 * (pages - pages // 2))

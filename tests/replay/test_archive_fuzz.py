@@ -59,7 +59,11 @@ def damage(random: Random, whole: bytes, path: Path) -> str:
             old = db.execute("SELECT record FROM games WHERE id = ?", (number,)).fetchone()[0]
             numbers = [value for value in ODD_VALUES if not isinstance(value, int) or abs(value) < 2**63]
             value = damaged_record(random, old) if column == "record" else random.choice(numbers)
-            db.execute(f"UPDATE games SET {column} = ? WHERE id = ?", (value, number))
+            text = isinstance(value, str)  # which need not be UTF-8
+            given = value.encode("utf-8", "surrogatepass") if text else value
+            db.execute(
+                f"UPDATE games SET {column} = {'CAST(? AS TEXT)' if text else '?'} WHERE id = ?", (given, number)
+            )
             if random.random() < 0.1:
                 db.execute(random.choice(["DELETE FROM rules", "DROP TABLE stages", "DROP TABLE games"]))
     except sqlite3.Error:
