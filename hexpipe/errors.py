@@ -20,6 +20,7 @@ HexpipeError
 from __future__ import annotations
 
 import errno
+import sys
 
 
 class HexpipeError(Exception):
@@ -93,3 +94,8 @@ class ProcessDiedError(HexpipeError):
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether a write failed because the disk, or this user's part of it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def install_command(*packages: str) -> str:
+    """What a user types to install ``packages`` beside hexpipe, wherever that is."""
+    return f"{sys.executable} -m pip install {' '.join(packages)}"

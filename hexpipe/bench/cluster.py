@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from hexpipe.bench.commands import running
 from hexpipe.bench.selfplay import median_interval
-from hexpipe.errors import HexpipeError, SettingsError
+from hexpipe.errors import HexpipeError, SettingsError, install_command
 from hexpipe.pipeline.devices import exported
 from hexpipe.pipeline.live_stats import live_board
 from hexpipe.pipeline.run_folder import live_run
@@ -67,7 +67,7 @@ def run(
     interval of the median, by order statistics), nodes, backend, dtype.
     """
     if importlib.util.find_spec("ray") is None:
-        raise SettingsError('this needs Ray, which is not installed: pip install "hexpipe[ray]"')
+        raise SettingsError(f"this needs Ray, which is not installed: {install_command('ray')}")
     if workers < NODES or servers < NODES or workers % NODES or servers % NODES:
         raise SettingsError(f"--workers and --servers are shared by {NODES} nodes: make both multiples of it")
     options = ["--preset=standard", f"--size={size}", f"--simulations={simulations}"]

@@ -12,6 +12,16 @@ from hexpipe.config import SearchSettings
 from hexpipe.games.hex import Hex
 from hexpipe.search.mcts import Mcts
 
+OPTIONS = {
+    "seconds": "how long",
+    "size": "cells along a side of the Hex board",
+    "games": "games searched at once",
+    "simulations": "simulations a move",
+    "leaves": "leaves of one game evaluated together",
+    "root": "how the root chooses",
+    "algorithm": "true rules, or learned dynamics",
+}
+
 
 def run(
     seconds: float = 10.0,
@@ -19,7 +29,7 @@ def run(
     games: int = 64,
     simulations: int = 100,
     leaves: int = 8,
-    root: str = "puct",
+    root: Literal["puct", "gumbel"] = "puct",
     algorithm: Literal["alphazero", "muzero"] = "alphazero",
 ) -> dict[str, float | int | str]:
     """Searches of ``games`` Hex games at once, moving on as each ends, on one core.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import click
@@ -147,12 +148,14 @@ def overrides_of(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[
         name, equals, text = assignment.partition("=")
         if not equals:
             raise SettingsError(f"--set wants SECTION.KEY=VALUE, not {assignment!r}")
+        if name.strip() == "preset":
+            raise SettingsError("a preset is chosen with --preset, not with --set")
         overrides[name.strip()] = _parse(text.strip())
     return overrides
 
 
 def _parse(text: str) -> Any:
-    if text.lower() in ("none", "null", "auto") and text != "auto":
+    if text.lower() in ("none", "null"):
         return None
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)
@@ -168,5 +171,14 @@ def settings_help() -> str:
         fields = getattr(inner, "model_fields", None)
         for name, info in fields.items() if fields else [(None, model)]:
             dotted = f"{section}.{name}" if name else section
-            lines.append(f"  {dotted} = {info.default}: {info.description}")
-    return "\b\nSettings for --set (defaults before the preset):\n" + "\n".join(lines)
+            text = f"{dotted} = {_shown(info.default)}: {info.description}"
+            lines.append(fill(text, 78, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False))
+    head = "Settings for --set (defaults before the preset; lists as '[20,60]', on or off, none unsets):"
+    return f"\b\n{fill(head, 78)}\n" + "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    """A default as --set takes it."""
+    if default is None or isinstance(default, bool):
+        return {None: "none", True: "on", False: "off"}[default]
+    return json.dumps(default, separators=(",", ":")) if isinstance(default, tuple) else str(default)

@@ -32,11 +32,12 @@ class _Query(NamedTuple):
 
 
 @click.command(
+    short_help="Analyse positions for programs, by JSON lines.",
     epilog="""\b
 A query: {"id": "a", "moves": ["c3", "b2"], "simulations": 200}
   or with a game as TRMPH, HexWorld or SGF: {"id": "b", "game": "#5,c3b2", "turns": [0, 1, 2]}
 An answer: {"id": "a", "turn": 2, "win_probability": 0.61, "moves": [{"move": "d4", "visits": 120, ...}], ...}
-  or {"id": "a", "error": "what to do"}"""
+  or {"id": "a", "error": "what to do"}""",
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT|RUN")
 @click.option("--simulations", type=click.IntRange(2), metavar="N", help="Of a query that says none.")

@@ -39,10 +39,12 @@ class BenchGroup(click.Group):
             formatter.write_dl(list(BENCHMARKS.items()))
 
 
-@click.command(cls=BenchGroup, name="bench", invoke_without_command=True)
+@click.command(
+    short_help="Measure one part of the pipeline.", cls=BenchGroup, name="bench", invoke_without_command=True
+)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Measure one part of the pipeline; each takes under a minute.
+    """Measure one part of the pipeline; most take under a minute as they are, cluster and memory longer.
 
     A virtual core may drift between half and full speed without showing it: only ratios of slices measured in turn,
     in one call, mean much.

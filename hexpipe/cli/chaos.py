@@ -10,8 +10,12 @@ from typing import Any
 import click
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
+@click.command(
+    short_help="Put a run through kills, stops and full disks.", context_settings={"ignore_unknown_options": True}
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="How long."
+)
 @click.option("--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between faults.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faults.")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Keep the run here. Otherwise it is removed.")

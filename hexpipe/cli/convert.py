@@ -25,11 +25,12 @@ WRITERS: dict[str, Callable[[notation.HexGame], str]] = {
 
 
 @click.command(
+    short_help="Convert games of Hex between notations.",
     epilog="""\b
 Examples:
   hexpipe convert "https://hexworld.org/board/#11c1,a2:sf6" --to sgf
   hexpipe convert games.sgf more.trmph --to trmph --output all.trmph --skip-bad
-  hexpipe convert --size 5 "a1 c3 b2" --to ascii"""
+  hexpipe convert --size 5 "a1 c3 b2" --to ascii""",
 )
 @click.argument("games", nargs=-1, metavar="[GAMES|FILES]...")
 @click.option("--to", "form", type=click.Choice(list(WRITERS)), default="sgf", show_default=True, help="What to write.")

@@ -36,11 +36,12 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
 
 
 @click.command(
+    short_help="List, count or write out a run's games.",
     epilog="""\b
 Examples:
   hexpipe games runs/NAME --newest 5
   hexpipe games runs/NAME --winner 1 --plies :30 --count
-  hexpipe games runs/NAME --version 2000: --to sgf --output strong.sgf"""
+  hexpipe games runs/NAME --version 2000: --to sgf --output strong.sgf""",
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--newest", type=click.IntRange(min=1), help=f"So many at the most, the newest; shown without: {_SHOWN}.")
@@ -48,7 +49,7 @@ Examples:
 @click.option("--size", type=int, help="On boards of this size.")
 @click.option("--plies", metavar="FROM:TO", callback=_range, help="As long as this.")
 @click.option("--version", metavar="FROM:TO", callback=_range, help="Played by these weights (training steps + 1).")
-@click.option("--since", type=click.DateTime(), help="Committed at this local time or later.")
+@click.option("--since", type=click.DateTime(), metavar="DATE[ TIME]", help="Committed at this local time or later.")
 @click.option("--session", type=int, help="Of this part of the run: 0, one more with each resume.")
 @click.option("--worker", type=int, help="Of this worker.")
 @click.option("--settings", metavar="SHA256", help="Played under these settings; the first characters are enough.")

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Play Hex in HexGui, over its text protocol.",
     epilog="""\b
 Examples:
   hexpipe htp runs/mine --seconds 5
-  hexpipe htp runs/mine --simulations 1000 --resign-below 0.05"""
+  hexpipe htp runs/mine --simulations 1000 --resign-below 0.05""",
 )
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path), metavar="[CHECKPOINT|RUN]")
 @click.option("--size", type=int, metavar="N", help="Board at the start; default: the run's, without a run 11.")

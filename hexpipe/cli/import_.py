@@ -15,11 +15,12 @@ from hexpipe.errors import SettingsError
 
 
 @click.command(
+    short_help="Bring games played elsewhere into a run.",
     epilog="""\b
 Examples:
   hexpipe import games.sgf more.trmph --run-dir runs/mine --preset standard
   hexpipe train --resume runs/mine --workers 0 --steps 5000     learns from them alone
-  hexpipe run --resume runs/mine --workers 4 --steps 0          plays on from there"""
+  hexpipe run --resume runs/mine --workers 4 --steps 0          plays on from there""",
 )
 @click.argument("sources", nargs=-1, metavar="[GAMES|FILES]...")
 @click.option("--run-dir", type=click.Path(path_type=Path), metavar="RUN", help="Default: runs/<date-time>-<preset>.")

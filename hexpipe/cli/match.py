@@ -14,11 +14,12 @@ from hexpipe.cli._tournament import begin, play_out, rating_table, tournament_op
 
 
 @click.command(
+    short_help="Play two players until it is clear who is better.",
     epilog="""\b
 Players are checkpoints or runs (their newest checkpoint), random, solver (Hex to 5x5), and programs that speak HTP:
   hexpipe match runs/mine runs/other --simulations 100
   hexpipe match runs/mine "htp:mohex" --size 11 --results results.sqlite
-  hexpipe match runs/mine random --pairs 20 --json"""
+  hexpipe match runs/mine random --pairs 20 --json""",
 )
 @click.argument("a")
 @click.argument("b")

@@ -10,11 +10,12 @@ from hexpipe.errors import UsageError
 
 
 @click.command(
+    short_help="Draw the curves of a run as a picture.",
     epilog="""\b
 Examples:
   hexpipe plot                          draws the newest run in the folder runs
   hexpipe plot runs/mine                writes runs/mine/run.png
-  hexpipe plot runs/mine curves.svg"""
+  hexpipe plot runs/mine curves.svg""",
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.argument("picture", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="[FILE]")

@@ -24,7 +24,12 @@ _LABELS = {
 }
 
 
-@click.command()
+@click.command(
+    short_help="Hold a net against solved positions.",
+    epilog="""\b
+A solved position, a line each (`hexpipe solve --count` writes them):
+  {"n":5,"moves":["a1","c3"],"to_move":"black","value":1,"winning_moves":["b2"]}""",
+)
 @click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT|RUN")
 @click.option(
     "--positions",
@@ -32,7 +37,7 @@ _LABELS = {
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.jsonl",
-    help='One solved position a line: {"n":5,"moves":["a1","c3"],"to_move":"black","value":1,"winning_moves":["b2"]}.',
+    help="Solved positions, one a line.",
 )
 @click.option("--simulations", type=click.IntRange(2), default=100, show_default=True, help="Simulations a position.")
 @click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")

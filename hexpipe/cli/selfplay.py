@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from hexpipe.cli._run_options import own_game_option
+
 if TYPE_CHECKING:
     from hexpipe.pipeline.bulk_selfplay import BulkProgress
 
@@ -20,10 +22,11 @@ _STARTING = "the net is being loaded and timed"
 
 
 @click.command(
+    short_help="Play many games of one net against itself.",
     epilog="""\b
 Examples:
   hexpipe selfplay --model-path runs/mine --num-games 1000 --num-workers 4 --batch-size 100
-  hexpipe selfplay --model-path runs/mine --simulations 0 --openings openings.trmph --output-dir games"""
+  hexpipe selfplay --model-path runs/mine --simulations 0 --openings openings.trmph --output-dir games""",
 )
 @click.option(
     "--model-path",
@@ -103,6 +106,7 @@ Examples:
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of openings and moves.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@own_game_option
 def command(as_json: bool, workers: int | None, **options: Any) -> int:
     """Play games of a net against itself, with any number of worker processes.
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import click
 
 from hexpipe.cli._run_options import own_game_option
-from hexpipe.errors import SettingsError, UsageError
+from hexpipe.errors import SettingsError, UsageError, install_command
 
 
 @click.command(
+    short_help="Play a net and watch a run, in a browser.",
     epilog="""\b
 Examples:
   hexpipe serve                       the newest run in runs/
   hexpipe serve runs/mine --port 8080
-  hexpipe serve runs/mine/checkpoints/step-00001234"""
+  hexpipe serve runs/mine/checkpoints/step-00001234""",
 )
 @click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[RUN|CHECKPOINT]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 lets other machines in.")
@@ -56,7 +57,9 @@ def command(
 
         from hexpipe.web.server import make_app
     except ImportError as error:
-        raise SettingsError(f'hexpipe serve needs its extra ({error.name}): pip install "hexpipe[web]"') from error
+        raise SettingsError(
+            f"hexpipe serve needs {error.name}: {install_command('fastapi', 'uvicorn', 'websockets')}"
+        ) from error
     from hexpipe.arena.engine import Engine
 
     engine = None

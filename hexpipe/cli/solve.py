@@ -32,12 +32,13 @@ _NEWEST_GAMES = 2000
 
 
 @click.command(
+    short_help="Solve small Hex positions exactly.",
     epilog="""\b
 Examples:
   hexpipe solve --size 5 a1 c3
   hexpipe solve --size 4 --moves "b2 c3" --json
   hexpipe solve --size 5 --label positions.jsonl --count 1000 --seed 1
-  hexpipe solve --label selfplay.jsonl --from runs/mine --count 500"""
+  hexpipe solve --label selfplay.jsonl --from runs/mine --count 500""",
 )
 @click.argument("cells", nargs=-1, metavar="[MOVES]...")
 @click.option("--size", type=int, default=5, show_default=True, metavar="N", help="Cells along a side, 3 to 5.")

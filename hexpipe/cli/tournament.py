@@ -15,10 +15,11 @@ from hexpipe.cli._tournament import begin, cross_table, play_out, rating_table, 
 
 
 @click.command(
+    short_help="Play everyone against everyone, and rate them.",
     epilog="""\b
 Players as for match; a run or a folder of checkpoints stands for all of them.
   hexpipe tournament runs/mine --simulations 50 --plot ratings.png
-  hexpipe tournament runs/mine random solver --anchor random --results results.sqlite"""
+  hexpipe tournament runs/mine random solver --anchor random --results results.sqlite""",
 )
 @click.argument("players", nargs=-1, required=True, metavar="RUN|CHECKPOINT|PLAYER...")
 @click.option("--anchor", metavar="PLAYER", help="Whose rating is 0; default: the first player.")

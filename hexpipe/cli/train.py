@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 5.0
 
 
-@click.command(epilog=settings_help())
+@click.command(short_help="Train in one process, repeatable bit for bit.", epilog=settings_help())
 @run_options
 def command(
     preset: str | None,

@@ -3,7 +3,7 @@
 The graph is built from the folded weights in milliseconds, without tracing or converting, so that new weights cost only
 a compilation (about 0.1 s for 6 blocks of 64 channels).
 
-OpenVINO is optional: ``pip install "hexpipe[openvino]"``.
+OpenVINO is optional: the extra ``openvino``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
-from hexpipe.errors import SettingsError
+from hexpipe.errors import SettingsError, install_command
 from hexpipe.nets.backends import Backend, BySize
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
             "set one of them to auto"
         )
     if all(kind[0] == "openvino" for kind in wanted) and not _has_openvino():
-        raise SettingsError('inference.backend=openvino needs OpenVINO: pip install "hexpipe[openvino]"')
+        raise SettingsError(f"inference.backend=openvino needs OpenVINO: {install_command('openvino')}")
     return [kind for kind in wanted if kind[0] != "openvino" or _has_openvino()]
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hexpipe.errors import CheckpointError, SettingsError, UsageError
+from hexpipe.errors import CheckpointError, SettingsError, UsageError, install_command
 from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.nets.choose_backend import random_codes
 from hexpipe.nets.factory import InferenceNet, folded_muzero_net, folded_net
@@ -49,7 +49,9 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
         import onnxruntime
         import onnxscript  # noqa: F401  torch's exporter wants it
     except ImportError as error:
-        raise SettingsError(f'exporting needs {error.name}: pip install "hexpipe[export]"') from error
+        raise SettingsError(
+            f"exporting needs {error.name}: {install_command('onnx', 'onnxruntime', 'onnxscript')}"
+        ) from error
     settings, shapes = checkpoint.settings, checkpoint.shapes
     net: nn.Module
     if settings.algorithm == "muzero":

@@ -1,6 +1,6 @@
 """The trunks, and the memory behind them, as OpenVINO graphs, from the weights of a folded net.
 
-OpenVINO is optional: ``pip install "hexpipe[openvino]"``.
+OpenVINO is optional: the extra ``openvino``.
 """
 
 from __future__ import annotations

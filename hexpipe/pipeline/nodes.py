@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from hexpipe.config import Settings, override_settings
-from hexpipe.errors import SettingsError
+from hexpipe.errors import SettingsError, install_command
 from hexpipe.pipeline.devices import Plan
 from hexpipe.pipeline.messages import NODE
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Waiting
@@ -71,7 +71,7 @@ class Node:
 def check_cluster(address: str) -> None:
     """Raises SettingsError, within seconds, where there is no Ray or nothing listens at ``address``."""
     if importlib.util.find_spec("ray") is None:
-        raise SettingsError('several machines need Ray, which is not installed: pip install "hexpipe[ray]"')
+        raise SettingsError(f"several machines need Ray, which is not installed: {install_command('ray')}")
     if address == LOCAL:
         return
     host, _, port = address.rpartition(":")

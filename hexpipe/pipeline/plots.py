@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexpipe.arena.ratings import Rating
-from hexpipe.errors import RunFolderError, SettingsError, UsageError
+from hexpipe.errors import RunFolderError, SettingsError, UsageError, install_command
 from hexpipe.pipeline.metrics import metrics_lines
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Fig
     try:
         from matplotlib.figure import Figure as NewFigure
     except ImportError as error:
-        raise SettingsError('pictures need matplotlib: pip install "hexpipe[plots]"') from error
+        raise SettingsError(f"pictures need matplotlib: {install_command('matplotlib')}") from error
     figure = NewFigure(figsize=(width, height), layout="constrained")
     axes: Any = figure.add_subplot()
     return figure, axes

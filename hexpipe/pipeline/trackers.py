@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hexpipe.config import Settings, TrackingSettings, flatten
-from hexpipe.errors import UsageError
+from hexpipe.errors import UsageError, install_command
 from hexpipe.pipeline.run_folder import write_atomic
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def check_trackers(tracking: TrackingSettings) -> None:
     """Raises UsageError, before anything is started, where a tracker is not installed or nobody is logged in there."""
     for name in ("wandb", "mlflow"):
         if getattr(tracking, name) is not None and importlib.util.find_spec(name) is None:
-            raise UsageError(f'tracking.{name} needs a package that is not installed: pip install "hexpipe[{name}]"')
+            raise UsageError(f"tracking.{name} needs a package that is not installed: {install_command(name)}")
     if tracking.wandb is not None and os.environ.get("WANDB_MODE", "online") == "online":
         import wandb
 

@@ -273,7 +273,7 @@ class ReplayArchive:
                 "go on with its settings, or start a new run"
             )
 
-    def _read_all(self, rows: Iterator[tuple[bytes]]) -> Iterator[GameRecord]:
+    def _read_all(self, rows: Iterator[tuple[object]]) -> Iterator[GameRecord]:
         """The records of a query for them; SQLite may find its file damaged at any row."""
         while True:
             with self._file.explained():
@@ -287,7 +287,9 @@ class ReplayArchive:
             raise ArchiveError(f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file")
         return value
 
-    def _checked(self, blob: bytes) -> GameRecord:
+    def _checked(self, blob: object) -> GameRecord:
+        if not isinstance(blob, bytes):
+            raise ArchiveError(f"{self.path} is damaged (a game in it is {str(blob)[:40]!r}): restore the file")
         try:
             record = GameRecord.from_bytes(blob)
             check_rules(record, self._games)

@@ -143,7 +143,10 @@ def test_a_tracker_that_is_not_there_is_said_before_anything_starts(
             path = tmp_path / "run"
             assert run([command, "--set", f"tracking.{name}=x", "--run-dir", str(path)]) == 2
             error = capsys.readouterr().err
-            assert f'tracking.{name} needs a package that is not installed: pip install "hexpipe[{name}]"' in error
+            assert (
+                f"tracking.{name} needs a package that is not installed: {sys.executable} -m pip install {name}"
+                in error
+            )
             assert not path.exists()
 
 
