@@ -278,18 +278,31 @@ def _check_memory(name: str, nbytes: int) -> None:
 def available_memory() -> int:
     """Bytes that this process could still take: the machine's, or its control group's where that is less."""
     available = int(psutil.virtual_memory().available)
-    limits = (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    )
-    for limit_file, usage_file in limits:
-        try:
-            limit, usage = Path(limit_file).read_text().strip(), Path(usage_file).read_text().strip()
-        except OSError:
-            continue  # no such control group: the machine's figure stands
-        if limit.isdigit():
-            available = min(available, max(0, int(limit) - int(usage)))
+    for names in (
+        ("memory.max", "memory.current", ""),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_"),
+    ):
+        left = _left_in_group(Path("/sys/fs/cgroup"), *names)
+        available = available if left is None else min(available, left)
     return available
+
+
+def _left_in_group(root: Path, limit_name: str, usage_name: str, prefix: str) -> int | None:
+    """Bytes that a control group has left, of version 2 or 1 by its files' names; None where it sets no limit.
+
+    Its use has the pages of files in it that were read or written, which the kernel gives up when it needs room;
+    shared memory is not among those ("inactive_file" and "active_file" of memory.stat).
+    """
+    try:
+        limit, usage = (root / limit_name).read_text().strip(), (root / usage_name).read_text().strip()
+        lines = (root / usage_name).with_name("memory.stat").read_text().splitlines()
+    except OSError:
+        return None
+    if not limit.isdigit():
+        return None
+    counts = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    cache = sum(int(counts.get(f"{prefix}{name}", 0)) for name in ("inactive_file", "active_file"))
+    return max(0, int(limit) - int(usage) + cache)
 
 
 def _mb(nbytes: int) -> str:

@@ -197,3 +197,19 @@ def test_a_run_with_a_full_dev_shm_is_refused_in_one_line(tmp_path: Path) -> Non
     assert len(ended.stderr.splitlines()) == 1
     assert "/dev/shm has no room" in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "usage", "prefix"),
+    [("memory.max", "memory.current", ""), ("memory/limit_in_bytes", "memory/usage_in_bytes", "total_")],
+)
+def test_a_group_that_has_read_many_files_has_memory_left(tmp_path: Path, limit: str, usage: str, prefix: str) -> None:
+    assert shm._left_in_group(tmp_path, limit, usage, prefix) is None
+    (tmp_path / "memory").mkdir()
+    (tmp_path / limit).write_text("1000\n")
+    (tmp_path / usage).write_text("990\n")
+    stat = f"{prefix}inactive_file 300\n{prefix}active_file 20\n{prefix}inactive_anon 600\n{prefix}shmem 600\n"
+    (tmp_path / usage).with_name("memory.stat").write_text(stat)
+    assert shm._left_in_group(tmp_path, limit, usage, prefix) == 330
+    (tmp_path / limit).write_text("max\n")
+    assert shm._left_in_group(tmp_path, limit, usage, prefix) is None

@@ -78,9 +78,9 @@ class LatentServer(ServerLoop):
         return self._latents.can_load()
 
     def _release_the_ended(self) -> None:
-        lives = self._slots.arrays["lives"]
+        lives = self._slots.arrays["lives"].copy()  # looked at once: it may change at any time
         if not np.array_equal(lives, self._lives):
             for region in np.flatnonzero(lives != self._lives).tolist():
                 if self._slots.server_of(region) == self._server:
                     self._latents.release(int(self._place[region]))
-            self._lives = lives.copy()
+            self._lives = lives

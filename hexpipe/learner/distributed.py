@@ -12,10 +12,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
 from hexpipe.errors import SettingsError
@@ -34,9 +36,10 @@ def process_group(rank: int, ranks: int, address: str, device: torch.device, tim
         torch.cuda.set_device(device)
     if not address.startswith("tcp://") or address.startswith("tcp://127."):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
-    dist.init_process_group(
-        backend, init_method=address, rank=rank, world_size=ranks, timeout=timedelta(seconds=timeout)
-    )
+    # a file's store is made here: torch reads such an address as a URL, in which "#" and "?" mean something
+    path = address.removeprefix("file://")
+    where: dict[str, Any] = {"init_method": address} if path == address else {"store": FileStore(path, ranks)}
+    dist.init_process_group(backend, rank=rank, world_size=ranks, timeout=timedelta(seconds=timeout), **where)
     try:
         yield
     finally:

@@ -197,4 +197,4 @@ class _Bridge:
         member.pod.kill()
         self._full = False
         failures = self._failed.get(name, (0, 0.0))[0]
-        self._failed[name] = (failures + 1, time.monotonic() + min(_LONGEST_PAUSE, 2.0**failures))
+        self._failed[name] = (failures + 1, time.monotonic() + min(_LONGEST_PAUSE, 2.0 ** min(failures, 10)))

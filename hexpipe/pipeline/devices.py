@@ -8,10 +8,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hexpipe.config import Settings, named_devices
+from hexpipe.config import AUTO, Settings, named_devices, override_settings
 from hexpipe.errors import SettingsError
 from hexpipe.games.factory import make_game
 
@@ -38,7 +38,7 @@ class Plan:
 def available_cores() -> int:
     """Cores this process may use: its affinity, or the cgroup's CPU quota where that is smaller; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    quota = _cgroup_quota(Path("/sys/fs/cgroup/cpu.max"))
+    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
     return max(1, min(cores, math.ceil(quota)) if quota else cores)
 
 
@@ -46,8 +46,10 @@ def visible_gpus() -> int:
     """NVIDIA GPUs that CUDA programs started from here will see, asked without importing torch; 0 without a driver."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
-        return len([part for part in hidden.split(",") if part.strip() not in ("", "-1")])
-    return len(_smi("--list-gpus"))
+        found = [part.strip() for part in hidden.split(",") if part.strip() not in ("", "-1")]
+    else:
+        found = [line.strip() for line in _smi("--list-gpus")]  # the slices of a GPU are named below it
+    return 1 if any(name.startswith("MIG") for name in found) else len(found)  # of slices CUDA shows one, the first
 
 
 def gpu_use() -> list[tuple[int, int, int]]:
@@ -64,8 +66,12 @@ def gpu_use() -> list[tuple[int, int, int]]:
 def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs, and where.
 
+    Where a cluster's nodes play, nothing of that is left to this machine: it has a pod of its own if it is a node.
     SettingsError where they name a GPU that is not there.
     """
+    if settings.cluster.address:
+        here = override_settings(settings, {"cluster.address": None, "inference.devices": AUTO})  # a list is the nodes'
+        return replace(plan_processes(here, cores, gpus), workers=0, server_devices=(), league_devices=())
     _check_there("inference.devices", settings.inference.devices, gpus)
     _check_there("learner.devices", settings.learner.devices, gpus)
     count = gpus if settings.devices is None else min(gpus, settings.devices)
@@ -158,12 +164,15 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _cgroup_quota(path: Path) -> float | None:
-    try:
-        quota, period = path.read_text().split()
-    except (OSError, ValueError):
-        return None
-    return None if quota == "max" else int(quota) / int(period)
+def _cgroup_quota(root: Path) -> float | None:
+    """Cores that a control group may use, of version 2 or 1; None where it sets no limit."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((root / name).read_text() for name in names).split()
+            return int(quota) / int(period) if quota not in ("max", "-1") else None
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def _smi(*arguments: str) -> list[str]:

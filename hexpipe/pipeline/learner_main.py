@@ -42,6 +42,7 @@ _POLL_SECONDS = 0.02
 _EXPORT_SECONDS = 1.0
 _BATCH_SECONDS = 1.0
 _ROOM_SECONDS = 10.0
+_PROGRESS_PARTS = 2**30
 
 
 def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int, Weights]:
@@ -108,7 +109,6 @@ class LearnerLoop:
             self._note_written(self._writer.finish())
 
     def _train(self) -> None:
-        self.row.set_ready()
         if self._await_replay():
             # not before: the start of a run needs all cores
             if self.context.number == 0:
@@ -157,7 +157,10 @@ class LearnerLoop:
             time.sleep(_POLL_SECONDS)
         else:
             batch, self._batch = self._batch, None
-            self._note(self.learner.step(batch, self._progress()))
+            progress = agree(int(self._progress() * _PROGRESS_PARTS)) / _PROGRESS_PARTS  # one learning rate for all
+            self._note(self.learner.step(batch, progress))
+            if not self.row["ready"]:  # not before: what fails at the first step has not worked yet
+                self.row.set_ready()
             if self._recovery.look():
                 self.row.add("recoveries", 1)
             self.row["wait_seconds"] = prefetcher.wait_seconds

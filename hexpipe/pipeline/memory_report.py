@@ -19,7 +19,6 @@ from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.messages import SEARCHING
 from hexpipe.pipeline.net_template import memory_bytes
-from hexpipe.pipeline.nodes import head_plan
 from hexpipe.pipeline.run_folder import find_runs, live_run, read_settings
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
@@ -93,8 +92,6 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     stages = make_stages(settings)
     game = stages[-1]
     plan = plan_processes(settings, available_cores(), visible_gpus())
-    if settings.cluster.address:  # the nodes have the others, in shared memory of their own
-        plan = head_plan(plan)
     sizes = estimate(settings, game, plan)
     largest = largest_game(stages, settings.replay.snapshot_interval)
     counts = {

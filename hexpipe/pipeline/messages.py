@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import InferenceError, UsageError
+from hexpipe.errors import DivergedError, InferenceError, UsageError
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 
@@ -68,7 +68,8 @@ class Death:
 
     ``follows`` says that it ended because another had: one that searches, whose inference server failed. ``usage`` is
     the message of a UsageError before the process was ready: something that was asked for cannot be had. ``disk_full``
-    says that it found no room to write, where it may have found none for its error either.
+    says that it found no room to write, where it may have found none for its error either. ``final``: a replacement
+    would end in the same way.
     """
 
     process: str
@@ -78,6 +79,7 @@ class Death:
     follows: bool = False
     usage: str = ""
     disk_full: bool = False
+    final: bool = False
 
 
 def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
@@ -92,9 +94,15 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) 
         "error": f"{type(error).__name__}: {error}",
         "usage": str(error) if isinstance(error, UsageError) and not ready else "",
         "follows": isinstance(error, InferenceError) and process.startswith(SEARCHING),
+        "final": isinstance(error, DivergedError),
         "traceback": "".join(traceback.format_exception(error)),
     }
     write_atomic(folder / f"{process}-{os.getpid()}.json", json.dumps(content, indent=1) + "\n")
+
+
+def forget_error(run_dir: Path, process: str, pid: int) -> None:
+    """Remove what an earlier process of the same name and number wrote; call it when a new one has been started."""
+    (run_dir / "errors" / f"{process}-{pid}.json").unlink(missing_ok=True)
 
 
 def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
@@ -104,7 +112,7 @@ def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
         content = json.loads((run_dir / "errors" / f"{process}-{pid}.json").read_text(encoding="utf-8"))
         details = str(content["traceback"]).rstrip()
         when, follows = float(content["monotonic"]), bool(content["follows"])
-        return Death(process, pid, when, details, follows, content["usage"], full)
+        return Death(process, pid, when, details, follows, content["usage"], full, bool(content["final"]))
     except (OSError, ValueError, KeyError):
         return Death(process, pid, time.monotonic(), describe_exit(exit_code), disk_full=full)
 

@@ -8,15 +8,14 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 import psutil
 
-from hexpipe.config import Settings, override_settings
+from hexpipe.config import AUTO, Settings, override_settings
 from hexpipe.errors import SettingsError, install_command
-from hexpipe.pipeline.devices import Plan
 from hexpipe.pipeline.messages import NODE
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Waiting
 
@@ -83,11 +82,6 @@ def check_cluster(address: str) -> None:
         ) from error
 
 
-def head_plan(plan: Plan) -> Plan:
-    """What of ``plan`` is left to the run's own machine where a cluster's nodes play."""
-    return replace(plan, workers=0, server_devices=(), league_devices=())
-
-
 def node_settings(settings: Settings, node: Node, identity: Sequence[int], shared: bool) -> Settings:
     """The settings that a pod on ``node`` plays by.
 
@@ -95,8 +89,9 @@ def node_settings(settings: Settings, node: Node, identity: Sequence[int], share
     with the learner gives its servers every core, unless their number is set.
     """
     seed = int(np.random.SeedSequence([settings.seed, _STREAM, *identity]).generate_state(1)[0])
-    overrides = {"seed": seed, "cluster.address": None}
-    if settings.inference.servers is None and not node.gpus and not shared:
+    overrides = {"seed": seed, "cluster.address": None, "learner.devices": AUTO}  # no learner is there
+    unset = settings.inference.servers is None and settings.inference.devices == AUTO
+    if unset and not node.gpus and not shared:
         overrides["inference.servers"] = min(_MOST_SERVERS, node.cores)
     return override_settings(settings, overrides)
 

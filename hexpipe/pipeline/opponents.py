@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 Weights = dict[str, NDArray[np.float32]]
 FIRST = "the first weights"
+_MOST_OPPONENTS = 10**6  # that one server can have: one a second for eleven days
 
 
 def draw_checkpoint(run_dir: Path, rng: np.random.Generator, known: str = "") -> tuple[str, Weights] | None:
@@ -39,7 +40,9 @@ def draw_checkpoint(run_dir: Path, rng: np.random.Generator, known: str = "") ->
 
 
 class Opponents:
-    """A `WeightsSource` whose version n is the n-th opponent; ``announce`` hears its name.
+    """A `WeightsSource` that numbers its opponents; ``announce`` hears their names.
+
+    Those of a server's ``predecessors`` that died have lower numbers: clients keep what the newest one has answered.
 
     It is a checkpoint of ``run_dir``, drawn anew every ``minutes``. As long as a run has none, it is what ``first``
     holds when this source is asked for the first time: the weights that the run begins with.
@@ -52,6 +55,7 @@ class Opponents:
         minutes: float,
         rng: np.random.Generator,
         announce: Callable[[str], None],
+        predecessors: int = 0,
     ) -> None:
         self._run_dir, self._first = run_dir, first
         self._seconds = 60 * minutes
@@ -59,7 +63,7 @@ class Opponents:
         self._announce = announce
         self._due = 0.0
         self._name = ""
-        self.latest_version = 0
+        self.latest_version = predecessors * _MOST_OPPONENTS
 
     def read_if_newer(self, version: int) -> tuple[int, Weights] | None:
         """Another opponent if it is time for one; before its time this costs a look at the clock."""

@@ -37,7 +37,7 @@ def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
 
     restarts = int(context.row["restarts"])
     rng = np.random.default_rng([settings.seed, _LEAGUE_STREAM, context.session, context.number, restarts])
-    opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce)
+    opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce, restarts)
     server_main(context, slots, opponents, device)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
-from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, read_death
+from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, forget_error, read_death
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
 
@@ -122,7 +122,7 @@ class Supervisor:
             raise UsageError(needed[0].usage)  # a replacement could not have it either
         for death in needed:
             self._count_early(death)
-        if any(not self.specs[death.process].replaceable for death in needed):
+        if any(death.final or not self.specs[death.process].replaceable for death in needed):
             first = needed[0]
             if first.usage:
                 raise UsageError(first.usage)
@@ -212,6 +212,7 @@ class Supervisor:
             raise HexpipeError(
                 f"{spec.name} cannot be started ({error}): lower --workers or raise the limits on processes and files"
             ) from error
+        forget_error(self.run_dir, spec.name, int(process.pid or 0))
         self.processes[spec.name] = process
         log.info("started %s (process %d)", spec.name, process.pid)
 
@@ -253,6 +254,7 @@ class Supervisor:
         self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
         row = self.stats.row(spec.name)
         row.add("restarts", 1)
+        row["ready"] = 0.0  # a replacement that cannot even begin must not pass for one that has worked
         return row
 
     def _spawn_due(self) -> None:

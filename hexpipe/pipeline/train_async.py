@@ -18,7 +18,7 @@ from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gp
 from hexpipe.pipeline.interrupts import Interrupts
 from hexpipe.pipeline.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
-from hexpipe.pipeline.nodes import check_cluster, end_session, head_plan
+from hexpipe.pipeline.nodes import check_cluster, end_session
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
 from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import (
@@ -83,7 +83,6 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     plan = plan_processes(settings, available_cores(), gpus)
     if settings.cluster.address:
         check_cluster(settings.cluster.address)
-        plan = head_plan(plan)
     segments = make_segments(settings, game, plan)
     view = view or make_view(title=f"hexpipe {request.run_dir}")
     setup_logging(folder.path)

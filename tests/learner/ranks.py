@@ -48,6 +48,9 @@ CASES = {
     "remembering": Case({**_SMALL, "net.engram": 20}, steps=3, size=8),
     "residual": Case(_TRAINED),
     "muzero": Case({**_TRAINED, "net.dynamics_blocks": 1}, unroll=_UNROLL),
+    "inconsistent": Case(
+        {**_SMALL, "net.dynamics_blocks": 1, "learner.consistency_weight": 0.0}, steps=3, size=8, unroll=_UNROLL
+    ),
 }
 
 
@@ -73,6 +76,7 @@ def batches_of(case: Case) -> dict[str, np.ndarray]:
         batches["actions"] = rng.integers(0, 9, (count, size, case.unroll)).astype(np.int16)
         batches["rewards"] = rng.uniform(-1, 1, (count, size, case.unroll, 2)).astype(np.float32)
         batches["unrolled"] = np.ones((count, size, case.unroll), np.float32)
+    if case.unroll and case.settings.get("learner.consistency_weight", 1.0):
         batches["next_codes"] = rng.integers(0, 3, (count, size, case.unroll, 9)).astype(np.int8)
     return batches
 
@@ -91,7 +95,7 @@ def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     device = torch.device("cpu")
     assert "GLOO_SOCKET_IFNAME" not in os.environ
-    with process_group(rank, RANKS, f"file://{folder}/meet", device, timeout=250):
+    with process_group(rank, RANKS, f"file://{folder}/meet #1?", device, timeout=250):
         assert agree(3 + rank) == 3
         assert os.environ["GLOO_SOCKET_IFNAME"] in {name for _, name in socket.if_nameindex()}
         ends = [end for end in psutil.Process().net_connections() if end.status in ("LISTEN", "ESTABLISHED")]

@@ -13,7 +13,7 @@ from hexpipe.config import load_settings
 from hexpipe.errors import SettingsError
 from hexpipe.learner.distributed import rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
-from tests.learner.ranks import CASES, RANKS, SHAPES, train
+from tests.learner.ranks import CASES, RANKS, SHAPES, Case, train
 
 Results = dict[str, np.ndarray]
 
@@ -40,7 +40,7 @@ def _alone(name: str) -> Results:
     return train(learner, CASES[name], slice(None))
 
 
-@pytest.mark.parametrize("name", ["plain", "remembering"])
+@pytest.mark.parametrize("name", ["plain", "remembering", "inconsistent"])
 def test_two_ranks_train_like_one(trained: dict[str, list[Results]], name: str) -> None:
     """An episodic memory too is that of one: each rank remembers what both were trained on, rank 0's share first."""
     first, second = trained[name]
@@ -75,3 +75,26 @@ def test_shares_and_seeds_of_ranks() -> None:
         rank_batch_size(256, 3)
     assert len({rank_seed(7, rank) for rank in range(4)} | {7}) == 4
     assert torch.distributed.is_available()
+
+
+@pytest.mark.parametrize("backbone", ["resnet", "transformer"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"net.engram": 20},
+        {"net.dynamics_blocks": 1},
+        {"net.dynamics_blocks": 1, "net.engram": 20},
+        {"net.dynamics_blocks": 1, "learner.consistency_weight": 0.0},
+    ],
+    ids=str,
+)
+def test_all_that_is_trained_has_a_gradient_at_every_step(settings: dict[str, float], backbone: str) -> None:
+    """DistributedDataParallel waits for the gradients of all that it was given."""
+    unroll = 2 if "net.dynamics_blocks" in settings else 0
+    small = {"net.blocks": 1, "net.channels": 16, "net.backbone": backbone, "net.engram_neighbours": 3}
+    case = Case({**small, **settings}, steps=2, size=8, unroll=unroll)
+    learner = Learner(load_settings("quick", case.settings), SHAPES)
+    train(learner, case, slice(None))
+    without = [n for n, weight in learner.net.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert without == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
-from hexpipe.errors import InferenceError, UsageError
+from hexpipe.errors import DivergedError, InferenceError, UsageError
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.stats import Waiting
@@ -61,3 +62,28 @@ def get_stuck(context: ChildContext) -> None:
     context.row.set_ready()
     context.row.beat(Waiting.OUTBOX)
     wait_for_godot()
+
+
+def diverge(context: ChildContext) -> None:
+    context.row.set_ready()
+    raise DivergedError("nothing is finite")
+
+
+class Treacherous:
+    """A part of a child that cannot be unpickled any more once the file ``path`` is there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self.path,)
+
+
+def _unpickled(path: Path) -> Treacherous:
+    if path.exists():
+        raise OSError("out of everything")
+    return Treacherous(path)
+
+
+def hold(context: ChildContext, part: Treacherous) -> None:
+    idle(context)

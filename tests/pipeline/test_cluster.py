@@ -11,7 +11,6 @@ import pytest
 from hexpipe.games.factory import make_game
 from hexpipe.pipeline.devices import plan_processes
 from hexpipe.pipeline.live_stats import live_board
-from hexpipe.pipeline.nodes import head_plan
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.segments import process_names
 from hexpipe.pipeline.stats import INDEX
@@ -28,7 +27,7 @@ def node_column(run: TinyRun, column: str) -> dict[str, float]:
     if not board:
         return {}
     settings = read_settings(run.run_dir)
-    names = process_names(settings, head_plan(plan_processes(settings, 2, 0)))
+    names = process_names(settings, plan_processes(settings, 2, 0))
     return {name: board["values"][names.index(name), INDEX[column]] for name in names if name.startswith("node")}
 
 

@@ -10,6 +10,7 @@ from hexpipe.cli.main import run
 from hexpipe.config import AUTO, dump_settings, load_settings, settings_from_json
 from hexpipe.errors import SettingsError
 from hexpipe.pipeline.devices import plan_processes
+from hexpipe.pipeline.nodes import Node, node_settings
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,19 @@ def test_files_from_before_the_list_are_read() -> None:
     older = text.replace(f'"devices": "{AUTO}",\n    "prefetch', '"processes": 2,\n    "prefetch')
     assert older != text
     assert settings_from_json(older) == load_settings("quick")
+
+
+def test_lists_of_devices_are_for_the_machines_that_have_what_they_name() -> None:
+    """A cluster's nodes have the servers, the run's own machine has the learners."""
+    lists = {"inference.devices": "cuda:0,cuda:1", "learner.devices": "cuda:0,cuda:2", "cluster.address": "local"}
+    settings = load_settings("quick", lists)
+    head = plan_processes(settings, 8, 3)
+    assert (head.workers, head.server_devices, head.learner_devices) == (0, (), ("cuda:0", "cuda:2"))
+    with pytest.raises(SettingsError, match=r"learner\.devices names cuda:2"):
+        plan_processes(settings, 8, 2)
+    node = Node("id", "other", "192.0.2.2", cores=8, gpus=2)
+    plan = plan_processes(node_settings(settings, node, (1,), shared=False), node.cores, node.gpus)
+    assert plan.server_devices == ("cuda:0", "cuda:1")
+    cpus = load_settings("quick", {"inference.devices": "cpu,cpu", "cluster.address": "local"})
+    bare = Node("id", "another", "192.0.2.3", cores=8, gpus=0)
+    assert plan_processes(node_settings(cpus, bare, (1,), shared=False), 8, 0).server_devices == ("cpu", "cpu")

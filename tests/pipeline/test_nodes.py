@@ -51,7 +51,7 @@ def report(evals: float) -> Report:
 @pytest.fixture
 def board() -> Iterator[StatsBoard]:
     settings = load_settings("quick", {"cluster.address": "local", "cluster.max_nodes": 2})
-    names = process_names(settings, nodes.head_plan(plan_processes(settings, 4, 0)))
+    names = process_names(settings, plan_processes(settings, 4, 0))
     assert names == ["replay-0", "learner-0", "rating-0", "cluster-0", "node-0", "node-1"]
     board = StatsBoard.create(names, private=True)
     for name in names[:4]:
@@ -83,7 +83,7 @@ def test_an_address_where_nothing_listens_ends_the_command(tmp_path: Path, capfd
 
 def test_a_missing_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r'pip install "hexpipe\[ray\]"'):
+    with pytest.raises(SettingsError, match=r"which is not installed: \S+ -m pip install ray"):
         nodes.check_cluster("local")
 
 

@@ -92,3 +92,21 @@ def test_a_resumed_run_has_an_opponent_at_once(tmp_path: Path) -> None:
     assert found is not None
     assert found[1]["x"].tolist() == [10, 10]
     board.close()
+
+
+def test_a_replaced_server_numbers_its_opponents_on(tmp_path: Path) -> None:
+    """Clients keep the answers of the newest opponent they have met, so a new server's must be newer than any."""
+    save(tmp_path, 10)
+    board = WeightsBoard.create([("x", (2,))], private=True)
+    numbers = []
+    for died in range(3):
+        source = Opponents(tmp_path, board, 1e-9, np.random.default_rng(0), lambda name: None, died)
+        found = source.read_if_newer(0)
+        assert found is not None
+        numbers.append(found[0])
+        save(tmp_path, 20 + died)
+        while (again := source.read_if_newer(found[0])) is None:
+            pass
+        numbers.append(again[0])
+    assert numbers == sorted(set(numbers))
+    board.close()

@@ -12,7 +12,6 @@ from hexpipe.games.factory import make_game, make_stages
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.pipeline.devices import GROUPS, plan_processes
 from hexpipe.pipeline.memory_report import estimated_report
-from hexpipe.pipeline.nodes import head_plan
 from hexpipe.pipeline.outbox import largest_record_bytes
 from hexpipe.pipeline.segments import estimate, games_per_group, make_segments, search_bytes
 from hexpipe.replay.layout import largest_game, largest_piece, piece_layout
@@ -38,8 +37,6 @@ CASES: dict[str, dict[str, Any]] = {
 def test_the_estimate_is_what_a_run_takes(name: str) -> None:
     settings = load_settings("quick", {**SMALL, **CASES[name]})
     game, plan = make_game(settings.game), plan_processes(settings, 2, 0)
-    if settings.cluster.address:
-        plan = head_plan(plan)
     sizes = estimate(settings, game, plan)
     segments = make_segments(settings, game, plan)
     try:

@@ -15,9 +15,11 @@ from hexpipe.config import Shapes, load_settings
 from hexpipe.errors import ProcessDiedError, UsageError
 from hexpipe.pipeline import supervisor
 from hexpipe.pipeline.devices import thread_environment
+from hexpipe.pipeline.messages import forget_error, read_death, write_error
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from hexpipe.pipeline.stats import StatsBoard
-from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
+from hexpipe.pipeline.supervisor import MOST_DEATHS, ChildSpec, Supervisor
+from tests.pipeline.children import Treacherous
 from tests.pipeline.games import make_record
 
 BODIES = "tests.pipeline.children"
@@ -99,6 +101,31 @@ def test_a_killed_generator_is_replaced_and_counted(runs) -> None:
     assert run.stats.row("generator-0")["restarts"] == 1
     assert [death.process for death in run.supervisor.deaths] == ["generator-0"]
     assert "SIGKILL" in run.supervisor.deaths[0].details
+
+
+def test_an_error_that_must_come_again_ends_the_run_at_once(runs) -> None:
+    run = runs(child("generator-0", "diverge"), child("learner-0", "idle"))
+    with pytest.raises(ProcessDiedError, match="nothing is finite"):
+        run.until(lambda: False)
+    assert run.stats.row("generator-0")["restarts"] == 0
+
+
+def test_replacements_that_cannot_even_begin_end_the_run(runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "STEADY_SECONDS", 0.0)  # the first has worked long enough
+    run = runs(child("generator-0", "hold", part=Treacherous(tmp_path / "broken")), child("learner-0", "idle"))
+    run.until(lambda: run.stats.row("generator-0")["ready"])
+    (tmp_path / "broken").touch()
+    os.kill(run.supervisor.pids()["generator-0"], signal.SIGKILL)
+    with pytest.raises(ProcessDiedError, match=rf"{MOST_DEATHS} times in a row"):
+        run.until(lambda: False)
+
+
+def test_what_an_earlier_process_of_that_number_wrote_is_not_taken(tmp_path: Path) -> None:
+    write_error(tmp_path, "learner-0", UsageError("long ago"), ready=False)
+    assert read_death(tmp_path, "learner-0", os.getpid(), 1).usage == "long ago"
+    forget_error(tmp_path, "learner-0", os.getpid())
+    forget_error(tmp_path, "learner-0", os.getpid())
+    assert "SIGKILL" in read_death(tmp_path, "learner-0", os.getpid(), -9).details
 
 
 def test_what_a_killed_worker_shared_is_repaired_by_its_number_among_the_workers(runs) -> None:

@@ -274,12 +274,24 @@ def test_plan_of_a_league(cores: int, gpus: int, overrides: dict[str, float], le
 
 
 def test_cores_respect_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text("150000 100000\n")
-    assert devices._cgroup_quota(quota) == 1.5
-    quota.write_text("max 100000\n")
-    assert devices._cgroup_quota(quota) is None
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert devices._cgroup_quota(tmp_path) is None
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    for text, cores in (("250000\n", 2.5), ("-1\n", None)):  # control groups of version 1
+        (tmp_path / "cpu/cpu.cfs_quota_us").write_text(text)
+        assert devices._cgroup_quota(tmp_path) == cores
+    for text, cores in (("150000 100000\n", 1.5), ("max 100000\n", None)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert devices._cgroup_quota(tmp_path) == cores
+
+
+def test_gpus_are_those_that_cuda_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, count in (("0,1", 2), ("", 0), ("-1", 0), ("MIG-aa,MIG-bb", 1)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert devices.visible_gpus() == count
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    listed = ["GPU 0: NVIDIA H100 (UUID: GPU-1)", "GPU 1: NVIDIA H100 (UUID: GPU-2)"]
+    monkeypatch.setattr(devices, "_smi", lambda *arguments: listed)
     assert devices.visible_gpus() == 2
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert devices.visible_gpus() == 0
+    listed.insert(1, "  MIG 3g.40gb     Device  0: (UUID: MIG-3)")
+    assert devices.visible_gpus() == 1
