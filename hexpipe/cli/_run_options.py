@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from hexpipe.config import ENGRAM_ENTRIES, PRESETS, Settings, load_settings, override_settings
 from hexpipe.errors import SettingsError
 
+SETTINGS_HINT = "`hexpipe settings` lists all that --set can change, with what each one does."
 _SHORT = {
     "game": "game.name",
     "algorithm": "algorithm",
@@ -155,30 +155,9 @@ def overrides_of(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[
 
 
 def _parse(text: str) -> Any:
-    if text.lower() in ("none", "null"):
+    if text.lower() in ("unset", "none", "null"):
         return None
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)
     except ValueError:
         return text
-
-
-def settings_help() -> str:
-    """Every setting with its default and description, one a line."""
-    lines = []
-    for section, model in Settings.model_fields.items():
-        inner = model.annotation
-        fields = getattr(inner, "model_fields", None)
-        for name, info in fields.items() if fields else [(None, model)]:
-            dotted = f"{section}.{name}" if name else section
-            text = f"{dotted} = {_shown(info.default)}: {info.description}"
-            lines.append(fill(text, 78, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False))
-    head = "Settings for --set (defaults before the preset; lists as '[20,60]', on or off, none unsets):"
-    return f"\b\n{fill(head, 78)}\n" + "\n".join(lines)
-
-
-def _shown(default: Any) -> str:
-    """A default as --set takes it."""
-    if default is None or isinstance(default, bool):
-        return {None: "none", True: "on", False: "off"}[default]
-    return json.dumps(default, separators=(",", ":")) if isinstance(default, tuple) else str(default)

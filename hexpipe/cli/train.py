@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hexpipe.cli._run_options import chosen_settings, run_options, settings_help
+from hexpipe.cli._run_options import SETTINGS_HINT, chosen_settings, run_options
 from hexpipe.config import LimitSettings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 5.0
 
 
-@click.command(short_help="Train in one process, repeatable bit for bit.", epilog=settings_help())
+@click.command(short_help="Train in one process, repeatable bit for bit.", epilog=SETTINGS_HINT)
 @run_options
 def command(
     preset: str | None,

@@ -90,7 +90,7 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise SettingsError(f"there is no setting {name!r}; `hexpipe run --help` lists them")
+            raise SettingsError(f"there is no setting {name!r}; `hexpipe settings` lists them")
     tree[key] = value
 
 
@@ -129,7 +129,7 @@ def _validated(tree: dict[str, Any]) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise SettingsError(f"there is no setting {_brief(name)}; `hexpipe run --help` lists them") from error
+            raise SettingsError(f"there is no setting {_brief(name)}; `hexpipe settings` lists them") from error
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "value_error":  # of a check over several settings, which names them itself
             raise SettingsError(message) from error

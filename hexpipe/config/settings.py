@@ -113,7 +113,7 @@ class Settings(Section):
         if self.inference.devices != AUTO and self.inference.servers is not None:
             raise ValueError(
                 "inference.servers counts the servers of inference.devices=auto, a list has one an entry: "
-                "set inference.servers to none, or inference.devices to auto"
+                "leave inference.servers unset, or set inference.devices to auto"
             )
         learners = named_devices(self.learner.devices)
         gpus = [device for device in learners if device != "cpu"]
