@@ -1,8 +1,8 @@
 """The net on a CPU core without matrix units: Winograd convolutions between batched matrix products.
 
-A 3x3 convolution of a 6x6 piece takes 64 products a channel pair instead of 324, so that float32 on AVX2 gets past what
-any direct convolution can reach. The products are torch.bmm, the rest are the kernels. Outputs agree with the plain net
-to about 1e-5.
+A 3x3 convolution takes 64 products a channel pair for a 6x6 piece instead of 324, and 36 instead of 144 for a 4x4 one,
+so that float32 on AVX2 gets past what any direct convolution can reach. The products are torch.bmm, the rest are the
+kernels. Outputs agree with the plain net to about 1e-5.
 """
 
 from __future__ import annotations
@@ -23,22 +23,32 @@ from hexpipe.nets.resnet import ResidualBlock
 
 CHUNK_TILES = 128  # tiles that go through the trunk together: long enough products, and they stay in the cache
 
-# G of F(6x6, 3x3), rows in the order of the kernels' points.
-FILTER_TRANSFORM = np.array(
-    [
-        [1, 0, 0],
-        [-2 / 9, -2 / 9, -2 / 9],
-        [-2 / 9, 2 / 9, -2 / 9],
-        [1 / 90, 1 / 45, 2 / 45],
-        [1 / 90, -1 / 45, 2 / 45],
-        [32 / 45, 16 / 45, 8 / 45],
-        [32 / 45, -16 / 45, 8 / 45],
-        [0, 0, 1],
-    ]
-)
-
-
-Conv = tuple[Tensor, NDArray[np.float32]]  # transformed filters [64, inputs, outputs] and biases [boards, K, BLOCK]
+# G of F(m x m, 3x3) by m, rows in the order of the kernels' points.
+FILTER_TRANSFORMS = {
+    4: np.array(
+        [
+            [1 / 4, 0, 0],
+            [-1 / 6, -1 / 6, -1 / 6],
+            [-1 / 6, 1 / 6, -1 / 6],
+            [1 / 24, 1 / 12, 1 / 6],
+            [1 / 24, -1 / 12, 1 / 6],
+            [0, 0, 1],
+        ]
+    ),
+    6: np.array(
+        [
+            [1, 0, 0],
+            [-2 / 9, -2 / 9, -2 / 9],
+            [-2 / 9, 2 / 9, -2 / 9],
+            [1 / 90, 1 / 45, 2 / 45],
+            [1 / 90, -1 / 45, 2 / 45],
+            [32 / 45, 16 / 45, 8 / 45],
+            [32 / 45, -16 / 45, 8 / 45],
+            [0, 0, 1],
+        ]
+    ),
+}
+Conv = tuple[Tensor, NDArray[np.float32]]  # transformed filters [points, inputs, outputs] and biases [boards, K, BLOCK]
 
 
 class WinogradBackend:
@@ -56,16 +66,17 @@ class WinogradBackend:
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks
-        side = -(-shapes.view_size // 6)
+        self._tile = tile = best_tile(shapes.view_size)
+        side, points = -(-shapes.view_size // tile), (tile + 2) ** 2
         self._board_tiles = side * side
         self._chunk = max(1, CHUNK_TILES // self._board_tiles)  # boards
         blocks = (width // kernels.BLOCK, kernels.BLOCK)
-        activations = (self._chunk, blocks[0], 6 * side + 2, 6 * side + 2, kernels.BLOCK)
+        activations = (self._chunk, blocks[0], tile * side + 2, tile * side + 2, kernels.BLOCK)
         # Borders and padding are zero from the start and stay so: the kernels never write them.
         self._x, self._inner = np.zeros(activations, np.float32), np.zeros(activations, np.float32)
-        self._tiles = torch.zeros(self._chunk * self._board_tiles, 64, width)
-        # one row more than is used: at a stride of a power of two all 64 points would share a few cache sets
-        self._products = torch.zeros(64, self._chunk * self._board_tiles + 1, width)
+        self._tiles = torch.zeros(self._chunk * self._board_tiles, points, width)
+        # one row more than is used: at a stride of a power of two all points would share a few cache sets
+        self._products = torch.zeros(points, self._chunk * self._board_tiles + 1, width)
         self._scratch = np.zeros((2, 64 * kernels.BLOCK), np.float32)
         self._kinds = np.zeros((shapes.view_size + 2, shapes.view_size + 2), np.int32)
         self._pooled = np.zeros((self._chunk, 2, *blocks), np.float32)
@@ -112,7 +123,7 @@ class WinogradBackend:
         return policy_logits, value_logits
 
     def _multiply(self, filters: Tensor, count: int) -> NDArray[np.float32]:
-        """The batched products of the tiles of ``count`` boards: float32 [64, tiles, K, BLOCK]."""
+        """The batched products of the tiles of ``count`` boards: float32 [points, tiles, K, BLOCK]."""
         used = count * self._board_tiles
         torch.bmm(self._tiles[:used].transpose(0, 1), filters, out=self._products[:, :used])
         return self._blocked(self._products)
@@ -143,8 +154,8 @@ class WinogradBackend:
         self._net = net
 
     def _conv(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> Conv:
-        filters = np.zeros((64, self._width, self._width), np.float32)
-        filters[:, : weight.shape[1], : weight.shape[0]] = transformed_filters(weight)
+        filters = np.zeros(((self._tile + 2) ** 2, self._width, self._width), np.float32)
+        filters[:, : weight.shape[1], : weight.shape[0]] = transformed_filters(weight, self._tile)
         return torch.from_numpy(filters), np.tile(self._padded(bias).reshape(-1, kernels.BLOCK), (self._chunk, 1, 1))
 
     def _padded(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -154,10 +165,16 @@ class WinogradBackend:
         return padded
 
 
-def transformed_filters(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """G w G^T of each filter: weight [O, I, 3, 3] -> float32 [64, I, O]; reckoned in float64."""
-    points = np.einsum("pr,oirc,qc->pqio", FILTER_TRANSFORM, weight.astype(np.float64), FILTER_TRANSFORM, optimize=True)
-    return np.asarray(points.reshape(64, weight.shape[1], weight.shape[0]), np.float32)
+def best_tile(size: int) -> int:
+    """The tile, 6 or 4 cells a side, that covers a board of ``size`` with fewer products; 4, the quicker, of equals."""
+    return min((4, 6), key=lambda tile: (-(-size // tile) * (tile + 2)) ** 2)
+
+
+def transformed_filters(weight: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    """G w G^T of each filter: weight [O, I, 3, 3] -> float32 [(tile + 2)^2, I, O]; reckoned in float64."""
+    transform = FILTER_TRANSFORMS[tile]
+    points = np.einsum("pr,oirc,qc->pqio", transform, weight.astype(np.float64), transform, optimize=True)
+    return np.asarray(points.reshape(-1, weight.shape[1], weight.shape[0]), np.float32)
 
 
 def stem_table(weight: NDArray[np.float32]) -> NDArray[np.float32]:

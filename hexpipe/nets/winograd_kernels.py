@@ -1,12 +1,14 @@
 """Kernels of the Winograd backend: all that lies between its matrix products.
 
-F(6x6, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks" (interpolation points 0, 1, -1,
-2, -2, 1/2, -1/2 and infinity): an 8x8 piece of input gives a 6x6 piece of output with 64 products a pair of channels,
-where the plain convolution takes 324.
+F(m x m, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks". m = 6 (interpolation points
+0, 1, -1, 2, -2, 1/2, -1/2 and infinity): an 8x8 piece of input gives a 6x6 piece of output with 64 products a pair of
+channels, where the plain convolution takes 324. m = 4 (without the halves): 6x6 gives 4x4 with 36 where 144 are plain,
+for boards that 6x6 pieces would stand far over.
 
-Activations lie in blocks of BLOCK channels with a border of zeros: float32 [N, K, W, W, BLOCK], K blocks, W = 6*t + 2
-for t tiles along a side. Transformed tiles are float32 [N*t*t, 64, K, BLOCK], their products [64, N*t*t, K, BLOCK]
-(each order is the quicker one for the matrix product). The scratch arrays ``a`` and ``b`` are float32 [64 * BLOCK].
+Activations lie in blocks of BLOCK channels with a border of zeros: float32 [N, K, W, W, BLOCK], K blocks, W = m*t + 2
+for t tiles along a side. Transformed tiles are float32 [N*t*t, P, K, BLOCK], P = (m + 2)^2 points, their products
+[P, N*t*t, K, BLOCK] (each order is the quicker one for the matrix product); P says what m is. The scratch arrays ``a``
+and ``b`` are float32 [64 * BLOCK].
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def _add_block(typing_context: Any, target: Any, to: Any, source: Any, start: An
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _input_lines(source: F32, target: F32) -> None:
+def _input_lines_8(source: F32, target: F32) -> None:
     """B^T along each of the 8 lines of an 8x8 piece, and the piece transposed: twice is the whole transform."""
     for line in range(8):
         i, o = line * 8 * BLOCK, line * BLOCK
@@ -83,7 +85,7 @@ def _input_lines(source: F32, target: F32) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _output_lines(source: F32, target: F32, lines: int) -> None:
+def _output_lines_8(source: F32, target: F32, lines: int) -> None:
     """A^T along the first ``lines`` lines (8 products to 6 cells), and the piece transposed."""
     for line in range(lines):
         i, o = line * 8 * BLOCK, line * BLOCK
@@ -100,51 +102,95 @@ def _output_lines(source: F32, target: F32, lines: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
+def _input_lines_6(source: F32, target: F32) -> None:
+    """`_input_lines_8` for the 6 lines of a 6x6 piece."""
+    for line in range(6):
+        i, o = line * 6 * BLOCK, line * BLOCK
+        for c in range(BLOCK):
+            d0, d1, d2 = source[i + c], source[i + 16 + c], source[i + 32 + c]
+            d3, d4, d5 = source[i + 48 + c], source[i + 64 + c], source[i + 80 + c]
+            even1, odd1 = d4 - np.float32(4.0) * d2, d3 - np.float32(4.0) * d1
+            even2, odd2 = d4 - d2, np.float32(2.0) * (d3 - d1)
+            target[o + c] = np.float32(4.0) * d0 - np.float32(5.0) * d2 + d4
+            target[o + 96 + c] = even1 + odd1
+            target[o + 192 + c] = even1 - odd1
+            target[o + 288 + c] = even2 + odd2
+            target[o + 384 + c] = even2 - odd2
+            target[o + 480 + c] = np.float32(4.0) * d1 - np.float32(5.0) * d3 + d5
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _output_lines_6(source: F32, target: F32, lines: int) -> None:
+    """`_output_lines_8` for lines of 6 products to 4 cells."""
+    for line in range(lines):
+        i, o = line * 6 * BLOCK, line * BLOCK
+        for c in range(BLOCK):
+            sum1, diff1 = source[i + 16 + c] + source[i + 32 + c], source[i + 16 + c] - source[i + 32 + c]
+            sum2, diff2 = source[i + 48 + c] + source[i + 64 + c], source[i + 48 + c] - source[i + 64 + c]
+            target[o + c] = source[i + c] + sum1 + sum2
+            target[o + 96 + c] = diff1 + np.float32(2.0) * diff2
+            target[o + 192 + c] = sum1 + np.float32(4.0) * sum2
+            target[o + 288 + c] = diff1 + np.float32(8.0) * diff2 + source[i + 80 + c]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
 def board_to_tiles(x: F32, board: int, tiles: F32, a: F32, b: F32) -> None:
     """Transform the tiles of one board of ``x`` into ``tiles``."""
-    blocks, width = x.shape[1], x.shape[2]
-    side = (width - 2) // 6
+    blocks, width, points = x.shape[1], x.shape[2], tiles.shape[1]
+    piece = 8 if points == 64 else 6
+    step = piece - 2
+    side = (width - 2) // step
     flat_x, flat_tiles = x.reshape(x.size), tiles.reshape(tiles.size)
     for tile in range(side * side):
         for k in range(blocks):
-            first = ((board * blocks + k) * width + 6 * (tile // side)) * width + 6 * (tile % side)
-            for row in range(8):
-                for col in range(8):
-                    _copy_block(a, (row * 8 + col) * BLOCK, flat_x, (first + row * width + col) * BLOCK)
-            _input_lines(a, b)
-            _input_lines(b, a)
-            first = (board * side * side + tile) * 64 * blocks + k
-            for point in range(64):
+            first = ((board * blocks + k) * width + step * (tile // side)) * width + step * (tile % side)
+            for row in range(piece):
+                for col in range(piece):
+                    _copy_block(a, (row * piece + col) * BLOCK, flat_x, (first + row * width + col) * BLOCK)
+            if piece == 8:
+                _input_lines_8(a, b)
+                _input_lines_8(b, a)
+            else:
+                _input_lines_6(a, b)
+                _input_lines_6(b, a)
+            first = (board * side * side + tile) * points * blocks + k
+            for point in range(points):
                 _copy_block(flat_tiles, (first + point * blocks) * BLOCK, a, point * BLOCK)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def board_from_tiles(products: F32, board: int, bias: F32, residual: bool, x: F32, size: int, a: F32, b: F32) -> None:
     """relu(convolution + bias [+ x]) of a board into ``x``, from the ``products`` of its tiles; bias [N, K, BLOCK]."""
-    blocks, width = x.shape[1], x.shape[2]
-    side = (width - 2) // 6
+    blocks, width, points = x.shape[1], x.shape[2], products.shape[0]
+    piece = 8 if points == 64 else 6
+    step = piece - 2
+    side = (width - 2) // step
     flat_x, flat_products, flat_bias = x.reshape(x.size), products.reshape(products.size), bias.reshape(bias.size)
     for tile in range(side * side):
-        top, left = 6 * (tile // side), 6 * (tile % side)
+        top, left = step * (tile // side), step * (tile % side)
         for k in range(blocks):
             first = (board * side * side + tile) * blocks + k
-            for point in range(64):
+            for point in range(points):
                 _copy_block(a, point * BLOCK, flat_products, (first + point * products.shape[1] * blocks) * BLOCK)
-            _output_lines(a, b, 8)
-            _output_lines(b, a, 6)
-            cols = min(6, size - left)
-            for row in range(min(6, size - top)):
+            if piece == 8:
+                _output_lines_8(a, b, 8)
+                _output_lines_8(b, a, 6)
+            else:
+                _output_lines_6(a, b, 6)
+                _output_lines_6(b, a, 4)
+            cols = min(step, size - left)
+            for row in range(min(step, size - top)):
                 first = (((board * blocks + k) * width + top + row + 1) * width + left + 1) * BLOCK
                 for col in range(cols):
-                    _add_block(a, (row * 8 + col) * BLOCK, flat_bias, (board * blocks + k) * BLOCK)
+                    _add_block(a, (row * piece + col) * BLOCK, flat_bias, (board * blocks + k) * BLOCK)
                 cells = flat_x[first : first + cols * BLOCK]
-                piece = a[row * 8 * BLOCK : row * 8 * BLOCK + cols * BLOCK]
+                own = a[row * piece * BLOCK : row * piece * BLOCK + cols * BLOCK]
                 if residual:
                     for i in range(cells.size):
-                        cells[i] = max(np.float32(0.0), cells[i] + piece[i])
+                        cells[i] = max(np.float32(0.0), cells[i] + own[i])
                 else:
                     for i in range(cells.size):
-                        cells[i] = max(np.float32(0.0), piece[i])
+                        cells[i] = max(np.float32(0.0), own[i])
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)

@@ -8,6 +8,7 @@ from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, InferenceError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.games.own_games import import_game
+from hexpipe.nets import backend_winograd
 from hexpipe.nets import choose_backend as chooser
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
@@ -150,6 +151,23 @@ def test_a_net_that_looks_nowhere_has_no_focus_to_give(name: str) -> None:
         make(name, board).infer(random_codes(board, 2), priors, values, np.zeros(2, np.int16))
 
 
+@pytest.mark.parametrize("tile", [4, 6])
+@pytest.mark.parametrize("size", [3, 4, 6, 8, 13])
+def test_winograd_tiles_of_either_size_cover_any_board(size: int, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_winograd, "best_tile", lambda size: tile)
+    board, weights = shapes(size, True), shaken_weights(3)
+    backend = make("winograd", board)
+    backend.load(weights)
+    codes = random_codes(board, 30)
+    for own, wanted in zip(run(backend, board, codes), expected_outputs(weights, board, codes), strict=True):
+        np.testing.assert_allclose(own, wanted, atol=1e-4)
+
+
+def test_winograd_takes_the_tile_with_fewer_products() -> None:
+    tiles = {size: backend_winograd.best_tile(size) for size in (3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 19)}
+    assert tiles == {3: 4, 4: 4, 5: 6, 6: 6, 7: 4, 8: 4, 9: 6, 11: 6, 13: 4, 14: 4, 19: 4}
+
+
 def test_winograd_knows_hex_only() -> None:
     inarow = make_game(load_settings("quick", {"game.name": "inarow", "game.board_size": 4}).game).shapes
     with pytest.raises(ValueError, match="Hex's planes only"):
@@ -285,7 +303,7 @@ def test_no_gpu_is_a_clear_error() -> None:
 
 def test_missing_openvino_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chooser, "_has_openvino", lambda: False)
-    with pytest.raises(SettingsError, match=r"pip install .*hexpipe\[openvino\]"):
+    with pytest.raises(SettingsError, match="-m pip install openvino"):
         choose_backend(NET, shapes(5), InferenceSettings(backend="openvino"))
     choice = choose_backend(NET, shapes(5), InferenceSettings(), "cpu", [4], budget_seconds=0.0)
     assert "openvino" not in {row.backend for row in choice.table}
