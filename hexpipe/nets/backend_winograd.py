@@ -18,7 +18,8 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets import winograd_kernels as kernels
 from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
-from hexpipe.nets.heads import value_from_logits
+from hexpipe.nets.heads import SideLogits, highest_focus, value_from_logits
+from hexpipe.nets.planes import expand_codes
 from hexpipe.nets.resnet import ResidualBlock
 
 CHUNK_TILES = 128  # tiles that go through the trunk together: long enough products, and they stay in the cache
@@ -61,8 +62,6 @@ class WinogradBackend:
             raise ValueError(f"the Winograd backend is float32 on the CPU, not {dtype} on {device}")
         if settings.backbone != "resnet":
             raise ValueError(f"the Winograd backend runs residual nets, not a {settings.backbone}")
-        if not shapes.turns_frame:
-            raise ValueError("the Winograd backend knows Hex's planes only")
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks
@@ -96,18 +95,23 @@ class WinogradBackend:
         with torch.inference_mode():
             for first in range(0, len(codes), self._chunk):
                 part = slice(first, first + self._chunk)
-                policy_logits, value_logits = self._logits(codes[part])
+                policy_logits, value_logits, *side = self._logits(codes[part])
                 priors = torch.softmax(policy_logits, dim=1)
                 values = value_from_logits(value_logits, self._shapes.num_seats)
+                focus = [bucket.numpy() for bucket in highest_focus(side)]
+                looks = None if focus_out is None else focus_out[part]
                 write_outputs(
-                    priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name, (), focus_out
+                    priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name, focus, looks
                 )
 
-    def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor]:
+    def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         count, size = len(codes), self._shapes.view_size
         scratch_a, scratch_b = self._scratch
         x, inner, tiles = self._x, self._inner, self._blocked(self._tiles)
-        kernels.stem(codes, self._stem_table, self._stem_bias, x, size, self._kinds)
+        if self._shapes.turns_frame:
+            kernels.stem(codes, self._stem_table, self._stem_bias, x, size, self._kinds)
+        else:
+            self._convolve_planes(codes)
         kernels.input_transform(x, tiles, count, scratch_a, scratch_b)
         for block, (conv1, conv2) in zip(self._net.trunk.blocks, self._convs, strict=True):
             products, bias = self._multiply(conv1[0], count), conv1[1]
@@ -119,8 +123,16 @@ class WinogradBackend:
             kernels.output_transform(products, bias, True, x, size, tiles, count, scratch_a, scratch_b)
         kernels.unblock(x, size, self._flat, count)
         last = torch.from_numpy(self._flat[:count]).flatten(3).permute(0, 3, 1, 2)[:, : self._settings.channels]
-        policy_logits, value_logits, *_ = self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
-        return policy_logits, value_logits
+        return self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
+
+    def _convolve_planes(self, codes: NDArray[np.int8]) -> None:
+        """The first convolution and its ReLU, of planes that are not Hex's, by torch."""
+        planes = expand_codes(torch.from_numpy(codes), self._shapes, self._net.edges)
+        first = torch.relu(self._net.trunk.stem(planes.contiguous(memory_format=torch.channels_last)))
+        cells = self._padded(first.permute(0, 2, 3, 1).numpy())
+        blocked = cells.reshape(*cells.shape[:3], -1, kernels.BLOCK).transpose(0, 3, 1, 2, 4)
+        end = self._shapes.view_size + 1
+        self._x[: len(codes), :, 1:end, 1:end] = blocked
 
     def _multiply(self, filters: Tensor, count: int) -> NDArray[np.float32]:
         """The batched products of the tiles of ``count`` boards: float32 [points, tiles, K, BLOCK]."""
@@ -141,9 +153,10 @@ class WinogradBackend:
     def _take(self, net: HexNet) -> None:
         """Lay the folded net's trunk out for the kernels; its heads run as they are."""
         weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
-        self._stem_bias = self._padded(weights["trunk.stem.bias"]).reshape(-1, kernels.BLOCK)
-        table = self._padded(stem_table(weights["trunk.stem.weight"])).reshape(9, 9, -1, kernels.BLOCK)
-        self._stem_table = np.ascontiguousarray(table.transpose(2, 0, 1, 3))
+        if self._shapes.turns_frame:
+            self._stem_bias = self._padded(weights["trunk.stem.bias"]).reshape(-1, kernels.BLOCK)
+            table = self._padded(stem_table(weights["trunk.stem.weight"])).reshape(9, 9, -1, kernels.BLOCK)
+            self._stem_table = np.ascontiguousarray(table.transpose(2, 0, 1, 3))
         self._convs = []
         for index in range(self._settings.blocks):
             conv1, conv2 = (

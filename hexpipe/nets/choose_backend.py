@@ -62,7 +62,7 @@ def choose_backend(
     if net.dynamics_blocks:
         return Choice(_learned(net, shapes, device), sizes[-1], [])
     built: list[Backend] = []
-    for kind in _candidates(net, shapes, inference, device):
+    for kind in _candidates(net, inference, device):
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
             log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
             continue
@@ -133,15 +133,14 @@ def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[
     return codes
 
 
-def _candidates(net: NetSettings, shapes: Shapes, inference: InferenceSettings, device: str) -> list[Kind]:
+def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> list[Kind]:
     """The kinds that ``inference`` allows and this machine has, for such a net; SettingsError if there is none."""
-    for_winograd = net.backbone == "resnet" and shapes.turns_frame
-    kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or for_winograd]
+    kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or net.backbone == "resnet"]
     if not kinds:
-        why = "knows Hex's planes only"
-        if net.backbone != "resnet":
-            why = f"runs residual nets only, not net.backbone={net.backbone}"
-        raise SettingsError(f"inference.backend=winograd {why}; set inference.backend to auto")
+        raise SettingsError(
+            f"inference.backend=winograd runs residual nets only, not net.backbone={net.backbone}; set "
+            "inference.backend to auto"
+        )
     return kinds
 
 

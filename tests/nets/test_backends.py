@@ -103,7 +103,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("rules", OTHERS)
-@pytest.mark.parametrize("name", ["eager", "frozen", "openvino", "cuda_graphs"])
+@pytest.mark.parametrize("name", NAMES)
 def test_backends_know_the_planes_of_other_games_than_hex(name: str, rules: str) -> None:
     settings = load_settings("quick", OTHERS[rules]).game
     import_game(settings)
@@ -168,13 +168,13 @@ def test_winograd_takes_the_tile_with_fewer_products() -> None:
     assert tiles == {3: 4, 4: 4, 5: 6, 6: 6, 7: 4, 8: 4, 9: 6, 11: 6, 13: 4, 14: 4, 19: 4}
 
 
-def test_winograd_knows_hex_only() -> None:
-    inarow = make_game(load_settings("quick", {"game.name": "inarow", "game.board_size": 4}).game).shapes
-    with pytest.raises(ValueError, match="Hex's planes only"):
-        make("winograd", inarow)
-    with pytest.raises(SettingsError, match="Hex's planes only"):
-        choose_backend(NET, inarow, InferenceSettings(backend="winograd"))
-    assert "winograd" not in {row.backend for row in choose_backend(NET, inarow, InferenceSettings()).table}
+def test_winograd_runs_residual_nets_alone() -> None:
+    transformer = load_settings("quick", {"net.backbone": "transformer"}).net
+    with pytest.raises(ValueError, match="runs residual nets"):
+        WinogradBackend(transformer, shapes(5))
+    with pytest.raises(SettingsError, match=r"winograd runs residual nets only, not net\.backbone=transformer"):
+        choose_backend(transformer, shapes(5), InferenceSettings(backend="winograd"))
+    assert "winograd" not in {row.backend for row in choose_backend(transformer, shapes(5), InferenceSettings()).table}
 
 
 @pytest.mark.parametrize("name", ["frozen", "cuda_graphs", "openvino"])
