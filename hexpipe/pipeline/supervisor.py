@@ -122,8 +122,9 @@ class Supervisor:
             raise UsageError(needed[0].usage)  # a replacement could not have it either
         for death in needed:
             self._count_early(death)
-        if any(death.final or not self.specs[death.process].replaceable for death in needed):
-            first = needed[0]
+        final = [death for death in needed if death.final or not self.specs[death.process].replaceable]
+        if final:
+            first = next((death for death in final if death.final), needed[0])
             if first.usage:
                 raise UsageError(first.usage)
             raise ProcessDiedError(first.process, first.details)

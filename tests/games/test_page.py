@@ -88,6 +88,9 @@ def test_the_commands_of_one_process_and_the_script(folder: Path) -> None:
     assert "3 steps" in out
     assert resumed.partition(" --minutes")[0] in out
     assert "5 steps" in hexpipe(folder, resumed, "--minutes=0", "--steps=5")
+    bulk = "hexpipe selfplay --game mygames.drop:Drop --num-games 3 --num-workers 1 --simulations 4 --output-dir bulk"
+    hexpipe(folder, bulk, "--model-path", re.findall(r"--run-dir (\S+)", first)[0])
+    assert len((folder / "bulk/games.jsonl").read_text().splitlines()) == 3
     (script,) = code("Training", "python")
     (folder / "play.py").write_text(script)
     out = python(folder, "play.py")
