@@ -41,7 +41,7 @@ def command(words: tuple[str, ...], preset: str, algorithm: str | None, as_json:
     if as_json:
         click.echo(json.dumps(chosen))
         return
-    table = Table("setting", preset, "what it does", title="settings", show_lines=False)
+    table = Table("setting", preset, "what it does", title="settings")
     table.columns[0].no_wrap = True
     for name, about in chosen.items():
         table.add_row(name, shown(about["value"]), about["description"])

@@ -109,10 +109,8 @@ class Faults:
 
     def kill_all(self) -> str:
         """Kill the whole group of processes at one moment, and go on with the run."""
-        self._patient.signal_all(signal.SIGKILL)
-        self._patient.wait()
-        self._patient.start(resume=True)
-        self._early.clear()
+        self._kill_group()
+        self._resume()
         return "killed every process and resumed the run"
 
     def shrink_memory(self) -> str:
@@ -122,8 +120,7 @@ class Faults:
         A run takes all its shared memory before it starts a process, so this is where the lack of it can be felt. The
         quota is a limit on the size of files, which segments are.
         """
-        self._patient.signal_all(signal.SIGKILL)
-        self._patient.wait()
+        self._kill_group()
         before = getrlimit(RLIMIT_FSIZE)
         setrlimit(RLIMIT_FSIZE, (QUOTA_BYTES, before[1]))
         try:
@@ -133,9 +130,16 @@ class Faults:
         code, last = self._patient.wait(), self._patient.output().splitlines()[-1]
         if code != _BAD_INPUT or "shared memory" not in last:
             raise HexpipeError(f"a run without shared memory ended with exit code {code}. {self._patient.output()}")
+        self._resume()
+        return f"killed every process, had a resume refused for want of shared memory ({last}), and resumed the run"
+
+    def _kill_group(self) -> None:
+        self._patient.signal_all(signal.SIGKILL)
+        self._patient.wait()
+
+    def _resume(self) -> None:
         self._patient.start(resume=True)
         self._early.clear()
-        return f"killed every process, had a resume refused for want of shared memory ({last}), and resumed the run"
 
     @contextmanager
     def _stopped(self, name: str) -> Iterator[None]:
