@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import move_name, moves_of_actions
 from hexpipe.games.game_env import Game
+from hexpipe.games.set_up import Position
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import Mcts, run_searches, searches_at
 from hexpipe.search.tree import ROOT, SOLVED
@@ -89,14 +90,14 @@ def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
 
 def analyse(
     game: Game,
-    positions: Sequence[Sequence[int]],
+    positions: Sequence[Position],
     evaluator: Evaluator,
     settings: SearchSettings,
     *,
     learned: bool = False,
     seconds: float | None = None,
 ) -> list[Analysis]:
-    """Search each of k > 0 positions, given by its moves, with a PUCT root and no noise: the same answer every time.
+    """Search each of k > 0 positions with a PUCT root and no noise: the same answer every time.
 
     ``settings.num_simulations`` are done for each, fewer where a value is proven or ``seconds`` are over (one of the
     net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must not be over.

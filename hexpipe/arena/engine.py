@@ -14,6 +14,7 @@ from hexpipe.arena.players import NetPlayer
 from hexpipe.config import SearchSettings, Settings, override_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
+from hexpipe.games.set_up import Position
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
@@ -23,6 +24,7 @@ from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import nodes_per_game
+from hexpipe.search.swap_by_value import LatentSwapByValue, SwapByValue
 
 BATCH_SIZES = (16, 64, 128)
 MOST_AT_ONCE = 128
@@ -67,7 +69,8 @@ class Engine:
     """A checkpoint on one board. Threads may share it: one search runs at a time, the others wait.
 
     ``checkpoint``: a run folder (its newest checkpoint) or a checkpoint folder. ``board_size`` and ``swap`` are its
-    run's unless given; one net plays every size. ``cache_entries`` positions are remembered (rounded to float16), 0 for
+    run's unless given; one net plays every size, and the swap rule even where it was trained without (`SwapByValue`).
+    ``cache_entries`` positions are remembered (rounded to float16), 0 for
     none.
     Raises CheckpointError where there is no such checkpoint, SettingsError where the game or the device cannot be.
     """
@@ -93,9 +96,9 @@ class Engine:
         self._evaluator: Evaluator | None = None
 
     def analyse(
-        self, positions: Sequence[Sequence[int]], simulations: int | None = None, seconds: float | None = None
+        self, positions: Sequence[Position], simulations: int | None = None, seconds: float | None = None
     ) -> list[Analysis]:
-        """`analysis.analyse` of k > 0 positions, given by their moves, which must be legal and not over.
+        """`analysis.analyse` of k > 0 positions, by their moves or as a `set_up.SetUp`: legal and not over.
 
         ``simulations`` for each, those of the run unless given; ``seconds`` for all of them together.
         """
@@ -104,7 +107,7 @@ class Engine:
             evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
             return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds)
 
-    def choose(self, positions: Sequence[Sequence[int]], simulations: int | None = None) -> NDArray[np.int32]:
+    def choose(self, positions: Sequence[Position], simulations: int | None = None) -> NDArray[np.int32]:
         """One action int32 [k] for each of k > 0 positions: what the run's own search takes without noise."""
         search = self._search(simulations)
         at_once = min(len(positions), MOST_AT_ONCE)
@@ -124,8 +127,12 @@ class Engine:
         if self._evaluator is None or not fits:
             self._pool = PoolShape(1 << (pool.games - 1).bit_length(), pool.nodes)
             local = checkpoint_evaluator(self.checkpoint, self.game, self._pool, self._device)
-            self._evaluator = local
+            self._evaluator, shapes = local, self.game.shapes
             if self._cache_entries and not self.learned:  # latents are no answer to keep
-                shapes = self.game.shapes
                 self._evaluator = CachedEvaluator(local, LRUCache(self._cache_entries, shapes), shapes)
+            if self.game.swap and not self.checkpoint.settings.game.swap:  # the net has never seen a swap
+                if self.learned:
+                    self._evaluator = LatentSwapByValue(local, shapes, self._pool.rows)
+                else:
+                    self._evaluator = SwapByValue(self._evaluator, shapes)
         return self._evaluator

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import after_moves, legal_moves, moves_of_actions, play_moves, view_centres
 from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.set_up import Position
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import search_positions
 
@@ -50,7 +51,8 @@ class NetPlayer:
         self._settings = settings.model_copy(update={"leaves_per_game": 1, "reuse_tree": False, "gumbel_scale": 0.0})
         self._learned, self._at_once, self._seed = learned, at_once, seed
 
-    def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
+    def choose(self, positions: Sequence[Position]) -> NDArray[np.int32]:
+        """One legal move int32 [k] for each of k > 0 positions."""
         parts = [positions[i : i + self._at_once] for i in range(0, len(positions), self._at_once)]
         chosen = []
         for part in parts:

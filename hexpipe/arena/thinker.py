@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
 from hexpipe.games.board_moves import legal_moves
 from hexpipe.games.hex import Hex
+from hexpipe.games.set_up import Position, checked_position
 
 if TYPE_CHECKING:  # it brings torch, which chance does not need
     from hexpipe.arena.engine import Engine
@@ -26,8 +27,8 @@ class Thinker(Protocol):
     def prepare(self, board_size: int, swap: bool) -> None:
         """Make ready for a board of ``board_size`` cells a side, with the swap rule or not, so that no clock waits."""
 
-    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
-        """What to do after ``moves``, absolute actions from the start, all legal; for ``seconds`` at the most."""
+    def think(self, position: Position, seconds: float | None = None) -> Analysis:
+        """What to do in ``position``, which must be legal and not over; for ``seconds`` at the most."""
 
 
 class NetThinker:
@@ -60,12 +61,12 @@ class NetThinker:
         self._engine, self._board = engine, (board_size, swap)
         self._per_second = analysis.simulations / max(analysis.seconds, 1e-3)
 
-    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
+    def think(self, position: Position, seconds: float | None = None) -> Analysis:
         if self._engine is None:
             raise ValueError("prepare the thinker for a board first")
         limits = [limit for limit in (seconds, self._seconds) if limit is not None]
         budget = min(limits, default=None)
-        (analysis,) = self._engine.analyse([moves], self._room_for(self._engine, budget), budget)
+        (analysis,) = self._engine.analyse([position], self._room_for(self._engine, budget), budget)
         if analysis.simulations >= _FIRST_SIMULATIONS:
             self._per_second = analysis.simulations / max(analysis.seconds, 1e-3)
         return analysis
@@ -89,9 +90,9 @@ class RandomThinker:
     def prepare(self, board_size: int, swap: bool) -> None:
         self._game = Hex(board_size, swap)
 
-    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
+    def think(self, position: Position, seconds: float | None = None) -> Analysis:
         began = time.monotonic()
-        states = self._game.play(moves)
+        states = checked_position(self._game, position)
         legal = legal_moves(self._game, states).tolist()
         priors = dict.fromkeys(legal, 1 / len(legal))
         nothing = np.zeros(self._game.num_seats, np.float32)

@@ -11,14 +11,18 @@ from hexpipe.games.game_env import ONGOING, Game, States
 
 
 def checked_play(
-    game: Game, moves: Sequence[int], why_illegal: Callable[[States, int], str] = lambda states, action: ""
+    game: Game,
+    moves: Sequence[int],
+    why_illegal: Callable[[States, int], str] = lambda states, action: "",
+    states: States | None = None,
 ) -> States:
-    """One row after ``moves``; IllegalMoveError names the first move that is not legal, and why.
+    """One row after ``moves``, played in row 0 of ``states``, of the start position unless given; IllegalMoveError
+    names the first move that is not legal, and why.
 
     ``why_illegal(states, action)`` is asked about a move that is not legal in row 0, also about one that is no action
     of the game: the game's own words, or an empty text for those that suit every game.
     """
-    states, row = game.new_states(1), np.zeros(1, np.int32)
+    states, row = game.new_states(1) if states is None else states, np.zeros(1, np.int32)
     legal = np.zeros((1, game.num_actions), np.bool_)
     for number, action in enumerate(moves, start=1):
         game.legal_mask(states, row, legal)

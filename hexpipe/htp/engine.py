@@ -17,7 +17,8 @@ from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError, UsageE
 from hexpipe.games import sgf
 from hexpipe.games.format_conversion import cell_name, decode_games, from_sgf
 from hexpipe.games.player_utils import COLOURS
-from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame, Question
+from hexpipe.games.set_up import SetUp
+from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame
 
 LARGEST_FILE = 1 << 24
 _DIGITS = re.compile(r"-?[0-9]{1,9}(\.[0-9]{0,9})?")
@@ -57,7 +58,7 @@ class HtpEngine:
         self._resign_below = resign_below
         self._clock = Clock()
         self._game = HtpGame(board_size, allow_swap)
-        self._thought: tuple[Question, Analysis] | None = None
+        self._thought: tuple[SetUp, Analysis] | None = None
         self._commands = {
             "name": _Handler(lambda _: "hexpipe", 0, 0),
             "version": _Handler(lambda _: hexpipe.__version__, 0, 0),
@@ -135,23 +136,25 @@ class HtpEngine:
         """The word for the move of ``colour``."""
         if self._game.winner == 1 - colour:
             return RESIGN
-        question, analysis = self._think(colour, timed)
-        if analysis.win_probability < self._resign_below:
-            return RESIGN
-        cell = self._game.real_cell(question, analysis.best)
-        return SWAP_WORD if cell < 0 else cell_name(cell, self._game.size)
+        analysis = self._think(colour, timed)
+        return RESIGN if analysis.win_probability < self._resign_below else self._word(analysis.best)
 
-    def _think(self, colour: int, timed: bool = False) -> tuple[Question, Analysis]:
+    def _word(self, action: int) -> str:
+        """What HexGui calls ``action``."""
+        return SWAP_WORD if action == self._game.size**2 else cell_name(action, self._game.size)
+
+    def _think(self, colour: int, timed: bool = False) -> Analysis:
         """The analysis with ``colour`` to move: what was thought of this position before, unless it is ``timed``."""
         if self._game.winner is not None:
             raise IllegalMoveError(f"{COLOURS[self._game.winner]} has already won")
         question = self._game.question(colour)
         if self._thought is not None and self._thought[0] == question and not timed:
-            return self._thought
-        empty = self._game.size**2 - len(self._game.plays)
+            return self._thought[1]
+        empty = self._game.size**2 - len(question.black) - len(question.white)
         share = self._clock.share(colour, empty // 3) if timed else None
-        self._thought = question, self._thinker.think(question.moves, share)
-        return self._thought
+        analysis = self._thinker.think(question, share)
+        self._thought = question, analysis
+        return analysis
 
     def _undo(self, words: Sequence[str]) -> str:
         if not self._game.plays:
@@ -232,37 +235,28 @@ class HtpEngine:
         return f"INFLUENCE {heat} TEXT {self._evaluation(words)}"
 
     def _variation(self, words: Sequence[str]) -> str:
-        question, analysis = self._think(self._colour(words))
-        cells = [self._game.real_cell(question, action) for action in analysis.moves[0].variation]
-        return " ".join(cell_name(cell, self._game.size) for cell in cells if cell >= 0)
+        variation = self._think(self._colour(words)).moves[0].variation
+        return " ".join(cell_name(cell, self._game.size) for cell in variation if cell < self._game.size**2)
 
     def _evaluation(self, words: Sequence[str]) -> str:
         colour = self._colour(words)
-        question, analysis = self._think(colour)
+        analysis = self._think(colour)
         net = (float(analysis.net_values[analysis.to_move]) + 1) / 2
-        cell = self._game.real_cell(question, analysis.best)
-        best = SWAP_WORD if cell < 0 else cell_name(cell, self._game.size)
         sure = "proven" if analysis.proven else f"{analysis.simulations} simulations, the net alone {net:.1%}"
-        return f"{COLOURS[colour]} wins with {analysis.win_probability:.1%}, best {best} ({sure})"
+        return f"{COLOURS[colour]} wins with {analysis.win_probability:.1%}, best {self._word(analysis.best)} ({sure})"
 
     def _priors(self, words: Sequence[str]) -> list[tuple[str, float]]:
         """(cell, the net's prior) of what is not all but 0, the largest first."""
-        question, analysis = self._think(self._colour(words))
-        found = []
-        for action, prior in sorted(analysis.priors.items(), key=lambda entry: -entry[1]):
-            cell = self._game.real_cell(question, action)
-            if cell >= 0 and prior >= SMALLEST_PRIOR:
-                found.append((cell_name(cell, self._game.size), prior))
-        return found
+        priors = sorted(self._think(self._colour(words)).priors.items(), key=lambda entry: -entry[1])
+        cells = self._game.size**2
+        return [(self._word(cell), prior) for cell, prior in priors if cell < cells and prior >= SMALLEST_PRIOR]
 
     def _visited(self, words: Sequence[str]) -> list[tuple[str, float, int, bool]]:
         """(cell, the mover's chance to win, visits, whether that is proven) of the moves that were searched."""
-        question, analysis = self._think(self._colour(words))
-        cells = [(self._game.real_cell(question, move.move), move) for move in analysis.moves if move.visits]
         return [
-            (cell_name(cell, self._game.size), min(1.0, max(0.0, (move.value + 1) / 2)), move.visits, move.proven)
-            for cell, move in cells
-            if cell >= 0
+            (self._word(move.move), min(1.0, max(0.0, (move.value + 1) / 2)), move.visits, move.proven)
+            for move in self._think(self._colour(words)).moves
+            if move.visits and move.move < self._game.size**2
         ]
 
     def _colour(self, words: Sequence[str]) -> int:

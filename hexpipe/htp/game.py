@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hexpipe.errors import IllegalMoveError
-from hexpipe.games import symmetry
 from hexpipe.games.format_conversion import SWAP, HexGame, cell_name, parse_cell, render
 from hexpipe.games.game_env import ONGOING, States
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
+from hexpipe.games.set_up import SetUp
 
 SWAP_WORD = "swap-pieces"
 """What HexGui and benzene call a swap of sides: no stone moves, and white goes on."""
@@ -26,14 +26,6 @@ class Play(NamedTuple):
     colour: int
     cell: int
     word: str
-
-
-class Question(NamedTuple):
-    """A position as a search takes it: ``moves`` from the start; where it is ``turned``, the board is transposed with
-    the colours exchanged, as a position must be in which white has the first stone."""
-
-    moves: tuple[int, ...]
-    turned: bool
 
 
 class HtpGame:
@@ -111,34 +103,10 @@ class HtpGame:
             plays.append(Play(1, -1, SWAP_WORD) if move == game.size**2 else Play(stones % 2, move, ""))
         self._replay(plays)
 
-    def question(self, colour: int) -> Question:
-        """The position with ``colour`` to move, for a search; the game must not be over.
-
-        Only stones that can have been placed in turn are a position: as many of each colour, or one more of the other.
-        """
-        stones: tuple[list[int], list[int]] = ([], [])
-        for play in self.plays:
-            if play.cell >= 0:
-                stones[play.colour].append(play.cell)
-        behind = len(stones[1 - colour]) - len(stones[colour])
-        if behind not in (0, 1):
-            counts = f"{len(stones[0])} black and {len(stones[1])} white stones"
-            raise IllegalMoveError(f"it cannot be {COLOURS[colour]}'s turn with {counts}")
-        first = colour if behind == 0 else 1 - colour
-        if first:
-            turned = symmetry.transposition(self.size)
-            stones = ([int(turned[cell]) for cell in stones[1]], [int(turned[cell]) for cell in stones[0]])
-        moves = [stones[ply % 2][ply // 2] for ply in range(sum(map(len, stones)))]
-        swapped = any(play.word == SWAP_WORD for play in self.plays)
-        if self.allow_swap and (swapped or (len(moves) == 1 and not self.may_swap(colour))):
-            moves.insert(1, self.size**2)  # the right to swap is used, or was never there
-        return Question(tuple(moves), bool(first))
-
-    def real_cell(self, question: Question, action: int) -> int:
-        """The cell of this board that is the search's ``action`` in ``question``, -1 where that is a swap."""
-        if action == self.size**2:
-            return -1
-        return int(symmetry.transposition(self.size)[action]) if question.turned else action
+    def question(self, colour: int) -> SetUp:
+        """The position with ``colour`` to move, for a search: any stones; the game must not be over."""
+        black, white = (tuple(np.flatnonzero(self._states.cells[0] == 1 + stone).tolist()) for stone in (0, 1))
+        return SetUp(black, white, colour, may_swap=not self.plays or self.may_swap(colour))
 
     def picture(self) -> str:
         """The board, and what happens next."""

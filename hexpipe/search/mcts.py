@@ -23,10 +23,12 @@ from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
 from hexpipe.games.game_env import Game
+from hexpipe.games.set_up import Position, SetUp, moves_of, place_stones
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator, Moves
 from hexpipe.search.halving import HalvingTables
 from hexpipe.search.models import LearnedDynamics, Model, TrueRules
+from hexpipe.search.swap_by_value import SwapByValue
 from hexpipe.search.tree import EXPANDED, SOLVED, Tree, new_tree
 
 DIRICHLET_TOTAL = 10.83
@@ -52,7 +54,8 @@ class Mcts:
     """Search trees of ``num_games`` games and the states they stand on.
 
     ``states`` holds the games' positions, in `root_rows`. After `select`, `request` is what to evaluate. ``learned``
-    puts learned dynamics behind the nodes, where otherwise the rules are (see `models`).
+    puts learned dynamics behind the nodes, where otherwise the rules are (see `models`). ``swap_first``: where the rules
+    allow a swap it is the first action that is tried, whatever its prior.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class Mcts:
         settings: SearchSettings,
         rng: np.random.Generator,
         learned: bool = False,
+        swap_first: bool = False,
     ) -> None:
         self.game = game
+        self._swap_first = swap_first and game.swap
         self.settings = settings
         self.num_games = num_games
         self._rng = rng
@@ -271,10 +276,19 @@ class Mcts:
                 f"the net's answer to leaf {bad} is not a policy and a value (sum {float(priors[bad].sum())}, values "
                 f"{values[bad].tolist()}): the weights have probably diverged; lower learner.learning_rate"
             )
+        if self._swap_first:
+            self._put_swaps_first()
         self._count = 0
         if self._roots:
             self._prepare_roots(self._leaves[0, : self._roots])
         self._end_searches()
+
+    def _put_swaps_first(self) -> None:
+        """Of the leaves just expanded; learned dynamics know what is legal at roots alone."""
+        known = self._roots if self.model.has_rewards else self._count
+        swap = self.game.shapes.view_cells
+        leaves = np.flatnonzero(self.model.legal[:known, swap])
+        self.tree.next_action[self._leaves[0, leaves], self._leaves[1, leaves]] = swap
 
     def _end_searches(self) -> None:
         """End those that have their visits, or whose root is solved."""
@@ -366,23 +380,28 @@ def run_searches(
 
 def searches_at(
     game: Game,
-    move_lists: Sequence[Sequence[int]],
+    positions: Sequence[Position],
     evaluator: Evaluator,
     settings: SearchSettings,
     seed: int,
     learned: bool = False,
 ) -> Mcts:
-    """A search of each of k > 0 positions, given by its moves from the start (`board_moves`); not begun yet.
+    """A search of each of k > 0 positions (`set_up.Position`); not begun yet.
 
-    The moves must be legal and the game not over after them. Where views move, the one that will be searched is put
+    They must be legal and not over. Where views move, the one that will be searched is put
     where the evaluator looks (as group 0), from around the last stone.
     """
-    if not move_lists:
+    if not positions:
         raise ValueError("there is no position to search")
-    games = np.arange(len(move_lists), dtype=np.int32)
-    mcts = Mcts(game, len(move_lists), settings, np.random.default_rng(seed), learned)
+    games = np.arange(len(positions), dtype=np.int32)
+    by_value = isinstance(evaluator, SwapByValue)
+    mcts = Mcts(game, len(positions), settings, np.random.default_rng(seed), learned, swap_first=by_value)
     mcts.reset(games)
     rows = mcts.root_rows(games)
+    for row, position in zip(rows.tolist(), positions, strict=True):
+        if isinstance(position, SetUp):
+            place_stones(game, mcts.states, row, position)
+    move_lists = [moves_of(position) for position in positions]
     for ply in range(max(map(len, move_lists))):
         longer = np.array([g for g, moves in enumerate(move_lists) if len(moves) > ply], np.int32)
         moves = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
@@ -394,7 +413,7 @@ def searches_at(
 
 def search_positions(
     game: Game,
-    move_lists: Sequence[Sequence[int]],
+    positions: Sequence[Position],
     evaluator: Evaluator,
     settings: SearchSettings,
     seed: int,
@@ -404,8 +423,8 @@ def search_positions(
 
     Deterministic for a deterministic evaluator.
     """
-    mcts = searches_at(game, move_lists, evaluator, settings, seed, learned)
-    games = np.arange(len(move_lists), dtype=np.int32)
+    mcts = searches_at(game, positions, evaluator, settings, seed, learned)
+    games = np.arange(len(positions), dtype=np.int32)
     origins = mcts.states.origin[mcts.root_rows(games)]
     mcts.begin(games, noise=False, may_stop=True)
     priors, net_values = run_searches(mcts, games, evaluator)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
 from hexpipe.arena.thinker import RandomThinker, Thinker
 from hexpipe.errors import HexpipeError
+from hexpipe.games.set_up import Position, SetUp
 from hexpipe.htp.engine import HtpEngine
 from hexpipe.htp.protocol import serve
 from tests.clock import TestClock
@@ -49,16 +49,18 @@ class FixedThinker:
     def __init__(self, chance: float = 0.5, swaps: bool = False) -> None:
         self.chance, self.swaps = chance, swaps
         self.prepared: list[tuple[int, bool]] = []
-        self.asked: list[tuple[tuple[int, ...], float | None]] = []
+        self.asked: list[tuple[SetUp, float | None]] = []
 
     def prepare(self, board_size: int, swap: bool) -> None:
         self.prepared.append((board_size, swap))
 
-    def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
-        self.asked.append((tuple(moves), seconds))
+    def think(self, position: Position, seconds: float | None = None) -> Analysis:
+        assert isinstance(position, SetUp)
+        self.asked.append((position, seconds))
         size, swap = self.prepared[-1]
-        free = [cell for cell in range(size**2) if cell not in moves]
-        action = size**2 if swap and len(moves) == 1 and self.swaps else free[0]
+        stones = position.black + position.white
+        free = [cell for cell in range(size**2) if cell not in stones]
+        action = size**2 if swap and position.may_swap and len(stones) == 1 and self.swaps else free[0]
         value = 2 * self.chance - 1
         priors = {action: 1.0}
         move = MoveAnalysis(action, 9, 1.0, value, False, (action,))
@@ -151,9 +153,9 @@ def test_time_is_shared_out_and_spent(monkeypatch: pytest.MonkeyPatch) -> None:
     TestClock(monkeypatch)
 
     class SlowThinker(FixedThinker):
-        def think(self, moves: Sequence[int], seconds: float | None = None) -> Analysis:
+        def think(self, position: Position, seconds: float | None = None) -> Analysis:
             time.sleep(0.05)
-            return super().think(moves, seconds)
+            return super().think(position, seconds)
 
     thinker = SlowThinker()
     engine = HtpEngine(thinker, 5)

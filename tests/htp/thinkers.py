@@ -9,6 +9,7 @@ from hexpipe.arena.thinker import NetThinker
 from hexpipe.bench.replay import HashEvaluator
 from hexpipe.config import SearchSettings
 from hexpipe.games.hex import Hex
+from hexpipe.games.set_up import Position, checked_position
 
 
 class HashEngine:
@@ -21,11 +22,11 @@ class HashEngine:
         self.asked: list[tuple[int | None, float | None]] = []
 
     def analyse(
-        self, positions: Sequence[Sequence[int]], simulations: int | None = None, seconds: float | None = None
+        self, positions: Sequence[Position], simulations: int | None = None, seconds: float | None = None
     ) -> list[Analysis]:
         self.asked.append((simulations, seconds))
         for position in positions:
-            self.game.play(position)  # every move is legal
+            checked_position(self.game, position)  # every move is legal
         settings = SearchSettings(num_simulations=simulations or 24, leaves_per_game=1)
         return analyse(self.game, positions, HashEvaluator(self.game, 1), settings, seconds=seconds)
 

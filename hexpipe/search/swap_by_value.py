@@ -1,0 +1,154 @@
+"""The swap rule of Hex for a net that never learned it: what a swap is worth follows from what the net does know.
+
+After a swap the same stones lie there with the other seat to move, and none may swap any more: a swap is worth what the
+other seat gives for the stones without the right to swap. With v the mover's value of these, v in [-1, 1], a position
+with that right is worth max(v, -v), and a first stone is the better the nearer its v is to 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Shapes
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
+
+_OPENING_SHARPNESS = 10.0  # an opening that is further from even by a tenth is 1 / e as likely
+
+IntArray = NDArray[np.int64]
+
+
+class SwapByValue:
+    """An evaluator of Hex with the swap rule over ``evaluator``, whose net was trained without.
+
+    Where the mover may swap, the prior of the swap is the other seat's chance to win, at least 1 / (legal moves) and at
+    most 1 less that; `searches_at` has it tried first. On the empty board priors say how near to even the net holds
+    each first stone, which takes one evaluation of every cell, once, in requests of at most ``at_once``.
+    """
+
+    def __init__(self, evaluator: Evaluator, shapes: Shapes, at_once: int = 128) -> None:
+        self._evaluator, self._cells, self._at_once = evaluator, shapes.view_cells, at_once
+        self._shapes = shapes
+        self._openings: NDArray[np.float32] | None = None
+        self._pending: dict[int, tuple[IntArray, IntArray]] = {}
+
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        """Ask for ``codes`` int8 [L, C] without the right to swap."""
+        self._pending[group] = np.flatnonzero(codes[:, self._cells] == 1), self._empty_boards(group, codes)
+        self._evaluator.submit(group, self._without(codes))
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer to the group's last submit, with what is known of swaps."""
+        free, empty = self._pending.pop(group)
+        answer = self._evaluator.collect(group)
+        priors, values = answer.priors.copy(), answer.values.copy()
+        self._allow_swaps(priors, values, free)
+        self._value_openings(priors, values, empty)
+        return answer._replace(priors=priors, values=values)
+
+    def _without(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
+        """A copy of ``codes`` in which nobody may swap."""
+        without = codes.copy()
+        without[:, self._cells] = 0
+        return without
+
+    def _empty_boards(self, group: int, codes: NDArray[np.int8]) -> IntArray:
+        """Which of ``codes`` are of the empty board, int [k]; of them what first stones are worth is asked for."""
+        empty = np.flatnonzero(~codes[:, : self._cells].any(axis=1))
+        if len(empty) and self._openings is None:
+            self._openings = self._first_stones(group)
+        return empty
+
+    def _first_stones(self, group: int) -> NDArray[np.float32]:
+        """The second seat's value of each first stone, float32 [n * n], if nobody could swap."""
+        n, cells = self._shapes.board_size, np.arange(self._cells)
+        codes = np.zeros((self._cells, self._shapes.code_length), np.int8)
+        codes[cells, cells % n * n + cells // n] = 2  # it sees the board transposed, and the stone as its opponent's
+        values = np.empty(self._cells, np.float32)
+        for start in range(0, self._cells, self._at_once):
+            part = slice(start, start + self._at_once)
+            self._evaluator.submit(group, codes[part])
+            values[part] = self._evaluator.collect(group).values[:, 0]
+        return values
+
+    def _allow_swaps(self, priors: NDArray[np.float32], values: NDArray[np.float32], free: IntArray) -> None:
+        """Put the swap into the answers ``free`` int [k] of positions after one stone."""
+        floor = 1.0 / self._cells  # the legal moves: every cell but one, and the swap
+        value = values[free, 0]
+        swap = np.clip((1.0 - value) / 2.0, floor, 1.0 - floor)
+        priors[free] *= (1.0 - swap)[:, None]
+        priors[free, self._cells] = swap
+        values[free, 0], values[free, 1] = np.abs(value), -np.abs(value)
+
+    def _value_openings(self, priors: NDArray[np.float32], values: NDArray[np.float32], empty: IntArray) -> None:
+        """Let the answers ``empty`` int [k] of the empty board know that the other seat may swap."""
+        if self._openings is None or not len(empty):
+            return
+        far = np.abs(self._openings)
+        likely = np.exp(_OPENING_SHARPNESS * (far.min() - far))
+        priors[empty, : self._cells] = likely / likely.sum()
+        values[empty, 0], values[empty, 1] = -far.min(), far.min()
+
+
+class LatentSwapByValue(SwapByValue):
+    """`SwapByValue` over learned dynamics, which have never seen a swap: a child by a swap is its parent, asked for again.
+
+    Below the roots a swap is legal to the search everywhere; its prior is 0 but after the first stone.
+    """
+
+    def __init__(self, evaluator: Evaluator, shapes: Shapes, at_once: int) -> None:
+        super().__init__(evaluator, shapes, at_once)
+        self._imagined: dict[int, IntArray] = {}
+        self._swapped: dict[int, IntArray] = {}
+        self._order: dict[int, IntArray] = {}
+        self._before: dict[int, set[int]] = {}  # by group: latent rows of empty boards
+        self._again: dict[int, dict[int, NDArray[np.int8] | tuple[int, int]]] = {}
+        """By group and latent row: the codes of a root, or the parent and action by which its first stone came."""
+
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        """Ask for ``codes`` int8 [R, C] without the right to swap, and for the children that ``moves`` make."""
+        if moves is None:
+            raise ValueError("learned dynamics are asked with latent rows")
+        roots, children = len(codes), len(moves.actions)
+        free, empty, without = codes[:, self._cells] == 1, self._empty_boards(group, codes), self._without(codes)
+        if not children:  # searches begin
+            self._before[group], self._again[group] = set(), {}
+        before, again = self._before[group], self._again[group]
+        before.update(moves.rows[empty].tolist())
+        again.update({int(moves.rows[root]): without[root] for root in np.flatnonzero(free)})
+        parents, actions = moves.parents.copy(), moves.actions.copy()
+        first, rest, swapped = [without], [], []  # codes of roots; children, by number; leaves
+        order = list(range(roots))
+        for child in range(children):
+            parent, action, row = int(parents[child]), int(actions[child]), int(moves.rows[roots + child])
+            if action == self._cells and parent in again:
+                swapped.append(roots + child)
+                source = again[parent]
+                if not isinstance(source, tuple):
+                    first.append(source[None])
+                    order.append(roots + child)
+                    continue
+                parents[child], actions[child] = source
+            elif parent in before:
+                again[row] = parent, action
+            rest.append(child)
+        order += [roots + child for child in rest]
+        may_swap = np.append(free, [parent in before for parent in moves.parents])
+        self._pending[group] = np.flatnonzero(may_swap), empty
+        self._imagined[group], self._swapped[group] = roots + np.arange(children), np.array(swapped, np.int64)
+        self._order[group] = np.argsort(order)
+        asked = Moves(parents[rest], actions[rest], moves.rows[order])
+        self._evaluator.submit(group, np.concatenate(first), asked)
+
+    def collect(self, group: int) -> Evaluation:
+        """The answer to the group's last submit, with what is known of swaps."""
+        order, (free, empty), imagined = self._order.pop(group), self._pending.pop(group), self._imagined.pop(group)
+        answer = self._evaluator.collect(group)
+        priors, values = answer.priors[order], answer.values[order]
+        rewards = None if answer.rewards is None else answer.rewards[order]
+        if rewards is not None:
+            rewards[self._swapped.pop(group)] = 0.0
+        priors[imagined, self._cells] = 0.0
+        self._allow_swaps(priors, values, free)
+        self._value_openings(priors, values, empty)
+        return answer._replace(priors=priors, values=values, rewards=rewards)
