@@ -8,15 +8,14 @@ and ends with an empty line. HexGui rejects one without the blank.
 
 from __future__ import annotations
 
-import io
 import queue
 import re
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+from hexpipe.arena.lines import bounded_lines, descriptor_of, nobody_reads
 from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError
 
 LONGEST_LINE = 1 << 16
@@ -50,7 +49,7 @@ class Interruption:
     def __init__(self) -> None:
         self._read = self._interrupted = self._at_work = 0  # numbers of lines, from 1
         self._last_read = time.monotonic()
-        self._watched: select.poll | None = None
+        self._watched: int | None = None
 
     def __call__(self) -> bool:
         return self._at_work <= self._interrupted or self.unread
@@ -58,16 +57,11 @@ class Interruption:
     @property
     def unread(self) -> bool:
         """Whether nobody reads what is written any more."""
-        return self._watched is not None and bool(self._watched.poll(0))
+        return nobody_reads(self._watched)
 
     def watch(self, sink: BinaryIO) -> None:
         """Notice where nobody reads ``sink`` any more, a pipe or a socket; what has no descriptor is not watched."""
-        try:
-            descriptor = sink.fileno()
-        except (OSError, io.UnsupportedOperation):
-            return
-        self._watched = select.poll()
-        self._watched.register(descriptor, 0)  # errors and hang-ups, which are always told
+        self._watched = descriptor_of(sink)
 
     def line_read(self, line: bytes) -> int:
         """Note a line of the controller's, as it comes; returns its number."""
@@ -151,7 +145,7 @@ def _read_ahead(source: BinaryIO, interruption: Interruption) -> Iterator[tuple[
 
     def read() -> None:
         try:
-            for line in _lines(source):
+            for line in bounded_lines(source, LONGEST_LINE):
                 lines.put((interruption.line_read(line), line))
         except (OSError, ValueError):  # a terminal that was closed, or a source that was
             pass
@@ -161,12 +155,3 @@ def _read_ahead(source: BinaryIO, interruption: Interruption) -> Iterator[tuple[
     threading.Thread(target=read, name="htp-lines", daemon=True).start()
     while (item := lines.get()) is not None:
         yield item
-
-
-def _lines(source: BinaryIO) -> Iterator[bytes]:
-    """The lines of ``source``; of one that is too long only its beginning, one byte longer than allowed."""
-    while line := source.readline(LONGEST_LINE + 1):
-        part = line
-        while len(part) > LONGEST_LINE and not part.endswith(b"\n"):
-            part = source.readline(LONGEST_LINE + 1)
-        yield line

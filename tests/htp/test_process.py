@@ -71,7 +71,6 @@ def test_stop_and_a_controller_that_goes_away(run_dir: Path) -> None:
         reply = gui.process.stdout.readline() + gui.process.stdout.readline()
         move = split_replies(reply)[0].removeprefix("= ")
         assert move not in gui.send("all_legal_moves").split()
-        assert len(gui.send("all_legal_moves").split()) == 80
         gui.process.stdin.write(b"genmove w\ngenmove b\n")
         gui.process.stdin.flush()
         time.sleep(1)
@@ -90,7 +89,7 @@ def test_benzenes_tools_add_options(tmp_path: Path) -> None:
     for seed in ("1", "2", "1"):
         extra = ["--config", str(tmp_path / "c"), "--seed", seed, "--logfile-name", str(tmp_path / "log")]
         with Controller("--random", "1", *extra) as engine:
-            games.append([engine.send("genmove b") for _ in range(6)])
+            games.append([engine.send(f"genmove {colour}") for colour in "bwbwbw"])
     assert games[0] == games[2] != games[1]
 
 

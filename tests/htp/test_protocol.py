@@ -94,10 +94,13 @@ class Session:
         self.read_end, answers = os.pipe()
         self.working = threading.Event()
         self.interruption = Interruption()
-        source, sink = os.fdopen(commands, "rb"), os.fdopen(answers, "wb", buffering=0)
-        self.answered = os.fdopen(self.read_end, "rb")
-        self.thread = threading.Thread(target=serve, args=(source, sink, self.handle, self.interruption), daemon=True)
+        self.answered, self.source = os.fdopen(self.read_end, "rb"), os.fdopen(commands, "rb")
+        self.thread = threading.Thread(target=self.serve, args=(answers,), daemon=True)
         self.thread.start()
+
+    def serve(self, answers: int) -> None:
+        with os.fdopen(answers, "wb", buffering=0) as sink:
+            serve(self.source, sink, self.handle, self.interruption)
 
     def handle(self, name: str, arguments: Sequence[str]) -> str:
         if name != "work":
@@ -118,7 +121,18 @@ class Session:
 
     def ends(self) -> bool:
         self.thread.join(200)
-        return not self.thread.is_alive()
+        ended = not self.thread.is_alive()
+        self.answered.close()
+        self.leave()
+        while any(thread.name == "htp-lines" for thread in threading.enumerate()):
+            time.sleep(0.001)
+        self.source.close()
+        return ended
+
+    def leave(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+        self.write_end = -1
 
 
 @pytest.mark.parametrize("words", [b"# interrupt\n", b"  #Interrupt \r\n"])
@@ -154,7 +168,7 @@ def test_commands_that_end_under_a_search_end_it(monkeypatch: pytest.MonkeyPatch
     session = Session()
     session.send(b"work\n")
     assert session.working.wait(200)
-    os.close(session.write_end)
+    session.leave()
     assert session.reply() == b"= stopped\n\n"
     assert session.ends()
 
