@@ -278,13 +278,13 @@ class _Trainer:
                 self.buffer.add_game(record)
                 self.curriculum.add(record)
             self.finished.clear()
-            if self.curriculum.mastered:
+            if self.curriculum.ended:
                 self._begin_stage()
 
     def _restore_stage(self) -> Curriculum:
         """The curriculum as the archive has it."""
         begin = self.archive.stage
-        curriculum = Curriculum(self.settings, begin.number)
+        curriculum = Curriculum(self.settings, begin.number, self.archive.newest_weights(begin.games_before))
         curriculum.restore(self.archive.games_after(begin.games_before), self.archive.total_games - begin.games_before)
         self.stage_in_words = ""
         if self.settings.curriculum.stages:
