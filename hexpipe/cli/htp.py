@@ -39,7 +39,9 @@ Examples:
 @click.option(
     "--random", "chance", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Which game of --random; a net draws nothing.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, metavar="N", help="Which game of --random; a net draws nothing."
+)
 @click.option("--logfile-name", metavar="F", help="Ignored: benzene's twogtp.py adds it, and --seed, to every command.")
 @click.option("--config", metavar="F", help="Ignored: benzene's scripts add it.")
 def command(
