@@ -100,7 +100,8 @@ def analyse(
     """Search each of k > 0 positions, given by its moves, with a PUCT root and no noise: the same answer every time.
 
     ``settings.num_simulations`` are done for each, fewer where a value is proven, ``seconds`` are over or ``stop``
-    says so (one of the net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must not be over.
+    says so (one of the net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must
+    not be over.
     """
     began = time.monotonic()
     deadline = began + seconds if seconds is not None else float("inf")

@@ -48,8 +48,9 @@ class _Handler(NamedTuple):
 class HtpEngine:
     """Answers commands by `handle`; errors of HexpipeError are replies that begin with "?".
 
-    ``thinker`` chooses moves, and may be ``interrupted``. ``resign_below``: the chance to win under which `genmove` answers "resign", 0 for never;
-    a game that is lost already is resigned in any case, as there is no move left to make.
+    ``thinker`` chooses moves; what it says while ``interrupted`` is not kept. ``resign_below``: the chance to win under
+    which `genmove` answers "resign", 0 for never; a game that is lost already is resigned in any case, as there is no
+    move left to make.
     """
 
     def __init__(
