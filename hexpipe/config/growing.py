@@ -1,4 +1,4 @@
-"""Boards that grow by themselves: what a new run of n in a row begins with where its own board is too large to begin on.
+"""Boards that grow by themselves: what a new run of n in a row begins with where its own board is too large for that.
 
 On a board of 100x100 an untrained net plays thousands of plies before the first game ends, so that for long nothing
 can be learned from. The same rules on small boards and with shorter rows end in dozens of plies, and one net plays all
