@@ -15,6 +15,7 @@ from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import after_moves, legal_moves, moves_of_actions, play_moves, view_centres
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.set_up import Position
+from hexpipe.random_streams import Stream, generator
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import search_positions
 
@@ -64,8 +65,8 @@ class NetPlayer:
 class RandomPlayer:
     """Every legal move alike."""
 
-    def __init__(self, game: Game, seed: int) -> None:
-        self._game, self._rng = game, np.random.default_rng(seed)
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
+        self._game, self._rng = game, generator(Stream.PLAYER, seed, number)
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
         game = self._game
@@ -76,8 +77,8 @@ class TacticalPlayer:
     """Wins if it can, else takes the move by which the next seat that could win at once would; else plays at random,
     around the last stone where the board is larger than a view."""
 
-    def __init__(self, game: Game, seed: int) -> None:
-        self._game, self._rng = game, np.random.default_rng(seed)
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
+        self._game, self._rng = game, generator(Stream.PLAYER, seed, number)
         self._room = game.new_states(1 + game.num_actions)  # a position, and those after each of its actions
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
@@ -118,8 +119,8 @@ class TacticalPlayer:
 class PerfectPlayer:
     """Plays at random among the best moves, found by trying everything once: for games of some thousand positions."""
 
-    def __init__(self, game: Game, seed: int) -> None:
-        self._game, self._rng = game, np.random.default_rng(seed)
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
+        self._game, self._rng = game, generator(Stream.PLAYER, seed, number)
         self._known: dict[bytes, NDArray[np.float32]] = {}
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:

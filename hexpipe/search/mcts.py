@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
 from hexpipe.games.game_env import Game
 from hexpipe.games.set_up import Position, SetUp, moves_of, place_stones
+from hexpipe.random_streams import Stream, generator
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator, Moves
 from hexpipe.search.halving import HalvingTables
@@ -358,10 +359,14 @@ class PositionResults(NamedTuple):
 
 
 def run_searches(
-    mcts: Mcts, games: NDArray[np.int32], evaluator: Evaluator, deadline: float = math.inf
+    mcts: Mcts,
+    games: NDArray[np.int32],
+    evaluator: Evaluator,
+    deadline: float = math.inf,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Search ``games`` int32[k], fresh roots that were begun, to their end or until ``time.monotonic()`` is past
-    ``deadline`` (but for at least one turn); ``evaluator`` is asked as group 0.
+    ``deadline`` or ``stop`` says so (but for at least one turn); ``evaluator`` is asked as group 0.
 
     Returns what the evaluator alone said of the roots: priors float32[k, A] by absolute action, -1 where illegal, and
     values float32[k, S] by absolute seat.
@@ -373,7 +378,7 @@ def run_searches(
         mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
         if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
             priors, net_values = mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or stop():
             break
     return priors, net_values
 
@@ -388,14 +393,14 @@ def searches_at(
 ) -> Mcts:
     """A search of each of k > 0 positions (`set_up.Position`); not begun yet.
 
-    They must be legal and not over. Where views move, the one that will be searched is put
-    where the evaluator looks (as group 0), from around the last stone.
+    They must be legal and not over. Where views move, the one that will be searched is put where the evaluator looks (as
+    group 0), from around the last stone.
     """
     if not positions:
         raise ValueError("there is no position to search")
     games = np.arange(len(positions), dtype=np.int32)
     by_value = isinstance(evaluator, SwapByValue)
-    mcts = Mcts(game, len(positions), settings, np.random.default_rng(seed), learned, swap_first=by_value)
+    mcts = Mcts(game, len(positions), settings, generator(Stream.SEARCH, seed), learned, swap_first=by_value)
     mcts.reset(games)
     rows = mcts.root_rows(games)
     for row, position in zip(rows.tolist(), positions, strict=True):
