@@ -15,9 +15,10 @@ from hexpipe.arena.thinker import Thinker
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError, UsageError
 from hexpipe.games import sgf
-from hexpipe.games.format_conversion import cell_name, decode_games, from_sgf
+from hexpipe.games.format_conversion import cell_name, decode_games
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import SetUp
+from hexpipe.games.sgf_positions import read_position
 from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame
 
 LARGEST_FILE = 1 << 24
@@ -199,16 +200,17 @@ class HtpEngine:
         return f"{seconds:.1f}" + (f" for {moves} moves" if moves else "")
 
     def _loadsgf(self, words: Sequence[str]) -> str:
-        """As benzene has it, a number is how many moves to play (GTP: the move before which to stop)."""
-        moves = int(_number(words[1])) if len(words) > 1 else self._game.size**4
+        """A game or a position; as benzene has it, a number is how many moves to play (GTP: the move before which to
+        stop). After one that cannot be loaded the board is empty, of the size that was there."""
+        before = self._game.size
         try:
-            game = from_sgf(_first_tree(Path(words[0])))
+            most = max(0, int(_number(words[1]))) if len(words) > 1 else None
+            size, position = read_position(_first_tree(Path(words[0])), most)
+            self._begin(size, self._game.allow_swap)
         except (HexpipeError, OSError) as error:
-            raise UsageError(f"cannot load file: {error}") from error
-        if game.size != self._game.size:
-            self._begin(game.size, self._game.allow_swap)
-        self._game.load(game, max(0, moves))
-        self._clock.restart()
+            self._begin(before, self._game.allow_swap)
+            raise UsageError(f"cannot load file: {error}; the board is empty now, {before}x{before}") from error
+        self._game.load(position)
         return ""
 
     def _param_game(self, words: Sequence[str]) -> str:
@@ -224,24 +226,43 @@ class HtpEngine:
         return ""
 
     def _policy(self, words: Sequence[str]) -> str:
-        return " ".join(f"{name} {prior:.3f}" for name, prior in self._priors(words))
+        return self._pairs([(name, f"{prior:.3f}") for name, prior in self._priors(words)])
 
     def _policy_heat(self, words: Sequence[str]) -> str:
         priors = self._priors(words)
         largest = max((prior for _, prior in priors), default=1.0)
-        heat = " ".join(f"{name} {prior / largest:.3f}" for name, prior in priors)
-        return f"INFLUENCE {heat} TEXT the net's policy, {largest:.1%} at most"
+        heat = self._heat([(name, prior / largest) for name, prior in priors])
+        swap = "".join(f", swap {prior:.1%}" for name, prior in priors if name == SWAP_WORD)
+        return f"{heat} TEXT the net's policy, {largest:.1%} at most{swap}"
 
     def _win_rates(self, words: Sequence[str]) -> str:
         """Cells with the mover's chance to win and how often the move was visited, W or L where it is proven."""
-        pairs = []
-        for name, chance, visits, proven in self._visited(words):
-            pairs.append(f"{name} {'LW'[chance > 0.5] if proven else f'{chance:.3f}'}@{visits}")
-        return " ".join(pairs)
+        return self._pairs(
+            [
+                (name, f"{'LW'[chance > 0.5] if proven else f'{chance:.3f}'}@{visits}")
+                for name, chance, visits, proven in self._visited(words)
+            ]
+        )
 
     def _win_rate_heat(self, words: Sequence[str]) -> str:
-        heat = " ".join(f"{name} {chance:.3f}" for name, chance, _, _ in self._visited(words))
-        return f"INFLUENCE {heat} TEXT {self._evaluation(words)}"
+        moves = self._visited(words)
+        swap = "".join(f", swap {chance:.1%}" for name, chance, _, _ in moves if name == SWAP_WORD)
+        return f"{self._heat([(name, chance) for name, chance, _, _ in moves])} TEXT {self._evaluation(words)}{swap}"
+
+    def _pairs(self, texts: Sequence[tuple[str, str]]) -> str:
+        """Pairs of a cell and a text for it. HexGui has no place for a swap, which is told on the stone that it is of."""
+        return " ".join(
+            f"{self._stone()} swap:{text}" if name == SWAP_WORD else f"{name} {text}" for name, text in texts
+        )
+
+    def _heat(self, shares: Sequence[tuple[str, float]]) -> str:
+        """HexGui's heat of moves; a swap's is on the stone."""
+        words = [f"{self._stone() if name == SWAP_WORD else name} {share:.3f}" for name, share in shares]
+        return f"INFLUENCE {' '.join(words)}"
+
+    def _stone(self) -> str:
+        """The cell of the first stone."""
+        return cell_name(self._game.question(1).black[0], self._game.size)
 
     def _variation(self, words: Sequence[str]) -> str:
         variation = self._think(self._colour(words)).moves[0].variation
@@ -255,17 +276,16 @@ class HtpEngine:
         return f"{COLOURS[colour]} wins with {analysis.win_probability:.1%}, best {self._word(analysis.best)} ({sure})"
 
     def _priors(self, words: Sequence[str]) -> list[tuple[str, float]]:
-        """(cell, the net's prior) of what is not all but 0, the largest first."""
+        """(move, the net's prior) of what is not all but 0, the largest first."""
         priors = sorted(self._think(self._colour(words)).priors.items(), key=lambda entry: -entry[1])
-        cells = self._game.size**2
-        return [(self._word(cell), prior) for cell, prior in priors if cell < cells and prior >= SMALLEST_PRIOR]
+        return [(self._word(action), prior) for action, prior in priors if prior >= SMALLEST_PRIOR]
 
     def _visited(self, words: Sequence[str]) -> list[tuple[str, float, int, bool]]:
-        """(cell, the mover's chance to win, visits, whether that is proven) of the moves that were searched."""
+        """(move, the mover's chance to win, visits, whether that is proven) of the moves that were searched."""
         return [
             (self._word(move.move), min(1.0, max(0.0, (move.value + 1) / 2)), move.visits, move.proven)
             for move in self._think(self._colour(words)).moves
-            if move.visits and move.move < self._game.size**2
+            if move.visits
         ]
 
     def _colour(self, words: Sequence[str]) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from hexpipe.errors import IllegalMoveError
-from hexpipe.games.format_conversion import SWAP, HexGame, cell_name, parse_cell, render
+from hexpipe.games.format_conversion import SWAP, cell_name, parse_cell, render
 from hexpipe.games.game_env import ONGOING, States
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
-from hexpipe.games.set_up import SetUp
+from hexpipe.games.set_up import SetUp, place_stones, stones_of
 
 SWAP_WORD = "swap-pieces"
 """What HexGui and benzene call a swap of sides: no stone moves, and white goes on."""
@@ -35,6 +36,7 @@ class HtpGame:
         self.size = size
         self.allow_swap = allow_swap
         self.plays: list[Play] = []
+        self._start = SetUp()
         self.resigned: int | None = None
         """The colour that gave up in this position; no play, since GUIs keep none for it to take back."""
         self._rules = Hex(size)
@@ -44,7 +46,7 @@ class HtpGame:
     def to_move(self) -> int:
         """The colour to move after the last play, 0 black or 1 white: the other one, after a swap white again."""
         if not self.plays:
-            return 0
+            return self._start.to_move
         last = self.plays[-1]
         return last.colour if last.word == SWAP_WORD else 1 - last.colour
 
@@ -99,18 +101,20 @@ class HtpGame:
             raise IllegalMoveError("nothing has been played")
         self._replay(self.plays[:-1])
 
-    def load(self, game: HexGame, moves: int) -> None:
-        """Put up ``game``, of this size, after its first ``moves`` moves; a swap of it counts whatever the rule is."""
-        plays: list[Play] = []
-        for move in game.moves[:moves]:
-            stones = len([play for play in plays if play.cell >= 0])
-            plays.append(Play(1, -1, SWAP_WORD) if move == game.size**2 else Play(stones % 2, move, ""))
+    def load(self, position: SetUp) -> None:
+        """Put up ``position``, of this size; its moves can be taken back, and a swap counts whatever the rule is."""
+        colour, plays = position.to_move, list[Play]()
+        for move in position.moves:
+            swaps = move == self.size**2
+            plays.append(Play(1, -1, SWAP_WORD) if swaps else Play(colour, move, ""))
+            colour = colour if swaps else 1 - colour
+        self._start = replace(position, moves=())
         self._replay(plays)
 
     def question(self, colour: int) -> SetUp:
         """The position with ``colour`` to move, for a search: any stones; the game must not be over."""
-        black, white = (tuple(np.flatnonzero(self._states.cells[0] == 1 + stone).tolist()) for stone in (0, 1))
-        return SetUp(black, white, colour, may_swap=not self.plays or self.may_swap(colour))
+        may_swap = not self._states.cells.any() or self.may_swap(colour)
+        return replace(stones_of(self._states, colour), may_swap=may_swap)
 
     def picture(self) -> str:
         """The board, and what happens next."""
@@ -119,10 +123,11 @@ class HtpGame:
         return f"{render(self._states.cells[0], self.size)}\nX black (top to bottom), O white; {state}"
 
     def _answers_first_stone(self, colour: int) -> bool:
-        return colour == 1 and [(play.colour, play.cell >= 0) for play in self.plays] == [(0, True)]
+        swapped = any(play.word == SWAP_WORD for play in self.plays)
+        return colour == 1 and not swapped and self._states.cells[self._states.cells > 0].tolist() == [1]
 
     def _replay(self, plays: list[Play]) -> None:
-        self._rules.reset(self._states, np.zeros(1, np.int32))
+        place_stones(self._rules, self._states, 0, self._start)
         self.plays, self.resigned = [], None
         for play in plays:
             self._add(play)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,59 @@ def test_overlays_are_what_hexgui_can_parse() -> None:
             words = engine.handle(name, []).split()
             assert words
             assert len(words) % 2 == 0
-            assert set(words[::2]) <= cells - {"swap-pieces"}
+            stone = {"b2"} if moves else set()  # which is what a swap would take
+            assert stone <= set(words[::2]) <= cells - {"swap-pieces"} | stone
+            assert all(words[words.index(cell) + 1].startswith("swap:") for cell in stone)
         for name in ("hexpipe-policy-heat", "hexpipe-win-rate-heat"):
             influence, _, text = engine.handle(name, []).partition(" TEXT ")
             words = influence.removeprefix("INFLUENCE ").split()
-            assert text
+            assert ("swap" in text) == bool(moves)
             assert len(words) % 2 == 0
             assert all(0 <= float(word) <= 1 for word in words[1::2])
         assert set(engine.handle("hexpipe-variation", []).split()) <= cells | {"b2"}
+
+
+def test_any_stones_and_either_colour_are_answered() -> None:
+    engine = HtpEngine(hash_thinker(), 4)
+    for plays in (["b a1", "b b2"], ["w c3"], ["w a1", "w a2", "w a3"]):
+        for play in plays:
+            engine.handle("play", play.split())
+        for colour in "bw":
+            free = set(engine.handle("all_legal_moves", []).split())
+            assert engine.handle("reg_genmove", [colour]) in free
+            for name in ("policy", "policy-heat", "win-rates", "win-rate-heat", "variation", "evaluation"):
+                assert engine.handle(f"hexpipe-{name}", [colour])
+    assert engine.handle("genmove", ["b"]) in free
+    for play in ("b d1", "b d2", "b d3", "b d4"):
+        with suppress(HexpipeError):
+            engine.handle("play", play.split())
+    for colour in "bw":
+        with pytest.raises(HexpipeError, match="black has already won"):
+            engine.handle("hexpipe-policy", [colour])
+
+
+def test_loading_positions_and_what_is_none(tmp_path: Path) -> None:
+    engine, file = HtpEngine(FixedThinker(), 5), tmp_path / "a.sgf"
+    file.write_text("(;FF[4]GM[11]SZ[6];AB[a1][b2][c3]AW[d4]PL[W];W[f6];B[e5])", encoding="utf-8")
+    assert engine.handle("loadsgf", [str(file)]) == ""
+    board = engine.handle("showboard", [])
+    assert board.splitlines()[1].split()[-1] == "f"
+    assert board.count("X") - 1 == 4
+    assert board.count("O") - 1 == 2
+    assert "white to move" in board
+    assert engine.handle("loadsgf", [str(file), "0"]) == ""
+    assert engine.handle("showboard", []).count("X") - 1 == 3
+    assert engine.handle("reg_genmove", ["w"]) == "b1"
+    for text in ("(;SZ[4];AB[a1]AW[a1])", "(;SZ[40])", "(;SZ[7];B[a1];W[b1", "(;GM[1])", ""):
+        engine.handle("boardsize", ["6"])
+        engine.handle("play", ["b", "a1"])
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(HexpipeError, match=r"cannot load file: .*; the board is empty now, 6x6"):
+            engine.handle("loadsgf", [str(file)])
+        assert engine.handle("showboard", []).count("X") == 1, "the legend's"
+        assert len(engine.handle("all_legal_moves", []).split()) == 36
+    with pytest.raises(HexpipeError, match="is no file; the board is empty now, 6x6"):
+        engine.handle("loadsgf", [str(tmp_path)])
 
 
 def test_one_search_serves_all_overlays_of_a_position() -> None:

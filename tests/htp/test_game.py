@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from hexpipe.errors import HexpipeError, IllegalMoveError
 from hexpipe.games.coordinates import cell_name
-from hexpipe.games.format_conversion import read_game
 from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import SetUp, checked_position
+from hexpipe.games.sgf_positions import read_position
 from hexpipe.htp.game import HtpGame, Play
 
 N = 4
@@ -123,7 +123,7 @@ def test_every_word_for_it(word: str) -> None:
     without.play(1, word)
     assert without.plays == game.plays
     assert without.to_move == 1
-    assert without.question(1).moves == (0,)
+    assert without.question(1) == SetUp((0,), (), 1, may_swap=False)
 
 
 @settings(deadline=None)
@@ -135,7 +135,7 @@ def test_any_word_is_a_move_or_an_error(word: str, colour: int) -> None:
     except HexpipeError:
         assert game.plays == []
     else:
-        assert len(game.plays) == 1
+        assert len(game.plays) == (game.resigned is None)
 
 
 @pytest.mark.parametrize("what", ["play", "swap", "undo", "load"])
@@ -148,10 +148,10 @@ def test_a_resignation_is_no_move_and_lasts_until_the_board_changes(what: str) -
     assert (game.plays, game.winner, game.result) == (before, None, 0)
     assert "black has won" in game.picture()
     assert len(game.legal_moves(0)) == 24
-    assert game.question(1).moves == (0,)
+    assert game.question(1) == SetUp((0,), (), 1)
     changes = {
         "play": lambda: game.play(1, "b2"), "swap": lambda: game.play(1, "swap-pieces"), "undo": game.undo,
-        "load": lambda: game.load(read_game("#5,a1"), 1),
+        "load": lambda: game.load(SetUp(moves=(0,))),
     }  # fmt: skip
     changes[what]()
     assert game.result is None
@@ -168,12 +168,31 @@ def test_stones_decide_before_a_resignation() -> None:
 
 def test_loading_a_game() -> None:
     game = HtpGame(5, allow_swap=False)
-    record = read_game("#5c1,b1:sa3d5:rw")
-    game.load(record, 100)
+    _, position = read_position("(;GM[11]SZ[5];B[b1];W[swap-sides];W[c1];B[e4];W[resign])")
+    game.load(position)
     assert [(play.colour, play.cell, play.word) for play in game.plays] == [
         (0, 1, ""), (1, -1, "swap-pieces"), (1, 2, ""), (0, 19, "")
     ]  # fmt: skip
-    game.load(record, 2)
+    game.load(SetUp(moves=position.moves[:2]))
     assert game.to_move == 1
-    game.load(record, 0)
+    game.load(SetUp())
     assert game.plays == []
+
+
+def test_loading_a_position() -> None:
+    """Its stones stay, its moves can be taken back; a lone black stone may be swapped, whichever way it came."""
+    game = HtpGame(5, allow_swap=True)
+    game.load(SetUp((0, 1), (7,), 1, (12, 13)))
+    assert [(play.colour, play.cell) for play in game.plays] == [(1, 12), (0, 13)]
+    assert game.question(0) == SetUp((0, 1, 13), (7, 12), 0, may_swap=False)
+    game.undo()
+    game.undo()
+    assert (game.to_move, game.question(1).black) == (1, (0, 1))
+    with pytest.raises(IllegalMoveError, match="nothing has been played"):
+        game.undo()
+    game.load(SetUp((12,), (), 1))
+    assert "swap-pieces" in game.legal_moves(1)
+    game.play(1, "swap-pieces")
+    assert not game.question(1).may_swap
+    game.undo()
+    assert game.question(1).may_swap

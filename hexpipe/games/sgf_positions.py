@@ -1,0 +1,81 @@
+"""Positions of Hex in SGF: stones that were set up (AB, AW, AE, PL), and moves from there; games are positions too."""
+
+from __future__ import annotations
+
+from hexpipe.errors import NotationError
+from hexpipe.games.coordinates import cell_name
+from hexpipe.games.hex_sgf import SgfLine, SgfStep, from_sgf, read_line
+from hexpipe.games.set_up import SetUp
+
+
+def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]:
+    """The size of the board and the position after the first ``most_moves`` moves of a game in SGF, after all of them
+    unless given.
+
+    A set-up may stand anywhere between moves, and moves may be out of turn; the stones that are there before are part of
+    the `SetUp`'s then. Where neither PL nor a move says whose turn it is, it is white's if black has more
+    stones. NotationError where the text is no such game, and for two stones on a cell.
+    """
+    line = read_line(text)
+    if all(step.cells != (line.size**2,) for step in line.steps):
+        return line.size, _walk(line, most_moves)
+    if line.setup:
+        raise NotationError("a swap beside set-up stones cannot be read: set up the stones as they lie after it")
+    moves = from_sgf(text).moves
+    return line.size, SetUp(moves=moves if most_moves is None else moves[:most_moves])
+
+
+def position_to_sgf(size: int, position: SetUp) -> str:
+    """``position`` in SGF; a swap among its moves is "swap-sides"."""
+    nodes = [f"{name}{''.join(f'[{cell_name(cell, size)}]' for cell in cells)}"
+             for name, cells in (("AB", position.black), ("AW", position.white)) if cells]  # fmt: skip
+    nodes.append(f"PL[{'BW'[position.to_move]}]")
+    colour = position.to_move
+    for move in position.moves:
+        nodes.append(f";{'BW'[colour]}[{'swap-sides' if move == size**2 else cell_name(move, size)}]")
+        colour = colour if move == size**2 else 1 - colour
+    return f"(;FF[4]GM[11]SZ[{size}]" + "".join(nodes) + ")"
+
+
+def _walk(line: SgfLine, most_moves: int | None) -> SetUp:
+    stones: dict[int, int] = {}  # colours by cell
+    start, turn, told = SetUp(), 0, False
+    moves: list[int] = []
+
+    def begin(colour: int) -> None:
+        nonlocal start, turn
+        black, white = (tuple(sorted(cell for cell in stones if stones[cell] == one)) for one in (0, 1))
+        start, turn = SetUp(black, white, colour), colour
+        moves.clear()
+
+    played = 0
+    for step in line.steps:
+        if step.kind not in ("B", "W"):
+            _set_up(stones, step, line.size)
+            told = step.kind == "PL"
+            counts = [list(stones.values()).count(colour) for colour in (0, 1)]
+            begin(step.colour if told else int(counts[0] > counts[1]))
+            continue
+        if played == most_moves:
+            if not told and not moves:
+                begin(step.colour)
+            break
+        if step.colour != turn:
+            begin(step.colour)
+        (cell,) = step.cells
+        if cell in stones:
+            raise NotationError(f"{step.kind}[{cell_name(cell, line.size)}] is on a cell that is taken")
+        stones[cell] = step.colour
+        moves.append(cell)
+        turn, played = 1 - turn, played + 1
+    return SetUp(start.black, start.white, start.to_move, tuple(moves))
+
+
+def _set_up(stones: dict[int, int], step: SgfStep, size: int) -> None:
+    for cell in step.cells:
+        if step.kind == "AE":
+            stones.pop(cell, None)
+        elif cell in stones:
+            raise NotationError(f"{step.kind}[{cell_name(cell, size)}]: two stones stand on {cell_name(cell, size)}")
+        else:
+            stones[cell] = step.colour
