@@ -11,6 +11,7 @@ import numpy as np
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
 from hexpipe.games.board_moves import legal_moves
 from hexpipe.games.hex import Hex
+from hexpipe.random_streams import Stream, generator
 
 if TYPE_CHECKING:  # it brings torch, which chance does not need
     from hexpipe.arena.engine import Engine
@@ -83,7 +84,7 @@ class RandomThinker:
     """Every legal move alike, to try controllers with; ``seed`` says which game it is."""
 
     def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
+        self._rng = generator(Stream.PLAYER, seed)
         self._game = Hex(3)
 
     def prepare(self, board_size: int, swap: bool) -> None:

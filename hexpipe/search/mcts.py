@@ -23,6 +23,7 @@ from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
 from hexpipe.games.game_env import Game
+from hexpipe.random_streams import Stream, generator
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.evaluator import Evaluator, Moves
 from hexpipe.search.halving import HalvingTables
@@ -380,7 +381,7 @@ def searches_at(
     if not move_lists:
         raise ValueError("there is no position to search")
     games = np.arange(len(move_lists), dtype=np.int32)
-    mcts = Mcts(game, len(move_lists), settings, np.random.default_rng(seed), learned)
+    mcts = Mcts(game, len(move_lists), settings, generator(Stream.SEARCH, seed), learned)
     mcts.reset(games)
     rows = mcts.root_rows(games)
     for ply in range(max(map(len, move_lists))):
