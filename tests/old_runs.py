@@ -20,8 +20,8 @@ from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.pipeline.run_folder import read_settings
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.search.evaluator import Moves
 from hexpipe.replay.game_list import GameFilter, find_games, moves_of_record
+from hexpipe.search.evaluator import Moves
 
 FOLDER = Path(__file__).parent / "runs_of_0_1_0"
 NAMES = ("hex-5x5", "hex-swap", "inarow-3", "inarow-stages", "tictactoe-muzero", "drop")

@@ -181,12 +181,11 @@ def go_on(name: str, parent: Path) -> None:
     copy = unpack(name, parent)
     columns = set().union(*metrics_lines(copy))
     write_own_game(parent)
-    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from hexpipe.cli.main import main; main()"
     steps = FACTS[name]["step"] + 2
     words = ["run", "--resume", copy, "--steps", steps, "--games", 0, "--minutes", 5, "--simulations", 4, *own(name)]
     done = subprocess.run(
-        [sys.executable, "-c", start, parent, *map(str, words), "--set", "learner.replay_ratio=50"],
-        capture_output=True, text=True, timeout=500, cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", "hexpipe", *map(str, words), "--set", "learner.replay_ratio=50"],
+        check=False, capture_output=True, text=True, timeout=500, cwd=Path(__file__).parents[1],
         env={**os.environ, "PYTHONPATH": str(parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
