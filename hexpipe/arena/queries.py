@@ -169,7 +169,7 @@ def _first_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(settings, Mapping) or set(settings) - {"maxTime"}:
         raise NotationError('overrideSettings may hold maxTime alone, as in {"maxTime": 5}')
     for key, value in (*fields.items(), *settings.items()):
-        name = _SECOND_NAMES.get(key, key)
+        name = _SECOND_NAMES.get(str(key), str(key))
         if name in said and said[name] != value:
             raise NotationError(f"{key} is said twice, as {_short(said[name])} and as {_short(value)}")
         said[name] = value
