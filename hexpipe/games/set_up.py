@@ -115,6 +115,13 @@ def parse_stones(stones: Any) -> tuple[list[str], list[str]]:
     return named
 
 
+def first_moves(position: Position, count: int) -> Position:
+    """``position`` after the first ``count`` of its moves."""
+    if isinstance(position, SetUp):
+        return replace(position, moves=position.moves[:count])
+    return tuple(position[:count])
+
+
 def read_set_up(
     game: Game,
     black: Sequence[str],
@@ -122,29 +129,29 @@ def read_set_up(
     moves: Sequence[int] = (),
     to_move: int | None = None,
     first: int | None = None,
-) -> Position:
+) -> tuple[Position, Position]:
     """The position of stones on the cells that ``black`` and ``white`` name, and ``moves`` from there; checked.
 
     ``to_move`` is the colour whose turn it is after the moves, ``first`` the one that plays the first of them; what is
     not given follows from the other, as colours take turns, or from the numbers of stones, as in a game. Without stones
-    black plays first, and then ``to_move`` may be the colour that has just moved.
-    NotationError and IllegalMoveError as `checked_position`, also where neither is given and the stones do not tell.
+    black plays first. Returned twice: with its moves in turn; and with ``to_move`` to move, though it may have moved
+    last. NotationError and IllegalMoveError as `checked_position`, also where nothing tells whose turn it is.
     """
     if not black and not white and to_move is None and first is None:
         checked_position(game, moves)
-        return moves
+        return moves, moves
     start = SetUp(tuple(map(game.parse_cell, black)), tuple(map(game.parse_cell, white)))
-    plies = sum(move < game.board_size**2 for move in moves)
     if first is None and not (black or white):
         first = 0
     elif first is None and to_move is not None:
-        first = (to_move + plies) % 2
+        first = (to_move + sum(move < game.board_size**2 for move in moves)) % 2
     elif first is None:
         first = len(black) - len(white)
         if first not in (0, 1):
-            raise NotationError(f"{len(black)} black and {len(white)} white stones do not tell whose turn it is: say so")
+            counts = f"{len(black)} black and {len(white)} white stones"
+            raise NotationError(f"{counts} do not tell whose turn it is: say to_move")
     position = replace(start, to_move=first, moves=tuple(moves))
     states = checked_position(game, position)
     if to_move is None or to_move == states.view[0] or states.winner[0] != ONGOING:
-        return position
-    return stones_of(states, to_move)
+        return position, position
+    return position, stones_of(states, to_move)
