@@ -15,8 +15,9 @@ from hexpipe.arena.engine import Engine
 from hexpipe.errors import HexpipeError
 
 logger = logging.getLogger(__name__)
+_CLOSING = "the server is closing: ask again when it is back"
 
-CLOSE_SECONDS = 30.0
+CLOSE_SECONDS = 1.0
 
 
 class BusyError(HexpipeError):
@@ -27,6 +28,7 @@ class _Request(NamedTuple):
     moves: tuple[int, ...]
     simulations: int
     answer: Future[Analysis]
+    gone: threading.Event  # nobody waits for the answer any more
 
 
 class SearchQueue:
@@ -51,22 +53,47 @@ class SearchQueue:
         """Searches that wait."""
         return len(self._waiting)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
+
     async def analyse(self, moves: Sequence[int], simulations: int) -> Analysis:
         """The analysis of the position after ``moves``, which must be legal and not over."""
-        request = _Request(tuple(moves), simulations, Future())
+        request = _Request(tuple(moves), simulations, Future(), threading.Event())
         with self._changed:
-            if self._closed or len(self._waiting) >= self._most_waiting:
+            if self._closed:
+                raise BusyError(_CLOSING)
+            if len(self._waiting) >= self._most_waiting:
                 raise BusyError("too many searches are waiting: try again in a few seconds")
             self._waiting.append(request)
             self._changed.notify()
-        return await asyncio.wrap_future(request.answer)
+        try:
+            return await asyncio.wrap_future(request.answer)
+        except asyncio.CancelledError:
+            self._forget(request)
+            raise
 
-    def close(self) -> None:
-        """End the thread once it has finished what it is at; what waits is refused."""
+    def refuse(self) -> None:
+        """Refuse from now on whatever waits or comes, and let the search that is under way be the last."""
         with self._changed:
             self._closed = True
+            for request in self._waiting:
+                if request.answer.set_running_or_notify_cancel():
+                    request.answer.set_exception(BusyError(_CLOSING))
+            self._waiting.clear()
             self._changed.notify()
+
+    def close(self) -> None:
+        """`refuse`, and wait CLOSE_SECONDS at the most until the search under way has ended: `ended` says whether."""
+        self.refuse()
         self._thread.join(CLOSE_SECONDS)
+
+    def _forget(self, request: _Request) -> None:
+        """Nobody waits for ``request``: it takes no place among those that wait."""
+        request.gone.set()
+        with self._changed:
+            self._waiting = deque(other for other in self._waiting if other is not request)
 
     def _work(self) -> None:
         while batch := self._next():
@@ -83,7 +110,7 @@ class SearchQueue:
     def _next(self) -> list[_Request]:
         """What is searched next, of one number of simulations; empty once closed."""
         with self._changed:
-            while True:
+            while not self._closed:
                 batch: list[_Request] = []
                 rest: deque[_Request] = deque()
                 for request in self._waiting:
@@ -93,11 +120,7 @@ class SearchQueue:
                     elif request.answer.set_running_or_notify_cancel():
                         batch.append(request)
                 self._waiting = rest
-                if self._closed:
-                    for request in [*batch, *rest]:
-                        if not request.answer.cancel():  # what was to be searched next
-                            request.answer.set_exception(BusyError("the server is closing"))
-                    return []
                 if batch:
                     return batch
                 self._changed.wait()
+            return []
