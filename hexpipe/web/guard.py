@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hexpipe.web.hosts import Hosts, host_of, host_of_origin
-from hexpipe.web.refusals import refusal
+from hexpipe.web.refusals import RETRY, refusal
+from hexpipe.web.searches import CLOSING
 
 CONTENT_SECURITY_POLICY = "; ".join([
     "default-src 'none'",
@@ -48,16 +51,16 @@ class Guard:
             await self._app(scope, receive, send)
             return
         without_body = scope.get("method") == "HEAD"
-        accepted = False
+        answered = False
 
         async def guarded(message: Message) -> None:
-            nonlocal accepted
-            accepted |= message["type"] == "websocket.accept"
+            nonlocal answered
             if message["type"] in _ANSWERS:
+                answered = True
                 _add_headers(message)
             elif message["type"] == "http.response.body" and without_body:
                 message = {**message, "body": b""}
-            elif message["type"] == "websocket.close" and not accepted:
+            elif message["type"] == "websocket.close" and not answered:
                 await refusal(404, "there is no websocket here: /api/run/live of a run is one")(scope, receive, guarded)
                 return
             await send(message)
@@ -66,7 +69,11 @@ class Guard:
         if refused is not None:
             await refusal(*refused)(scope, receive, guarded)
             return
-        await self._app({**scope, "method": "GET"} if without_body else scope, receive, guarded)
+        try:
+            await self._app({**scope, "method": "GET"} if without_body else scope, receive, guarded)
+        except asyncio.CancelledError:  # the server ends, and has waited long enough
+            if not answered:
+                await refusal(503, CLOSING, RETRY)(scope, receive, guarded)
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """The status and words for one who may not ask."""

@@ -18,7 +18,7 @@ from hexpipe.web.searches import BusyError
 
 MOST_BODY_BYTES = 1 << 20
 BODY_SECONDS = 30.0
-RETRY_SECONDS = 2
+RETRY = {"Retry-After": "2"}
 LONGEST_ERROR = 500
 _HTTP_TEXTS = {
     400: "the body cannot be read as JSON: send an object as /api describes it",
@@ -58,7 +58,7 @@ def explain_errors(app: FastAPI) -> None:
 
     async def of_hexpipe(request: Request, error: Exception) -> Response:
         if isinstance(error, BusyError):
-            return refusal(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
+            return refusal(503, str(error), RETRY)
         return refusal(400 if isinstance(error, UsageError | IllegalMoveError) else 500, str(error))
 
     async def of_input(request: Request, error: Exception) -> Response:

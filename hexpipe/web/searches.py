@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 from hexpipe.arena.analysis import Analysis
@@ -15,7 +16,7 @@ from hexpipe.arena.engine import Engine
 from hexpipe.errors import HexpipeError
 
 logger = logging.getLogger(__name__)
-_CLOSING = "the server is closing: ask again when it is back"
+CLOSING = "the server is closing: ask again when it is back"
 
 CLOSE_SECONDS = 1.0
 
@@ -36,7 +37,7 @@ class SearchQueue:
 
     When the engine is free, all that wait with the same number of simulations are searched side by side, at most
     ``together``: their leaves share the net's batches. At most ``most_waiting`` may wait, and `analyse` raises
-    BusyError beyond that. A visitor who has gone is not searched for.
+    BusyError beyond that. A visitor who has gone takes no place, and a search for none but such is stopped.
     """
 
     def __init__(self, engine: Engine, most_waiting: int = 64, together: int = 16) -> None:
@@ -63,7 +64,7 @@ class SearchQueue:
         request = _Request(tuple(moves), simulations, Future(), threading.Event())
         with self._changed:
             if self._closed:
-                raise BusyError(_CLOSING)
+                raise BusyError(CLOSING)
             if len(self._waiting) >= self._most_waiting:
                 raise BusyError("too many searches are waiting: try again in a few seconds")
             self._waiting.append(request)
@@ -75,17 +76,17 @@ class SearchQueue:
             raise
 
     def refuse(self) -> None:
-        """Refuse from now on whatever waits or comes, and let the search that is under way be the last."""
+        """Refuse from now on whatever waits or comes, and stop the search that is under way."""
         with self._changed:
             self._closed = True
             for request in self._waiting:
                 if request.answer.set_running_or_notify_cancel():
-                    request.answer.set_exception(BusyError(_CLOSING))
+                    request.answer.set_exception(BusyError(CLOSING))
             self._waiting.clear()
             self._changed.notify()
 
     def close(self) -> None:
-        """`refuse`, and wait CLOSE_SECONDS at the most until the search under way has ended: `ended` says whether."""
+        """`refuse`, and wait CLOSE_SECONDS at the most for the search under way to stop: see `ended`."""
         self.refuse()
         self._thread.join(CLOSE_SECONDS)
 
@@ -98,14 +99,23 @@ class SearchQueue:
     def _work(self) -> None:
         while batch := self._next():
             try:
-                found = self.engine.analyse([request.moves for request in batch], batch[0].simulations)
+                found = self.engine.analyse(
+                    [request.moves for request in batch], batch[0].simulations, stop=partial(self._unwanted, batch)
+                )
             except Exception as error:  # each visitor has to hear of it, whatever it is
                 logger.exception("a search failed")
                 for request in batch:
                     request.answer.set_exception(error)
                 continue
             for request, analysis in zip(batch, found, strict=True):
-                request.answer.set_result(analysis)
+                if analysis.simulations < request.simulations and not analysis.proven and self._closed:
+                    request.answer.set_exception(BusyError(CLOSING))  # it was stopped: half an answer is none
+                else:
+                    request.answer.set_result(analysis)
+
+    def _unwanted(self, batch: Sequence[_Request]) -> bool:
+        """Whether nobody waits for what is being searched."""
+        return self._closed or all(request.gone.is_set() for request in batch)
 
     def _next(self) -> list[_Request]:
         """What is searched next, of one number of simulations; empty once closed."""
