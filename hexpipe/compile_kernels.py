@@ -89,7 +89,8 @@ def _compile_group(folder: Path, name: str) -> None:
 
 
 def _share(names: Sequence[str], workers: int, work: Callable[[str], None]) -> int:
-    """``work`` on each name, by ``workers`` forked processes that take them in turn from a pipe; 1 if one has failed.
+    """``work`` on each name, by ``workers`` forked processes that take them in turn from a pipe; 0, or the exit code of
+    one that has failed.
 
     They are forked after all imports and before any thread, which spares each of them a second.
     """
@@ -111,11 +112,13 @@ def _share(names: Sequence[str], workers: int, work: Callable[[str], None]) -> i
         while running:
             child, status = os.waitpid(-1, os.WNOHANG)
             running.discard(child)
-            failed |= bool(child and status)
+            failed = failed or (child and os.waitstatus_to_exitcode(status))
             if failed or os.getppid() != asked_by:  # the command was killed
                 break
             time.sleep(0.02)
         return failed
+    except KeyboardInterrupt:
+        return kernel_cache.INTERRUPTED
     finally:
         for child in running:
             os.kill(child, signal.SIGKILL)
@@ -128,6 +131,8 @@ def _take(queue: int, names: Sequence[str], work: Callable[[str], None]) -> int:
     try:
         while number := os.read(queue, 1):
             work(names[number[0]])
+    except KeyboardInterrupt:
+        return kernel_cache.INTERRUPTED
     except BaseException:  # noqa: BLE001  (nothing is above it)
         traceback.print_exc()
         return 1

@@ -42,23 +42,8 @@ GROUPS = {
     "bench": "the evaluators of benchmarks",
     "hex": "the rules of Hex",
 }
-_PLAYING = ("search", "nets", "cache", "hex")
-_TRAINING = (*_PLAYING, "replay", "solver")
-# What a command will run in all likelihood: the scripts in bin/ compile it while packages are still being installed.
-COMMANDS = {
-    "run": _TRAINING,
-    "train": _TRAINING,
-    "bench": tuple(GROUPS),
-    "selfplay": _PLAYING,
-    "match": _PLAYING,
-    "tournament": _PLAYING,
-    "analyze": _PLAYING,
-    "htp": _PLAYING,
-    "serve": _PLAYING,
-    "score": _PLAYING,
-    "solve": ("solver", "hex"),
-}
 
+INTERRUPTED = 130
 _FOLDER = "NUMBA_CACHE_DIR"
 _PREFIX = "kernels-"
 _UNUSED_DAYS = 30
@@ -131,10 +116,29 @@ def need(*groups: str) -> None:
     _ready.update(missing)
 
 
-def groups_of(game: str, algorithm: str) -> tuple[str, ...]:
-    """What a run of that game runs."""
-    games = {"hex": ("hex", "solver"), "inarow": ("inarow",)}
-    return ("search", "replay", "nets", "cache", *(("learned",) if algorithm == "muzero" else ()), *games.get(game, ()))
+def to_play(game: str, algorithm: str) -> tuple[str, ...]:
+    """The groups that a net needs to play: of the game of that name (one of one's own has none), by that algorithm."""
+    return ("learned" if algorithm == "muzero" else "search", "nets", "cache", *({game} & GROUPS.keys()))
+
+
+def to_train(game: str, algorithm: str) -> tuple[str, ...]:
+    """The groups that a run needs."""
+    return (*to_play(game, algorithm), "replay", "solver")
+
+
+def likely(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The groups that the command line ``arguments`` will need, as far as its words say; what it needs beyond them it
+    compiles itself. For the scripts in bin/, which begin while packages are still being installed."""
+    command, *words = arguments or [""]
+    if not {"-h", "--help"}.isdisjoint(words):
+        return ()
+    game = "inarow" if any("inarow" in word for word in words) else "hex"
+    algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
+    if command in ("run", "train"):
+        return to_train(game, algorithm)
+    if command in ("selfplay", "match", "tournament", "analyze", "htp", "serve", "score"):
+        return to_play(game, algorithm)
+    return {"bench": tuple(GROUPS), "pytest": tuple(GROUPS), "solve": ("solver", "hex")}.get(command, ())
 
 
 def take_as_ready() -> None:
@@ -177,6 +181,8 @@ def _compile(folder: Path, groups: Sequence[str]) -> None:
             finally:
                 compiler.terminate()
                 compiler.wait()
+        if compiler.returncode == INTERRUPTED:
+            raise KeyboardInterrupt
         if compiler.returncode:
             words = report.read_text(errors="replace").strip().splitlines()
             raise HexpipeError(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hexpipe import kernel_cache
 from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
@@ -58,6 +59,7 @@ def run(request: RunRequest, view: View | None = None) -> int:
 
     Raises UsageError before anything is started, ProcessDiedError or another HexpipeError when the run failed.
     """
+    kernel_cache.need(*kernel_cache.to_train(request.settings.game.name, request.settings.algorithm))
     # signals first: a Ctrl-C while the processes start is an orderly end too
     with Interrupts() as interrupts, RunFolder.open(request.run_dir, request.resume) as folder:
         try:
