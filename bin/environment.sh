@@ -136,14 +136,22 @@ install_packages() {
     fi
 }
 
-prepare_kernels() {
-    PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}" NUMBA_CACHE_DIR=$venv \
-        "$python" -P -c 'import sys; from hexpipe.cli.main import prepare; prepare(sys.argv[1:])' "$@"
+prepare='import sys; from hexpipe.cli.main import prepare; prepare(sys.argv[1:])'
+
+prepare_kernels() { "$python" -P -c "$prepare" "$@"; }
+
+# What hexpipe needs to be found, and to find its kernels.
+export_variables() {
+    export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
+    export NUMBA_CACHE_DIR=$venv
 }
 
 # Compile what the command will need while the larger packages are being installed; what fails here it does itself.
 begin_kernels() {
-    prepare_kernels "$@" 9>&- &
+    (
+        export_variables
+        exec "$python" -P -c "$prepare" "$@"
+    ) 9>&- &
     kernels=$!
     trap 'kill "$kernels" 2>/dev/null || true' EXIT
     trap 'exit 130' INT
@@ -191,8 +199,7 @@ prepare_environment() {
         } 9>>"$venv/hexpipe.lock"
         end_kernels
     fi
-    export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
-    export NUMBA_CACHE_DIR=$venv
+    export_variables
 }
 
 prepare_development_tools() {
