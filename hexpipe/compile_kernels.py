@@ -147,9 +147,10 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
     circles, so that no two processes wait for each other. numba reads its cache after the lock is taken, and its index
     of a kernel is never written by two.
     """
-    compile_kernel, taken = Dispatcher.compile, []
+    dispatcher: Any = Dispatcher
+    compile_kernel, taken = dispatcher.compile, list[int]()
 
-    def locked(self: Dispatcher, signature: Any) -> Any:
+    def locked(self: Any, signature: Any) -> Any:
         place = zlib.crc32(f"{self.py_func.__module__}.{self.py_func.__qualname__}".encode())
         if place in taken or not self.py_func.__module__.startswith(f"{hexpipe.__name__}."):
             return compile_kernel(self, signature)
@@ -162,11 +163,11 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_UN, 1, place)
 
     with lock.open("a") as file:
-        Dispatcher.compile = locked
+        dispatcher.compile = locked
         try:
             yield
         finally:
-            Dispatcher.compile = compile_kernel
+            dispatcher.compile = compile_kernel
 
 
 def _cache() -> None:

@@ -124,7 +124,8 @@ def _lives(pid: int) -> bool:
 def make_locale(folder: Path) -> dict[str, str]:
     """Variables for a locale with decimal commas, made here: few machines have one."""
     source = folder / "comma"
-    copied = "CTYPE COLLATE MONETARY TIME MESSAGES PAPER NAME ADDRESS TELEPHONE MEASUREMENT IDENTIFICATION".split()
+    copied = ["CTYPE", "COLLATE", "MONETARY", "TIME", "MESSAGES", "PAPER", "NAME", "ADDRESS", "TELEPHONE"]
+    copied += ["MEASUREMENT", "IDENTIFICATION"]
     parts = [f'LC_{name}\ncopy "POSIX"\nEND LC_{name}' for name in copied]
     parts.append('LC_NUMERIC\ndecimal_point ","\nthousands_sep "."\ngrouping 3;3\nEND LC_NUMERIC\n')
     source.write_text("\n".join(parts))
@@ -143,7 +144,7 @@ def test_a_locale_changes_neither_the_environment_nor_the_kernels(scene: dict[st
     run(scene | {"LC_ALL": "C"}, "run")
     assert len(calls(scene, "-m venv")) == 1
     assert len(calls(scene, "import prepare")) == 1
-    state = "import locale; locale.setlocale(locale.LC_ALL, ''); from hexpipe.kernel_cache import kernel_state as k; print(k())"
+    state = "import locale; locale.setlocale(locale.LC_ALL, ''); from hexpipe import kernel_cache as k; print(k.kernel_state())"
     command = [sys.executable, "-P", "-c", state]
     environment = {**os.environ, "PYTHONPATH": str(BIN.parent)}
     states = {

@@ -48,7 +48,9 @@ def compiled(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*.nbc")}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["convert", "#5,a1b2", "--to", "moves"], ["settings"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["convert", "#5,a1b2", "--to", "moves"], ["settings"]]
+)
 def test_what_needs_no_kernel_compiles_none(tmp_path: Path, words: list[str]) -> None:
     output, errors = command(*words, NUMBA_CACHE_DIR=str(tmp_path))
     assert output

@@ -59,12 +59,11 @@ def run(request: RunRequest, view: View | None = None) -> int:
 
     Raises UsageError before anything is started, ProcessDiedError or another HexpipeError when the run failed.
     """
-    kernel_cache.need(*kernel_cache.to_train(request.settings.game.name, request.settings.algorithm))
     # signals first: a Ctrl-C while the processes start is an orderly end too
     with Interrupts() as interrupts, RunFolder.open(request.run_dir, request.resume) as folder:
         try:
             run_ = _prepare(request, folder, view)
-        except HexpipeError:
+        except (HexpipeError, KeyboardInterrupt):
             folder.discard_if_empty()
             raise
         try:
@@ -78,9 +77,10 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     """Check everything that can be checked, make the segments, and say what will be done."""
     settings = request.settings
     checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
-    game = make_game(settings.game)
     check_games(settings, folder.path)
     check_trackers(settings.tracking)
+    kernel_cache.need(*kernel_cache.to_train(settings.game.name, settings.algorithm))
+    game = make_game(settings.game)
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
     if settings.cluster.address:
