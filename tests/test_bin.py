@@ -144,7 +144,7 @@ def test_a_locale_changes_neither_the_environment_nor_the_kernels(scene: dict[st
     run(scene | {"LC_ALL": "C"}, "run")
     assert len(calls(scene, "-m venv")) == 1
     assert len(calls(scene, "import prepare")) == 1
-    state = "import locale; locale.setlocale(locale.LC_ALL, ''); from hexpipe import kernel_cache as k; print(k.kernel_state())"
+    state = "import locale, hexpipe.kernel_cache as k; locale.setlocale(locale.LC_ALL, ''); print(k.kernel_state())"
     command = [sys.executable, "-P", "-c", state]
     environment = {**os.environ, "PYTHONPATH": str(BIN.parent)}
     states = {

@@ -8,6 +8,7 @@ colours go on alternating, so the first player, white from then on, plays the ne
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
     try:
         won = is_won(game.moves, game.size, game.swapped)
     except IllegalMoveError as error:
-        raise NotationError(str(error)) from error
+        raise NotationError(_as_written(str(error), game)) from error
     if not won:
         return game
     winner = 1 - game.to_move  # whoever placed the last stone
@@ -119,3 +120,8 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
         return dataclasses.replace(game, winner=winner)
     note = f"{COLOURS[game.winner]} is said to have won, but {COLOURS[winner]}'s stones connect"
     return dataclasses.replace(game, winner=winner, ending="", notes=(*game.notes, note))
+
+
+def _as_written(message: str, game: format_conversion.HexGame) -> str:
+    """``message`` about "move 5 (b3)" with that move's name in the text of ``game``."""
+    return re.sub(r"\bmove (\d+) \([^)]*\)", lambda match: f"move {match[1]} ({game.word(int(match[1]))})", message)
