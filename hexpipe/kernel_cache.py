@@ -49,7 +49,7 @@ _PREFIX = "kernels-"
 _UNUSED_DAYS = 30
 _LINE_SECONDS = 10.0
 _ready: set[str] = set()
-_held: dict[str, IO[str]] = {}
+_held: dict[str, int] = {}
 _unsaid: list[str] = []
 _listeners: list[Callable[[str], None]] = []
 
@@ -221,14 +221,14 @@ def _hold(folder: Path) -> None:
     while True:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "in-use"
-        file = path.open("a")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # open to the end of this process
         fcntl.flock(file, fcntl.LOCK_SH)
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # else it was removed meanwhile
+            if path.stat().st_ino == os.fstat(file).st_ino:  # else it was removed meanwhile
                 os.utime(path)
                 _held[str(folder)] = file
                 return
-        file.close()
+        os.close(file)
 
 
 def _remove_unused(folder: Path) -> None:
