@@ -73,7 +73,7 @@ def test_without_a_place_that_lasts_two_commands_at_once_compile_once_among_temp
     assert folder.stat().st_mode & 0o777 == 0o700
     before = compiled(folder)
     assert before
-    output, errors = command("convert", "#5,a1b2", "--to", "json", **places)  # which has no need of them
+    _, errors = command("convert", "#5,a1b2", "--to", "json", **places)  # which has no need of them
     assert errors == ""
     third = start(code + "; from hexpipe.games.hex import Hex; Hex(4).play([0, 1, 2])", **places)
     assert "compiling" not in third.communicate(timeout=280)[0]

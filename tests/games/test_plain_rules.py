@@ -1,4 +1,4 @@
-"""The rules in plain Python against those of the kernels: the same games are won, the same moves refused, in one voice."""
+"""The rules in plain Python against the kernels: the same games are won, the same moves refused, in the same words."""
 
 from __future__ import annotations
 
