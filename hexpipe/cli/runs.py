@@ -59,7 +59,7 @@ def describe(run: Path) -> dict[str, Any]:
         "state": "at work" if live_run(run) is not None else "ended",
         "game": "-",
         "algorithm": "-",
-        "bytes": sum(file.stat().st_size for file in run.rglob("*") if file.is_file()),
+        "bytes": sum(file.lstat().st_size for file in run.rglob("*") if file.is_file()),
         "games": 0,
         "steps": 0,
         **dict.fromkeys(_RATING),

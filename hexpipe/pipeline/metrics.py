@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, is_disk_full
 from hexpipe.pipeline.trackers import open_trackers
+from hexpipe.plain_files import open_own
 
 LONGEST_LINE = 1 << 20
 """Bytes of a line that can be one of figures."""
@@ -20,8 +21,8 @@ _BLOCK = 1 << 20
 
 def metrics_lines(run_dir: Path) -> Iterator[dict[str, Any]]:
     """The lines of RUN/metrics.jsonl, their numbers by name; what is no such line is left out (the last may be half
-    written). OSError where there is no such file."""
-    with (run_dir / "metrics.jsonl").open("rb") as lines:
+    written). OSError where there is no such file, RunFolderError where it is a link or a pipe."""
+    with open_own(run_dir / "metrics.jsonl", "rb") as lines:
         for text in lines:
             line = metrics_line(text)
             if line:
@@ -69,7 +70,7 @@ class MetricsWriter:
     """Appends one line of figures to metrics.jsonl and gives it to every tracker that the settings name."""
 
     def __init__(self, run_dir: Path, settings: Settings) -> None:
-        self._lines = (run_dir / "metrics.jsonl").open("a", encoding="utf-8")
+        self._lines = open_own(run_dir / "metrics.jsonl", "a")
         self._trackers = open_trackers(run_dir, settings)
 
     def write(self, line: dict[str, Any]) -> None:

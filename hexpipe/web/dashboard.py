@@ -22,6 +22,7 @@ from hexpipe.pipeline.live_stats import live_rows
 from hexpipe.pipeline.metrics import metrics_line
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow
+from hexpipe.plain_files import open_own
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.game_list import moves_of_record
 from hexpipe.web.refusals import refusals
@@ -100,7 +101,7 @@ class RunWatcher:
 
     def _newest_line(self) -> dict[str, Any]:
         try:
-            with (self.run_dir / "metrics.jsonl").open("rb") as file:
+            with open_own(self.run_dir / "metrics.jsonl", "rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
                 tail = file.read().splitlines()
         except OSError:
