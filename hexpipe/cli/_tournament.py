@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,13 +57,17 @@ def begin(
     from hexpipe.games.factory import make_game
 
     rules = common_game(specs, options["size"], options["swap"])
-    results = None if options["results"] is None else resources.enter_context(Results(options["results"]))
+    results = (
+        None if options["results"] is None else resources.enter_context(Results(Path(options["results"]).resolve()))
+    )
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
     pairs = options["pairs"]
     plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
     tournament = Tournament(make_game(rules), contestants, plan, options["seed"])
     if results is not None:
-        tournament.units += results.units(rules.title, [contestant.name for contestant in contestants])
+        names = [contestant.name for contestant in contestants]
+        tournament.units += results.units(rules.title, names)
+        tournament.forfeits.update(results.forfeits(rules.title, names))
     return tournament, results, rules.title
 
 
@@ -104,6 +109,17 @@ def rating_table(tournament: Tournament, anchor: int) -> Table:
     return table
 
 
+def forfeits(tournament: Tournament) -> list[str]:
+    """A line for each player that could not go on in some of its games, with what it did the last time."""
+    lines = []
+    for name, player in tournament.contestants:
+        if count := tournament.forfeits[name]:
+            failures = getattr(player, "failures", [])
+            why = f", the last time because {failures[-1]}" if failures else ""
+            lines.append(f"{name} forfeited {count} game{'s' * (count != 1)}{why}")
+    return lines
+
+
 def cross_table(tournament: Tournament, anchor: int) -> Table:
     """Who took how many points from whom, the best first."""
     from hexpipe.arena.tournament import crosstable
@@ -140,6 +156,7 @@ def as_json(tournament: Tournament, anchor: int, rules: str) -> dict[str, Any]:
                 "name": contestant.name,
                 "elo": None if math.isnan(rating.elo) else rating.elo,
                 "error": None if math.isnan(rating.error) else rating.error,
+                "forfeits": tournament.forfeits[contestant.name],
             }
             for contestant, rating in zip(tournament.contestants, ratings, strict=True)
         ],

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe import kernel_cache
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
@@ -66,6 +67,7 @@ class Mcts:
         learned: bool = False,
         swap_first: bool = False,
     ) -> None:
+        kernel_cache.need("learned" if learned else "search")
         self.game = game
         self._swap_first = swap_first and game.swap
         self.settings = settings
