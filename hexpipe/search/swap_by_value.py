@@ -91,7 +91,7 @@ class SwapByValue:
 
 
 class LatentSwapByValue(SwapByValue):
-    """`SwapByValue` over learned dynamics, which have never seen a swap: a child by a swap is its parent, asked for again.
+    """`SwapByValue` over learned dynamics, which have never seen a swap: a child by a swap is its parent, asked again.
 
     Below the roots a swap is legal to the search everywhere; its prior is 0 but after the first stone.
     """

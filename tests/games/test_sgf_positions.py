@@ -42,7 +42,12 @@ def test_what_nodes_mean(nodes: str, expected: SetUp) -> None:
 
 @pytest.mark.parametrize(
     ("most", "expected"),
-    [(0, SetUp((0,), (), 1)), (1, SetUp((0,), (), 1, (1,))), (2, SetUp((0,), (), 1, (1, 2))), (9, SetUp((0,), (), 1, (1, 2)))],
+    [
+        (0, SetUp((0,), (), 1)),
+        (1, SetUp((0,), (), 1, (1,))),
+        (2, SetUp((0,), (), 1, (1, 2))),
+        (9, SetUp((0,), (), 1, (1, 2))),
+    ],
 )
 def test_the_first_moves_alone(most: int, expected: SetUp) -> None:
     assert read_position("(;SZ[5];AB[a1];W[b1];B[c1])", most)[1] == expected
@@ -91,7 +96,7 @@ def test_a_game_is_a_position(order: list[int], plies: int, swapped: bool) -> No
     if swapped and moves:
         moves.insert(1, 9)
     text = to_sgf(HexGame(3, tuple(moves)))
-    size, position = read_position(text)
+    _, position = read_position(text)
     assert position.moves == from_sgf(text).moves
     game = Hex(3, swap=True)
     try:

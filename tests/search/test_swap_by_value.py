@@ -77,7 +77,9 @@ def search(**changes: Any) -> SearchSettings:
 
 def wrapped(learned: bool, simulations: int = 12) -> SwapByValue:
     if learned:
-        return LatentSwapByValue(KnowingDynamics(), GAME.shapes, nodes_per_game(search(num_simulations=simulations), True))
+        return LatentSwapByValue(
+            KnowingDynamics(), GAME.shapes, nodes_per_game(search(num_simulations=simulations), True)
+        )
     return SwapByValue(Knowing(), GAME.shapes)
 
 
