@@ -43,7 +43,8 @@ _SECOND_NAMES = {
     "initialStones": "stones",
 }  # fmt: skip
 _KEYS = {
-    "id", "moves", "game", "stones", "to_move", "initialPlayer", "turns", "simulations", "size", "swap", "maxTime", "reportDuringSearchEvery", "priority",
+    "id", "moves", "game", "stones", "to_move", "initialPlayer", "turns", "simulations", "size", "swap", "maxTime",
+    "reportDuringSearchEvery", "priority",
     "priorities", "overrideSettings", "includePolicy", *_SECOND_NAMES,
 }  # fmt: skip
 _ACTION_KEYS = {"id", "action", "terminateId", "turnNumbers"}
@@ -209,12 +210,12 @@ def _positions(game: Game, said: Mapping[str, Any]) -> tuple[tuple[Position, Pos
     names = [name for name in ("stones", "to_move", "initialPlayer") if said.get(name) is not None]
     if "game" in said:
         if "moves" in said or "stones" in names or "initialPlayer" in names:
-            raise NotationError('a query has either "moves", with "stones" or without, or "game"')
+            raise NotationError('a query has either "moves" or "game", which holds its own stones')
         start = _position_of_record(game, str(said["game"]))
         to_move = parse_colour(said["to_move"]) if names else None
         return _from(game, start, to_move), False
     if "moves" not in said and not names:
-        raise NotationError('a query has "moves", or "stones" and "to_move", or "game"')
+        raise NotationError('a query has either "moves" or "game", or "stones" and "to_move"')
     black, white = parse_stones(said["stones"]) if "stones" in names else ([], [])
     to_move, first = (parse_colour(said[name]) if name in names else None for name in ("to_move", "initialPlayer"))
     words = said.get("moves", [])

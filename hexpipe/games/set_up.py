@@ -25,8 +25,8 @@ from hexpipe.games.player_utils import COLOURS
 class SetUp:
     """Cells of ``black`` and ``white`` stones, the colour ``to_move`` (0 black, 1 white), and the ``moves`` since.
 
-    ``may_swap``: where the rule is on, a lone stone with the other colour to move may be swapped, as may the first stone
-    on an empty board; of all other stones there is no swap.
+    ``may_swap``: where the rule is on, a lone stone with the other colour to move may be swapped, as may the first
+    stone on an empty board; of all other stones there is no swap.
     """
 
     black: tuple[int, ...] = ()

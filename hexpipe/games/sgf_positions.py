@@ -12,8 +12,8 @@ def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]
     """The size of the board and the position after the first ``most_moves`` moves of a game in SGF, after all of them
     unless given.
 
-    A set-up may stand anywhere between moves, and moves may be out of turn; the stones that are there before are part of
-    the `SetUp`'s then. Where neither PL nor a move says whose turn it is, it is white's if black has more
+    A set-up may stand anywhere between moves, and moves may be out of turn; the stones that are there before are part
+    of the `SetUp`'s then. Where neither PL nor a move says whose turn it is, it is white's if black has more
     stones. NotationError where the text is no such game, and for two stones on a cell.
     """
     line = read_line(text)

@@ -250,7 +250,7 @@ class HtpEngine:
         return f"{self._heat([(name, chance) for name, chance, _, _ in moves])} TEXT {self._evaluation(words)}{swap}"
 
     def _pairs(self, texts: Sequence[tuple[str, str]]) -> str:
-        """Pairs of a cell and a text for it. HexGui has no place for a swap, which is told on the stone that it is of."""
+        """Pairs of a cell and a text for it. HexGui has no place for a swap, which is told on its stone."""
         return " ".join(
             f"{self._stone()} swap:{text}" if name == SWAP_WORD else f"{name} {text}" for name, text in texts
         )

@@ -54,8 +54,8 @@ class Mcts:
     """Search trees of ``num_games`` games and the states they stand on.
 
     ``states`` holds the games' positions, in `root_rows`. After `select`, `request` is what to evaluate. ``learned``
-    puts learned dynamics behind the nodes, where otherwise the rules are (see `models`). ``swap_first``: where the rules
-    allow a swap it is the first action that is tried, whatever its prior.
+    puts learned dynamics behind the nodes, where otherwise the rules are (see `models`). ``swap_first``: where the
+    rules allow a swap it is the first action that is tried, whatever its prior.
     """
 
     def __init__(
@@ -402,8 +402,8 @@ def searches_at(
 ) -> Mcts:
     """A search of each of k > 0 positions (`set_up.Position`); not begun yet.
 
-    They must be legal and not over. Where views move, the one that will be searched is put where the evaluator looks (as
-    group 0), from around the last stone.
+    They must be legal and not over. Where views move, the one that will be searched is put where the evaluator looks
+    (as group 0), from around the last stone.
     """
     if not positions:
         raise ValueError("there is no position to search")
