@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from hexpipe.errors import UsageError
 from hexpipe.games import format_conversion as notation
 from hexpipe.games.game_texts import GameText
+from hexpipe.pipeline.output import may_go_away
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
@@ -28,11 +30,14 @@ def game_texts(arguments: Sequence[str]) -> list[GameText]:
     return texts
 
 
-def progress_bar() -> Progress:
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
     """A bar on standard error while it is a terminal, gone when it is done."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.is_terminal
+    with may_go_away("stderr"), Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        yield bar
 
 
 def tell(lines: Sequence[str]) -> None:

@@ -30,13 +30,14 @@ def command(
     ARGUMENTS are further ones of `hexpipe run`: hexpipe chaos -- --algorithm muzero
     """
     from hexpipe.pipeline.chaos import chaos, check
+    from hexpipe.pipeline.output import may_go_away
 
     def say(text: str) -> None:
         click.echo(text, err=as_json)
 
-    with tempfile.TemporaryDirectory(prefix="hexpipe-chaos-") as temporary:
+    with may_go_away("stdout", "stderr"), tempfile.TemporaryDirectory(prefix="hexpipe-chaos-") as temporary:
         report = chaos(run_dir or Path(temporary) / "run", minutes, every, seed, arguments, say)
-    click.echo(json.dumps(report) if as_json else _table(report))
+        click.echo(json.dumps(report) if as_json else _table(report))
     check(report)
     return 0
 

@@ -44,6 +44,7 @@ def command(
 ) -> None:
     """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
     from hexpipe.nets.checkpoints import latest_checkpoint
+    from hexpipe.pipeline.output import may_go_away
     from hexpipe.pipeline.run_folder import find_runs
 
     if path is None:
@@ -72,6 +73,6 @@ def command(
         listener = socket.create_server((host, port))
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}): take another --port") from error
-    with listener:
+    with listener, may_go_away("stdout", "stderr"):
         click.echo(f"hexpipe serve: http://{host}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
