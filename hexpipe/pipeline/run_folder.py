@@ -178,8 +178,8 @@ def read_settings(path: Path) -> Settings:
 
 
 def resume_arguments(path: Path, settings: Settings) -> str:
-    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`, quoted for a shell; a game of one's
-    own is named."""
+    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`, quoted for a shell; one's own game
+    is named."""
     words = ["--resume", str(path)]
     if settings.game.own_class is not None:
         words += ["--game", settings.game.name]
