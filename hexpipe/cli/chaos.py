@@ -24,8 +24,10 @@ import click
 def command(
     minutes: float, every: float, seed: int, run_dir: Path | None, as_json: bool, arguments: tuple[str, ...]
 ) -> int:
-    """Try what a run survives: its processes are killed and stopped, its queues and its disk filled, and afterwards no
-    committed game may be missing or there twice, and nothing else be left.
+    """Try what a run survives: its processes are killed and stopped, its queues and its disk filled, its output and its
+    archive taken away, and afterwards no committed game may be missing or there twice, and nothing else be left.
+
+    An archive that is taken away is kept in the run folder, and its games count.
 
     ARGUMENTS are further ones of `hexpipe run`: hexpipe chaos -- --algorithm muzero
     """

@@ -31,23 +31,23 @@ def may_go_away(*names: str) -> Iterator[None]:
     A stream that is closed shows nothing. One that is no file of the system's (a test's, a notebook's) stays as it is.
     """
     before = {name: getattr(sys, name) for name in names}
-    sinks = []
+    texts = []
     try:
         for name, stream in before.items():
             sink = _sink_for(name, stream)
             if sink is not None:
-                sinks.append(sink)
                 encoding = "utf-8" if stream is None else stream.encoding
                 errors = "strict" if stream is None else stream.errors or "strict"
                 errors = "backslashreplace" if errors == "strict" else errors
-                text = io.TextIOWrapper(sink, encoding, errors, line_buffering=True, write_through=True)  # type: ignore[type-var]
+                text = io.TextIOWrapper(sink, encoding, errors, line_buffering=True)  # type: ignore[type-var]
+                texts.append(text)
                 setattr(sys, name, text)
         yield
     finally:
         for name, stream in before.items():
             setattr(sys, name, stream)
-        for sink in sinks:
-            sink.close()
+        for text in texts:
+            text.close()  # which shows what is left, and closes the sink
 
 
 def _sink_for(name: str, stream: IO[str] | None) -> _Sink | None:

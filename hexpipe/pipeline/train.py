@@ -217,8 +217,8 @@ class _Trainer:
         try:
             return self._run(metrics, on_progress, should_stop)
         except GoneError:
-            if self.folder.presence.lost() is None:
-                self._save()
+            self.folder.presence.check()  # which says the more of the two, and then there is no place for a checkpoint
+            self._save()
             raise
 
     def _run(
