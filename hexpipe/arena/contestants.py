@@ -20,6 +20,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex_solver import HexSolver, is_solvable
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
+from hexpipe.random_streams import Stream, generator
 
 HTP_PREFIX = "htp:"
 _WORDS = ("random", "solver")
@@ -35,10 +36,11 @@ class Contestant(NamedTuple):
 class SolverPlayer:
     """Perfect play on boards that the solver knows: a random winning move, or where there is none any move."""
 
-    def __init__(self, game: Game, seed: int) -> None:
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
         if not is_solvable(game) or game.swap:
             raise SettingsError("solver: it knows Hex up to 5x5 without swap; take another player or a smaller board")
-        self._game, self._solver, self._rng = game, HexSolver(game.board_size), np.random.default_rng(seed)
+        self._game, self._solver = game, HexSolver(game.board_size)
+        self._rng = generator(Stream.PLAYER, seed, number)
 
     def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
         return np.array([self._one(position) for position in positions], np.int32)
@@ -105,9 +107,9 @@ def make_contestants(
         player: Player
         name = spec
         if spec == "random":
-            player = RandomPlayer(game, seed + number)
+            player = RandomPlayer(game, seed, number)
         elif spec == "solver":
-            player = SolverPlayer(game, seed + number)
+            player = SolverPlayer(game, seed, number)
         elif spec.startswith(HTP_PREFIX):
             player = resources.enter_context(HtpPlayer(game, spec.removeprefix(HTP_PREFIX)))
         else:

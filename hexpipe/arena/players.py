@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import after_moves, legal_moves, moves_of_actions, play_moves, view_centres
 from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.random_streams import Stream, generator
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import search_positions
 
@@ -62,8 +63,8 @@ class NetPlayer:
 class RandomPlayer:
     """Every legal move alike."""
 
-    def __init__(self, game: Game, seed: int) -> None:
-        self._game, self._rng = game, np.random.default_rng(seed)
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
+        self._game, self._rng = game, generator(Stream.PLAYER, seed, number)
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
         game = self._game
@@ -74,8 +75,8 @@ class TacticalPlayer:
     """Wins if it can, else takes the move by which the next seat that could win at once would; else plays at random,
     around the last stone where the board is larger than a view."""
 
-    def __init__(self, game: Game, seed: int) -> None:
-        self._game, self._rng = game, np.random.default_rng(seed)
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
+        self._game, self._rng = game, generator(Stream.PLAYER, seed, number)
         self._room = game.new_states(1 + game.num_actions)  # a position, and those after each of its actions
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
@@ -116,8 +117,8 @@ class TacticalPlayer:
 class PerfectPlayer:
     """Plays at random among the best moves, found by trying everything once: for games of some thousand positions."""
 
-    def __init__(self, game: Game, seed: int) -> None:
-        self._game, self._rng = game, np.random.default_rng(seed)
+    def __init__(self, game: Game, seed: int, number: int = 0) -> None:
+        self._game, self._rng = game, generator(Stream.PLAYER, seed, number)
         self._known: dict[bytes, NDArray[np.float32]] = {}
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:

@@ -20,6 +20,7 @@ from hexpipe.arena.results import PlayedGame
 from hexpipe.errors import SettingsError
 from hexpipe.games.board_moves import after_moves, legal_moves
 from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.random_streams import Stream, generator
 
 _TRIES = 1000  # random openings drawn in search of a new one
 
@@ -103,7 +104,7 @@ class Tournament:
         return self._openings[number]
 
     def _new_opening(self) -> list[int]:
-        rng = np.random.default_rng([self.seed, len(self._openings)])
+        rng = generator(Stream.OPENING, self.seed, len(self._openings))
         for _ in range(_TRIES):
             moves: list[int] = []
             states = after_moves(self.game, moves)

@@ -23,6 +23,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import InferenceSlots
+from hexpipe.random_streams import Stream, stream
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal
@@ -141,7 +142,7 @@ def generator_main(settings: Settings, slots: InferenceSlots, board: Board, work
     client = InferenceClient(slots, worker)
     cached = CachedEvaluator(client, LRUCache(max(1, settings.selfplay.cache_entries), game.shapes), game.shapes)
     evaluator = SwitchEvaluator(client, cached, board)
-    seed = np.random.SeedSequence([settings.seed, worker])
+    seed = stream(Stream.BENCHMARK, settings.seed, worker)
     selfplay = SelfPlay(game, settings, evaluator, seed, lambda record: None, slots.groups)
     board.write(process, pid=os.getpid())
     try:

@@ -233,7 +233,7 @@ class CurriculumSettings(Section):
         ge=0,
         le=1,
         description="share of its last 100 games against the league that the newest net must win to master a stage; "
-        "without a league a stage ends with its games",
+        "without a league a stage ends with its games, once trained weights have played",
     )
 
 

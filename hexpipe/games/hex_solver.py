@@ -138,6 +138,7 @@ def _different_positions(
     board_size: int, count: int, seed: int, draw: Callable[[np.random.Generator], NDArray[np.integer[Any]]]
 ) -> Iterator[LabelledPosition]:
     """Positions after the moves that ``draw`` gives, but for those that are won or have been there."""
+    # no stream of `random_streams`: files of positions are known by their seed, as version 0.1.0 drew them
     solver, generator = HexSolver(board_size), np.random.default_rng(seed)
     area = board_size**2
     seen: set[bytes] = set()

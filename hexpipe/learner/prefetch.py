@@ -1,6 +1,7 @@
 """Batches sampled ahead on background threads, so that a step never waits for the replay buffer.
 
-Batch i is sampled with a generator seeded by (seed, i) and batches come in that order, whatever the number of threads.
+Batch i is sampled with a generator of its own, by seed and i, and batches come in that order, whatever the number of
+threads.
 The kernels of the sampler release the interpreter lock, so sampling and a step run side by side. Tensors are pinned
 (page-locked, for asynchronous copies) on the thread, and only for an accelerator: without one pinning starts CUDA's
 machinery or fails, and an ordinary tensor that shares the sampler's array is free.
@@ -20,11 +21,9 @@ from torch import Tensor
 
 from hexpipe.errors import HexpipeError
 from hexpipe.learner.train_step import as_tensors
+from hexpipe.random_streams import Stream, generator
 
 Sample = Callable[[np.random.Generator], Mapping[str, Any]]
-
-
-_BATCH_STREAM = 2  # apart from the seeds of self-play, which are (seed, worker) or (seed, 1, ...)
 
 
 def default_threads(device: torch.device) -> int:
@@ -34,7 +33,7 @@ def default_threads(device: torch.device) -> int:
 
 def batch_rng(seed: int, index: int) -> np.random.Generator:
     """The generator of batch ``index``: the same in the synchronous loop and in every thread."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _BATCH_STREAM, index])))
+    return generator(Stream.BATCH, seed, index)
 
 
 def prepare_batch(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.nets.backends import Backend, BySize
+from hexpipe.random_streams import Stream, generator
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on
 
 def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
     """Codes int8 [batch, C] of random boards like a game's: as many stones of mine as of theirs, or one fewer."""
-    rng = np.random.default_rng(seed)
+    rng = generator(Stream.BOARDS, seed)
     order = rng.permuted(np.tile(np.arange(shapes.view_cells), (batch, 1)), axis=1)
     plies = rng.integers(0, shapes.view_cells, (batch, 1))
     # the mover has the fewer stones where they differ: of the first ``plies`` stones, the newest is theirs

@@ -36,7 +36,8 @@ class BulkRequest:
 
 
 class Work(NamedTuple):
-    """One worker's part: the games ``numbers``, of all that the folder is to hold, and ``stream``, its random seed.
+    """One worker's part: the games ``numbers``, of all that the folder is to hold, and ``stream``: its seed and the
+    numbers of its random streams.
 
     ``listed`` openings are taken in turn by the games' numbers; else ``kind`` says how they are drawn.
     """

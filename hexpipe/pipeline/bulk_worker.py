@@ -20,6 +20,7 @@ from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.pipeline.bulk_request import Counts, Report, Work
 from hexpipe.pipeline.game_files import FinishedGame
 from hexpipe.pipeline.messages import ChildContext
+from hexpipe.random_streams import Stream, generator, stream
 from hexpipe.records import GameRecord
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import nodes_per_game
@@ -46,17 +47,16 @@ def bulk_worker_main(context: ChildContext, work: Work, sender: Connection) -> N
     if work.cache_entries:
         evaluator = cached = CachedEvaluator(local, LRUCache(work.cache_entries, game.shapes), game.shapes)
     finished: list[FinishedGame] = []
-    stream, opening_stream = np.random.SeedSequence(work.stream).spawn(2)
     row.set_ready()
     play = SelfPlay(
         game,
         settings.model_copy(update={"selfplay": settings.selfplay.model_copy(update={"games_per_worker": at_once})}),
         evaluator,
-        stream,
+        stream(Stream.BULK_GAMES, *work.stream),
         lambda record: finished.append(_finished_game(game, record)),
         groups=1,
         # unseen positions nearly all: they would only fill the cache
-        openings=_openings(work, game, local, np.random.default_rng(opening_stream), at_once),
+        openings=_openings(work, game, local, generator(Stream.BULK_OPENINGS, *work.stream), at_once),
     )
 
     def report() -> None:

@@ -22,6 +22,7 @@ from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.chaos_faults import Faults
 from hexpipe.pipeline.patient import Patient, Vitals
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, leftovers, read_settings
+from hexpipe.random_streams import Stream, generator
 from hexpipe.replay.archive import ReplayArchive, Sender
 
 RUN = (
@@ -53,7 +54,7 @@ def chaos(
     if run_dir.exists():
         raise UsageError(f"{run_dir} is there already: name a folder that is not")
     patient = Patient(run_dir, [*RUN, *arguments])
-    rng = np.random.default_rng(seed)
+    rng = generator(Stream.FAULTS, seed)
     faults = Faults(patient, rng)
     try:
         patient.start()

@@ -15,6 +15,7 @@ from hexpipe.inference.slots import InferenceSlots
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.stats import ProcessRow, Waiting
+from hexpipe.random_streams import Stream, stream
 from hexpipe.records import GameRecord
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.league import LeagueEvaluator
@@ -91,7 +92,7 @@ def generator_main(
         row.add("games", 1)
 
     # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
-    seed = np.random.SeedSequence([settings.seed, context.session, context.number, int(row["restarts"])])
+    seed = stream(Stream.GENERATOR, settings.seed, context.session, context.number, int(row["restarts"]))
     replay = context.stats.row("replay-0")
     while len(stages) > 1 and not replay["stage"]:  # replay asks the archive
         if not _wait_on(context, Waiting.REFILL):

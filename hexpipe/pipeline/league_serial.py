@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator
 from hexpipe.pipeline.opponents import draw_checkpoint
+from hexpipe.random_streams import Stream, generator
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.league import LeagueEvaluator
 
 OPPONENT_GAMES = 100
-_STREAM = 3
 
 
 class SerialLeague:
@@ -31,7 +31,7 @@ class SerialLeague:
     def __init__(self, opponent: LocalEvaluator | LocalLatentEvaluator, run_dir: Path, seed: int, games: int) -> None:
         self._opponent = opponent
         self._run_dir = run_dir
-        self._rng = np.random.default_rng([seed, _STREAM, games])
+        self._rng = generator(Stream.TRAIN_LEAGUE, seed, games)
         self._drawn = 0
         self._next = games + OPPONENT_GAMES
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-import numpy as np
 import psutil
 
 from hexpipe.config import AUTO, Settings, override_settings
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.pipeline.messages import NODE
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Waiting
+from hexpipe.random_streams import Stream, stream
 
 COUNTERS = (
     "positions",
@@ -34,7 +34,6 @@ COUNTERS = (
 
 LOCAL = "local"
 _REACH_SECONDS = 10.0
-_STREAM = 4
 _MOST_SERVERS = 64
 
 
@@ -88,7 +87,7 @@ def node_settings(settings: Settings, node: Node, identity: Sequence[int], share
     Its seed is drawn from the run's and ``identity``, which no other pod of the run has. A node that is not ``shared``
     with the learner gives its servers every core, unless their number is set.
     """
-    seed = int(np.random.SeedSequence([settings.seed, _STREAM, *identity]).generate_state(1)[0])
+    seed = int(stream(Stream.NODE, settings.seed, *identity).generate_state(1)[0])
     overrides = {"seed": seed, "cluster.address": None, "learner.devices": AUTO}  # no learner is there
     unset = settings.inference.servers is None and settings.inference.devices == AUTO
     if unset and not node.gpus and not shared:

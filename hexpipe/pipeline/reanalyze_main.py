@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
@@ -15,6 +13,7 @@ from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.stats import Waiting
+from hexpipe.random_streams import Stream, generator
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
@@ -40,7 +39,7 @@ def reanalyze_main(
         evaluator = CachedEvaluator(evaluator, LRUCache(settings.selfplay.cache_entries, game.shapes), game.shapes)
     sender = outboxes.sender(worker)
     # a replacement must not draw its predecessor's games again
-    rng = np.random.default_rng([settings.seed, context.session, worker, int(row["restarts"])])
+    rng = generator(Stream.REANALYZE, settings.seed, context.session, worker, int(row["restarts"]))
     with ReplayArchive(context.run_dir / ARCHIVE_NAME, game, read_only=True) as archive:
         old_games = OldGames(buffer, archive, settings.reanalyze.ratio, rng, int(row["positions"]))
         replay, learner = context.stats.row("replay-0"), context.stats.row("learner-0")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from hexpipe.config import Settings
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator
+from hexpipe.random_streams import Stream, generator
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.selfplay.old_games import OldGames
 from hexpipe.selfplay.reanalyze import OldGame, Reanalysis
-
-_STREAM = 2  # of the seed
 
 
 class SerialReanalysis:
@@ -37,7 +34,7 @@ class SerialReanalysis:
         self._before = buffer.total_positions
         self._version = 0
         self.positions = 0
-        rng = np.random.default_rng([settings.seed, _STREAM, buffer.total_games])
+        rng = generator(Stream.TRAIN_REANALYZE, settings.seed, buffer.total_games)
         self._old_games = OldGames(buffer, archive, settings.reanalyze.ratio, rng)
         self._reanalysis = Reanalysis(game, settings, evaluator, self._take, self._put_back)
         if isinstance(evaluator, LocalLatentEvaluator):

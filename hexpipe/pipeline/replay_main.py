@@ -119,7 +119,7 @@ def _with_room(context: ChildContext, write: Callable[[], T]) -> T:
 def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive) -> Curriculum:
     """The curriculum as the archive has it; generators wait for this."""
     begin = archive.stage
-    curriculum = Curriculum(context.settings, begin.number)
+    curriculum = Curriculum(context.settings, begin.number, archive.newest_weights(begin.games_before))
     curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
     row["stage"], row["mastered_after"] = begin.number + 1, begin.mastered_after
     if context.settings.curriculum.stages:
@@ -129,8 +129,8 @@ def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchiv
 
 
 def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive, curriculum: Curriculum) -> None:
-    """Begin the next stage if this one is mastered."""
-    if curriculum.mastered:
+    """Begin the next stage if this one has ended."""
+    if curriculum.ended:
         games = curriculum.games
         curriculum.next_stage()
         _with_room(context, lambda: archive.begin_stage(curriculum.stage, games))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import numpy as np
-
 from hexpipe.inference.inference_server import ServerLoop
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.overlapping_server import server_of_positions
@@ -19,12 +17,12 @@ from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.net_template import memory_bytes
 from hexpipe.pipeline.opponents import Opponents
 from hexpipe.pipeline.stats import Waiting
+from hexpipe.random_streams import Stream, generator
 
 log = logging.getLogger(__name__)
 
 
 _COUNTERS = ("evals", "batches", "forward_seconds")
-_LEAGUE_STREAM = 3
 
 
 def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBoard, device: str) -> None:
@@ -36,7 +34,7 @@ def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
         log.info("plays %s", name)
 
     restarts = int(context.row["restarts"])
-    rng = np.random.default_rng([settings.seed, _LEAGUE_STREAM, context.session, context.number, restarts])
+    rng = generator(Stream.LEAGUE, settings.seed, context.session, context.number, restarts)
     opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce, restarts)
     server_main(context, slots, opponents, device)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex_solver import HexSolver, is_solvable
 from hexpipe.nets.factory import Net
+from hexpipe.random_streams import Stream, generator
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class SolverCheck:
 
     def _make(self, seed: int) -> None:
         """Positions after 0 to 2/3 n*n random stones, as long as the time allows."""
-        game, rng = self._game, np.random.default_rng([seed, 7])
+        game, rng = self._game, generator(Stream.SOLVER_CHECK, seed)
         solver = HexSolver(game.board_size)
         codes: list[NDArray[np.int8]] = []
         values: list[int] = []

@@ -22,7 +22,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from hexpipe.config import Settings
@@ -49,6 +48,7 @@ from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
 from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.presence import Presence
+from hexpipe.random_streams import Stream, stream
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
@@ -59,7 +59,6 @@ from hexpipe.selfplay.self_play import SelfPlay
 logger = logging.getLogger(__name__)
 
 METRICS_SECONDS = 2.0
-_SELFPLAY_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ class _Trainer:
             old_games = self.evaluators[1]
             self.reanalysis = SerialReanalysis(settings, self.game, self.buffer, self.archive, old_games)
         # a resumed run plays other games than its first part did
-        seed = np.random.SeedSequence([settings.seed, _SELFPLAY_STREAM, self.buffer.total_games])
+        seed = stream(Stream.TRAIN_SELFPLAY, settings.seed, self.buffer.total_games)
         return SelfPlay(stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.curriculum.stage)
 
     def close(self) -> None:
@@ -299,13 +298,13 @@ class _Trainer:
                 self.buffer.add_game(record)
                 self.curriculum.add(record)
             self.finished.clear()
-            if self.curriculum.mastered:
+            if self.curriculum.ended:
                 self._begin_stage()
 
     def _restore_stage(self) -> Curriculum:
         """The curriculum as the archive has it."""
         begin = self.archive.stage
-        curriculum = Curriculum(self.settings, begin.number)
+        curriculum = Curriculum(self.settings, begin.number, self.archive.newest_weights(begin.games_before))
         curriculum.restore(self.archive.games_after(begin.games_before), self.archive.total_games - begin.games_before)
         self.stage_in_words = ""
         if self.settings.curriculum.stages:

@@ -58,6 +58,7 @@ CREATE TABLE stages (
 )
 """
 SCHEMA_VERSION = 3
+_LATE_GAMES = 1000  # games come in the order in which they end: older weights may come later, by fewer games than that
 
 
 def _from_version_2(db: Connection) -> None:
@@ -246,6 +247,13 @@ class ReplayArchive:
         """Commits that the stage ``number`` (from 0) begins now."""
         with self._file.transaction():
             self._db.execute("INSERT INTO stages VALUES (?, ?, ?)", (number, self.total_games, mastered_after))
+
+    def newest_weights(self, games: int) -> int:
+        """The newest version of weights that played the last of the first ``games`` games; 0 where there are none."""
+        rows = self.select(
+            "SELECT coalesce(max(weights_version), 0) FROM games WHERE id > ? AND id <= ?", (games - _LATE_GAMES, games)
+        )
+        return self._count(rows[0][0])
 
     def games_after(self, number: int) -> Iterator[GameRecord]:
         """The games that came in after the ``number``-th, newest first."""

@@ -270,10 +270,18 @@ def test_lone_boards_go_to_what_is_fastest_for_one(monkeypatch: pytest.MonkeyPat
     assert isinstance(without.backend, FrozenBackend)
 
 
+@pytest.mark.parametrize("units", [False, True], ids=["without bfloat16 units", "with bfloat16 units"])
 @pytest.mark.parametrize("name", ["eager", "frozen", "winograd"])
-def test_a_named_backend_is_taken(name: str) -> None:
-    choice = choose_backend(NET, shapes(5), InferenceSettings(backend=name), "cpu", [8], budget_seconds=0.0)
-    assert (choice.backend.name, choice.backend.dtype, choice.batch) == (name, "float32", 8)
+def test_a_named_backend_is_taken(name: str, units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every chip, whatever this one is: a dtype of its own choice is bfloat16 where there are units for it."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: units)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    dtype = "bfloat16" if units and name == "frozen" else "float32"
+    for asked in ("auto", "float32"):
+        settings = InferenceSettings(backend=name, dtype=asked)
+        choice = choose_backend(NET, shapes(5), settings, "cpu", [8], budget_seconds=0.0)
+        assert (choice.backend.name, choice.batch) == (name, 8)
+        assert choice.backend.dtype == (dtype if asked == "auto" else "float32")
 
 
 def test_a_named_dtype_is_taken() -> None:

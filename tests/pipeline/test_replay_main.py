@@ -45,7 +45,7 @@ class Replay:
         self.run_dir = run_dir
         self.stats = StatsBoard.create(["replay-0", "learner-0"], private=True)
 
-    def take(self, *games: tuple[int, int, float | None]) -> tuple[float, ...]:
+    def take(self, *games: tuple[Any, ...]) -> tuple[float, ...]:
         outboxes = Outboxes.create(1, 256, 4096, private=True)
         sender = outboxes.sender(0)
         for game in games:
@@ -61,14 +61,15 @@ class Replay:
 def test_a_stage_ends_with_its_games_and_survives(tmp_path: Path) -> None:
     replay = Replay(tmp_path)
     assert replay.take() == (1, 0, 0)
-    assert replay.take(*[(3, 3, None)] * 3) == (1, 3, 0)
-    assert replay.take() == (1, 3, 0)
-    assert replay.take((3, 3, None), (3, 3, None)) == (2, 0, 5)
-    assert replay.take((3, 3, None), (4, 3, None)) == (2, 1, 5)  # the first of these was still under way
-    assert replay.take(*[(4, 3, None)] * 3) == (3, 0, 4)
-    assert replay.take(*[(5, 4, None)] * 9) == (3, 9, 4)
+    assert replay.take(*[(3, 3, None, 1)] * 5) == (1, 5, 0), "of weights that nothing has trained"
+    assert replay.take() == (1, 5, 0)
+    assert replay.take((3, 3, None, 1), (3, 3, None, 9)) == (2, 0, 7)
+    assert replay.take((3, 3, None, 9), (4, 3, None, 9)) == (2, 1, 7)  # the first of these was still under way
+    assert replay.take(*[(4, 3, None, 9)] * 5) == (2, 6, 7), "of weights that were there when the stage began"
+    assert replay.take((4, 3, None, 10)) == (3, 0, 7)
+    assert replay.take(*[(5, 4, None, 10)] * 9) == (3, 9, 7)
     with ReplayArchive(tmp_path / ARCHIVE_NAME, make_stages(replay.settings)) as archive:
-        assert archive.stage == (2, 10, 4)
+        assert archive.stage == (2, 15, 7)
 
 
 def test_with_a_league_a_stage_ends_with_its_wins(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
     run_dir = tmp_path / "run"
     stages = ("--game=inarow", "--set=game.board_size=5", f"--set=curriculum.stages={STAGES}")
     with tiny_run(run_dir, f"--run-dir={run_dir}", *stages, "--set=curriculum.stage_games=40") as run:
-        run.until(lambda: "stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after" in run.log())
+        run.until(lambda: "stage 2 of 3: 3 in a row 4x4 (ended stage 1 after" in run.log())
         pids = run.pids()
         before = run.games()
         run.until(lambda: run.games() > before + 5)
@@ -192,14 +192,14 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
     with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
         reached = archive.stage.number  # from 0; a fast machine may have got farther before it was killed
     with tiny_run(run_dir, "--resume", str(run_dir)) as run:
-        run.until(lambda: "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in run.log())
+        run.until(lambda: "stage 3 of 3: 4 in a row 5x5 (ended stage 2 after" in run.log())
         before = run.games()
         run.until(lambda: run.games() > before + 30)
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output
     assert f"stage {reached + 1} of 3: " in output, "where it goes on"
-    assert "stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after" in output
+    assert "stage 3 of 3: 4 in a row 5x5 (ended stage 2 after" in output
     with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir))) as archive:
         sizes = [game.board_size for game in archive.games_after(0)][::-1]
         assert archive.stage.number == 2

@@ -132,9 +132,9 @@ def test_boards_grow_in_one_process(tmp_path: Path) -> None:
     options = {**TINY, **stages, "limits.steps": 0, "limits.games": 8, "search.num_simulations": 4}
     settings = load_settings("quick", options)
     first = _train(tmp_path, settings)
-    assert first.stage.startswith("stage 2 of 3: 3 in a row 4x4 (mastered stage 1 after ")
+    assert first.stage.startswith("stage 2 of 3: 3 in a row 4x4 (ended stage 1 after ")
     end = _train(tmp_path, override_settings(settings, {"limits.games": 24}), resume=True)
-    assert end.stage.startswith("stage 3 of 3: 4 in a row 5x5 (mastered stage 2 after ")
+    assert end.stage.startswith("stage 3 of 3: 4 in a row 5x5 (ended stage 2 after ")
     with ReplayArchive(tmp_path / ARCHIVE_NAME, make_stages(settings)) as archive:
         sizes = [game.board_size for game in archive.games_after(0)][::-1]
     assert sizes[:5] == [3] * 5

@@ -135,7 +135,7 @@ def test_the_stage_of_a_curriculum_is_told(stats: StatsBoard) -> None:
     figures = figures_of(stats, *options)
     live = io.StringIO()
     Console(file=live, width=120).print(render(figures, "a run"))
-    assert "stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 512 games)" in live.getvalue()
+    assert "stage 2 of 4: 6 in a row 30x30 (ended stage 1 after 512 games)" in live.getvalue()
     assert "stage 2, 1,234 games" in plain_line(figures)
     assert as_metrics(figures)["stage"] == 2
 

@@ -77,6 +77,7 @@ def test_the_stage_of_a_curriculum_is_kept_with_its_games(tmp_path: Path) -> Non
         assert archive.stage == (1, 5, 4)
         after = [record.weights_version for record in archive.games_after(archive.stage.games_before)]
         assert after == [7, 6, 5]
+        assert [archive.newest_weights(games) for games in (0, 1, 5, 8)] == [0, 0, 4, 7]
         archive.begin_stage(2, 3)
         assert archive.stage == (2, 8, 3)
         assert list(archive.games_after(8)) == []

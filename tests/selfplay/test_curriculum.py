@@ -27,7 +27,7 @@ def settings_of(**options: Any) -> Settings:
     return small_settings(**{**STAGES, **options})
 
 
-def finished(size: int, win_length: int, share: float | None = None) -> GameRecord:
+def finished(size: int, win_length: int, share: float | None = None, weights: int = 2) -> GameRecord:
     """A game of one ply; with a ``share`` of the league, which the newest net played as seat 0."""
     offsets, packed = pack_policies(np.eye(1, 9, dtype=np.float32))
     outcome = {None: [1, -1], 1.0: [1, -1], 0.5: [0, 0], 0.0: [-1, 1]}[share]
@@ -44,7 +44,7 @@ def finished(size: int, win_length: int, share: float | None = None) -> GameReco
         policy_offsets=offsets,
         policy_bytes=packed,
         outcome=np.array(outcome, np.float32),
-        weights_version=1,
+        weights_version=weights,
         simulations=8,
         win_length=win_length,
         opponents=0 if share is None else 0b10,
@@ -55,17 +55,38 @@ def finished(size: int, win_length: int, share: float | None = None) -> GameReco
 def test_without_a_league_a_stage_ends_with_its_games() -> None:
     curriculum = Curriculum(settings_of())
     for number in range(4):
-        assert not curriculum.mastered
+        assert not curriculum.ended
         curriculum.add(finished(4, 3))  # of no stage that is played
-        curriculum.add(finished(3, 3))
+        curriculum.add(finished(3, 3, weights=1))
         assert curriculum.games == number + 1
-    assert curriculum.mastered
+    assert not curriculum.ended, "only the weights that the run began with have played it"
+    curriculum.add(finished(3, 3))
+    assert curriculum.ended
     curriculum.next_stage()
-    assert (curriculum.stage, curriculum.games, curriculum.mastered) == (1, 0, False)
+    assert (curriculum.stage, curriculum.games, curriculum.ended) == (1, 0, False)
     curriculum.next_stage()
     for _ in range(10):
         curriculum.add(finished(5, 4))
-    assert not curriculum.mastered, "the last stage does not end"
+    assert not curriculum.ended, "the last stage does not end"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_stage_ends_only_after_a_net_that_was_trained_in_it_has_played(share: float) -> None:
+    curriculum = Curriculum(settings_of(**{"league.share": share}))
+    for stage, size in ((0, 3), (1, 4)):
+        assert curriculum.stage == stage
+        for weights in (stage + 1, stage + 1, -1):  # those that were there when the stage began, and imported games
+            for _ in range(2 * WINDOW):
+                curriculum.add(finished(size, 3, 1.0, weights))
+            assert not curriculum.ended
+            assert curriculum.shares.games == 0
+        resumed = Curriculum(settings_of(**{"league.share": share}), stage, weights=stage + 1)
+        resumed.restore([finished(size, 3, 1.0, stage + 1)] * 9, 9)
+        assert not resumed.ended
+        for _ in range(WINDOW):
+            curriculum.add(finished(size, 3, 1.0, stage + 2))
+        assert curriculum.ended
+        curriculum.next_stage()
 
 
 def test_with_a_league_the_newest_net_must_win_its_share_of_the_last_games() -> None:
@@ -74,19 +95,19 @@ def test_with_a_league_the_newest_net_must_win_its_share_of_the_last_games() -> 
         curriculum.add(finished(3, 3))
     for _ in range(WINDOW - 1):
         curriculum.add(finished(3, 3, 1.0))
-    assert not curriculum.mastered, "one league game is missing"
+    assert not curriculum.ended, "one league game is missing"
     for _ in range(81):
         curriculum.add(finished(3, 3, 0.5))
     assert (curriculum.shares.games, curriculum.shares.mean) == (WINDOW, pytest.approx(0.595))
-    assert not curriculum.mastered
+    assert not curriculum.ended
     curriculum.add(finished(3, 3, 1.0))  # in the place of a won one
-    assert not curriculum.mastered
+    assert not curriculum.ended
     for _ in range(19):  # which pushes out the 18 won ones that are left, and a drawn one
         curriculum.add(finished(3, 3, 1.0))
     assert curriculum.shares.mean == pytest.approx(0.6)
-    assert curriculum.mastered
+    assert curriculum.ended
     curriculum.add(finished(3, 3, 0.0))
-    assert not curriculum.mastered
+    assert not curriculum.ended
     curriculum.next_stage()
     assert curriculum.shares.games == 0
 
@@ -103,7 +124,7 @@ def test_a_resumed_run_stands_where_it_stood(share: float) -> None:
     for game in games:
         before.add(game)
     after.restore(reversed(games), len(games))
-    assert (after.games, after.mastered) == (before.games, before.mastered)
+    assert (after.games, after.ended) == (before.games, before.ended)
     assert (after.shares.games, after.shares.mean) == (before.shares.games, before.shares.mean)
     assert (after.shares.games == WINDOW) == (share > 0)
 
@@ -128,15 +149,17 @@ def test_the_last_stage_is_restored_from_its_newest_games_alone() -> None:
 def test_a_run_without_a_curriculum_has_one_stage() -> None:
     settings = small_settings()
     curriculum = Curriculum(settings)
-    assert not curriculum.mastered
+    assert not curriculum.ended
     curriculum.restore(iter(()), 7)
-    assert (curriculum.stage, curriculum.games, curriculum.mastered) == (0, 7, False)
+    assert (curriculum.stage, curriculum.games, curriculum.ended) == (0, 7, False)
 
 
 def test_stages_in_words() -> None:
-    settings = settings_of(**{"curriculum.stages": [[15, 5], [30, 6], [50, 7], [100, 8]]})
+    stages = {"curriculum.stages": [[15, 5], [30, 6], [50, 7], [100, 8]]}
+    settings, league = settings_of(**stages), settings_of(**stages, **{"league.share": 0.25})
     assert stage_in_words(settings, 0) == "stage 1 of 4: 5 in a row 15x15"
-    assert stage_in_words(settings, 1, 1512) == ("stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 1,512 games)")
+    assert stage_in_words(settings, 1, 1512) == "stage 2 of 4: 6 in a row 30x30 (ended stage 1 after 1,512 games)"
+    assert stage_in_words(league, 1, 1512) == "stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 1,512 games)"
 
 
 def best_move(game: Game, record: GameRecord, ply: int, evaluator: Evaluator, settings: Settings) -> int:
