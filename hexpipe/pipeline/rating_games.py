@@ -82,9 +82,8 @@ class Corners:
         learned = self._settings.algorithm == "muzero"
         settings = self._settings
         if self._corners and isinstance(first := self._corners[0].evaluator, LocalEvaluator):
-            # what was the fastest for the one is it for the other
-            chosen = {"inference.backend": first.backend.name, "inference.dtype": first.backend.dtype}
-            settings = override_settings(settings, chosen)
+            # what was the fastest for the one is it for the other; a dtype that nobody named is held to float32 by each
+            settings = override_settings(settings, {"inference.backend": first.backend.name})
         pool = PoolShape(self._at_once, nodes_per_game(search, learned))
         sizes = (-(-self._at_once // 2), self._at_once)
         evaluator = make_evaluator(settings, self._game, pool, self._device, sizes)

@@ -104,5 +104,5 @@ def test_search_bytes_are_those_of_the_searches_and_the_cache(name: str) -> None
     mcts = Mcts(game, games_per_group(settings), settings.search, np.random.default_rng(0), learned)
     wanted = GROUPS * sum(array.nbytes for array in (*mcts.tree, *mcts.states))
     if not learned:
-        wanted += LRUCache(settings.selfplay.cache_entries, game.shapes).nbytes
+        wanted += LRUCache(settings.selfplay.cache_entries, game.shapes, half=True).nbytes
     assert search_bytes(settings, game) == wanted
