@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,11 +95,13 @@ def analyse(
     *,
     learned: bool = False,
     seconds: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Analysis]:
     """Search each of k > 0 positions, given by its moves, with a PUCT root and no noise: the same answer every time.
 
-    ``settings.num_simulations`` are done for each, fewer where a value is proven or ``seconds`` are over (one of the
-    net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must not be over.
+    ``settings.num_simulations`` are done for each, fewer where a value is proven, ``seconds`` are over or ``stop``
+    says so (one of the net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must
+    not be over.
     """
     began = time.monotonic()
     deadline = began + seconds if seconds is not None else float("inf")
@@ -107,7 +109,7 @@ def analyse(
     mcts = searches_at(game, positions, evaluator, plain, seed=0, learned=learned)
     games = np.arange(len(positions), dtype=np.int32)
     mcts.begin(games, noise=False)
-    priors, net_values = run_searches(mcts, games, evaluator, deadline)
+    priors, net_values = run_searches(mcts, games, evaluator, deadline, stop)
     results = mcts.results(games)
     took = time.monotonic() - began
     tree = mcts.tree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,16 +92,21 @@ class Engine:
         self._evaluator: Evaluator | None = None
 
     def analyse(
-        self, positions: Sequence[Sequence[int]], simulations: int | None = None, seconds: float | None = None
+        self,
+        positions: Sequence[Sequence[int]],
+        simulations: int | None = None,
+        seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> list[Analysis]:
         """`analysis.analyse` of k > 0 positions, given by their moves, which must be legal and not over.
 
-        ``simulations`` for each, those of the run unless given; ``seconds`` for all of them together.
+        ``simulations`` for each, those of the run unless given; ``seconds`` for all of them together, which end as
+        well once ``stop`` says so.
         """
         search = self._search(simulations)
         with self._lock:
             evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
-            return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds)
+            return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds, stop=stop)
 
     def choose(self, positions: Sequence[Sequence[int]], simulations: int | None = None) -> NDArray[np.int32]:
         """One action int32 [k] for each of k > 0 positions: what the run's own search takes without noise."""

@@ -36,7 +36,7 @@ class NetThinker:
 
     ``make_engine`` makes the engine for a board size and swap. A position is given ``simulations``, those of the
     checkpoint's run unless given, and ``seconds``; where there is a limit of time and no ``simulations`` were asked
-    for, the time alone decides.
+    for, the time alone decides. It ends, with what it has found, once ``stop`` says so.
     """
 
     def __init__(
@@ -44,9 +44,10 @@ class NetThinker:
         make_engine: Callable[[int, bool], Engine],
         simulations: int | None = None,
         seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._make_engine = make_engine
-        self._simulations, self._seconds = simulations, seconds
+        self._simulations, self._seconds, self._stop = simulations, seconds, stop
         self._engine: Engine | None = None
         self._board: tuple[int, bool] | None = None
         self._per_second = 0.0
@@ -66,7 +67,7 @@ class NetThinker:
             raise ValueError("prepare the thinker for a board first")
         limits = [limit for limit in (seconds, self._seconds) if limit is not None]
         budget = min(limits, default=None)
-        (analysis,) = self._engine.analyse([moves], self._room_for(self._engine, budget), budget)
+        (analysis,) = self._engine.analyse([moves], self._room_for(self._engine, budget), budget, self._stop)
         if analysis.simulations >= _FIRST_SIMULATIONS:
             self._per_second = analysis.simulations / max(analysis.seconds, 1e-3)
         return analysis
@@ -81,10 +82,10 @@ class NetThinker:
 
 
 class RandomThinker:
-    """Every legal move alike, to try controllers with; ``seed`` says which game it is."""
+    """Every legal move alike, to try controllers with; ``seed`` and ``game`` say which moves it is."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = generator(Stream.PLAYER, seed)
+    def __init__(self, seed: int, game: int = 0) -> None:
+        self._rng = generator(Stream.PLAYER, seed, *([game] if game else []))
         self._game = Hex(3)
 
     def prepare(self, board_size: int, swap: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hexpipe.config import ENGRAM_ENTRIES, PRESETS, Settings, load_settings, override_settings
+from hexpipe.config import ENGRAM_ENTRIES, PRESETS, Settings, load_settings, new_run_settings, override_settings
 from hexpipe.errors import SettingsError
 
 SETTINGS_HINT = "`hexpipe settings` lists all that --set can change, with what each one does."
@@ -99,7 +99,7 @@ def chosen_settings(
 
     overrides = overrides_of(options, assignments)
     if resume is None:
-        settings = load_settings(preset or "quick", overrides)
+        settings = new_run_settings(preset or "quick", overrides)
         import_named_game(settings, overrides)
         return settings if init_from is None else _take_net(settings, init_from, overrides)
     for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hexpipe.cli._pipes import standard_input, standard_output
 from hexpipe.config import GameSettings
 from hexpipe.errors import UsageError
 
@@ -36,7 +36,14 @@ Examples:
     help="Resign where the chance to win is lower; default: never.",
 )
 @click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")
-@click.option("--random", "seed", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint.")
+@click.option(
+    "--random", "chance", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, metavar="N", help="Which game of --random; a net draws nothing."
+)
+@click.option("--logfile-name", metavar="F", help="Ignored: benzene's twogtp.py adds it, and --seed, to every command.")
+@click.option("--config", metavar="F", help="Ignored: benzene's scripts add it.")
 def command(
     checkpoint: Path | None,
     size: int | None,
@@ -45,7 +52,10 @@ def command(
     swap: bool | None,
     resign_below: float,
     device: str | None,
-    seed: int | None,
+    chance: int | None,
+    seed: int,
+    logfile_name: str | None,
+    config: str | None,
 ) -> None:
     """Play Hex over HTP, the text protocol of HexGui and benzene, on standard input and output.
 
@@ -53,25 +63,27 @@ def command(
     """
     from hexpipe.arena.thinker import NetThinker, RandomThinker
     from hexpipe.htp.engine import HtpEngine
-    from hexpipe.htp.protocol import serve
+    from hexpipe.htp.protocol import Interruption, serve
 
-    if (checkpoint is None) == (seed is None):
+    if (checkpoint is None) == (chance is None):
         raise UsageError("name a checkpoint or a run folder, or give --random SEED, one of them")
     game = GameSettings()
+    interruption = Interruption()
     thinker: Thinker
     if checkpoint is None:
-        thinker = RandomThinker(seed or 0)
+        thinker = RandomThinker(chance or 0, seed)
     else:
         path, target = checkpoint, device or _best_device()
         game = _game_of(path)
-        thinker = NetThinker(lambda size, swap: _engine(path, size, swap, target), simulations, seconds)
+        thinker = NetThinker(lambda size, swap: _engine(path, size, swap, target), simulations, seconds, interruption)
     engine = HtpEngine(
         thinker,
         game.board_size if size is None else size,
         allow_swap=game.swap if swap is None else swap,
         resign_below=resign_below,
+        interrupted=interruption,
     )
-    serve(sys.stdin.buffer, sys.stdout.buffer, engine.handle)
+    serve(standard_input(), standard_output(), engine.handle, interruption)
 
 
 def _game_of(checkpoint: Path) -> GameSettings:

@@ -30,7 +30,7 @@ def command(
     RUN is a run folder, or a folder of such; default: runs, where the newest live run is taken. With no live run, or
     with --estimate or any setting, it is an estimate for these settings. Looking does a run no harm.
     """
-    from hexpipe.config import load_settings
+    from hexpipe.config import new_run_settings
     from hexpipe.pipeline.memory_report import estimated_report, find_live_run, live_report
 
     overrides = overrides_of(options, assignments)
@@ -43,7 +43,7 @@ def command(
     if live is not None:
         report = live_report(live)
     else:
-        settings = load_settings(preset or "quick", overrides)
+        settings = new_run_settings(preset or "quick", overrides)
         import_named_game(settings, overrides)
         report = estimated_report(settings)
     if as_json:

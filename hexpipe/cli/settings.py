@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from hexpipe.config import PRESETS, Settings, flatten, load_settings
+from hexpipe.config import PRESETS, Settings, flatten, new_run_settings
 from hexpipe.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def command(words: tuple[str, ...], preset: str, algorithm: str | None, as_json:
 
     SCALABILITY.md has their ranges too, and what bounds them.
     """
-    values = flatten(load_settings(preset, {} if algorithm is None else {"algorithm": algorithm}))
+    values = flatten(new_run_settings(preset, {} if algorithm is None else {"algorithm": algorithm}))
     chosen = {
         name: {"value": values[name], "description": text}
         for name, text in descriptions().items()

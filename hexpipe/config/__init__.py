@@ -11,6 +11,7 @@ from hexpipe.config.game import (
     GameSettings,
     Shapes,
 )
+from hexpipe.config.growing import new_run_settings
 from hexpipe.config.loading import (
     changed_settings,
     dump_settings,
@@ -55,6 +56,7 @@ __all__ = [
     "flatten",
     "load_settings",
     "named_devices",
+    "new_run_settings",
     "override_settings",
     "settings_from_json",
 ]

@@ -27,6 +27,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "selfplay": {"temperature_plies": 16},
         "replay": {"max_memory_gb": 4.0},
     },
+    "eight": {
+        "game": {"name": "inarow", "board_size": 100, "players": 3, "win_length": 8},
+        "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
+        "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
+        "selfplay": {"opening_random_plies": 3},
+        "replay": {"max_games": 20_000},
+        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
+    },
     "large": {
         "game": {"board_size": 13},
         "net": {"blocks": 12, "channels": 128, "value_hidden": 128},

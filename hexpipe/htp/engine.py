@@ -48,12 +48,20 @@ class _Handler(NamedTuple):
 class HtpEngine:
     """Answers commands by `handle`; errors of HexpipeError are replies that begin with "?".
 
-    ``thinker`` chooses moves. ``resign_below``: the chance to win under which `genmove` answers "resign", 0 for never;
-    a game that is lost already is resigned in any case, as there is no move left to make.
+    ``thinker`` chooses moves; what it says while ``interrupted`` is not kept. ``resign_below``: the chance to win under
+    which `genmove` answers "resign", 0 for never; a game that is lost already is resigned in any case, as there is no
+    move left to make.
     """
 
-    def __init__(self, thinker: Thinker, board_size: int, allow_swap: bool = False, resign_below: float = 0.0) -> None:
-        self._thinker = thinker
+    def __init__(
+        self,
+        thinker: Thinker,
+        board_size: int,
+        allow_swap: bool = False,
+        resign_below: float = 0.0,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._thinker, self._interrupted = thinker, interrupted
         self._resign_below = resign_below
         self._clock = Clock()
         self._game = HtpGame(board_size, allow_swap)
@@ -150,8 +158,9 @@ class HtpEngine:
             return self._thought
         empty = self._game.size**2 - len(self._game.plays)
         share = self._clock.share(colour, empty // 3) if timed else None
-        self._thought = question, self._thinker.think(question.moves, share)
-        return self._thought
+        thought = question, self._thinker.think(question.moves, share)
+        self._thought = None if self._interrupted() else thought  # whoever asks again wants more than was cut short
+        return thought
 
     def _undo(self, words: Sequence[str]) -> str:
         if not self._game.plays:
@@ -160,9 +169,9 @@ class HtpEngine:
         return ""
 
     def _final_score(self, words: Sequence[str]) -> str:
-        if self._game.winner is None:
+        if self._game.result is None:
             raise UsageError("cannot score: the game goes on")
-        return f"{'BW'[self._game.winner]}+"
+        return f"{'BW'[self._game.result]}+"
 
     def _time_settings(self, words: Sequence[str]) -> str:
         main, period, moves = map(_number, words)

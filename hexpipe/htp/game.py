@@ -43,6 +43,8 @@ class HtpGame:
         self.size = size
         self.allow_swap = allow_swap
         self.plays: list[Play] = []
+        self.resigned: int | None = None
+        """The colour that gave up in this position; no play, since GUIs keep none for it to take back."""
         self._rules = Hex(size)
         self._states: States = self._rules.new_states(1)
 
@@ -56,15 +58,19 @@ class HtpGame:
 
     @property
     def winner(self) -> int | None:
-        """The colour that has connected its edges or whose opponent has resigned, None while the game goes on."""
-        if self.plays and self.plays[-1].word == RESIGN:
-            return 1 - self.plays[-1].colour
+        """The colour that has connected its edges, None while there is none."""
         return None if self._states.winner[0] == ONGOING else int(self._states.winner[0])
+
+    @property
+    def result(self) -> int | None:
+        """The colour that has won, by its stones or because the other one has resigned; None while the game goes on."""
+        if self.winner is None and self.resigned is not None:
+            return 1 - self.resigned
+        return self.winner
 
     def may_swap(self, colour: int) -> bool:
         """Whether ``colour`` may answer with a swap."""
-        stones = [(play.colour, play.cell >= 0) for play in self.plays]
-        return self.allow_swap and colour == 1 and stones == [(0, True)]
+        return self.allow_swap and self._answers_first_stone(colour)
 
     def legal_moves(self, colour: int) -> list[str]:
         """The names of the empty cells, none once the game is over, and of the swap where ``colour`` may."""
@@ -76,26 +82,24 @@ class HtpGame:
     def play(self, colour: int, word: str) -> None:
         """``colour`` plays what ``word`` says: a cell, a swap, or that it resigns.
 
-        Stones need not alternate, nor stop where the game is decided: that is how a GUI puts up a position.
-        IllegalMoveError or NotationError where it cannot be.
+        Stones need not alternate, nor stop where the game is decided: that is how a GUI puts up a position. A swap
+        counts whatever the rule is: the controller says what was played. To resign is to be remembered by `result`
+        until the position changes. IllegalMoveError or NotationError where it cannot be.
         """
-        if self.plays and self.plays[-1].word == RESIGN:
-            raise IllegalMoveError(f"{COLOURS[self.plays[-1].colour]} has resigned; undo that, or clear the board")
         word = word.lower()
-        if word in _SWAPS:
-            if not self.allow_swap:
-                raise IllegalMoveError("the swap rule is off; `param_game allow_swap 1` turns it on")
-            if not self.may_swap(colour):
+        if word == RESIGN:
+            self.resigned = colour
+        elif word in _SWAPS:
+            if not self._answers_first_stone(colour):
                 raise IllegalMoveError("a swap is white's, and only answers the first stone, black's")
-        elif word != RESIGN:
-            if word == "pass":
-                raise IllegalMoveError("Hex has no pass")
+            self._add(Play(colour, -1, SWAP_WORD))
+        elif word == "pass":
+            raise IllegalMoveError("Hex has no pass")
+        else:
             cell = parse_cell(word, self.size)
             if self._states.cells[0, cell]:
                 raise IllegalMoveError(f"{cell_name(cell, self.size)} is taken")
             self._add(Play(colour, cell, ""))
-            return
-        self._add(Play(colour, -1, RESIGN if word == RESIGN else SWAP_WORD))
 
     def undo(self) -> None:
         """Take the last play back; IllegalMoveError if there is none."""
@@ -142,18 +146,22 @@ class HtpGame:
 
     def picture(self) -> str:
         """The board, and what happens next."""
-        winner = self.winner
-        state = f"{COLOURS[self.to_move]} to move" if winner is None else f"{COLOURS[winner]} has won"
+        result = self.result
+        state = f"{COLOURS[self.to_move]} to move" if result is None else f"{COLOURS[result]} has won"
         return f"{render(self._states.cells[0], self.size)}\nX black (top to bottom), O white; {state}"
+
+    def _answers_first_stone(self, colour: int) -> bool:
+        return colour == 1 and [(play.colour, play.cell >= 0) for play in self.plays] == [(0, True)]
 
     def _replay(self, plays: list[Play]) -> None:
         self._rules.reset(self._states, np.zeros(1, np.int32))
-        self.plays = []
+        self.plays, self.resigned = [], None
         for play in plays:
             self._add(play)
 
     def _add(self, play: Play) -> None:
         self.plays.append(play)
+        self.resigned = None
         if play.cell >= 0:
             row = np.zeros(1, np.int32)
             # seats are colours here, and whose turn it is has no say

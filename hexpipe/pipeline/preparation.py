@@ -156,12 +156,22 @@ def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, s
     return ChildSpec("reanalyze-0", target, parts, environment, replaceable=True, worker=worker)
 
 
+def _growth_in_words(settings: Settings) -> str:
+    """The boards before the last one, and the step cap where it is below that of the rules."""
+    words = ""
+    if len(settings.stages) > 1:
+        before = [f"{rules.row_length} in a row {rules.board_size}x{rules.board_size}" for rules in settings.stages[:-1]]
+        words = f", grown from {', '.join(before)}"
+    cap = settings.selfplay.max_game_plies
+    return f"{words}, self-play cut at {cap:,} plies" if cap < settings.game.board_size**2 else words
+
+
 def announcement(
     request: RunRequest, plan: Plan, checkpoint: Path | None, changes: dict[str, tuple[Any, Any]]
 ) -> Iterator[str]:
     """What the run will do, in a few lines."""
     settings = request.settings
-    what = f"preset {settings.preset}: {settings.game.title}"
+    what = f"preset {settings.preset}: {settings.game.title}{_growth_in_words(settings)}"
     net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
     if settings.net.backbone != "resnet":
         net = f"{settings.net.backbone} {net}, {settings.net.heads} heads"

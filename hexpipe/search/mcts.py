@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -345,10 +345,14 @@ class PositionResults(NamedTuple):
 
 
 def run_searches(
-    mcts: Mcts, games: NDArray[np.int32], evaluator: Evaluator, deadline: float = math.inf
+    mcts: Mcts,
+    games: NDArray[np.int32],
+    evaluator: Evaluator,
+    deadline: float = math.inf,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Search ``games`` int32[k], fresh roots that were begun, to their end or until ``time.monotonic()`` is past
-    ``deadline`` (but for at least one turn); ``evaluator`` is asked as group 0.
+    ``deadline`` or ``stop`` says so (but for at least one turn); ``evaluator`` is asked as group 0.
 
     Returns what the evaluator alone said of the roots: priors float32[k, A] by absolute action, -1 where illegal, and
     values float32[k, S] by absolute seat.
@@ -360,7 +364,7 @@ def run_searches(
         mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
         if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
             priors, net_values = mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or stop():
             break
     return priors, net_values
 

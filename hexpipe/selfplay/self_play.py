@@ -296,6 +296,9 @@ class SelfPlay:
         played, game = group.games[g], group.game
         row = group.mcts.root_rows(np.array([g], np.int32))
         outcome = np.zeros((1, game.num_seats), np.float32)
+        if group.mcts.states.winner[row[0]] == ONGOING and game.num_seats > 2:
+            # cut at the step cap: a draw, which more than two seats may be ranked by; two would have 0 each
+            group.mcts.states.winner[row] = game.num_seats
         game.terminal_values(group.mcts.states, row, outcome)
         offsets, packed = pack_policies(np.stack(played.policies))
         opponents = int(group.opponents[g])

@@ -133,8 +133,32 @@ def test_it_resigns_only_when_it_was_told_to(chance: float, below: float, word: 
     assert engine.handle("genmove", ["b"]) == word
     if word == "resign":
         assert engine.handle("final_score", []) == "W+"
-        with pytest.raises(HexpipeError, match="has already won"):
-            engine.handle("genmove", ["w"])
+        assert engine.handle("genmove", ["w"]) == "resign"  # it holds nothing of white's position either
+        assert engine.handle("final_score", []) == "B+"
+
+
+def test_nothing_is_taken_back_for_a_resignation() -> None:
+    """HexGui sends no undo for it: after one, both boards must have the same stones."""
+    engine = HtpEngine(FixedThinker(0.01), 5, resign_below=0.05)
+    for word in ("b c3", "w d3", "b b4"):
+        engine.handle("play", word.split())
+    before = engine.handle("all_legal_moves", [])
+    assert engine.handle("genmove", ["w"]) == "resign"
+    assert engine.handle("all_legal_moves", []) == before
+    engine.handle("undo", [])
+    assert set(engine.handle("all_legal_moves", []).split()) == {*before.split(), "b4"}
+    with pytest.raises(HexpipeError, match="goes on"):
+        engine.handle("final_score", [])
+
+
+def test_what_was_cut_short_is_thought_again() -> None:
+    cut = [True]
+    thinker = FixedThinker()
+    engine = HtpEngine(thinker, 5, interrupted=lambda: cut[0])
+    for ended, searches in ((True, 1), (False, 2), (False, 2)):
+        cut[0] = ended
+        engine.handle("hexpipe-policy", ["b"])
+        assert len(thinker.asked) == searches
 
 
 def test_a_lost_game_is_resigned_since_no_move_is_left() -> None:

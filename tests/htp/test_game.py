@@ -56,9 +56,9 @@ def test_stones_winners_and_taking_back(given_plays: list[tuple[int, int | str]]
     game = HtpGame(N, allow_swap)
     stones = put_up(game, given_plays)
     while True:
-        resigned = [play.colour for play in game.plays if play.word == "resign"]
-        expected = next((colour for colour in (0, 1) if connected(stones, colour)), None)
-        assert game.winner == (1 - resigned[0] if resigned else expected)
+        assert game.winner == next((colour for colour in (0, 1) if connected(stones, colour)), None)
+        resigned = None if game.resigned is None else 1 - game.resigned
+        assert game.result == (resigned if game.winner is None else game.winner)
         empty = [cell_name(cell, N) for cell in range(N * N) if cell not in stones]
         for colour in (0, 1):
             swap = ["swap-pieces"] if game.may_swap(colour) else []
@@ -126,10 +126,13 @@ def test_every_word_for_it(word: str) -> None:
         game.play(0, word)
     game.play(1, word)
     assert game.plays[-1] == Play(1, -1, "swap-pieces")
-    without = HtpGame(5, allow_swap=False)
+    without = HtpGame(5, allow_swap=False)  # the controller knows what was played
     without.play(0, "a1")
-    with pytest.raises(IllegalMoveError, match="allow_swap"):
-        without.play(1, word)
+    assert "swap-pieces" not in without.legal_moves(1)
+    without.play(1, word)
+    assert without.plays == game.plays
+    assert without.to_move == 1
+    assert without.question(1).moves == (0,)
 
 
 @settings(deadline=None)
@@ -142,6 +145,34 @@ def test_any_word_is_a_move_or_an_error(word: str, colour: int) -> None:
         assert game.plays == []
     else:
         assert len(game.plays) == 1
+
+
+@pytest.mark.parametrize("what", ["play", "swap", "undo", "load"])
+def test_a_resignation_is_no_move_and_lasts_until_the_board_changes(what: str) -> None:
+    """GUIs keep no node for it and send no undo."""
+    game = HtpGame(5, allow_swap=True)
+    game.play(0, "a1")
+    before = list(game.plays)
+    game.play(1, "resign")
+    assert (game.plays, game.winner, game.result) == (before, None, 0)
+    assert "black has won" in game.picture()
+    assert len(game.legal_moves(0)) == 24
+    assert game.question(1).moves == (0,)
+    changes = {
+        "play": lambda: game.play(1, "b2"), "swap": lambda: game.play(1, "swap-pieces"), "undo": game.undo,
+        "load": lambda: game.load(read_game("#5,a1"), 1),
+    }  # fmt: skip
+    changes[what]()
+    assert game.result is None
+    assert len(game.plays) == {"play": 2, "swap": 2, "undo": 0, "load": 1}[what]
+
+
+def test_stones_decide_before_a_resignation() -> None:
+    game = HtpGame(3, allow_swap=False)
+    for colour, cell in ((0, "a1"), (0, "a2"), (0, "a3")):
+        game.play(colour, cell)
+    game.play(0, "resign")
+    assert game.result == 0
 
 
 def test_loading_a_game() -> None:

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,43 @@ def test_a_session_of_hexgui(run_dir: Path, tmp_path: Path) -> None:
         assert gui.send("genmove black") not in ("a1", "b2")
         gui.send("quit")
         assert gui.process.wait(timeout=200) == 0
+
+
+def test_stop_and_a_controller_that_goes_away(run_dir: Path) -> None:
+    """A search of ten minutes ends at once with a move, or with the process."""
+    with Controller(str(run_dir), "--seconds", "600", "--size", "9") as gui:
+        assert gui.process.stdin is not None
+        assert gui.process.stdout is not None
+        gui.send("name")  # the net is loaded
+        began = time.monotonic()
+        gui.process.stdin.write(b"genmove b\n")
+        gui.process.stdin.flush()
+        time.sleep(1)
+        gui.process.stdin.write(b"# interrupt\n")
+        gui.process.stdin.flush()
+        reply = gui.process.stdout.readline() + gui.process.stdout.readline()
+        move = split_replies(reply)[0].removeprefix("= ")
+        assert move not in gui.send("all_legal_moves").split()
+        gui.process.stdin.write(b"genmove w\ngenmove b\n")
+        gui.process.stdin.flush()
+        time.sleep(1)
+        gui.process.stdin.close()
+        gui.process.stdout.close()
+        assert gui.process.wait(timeout=300) == 0
+        assert time.monotonic() - began < 500
+        assert gui.process.stderr is not None
+        assert gui.process.stderr.read() == b""
+        gui.process.stdin = gui.process.stdout = None
+
+
+def test_benzenes_tools_add_options(tmp_path: Path) -> None:
+    """twogtp.py appends --seed and --logfile-name, run-prog-vs-prog.sh --config; other seeds play other games."""
+    games = []
+    for seed in ("1", "2", "1"):
+        extra = ["--config", str(tmp_path / "c"), "--seed", seed, "--logfile-name", str(tmp_path / "log")]
+        with Controller("--random", "1", *extra) as engine:
+            games.append([engine.send(f"genmove {colour}") for colour in "bwbwbw"])
+    assert games[0] == games[2] != games[1]
 
 
 def test_bytes_that_are_no_commands(run_dir: Path) -> None:

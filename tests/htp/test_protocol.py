@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
-from hexpipe.htp.protocol import LONGEST_LINE, Command, format_reply, parse_line, serve
+from hexpipe.htp import protocol
+from hexpipe.htp.protocol import LONGEST_LINE, Command, Interruption, format_reply, parse_line, serve
 from tests.htp.controller import split_replies
 
 
@@ -80,6 +84,112 @@ def test_a_controller_that_has_gone() -> None:
             raise BrokenPipeError
 
     serve(io.BytesIO(b"a\nb\n"), Closed(), lambda name, arguments: "")
+
+
+class Session:
+    """`serve` in a thread, between pipes; "work" goes on until it is interrupted, anything else is answered at once."""
+
+    def __init__(self) -> None:
+        commands, self.write_end = os.pipe()
+        self.read_end, answers = os.pipe()
+        self.working = threading.Event()
+        self.interruption = Interruption()
+        self.answered, self.source = os.fdopen(self.read_end, "rb"), os.fdopen(commands, "rb")
+        self.thread = threading.Thread(target=self.serve, args=(answers,), daemon=True)
+        self.thread.start()
+
+    def serve(self, answers: int) -> None:
+        with os.fdopen(answers, "wb", buffering=0) as sink:
+            serve(self.source, sink, self.handle, self.interruption)
+
+    def handle(self, name: str, arguments: Sequence[str]) -> str:
+        if name != "work":
+            return name
+        self.working.set()
+        began = time.monotonic()
+        while not self.interruption():
+            assert time.monotonic() - began < 200
+            time.sleep(0.001)
+        self.working.clear()
+        return "stopped"
+
+    def send(self, text: bytes) -> None:
+        os.write(self.write_end, text)
+
+    def reply(self) -> bytes:
+        return self.answered.readline() + self.answered.readline()
+
+    def ends(self) -> bool:
+        self.thread.join(200)
+        ended = not self.thread.is_alive()
+        self.answered.close()
+        self.leave()
+        while any(thread.name == "htp-lines" for thread in threading.enumerate()):
+            time.sleep(0.001)
+        self.source.close()
+        return ended
+
+    def leave(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+        self.write_end = -1
+
+
+@pytest.mark.parametrize("words", [b"# interrupt\n", b"  #Interrupt \r\n"])
+def test_an_interrupt_ends_the_command_before_it_and_no_later_one(words: bytes) -> None:
+    session = Session()
+    for number in (1, 2):
+        session.send(b"%d work\n" % number)
+        assert session.working.wait(200)
+        session.send(words)
+        assert session.reply() == b"=%d stopped\n\n" % number
+    session.send(words + b"name\nwork\n")
+    assert session.reply() == b"= name\n\n"
+    assert session.working.wait(200)
+    assert not session.interruption()
+    session.send(b"# interrupted before\n")
+    session.send(b"name\n# interrupt\n")
+    assert session.reply() == b"= stopped\n\n"
+    assert session.reply() == b"= name\n\n"
+    session.send(b"quit\n")
+    assert session.ends()
+
+
+def test_a_controller_that_reads_no_more_ends_the_command_and_those_that_wait() -> None:
+    session = Session()
+    session.send(b"work\nname\nwork\n")
+    assert session.working.wait(200)
+    session.answered.close()
+    assert session.ends()
+
+
+def test_commands_that_end_under_a_search_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LEAVING_SECONDS", 0.0)
+    session = Session()
+    session.send(b"work\n")
+    assert session.working.wait(200)
+    session.leave()
+    assert session.reply() == b"= stopped\n\n"
+    assert session.ends()
+
+
+def test_the_end_of_a_script_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that wait are answered in full, and so is a last one whose end came with it."""
+    monkeypatch.setattr(protocol, "LEAVING_SECONDS", 0.0)
+    answers, asked = io.BytesIO(), []
+    interruption = Interruption()
+
+    def handle(name: str, arguments: Sequence[str]) -> str:
+        time.sleep(0.05)  # the end has been read by now
+        asked.append(interruption())
+        return name
+
+    serve(io.BytesIO(b"a\nb\nc\n"), answers, handle, interruption)
+    assert asked[:2] == [False, False]
+    monkeypatch.undo()
+    serve(io.BytesIO(b"d\n"), answers, handle, interruption)
+    assert asked[-1] is False
+    assert split_replies(answers.getvalue()) == ["= a", "= b", "= c", "= d"]
 
 
 LINES = st.binary(max_size=40) | st.text(' \t\r#"0129ab', max_size=20).map(str.encode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hexpipe.arena.analysis import Analysis, analyse
 from hexpipe.arena.thinker import NetThinker
@@ -21,13 +21,17 @@ class HashEngine:
         self.asked: list[tuple[int | None, float | None]] = []
 
     def analyse(
-        self, positions: Sequence[Sequence[int]], simulations: int | None = None, seconds: float | None = None
+        self,
+        positions: Sequence[Sequence[int]],
+        simulations: int | None = None,
+        seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> list[Analysis]:
         self.asked.append((simulations, seconds))
         for position in positions:
             self.game.play(position)  # every move is legal
         settings = SearchSettings(num_simulations=simulations or 24, leaves_per_game=1)
-        return analyse(self.game, positions, HashEvaluator(self.game, 1), settings, seconds=seconds)
+        return analyse(self.game, positions, HashEvaluator(self.game, 1), settings, seconds=seconds, stop=stop)
 
 
 def hash_thinker(simulations: int | None = None, seconds: float | None = None) -> NetThinker:

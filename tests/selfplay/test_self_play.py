@@ -9,6 +9,7 @@ import pytest
 
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import InferenceError
+from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord, unpack_policies
@@ -188,6 +189,26 @@ def test_a_game_past_the_step_cap_is_nobodys() -> None:
         assert record.num_plies == 5
         assert record.outcome.tolist() == [0, 0]
         game.play(record.actions.tolist())
+
+
+@pytest.mark.parametrize("draws", ["ranked", "shared"])
+def test_a_game_of_three_past_the_step_cap_is_a_draw(draws: str) -> None:
+    """Its places are those of the longest chains, where draws have places."""
+    rules = {"name": "inarow", "board_size": 9, "players": 3, "win_length": 7, "draws": draws}
+    settings = small_settings(
+        **{f"game.{name}": value for name, value in rules.items()}, **{"selfplay.max_game_plies": 19}
+    )
+    game = make_game(settings.game)
+    capped = make_game(settings.game.model_copy(update={"move_cap": 19}))
+    records, _ = play(game, settings, 0, 10)
+    outcomes = []
+    for record in records:
+        assert record.num_plies == 19
+        drawn, outcome = capped.play(record.actions.tolist()), np.zeros((1, 3), np.float32)
+        capped.terminal_values(drawn, np.zeros(1, np.int32), outcome)
+        np.testing.assert_array_equal(record.outcome, outcome[0])
+        outcomes.append(record.outcome)
+    assert np.any(outcomes) == (draws == "ranked")
 
 
 def test_weights_version_is_that_of_the_first_move() -> None:

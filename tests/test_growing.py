@@ -1,0 +1,71 @@
+"""Boards that grow without being asked to: when, through which stages, and what is left as it was given."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from hexpipe.config import (
+    GameSettings,
+    dump_settings,
+    load_settings,
+    new_run_settings,
+    override_settings,
+    settings_from_json,
+)
+from hexpipe.config.growing import growing_stages, view_size_for
+
+LARGE = {"game.name": "inarow", "game.board_size": 100, "game.players": 3, "game.win_length": 8}
+
+
+def test_a_large_board_is_grown() -> None:
+    for settings in (new_run_settings("quick", LARGE), new_run_settings("eight")):
+        assert settings.curriculum.stages == ((11, 4), (33, 6), (100, 8))
+        assert (settings.game.board_size, settings.game.win_length) == (100, 8)
+        assert (settings.game.view_size, settings.game.move_cap) == (11, 0)
+        assert (settings.curriculum.stage_games, settings.selfplay.max_game_plies) == (200, 200)
+        assert settings_from_json(dump_settings(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"game.board_size": 27},
+        {"game.name": "inarow", "game.board_size": 21},
+        {**LARGE, "curriculum.stages": []},
+        {**LARGE, "curriculum.stages": [[15, 5], [100, 8]]},
+        {**LARGE, "reanalyze.ratio": 1},
+    ],
+)
+def test_what_is_small_or_was_said_stays(overrides: dict[str, Any]) -> None:
+    assert new_run_settings("quick", overrides) == load_settings("quick", overrides)
+
+
+def test_settings_that_are_given_win() -> None:
+    given = {"game.view_size": 15, "curriculum.stage_games": 7, "selfplay.max_game_plies": 90}
+    settings = new_run_settings("eight", {**given, "game.board_size": 50})
+    assert settings.curriculum.stages == ((15, 4), (27, 6), (50, 8))
+    assert (settings.game.view_size, settings.curriculum.stage_games, settings.selfplay.max_game_plies) == (15, 7, 90)
+
+
+def test_a_run_keeps_the_boards_that_it_began_with() -> None:
+    old = load_settings("quick", LARGE)  # as settings.json of a run has it that did not grow
+    assert override_settings(settings_from_json(dump_settings(old)), {"limits.minutes": 3}).curriculum.stages == ()
+
+
+@pytest.mark.parametrize("size", [22, 23, 50, 99, 100, 200])
+@pytest.mark.parametrize("length", [2, 3, 4, 5, 8, 13, 20, 22])
+@pytest.mark.parametrize("players", [2, 3])
+def test_every_board_grows_step_by_step(size: int, length: int, players: int) -> None:
+    rules = GameSettings(name="inarow", board_size=size, win_length=length, players=players).inarow_rules()
+    view = view_size_for(rules)
+    stages = growing_stages(rules, view)
+    assert view % 2 == 1
+    assert view * view * 1.5 >= size  # views around the buckets' middles leave few cells out
+    assert stages[-1] == (size, length)
+    assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(stages))
+    overrides = {"game.name": "inarow", "game.board_size": size, "game.win_length": length, "game.players": players}
+    assert new_run_settings("quick", overrides).curriculum.stages == stages
