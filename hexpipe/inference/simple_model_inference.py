@@ -269,7 +269,7 @@ class SimpleModelInference:
         white = movers == 1
         codes = np.zeros((len(cells), self.shapes.code_length), np.int8)
         codes[:, :num_cells] = cells
-        seen_by_white = _OTHER_COLOUR[cells[white]].reshape(-1, n, n)
+        seen_by_white = np.take(_OTHER_COLOUR, cells[white]).reshape(-1, n, n)
         codes[white, :num_cells] = seen_by_white.transpose(0, 2, 1).reshape(-1, num_cells)
         if self.swap and not mirrored_swap:  # which has been, so that none can follow
             codes[:, num_cells] = np.count_nonzero(cells, axis=1) == 1
