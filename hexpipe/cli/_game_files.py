@@ -6,13 +6,14 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from hexpipe.errors import UsageError
-from hexpipe.games import format_conversion as notation
+from hexpipe.errors import NotationError, UsageError
+from hexpipe.games.game_sources import games_in
 from hexpipe.games.game_texts import GameText
 
 _MOST_SHOWN = 5
@@ -58,13 +59,13 @@ def write_text(text: str, output: Path | None) -> None:
 
 def _texts(number: int, argument: str) -> Iterator[GameText]:
     if argument == "-":
-        yield from _lines("standard input", sys.stdin.buffer.read())
+        yield from _games("standard input", sys.stdin.buffer)
     elif _exists(path := Path(argument)):
         try:
-            data = path.read_bytes()
+            with path.open("rb") as stream:
+                yield from _games(str(path), stream)
         except OSError as error:
             raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of games") from error
-        yield from _lines(str(path), data)
     elif _FILE_NAME.fullmatch(argument):
         raise UsageError(f"there is no file {argument}: name one that there is, or give the game itself")
     else:
@@ -78,7 +79,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _lines(name: str, data: bytes) -> Iterator[GameText]:
+def _games(name: str, stream: BinaryIO) -> list[GameText]:
     """The games of a file."""
-    for piece in notation.split_games(notation.decode_games(data)):
-        yield GameText(f"{name}, line {piece.line}", piece.text)
+    try:
+        return [GameText(f"{name}, line {piece.line}", piece.text) for piece in games_in(stream)]
+    except NotationError as error:
+        raise UsageError(f"{name}: {error}") from error

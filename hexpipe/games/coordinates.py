@@ -13,8 +13,12 @@ from hexpipe.errors import NotationError
 
 SWAP = "swap"
 
+SWAPS = (SWAP, "swap-pieces", "swap-sides")
+"""What programs call a swap: the first may mean either of the others."""
+
 _COORDINATE = re.compile(r"([a-z]{1,2})([1-9][0-9]{0,2})")
-_WORD = re.compile(r"swap|[a-z]{1,2}[1-9][0-9]?")
+_WORD = re.compile(r"swap(?:-pieces|-sides)?|[a-z]{1,2}[1-9][0-9]?")
+_NUMBER = re.compile(r"([0-9]{1,3})[.):]*")
 
 
 def column_name(column: int) -> str:
@@ -62,12 +66,57 @@ def format_moves(moves: Sequence[int], board_size: int) -> str:
     return " ".join(action_name(move, board_size) for move in moves)
 
 
-def parse_moves(text: str, board_size: int, swap: bool = False) -> list[int]:
-    """A move list, apart by blanks or commas ("a1 c3", "a1,c3") or run together ("a1c3")."""
-    moves = []
+def split_moves(text: str, numbered: bool = True) -> list[str]:
+    """The words of a move list: apart by blanks or commas ("a1 c3", "a1,c3"), run together ("a1c3"), or with numbers
+    ("1. a1 2. c3", or by pairs "1. a1 c3 2. b2") where ``numbered`` allows that.
+
+    NotationError where there are others, or the numbers count something else.
+    """
+    words: list[str] = []
+    numbers: list[tuple[int, int]] = []
     for part in re.split(r"[\s,]+", text.strip().lower()):
-        words = _WORD.findall(part)
-        if "".join(words) != part:
-            raise NotationError(f"{part!r} is no list of moves; write them as a1 c3")
-        moves += [parse_action(word, board_size, swap) for word in words]
-    return moves
+        number = _NUMBER.match(part) if numbered else None
+        if number:
+            numbers.append((int(number[1]), len(words) + 1))
+        rest = part[number.end() :] if number else part
+        found = _WORD.findall(rest)
+        if "".join(found) != rest:
+            raise NotationError(f"{_shortened(part)} is no list of moves; write them as a1 c3")
+        words += found
+    wrong = [pair for pair in numbers if pair[0] != pair[1]]
+    if wrong and any(2 * count - 1 != ply for count, ply in numbers):
+        count, ply = wrong[0]
+        raise NotationError(f"the numbers of this list do not count its moves: {count} stands where move {ply} begins")
+    return words
+
+
+def moves_of_words(words: Sequence[str], board_size: int, swap_means: str = "sides") -> tuple[list[int], bool]:
+    """The moves that ``words`` name one by one, and whether a swap among them turns the stone over, so that what
+    follows is to be transposed (`mirror_after_swap`): "swap-pieces" does, "swap" where ``swap_means`` is "pieces"."""
+    plain = [word.strip().lower() for word in words]
+    moves = [board_size**2 if word in SWAPS else parse_cell(word, board_size) for word in plain]
+    return moves, "swap-pieces" in plain or (SWAP in plain and swap_means == "pieces")
+
+
+def parse_moves(text: str, board_size: int, swap: bool = False) -> list[int]:
+    """A move list, as `split_moves` takes it; swaps only where ``swap`` allows them."""
+    words = split_moves(text)
+    if not swap and any(word in SWAPS for word in words):
+        raise NotationError("swap: the swap rule is off in this game")
+    moves, turned = moves_of_words(words, board_size)
+    return mirror_after_swap(moves, board_size) if turned else moves
+
+
+def mirror_after_swap(moves: Sequence[int], board_size: int) -> list[int]:
+    """``moves`` with those after a swap transposed: from a swap of seats to a swap of pieces, and back."""
+    swap = board_size**2
+    if swap not in moves:
+        return list(moves)
+    after = list(moves).index(swap) + 1
+    # a second swap is no legal move, but may be written
+    turned = [move if move == swap else move % board_size * board_size + move // board_size for move in moves[after:]]
+    return [*moves[:after], *turned]
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

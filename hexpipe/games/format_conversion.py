@@ -1,8 +1,8 @@
 """Every form of Hex boards and games, and back: the entrance to all notations, and the only place of board arrays.
 
 Coordinates and moves are in `coordinates`, pictures in `boards`, games as text in `game_texts` (who means what by them
-in `conventions`), the grammar of SGF in `sgf`; their names are reached from here too. Everything that cannot be read
-raises NotationError.
+in `conventions`) and `hex_sgf`, files of games in `game_sources`; their names are reached from here too. What cannot be
+read raises NotationError.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from hexpipe.games.coordinates import (
     cell_name,
     column_name,
     format_moves,
+    mirror_after_swap,
+    moves_of_words,
     parse_action,
     parse_cell,
     parse_moves,
 )
 from hexpipe.games.game_env import Int8Array, States
+from hexpipe.games.game_sources import decode_games, split_games
 from hexpipe.games.game_texts import (
     HexGame,
-    decode_games,
     from_hexworld,
     from_json,
     from_moves,
     from_sgf,
     from_trmph,
-    mirror_after_swap,
     read_game,
-    split_games,
     to_hexworld,
     to_json,
     to_moves,
@@ -104,7 +104,8 @@ def to_cells(board: Any, board_size: int, mirrored_swap: bool = False) -> Int8Ar
     if isinstance(board, States):
         board = _cells_of_states(board)
     elif isinstance(board, Sequence) and any(isinstance(word, str) for word in board):
-        return cells_from_moves([parse_action(str(word), n, swap=True) for word in board], n)
+        moves, turned = moves_of_words([str(word) for word in board], n)
+        return cells_from_moves(mirror_after_swap(moves, n) if turned else moves, n)
     array = _as_array(board)
     if array.shape in ((2, n, n), (3, n, n)) and np.isin(array, (0, 1)).all() and not (array[0] * array[1]).any():
         cells = np.asarray(array[0] + 2 * array[1], np.int8).reshape(-1)

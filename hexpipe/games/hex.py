@@ -8,6 +8,7 @@ colours go on alternating, so the first player, white from then on, plays the ne
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
     try:
         states = rules.play(game.moves)
     except IllegalMoveError as error:
-        raise NotationError(str(error)) from error
+        raise NotationError(_as_written(str(error), game)) from error
     if states.winner[0] == ONGOING:
         return game
     winner = 1 - game.to_move  # whoever placed the last stone
@@ -111,3 +112,8 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
         return dataclasses.replace(game, winner=winner)
     note = f"{COLOURS[game.winner]} is said to have won, but {COLOURS[winner]}'s stones connect"
     return dataclasses.replace(game, winner=winner, ending="", notes=(*game.notes, note))
+
+
+def _as_written(message: str, game: format_conversion.HexGame) -> str:
+    """``message`` about "move 5 (b3)" with that move's name in the text of ``game``."""
+    return re.sub(r"\bmove (\d+) \([^)]*\)", lambda match: f"move {match[1]} ({game.word(int(match[1]))})", message)

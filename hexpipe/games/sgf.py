@@ -1,8 +1,10 @@
 """The grammar of SGF, FF[4] (red-bean.com/sgf/sgf4.html): collections of game trees, and the main line of one.
 
-Nothing here knows Hex. Text between trees is ignored, as the specification wants. A ``]`` after which nothing comes
+Nothing here knows Hex. Text outside of trees is ignored, as the specification wants. A ``]`` after which nothing comes
 that may follow a value is a part of it if there is another on its line: Little Golem writes names without escapes
 (``PW[Someone;]]SZ[11]``).
+
+Reading takes time in proportion to the text, whatever that is: each character is looked at a bounded number of times.
 """
 
 from __future__ import annotations
@@ -12,13 +14,18 @@ from typing import NamedTuple
 
 from hexpipe.errors import NotationError
 
-_VALUE = r"\[(?:[^\\\]]|\\.|\](?!\s*(?:[\[;()]|[A-Za-z]+\s*\[|\Z))(?=[^\n\]]*\]))*\]"
-_PROPERTY = rf"([A-Za-z]+)\s*({_VALUE}\s*(?:{_VALUE}\s*)*)"
-_TOKEN = re.compile(rf"\s*(?:([();])|{_PROPERTY})\s*", re.DOTALL)
-_PARENTHESIS = re.compile(r"\s*([();])\s*")
-_VALUES = re.compile(_VALUE, re.DOTALL)
+MOST_CHARACTERS = 1_000_000
+"""Of one game; with its comments a long one has some ten thousand."""
+
+_TREE = re.compile(r"\(\s*+(?:[;(]|[A-Za-z]++\s*+\[)")  # or what was meant to be one: "(c) 2010" is text
+_LOST_NODE = re.compile(r";\s*+[BW]\s*+\[")
+_NEW_TREE = re.compile(r"^\(\s*+;", re.MULTILINE)
+_TOKEN = re.compile(r"\s*+(?:([();])|([A-Za-z]++)\s*+\[)")
+_MORE = re.compile(r"\s*+\[")
+_BRACKET = re.compile(r"[\\\]]")
+_AFTER_VALUE = re.compile(r"\s*+(?:[\[;()]|[A-Za-z]++\s*+\[|\Z)")
+_ANOTHER = re.compile(r"(?:[^\n\]\\]++|\\[^\n])*+\]")
 _ESCAPED = re.compile(r"\\(\r\n|\n\r|.)", re.DOTALL)
-_NEW_TREE = re.compile(r"^\(\s*;", re.MULTILINE)
 
 
 class GameTree(NamedTuple):
@@ -31,72 +38,79 @@ class GameTree(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The ``text`` of one game tree of a collection and the ``line`` that it begins in, from 1."""
+    """The ``text`` of one game of a file and the ``line`` that it begins in, from 1."""
 
     line: int
     text: str
 
 
+def find_tree(text: str, at: int = 0) -> int:
+    """Where the next game tree after ``at`` begins, or what was meant to be one; -1 where there is none."""
+    match = _TREE.search(text, at)
+    return match.start() if match else -1
+
+
 def split_collection(text: str) -> list[Piece]:
-    """The game trees of a collection, unread. What is broken is a piece too, up to the next line that begins a tree."""
-    pieces = []
-    at = line = 0
-    while (start := text.find("(", at)) >= 0:
-        end, closed = _scan(text, start)
+    """The game trees of a collection, unread. What is broken is a piece too, up to the next line that begins a tree.
+
+    Moves outside of trees, as after a parenthesis too many, go with the piece before them, which cannot be read then.
+    Of a tree longer than `MOST_CHARACTERS`, which `read_tree` refuses, only as much is kept as shows it.
+    """
+    reader = _Reader(text)
+    pieces: list[Piece] = []
+    at, line = 0, 1
+    while at < len(text):
+        start = find_tree(text, at)
+        start = start if start >= 0 else len(text)
+        if _LOST_NODE.search(text, at, start):
+            before = pieces.pop() if pieces else Piece(line, "")
+            pieces.append(Piece(before.line, before.text + text[at : min(start, at + MOST_CHARACTERS)].rstrip()))
+        line += text.count("\n", at, start)
+        if start == len(text):
+            break
+        end, closed = _scan(reader, start)
         if not closed and end < len(text):
             again = _NEW_TREE.search(text, max(end, start + 1))
             end = again.start() if again else len(text)
-        line += text.count("\n", at, start)
-        pieces.append(Piece(line + 1, text[start:end].rstrip()))
+        pieces.append(Piece(line, text[start : min(end, start + MOST_CHARACTERS + 1)].rstrip()))
         line += text.count("\n", start, end)
         at = end
     return pieces
 
 
-def _scan(text: str, start: int) -> tuple[int, bool]:
-    """Where the tree that begins at ``start`` ends, and True; or where it cannot be read on, and False."""
-    at, depth, last = start, 0, text.rfind("]")
-    while at < len(text):
-        # past the last bracket no value closes: looking for its end in each broken line would take for ever
-        token = (_TOKEN if at <= last else _PARENTHESIS).match(text, at)
-        if token is None:
-            return at, False
-        depth += {"(": 1, ")": -1}.get(token[1] or "", 0)
-        if depth == 0:
-            return token.end(1), True
-        at = token.end()
-    return at, False
-
-
 def read_tree(text: str) -> GameTree:
-    """The game tree that ``text`` is; NotationError where it is none."""
-    nodes: list[dict[str, tuple[str, ...]]] = []
+    """The game tree that ``text`` is; NotationError where it is none, or longer than `MOST_CHARACTERS`."""
+    if len(text) > MOST_CHARACTERS:
+        raise NotationError(f"a game of more than {MOST_CHARACTERS:,} characters; is a bracket missing in it?")
+    reader = _Reader(text)
+    nodes: list[dict[str, list[str]]] = []
     branches: list[int] = []  # of each tree that is open: the trees inside it so far
     on_main: list[bool] = []
-    variations = comments = at = 0
-    node: dict[str, tuple[str, ...]] | None = None
-    while at < len(text):
-        token = _TOKEN.match(text, at)
+    variations = comments = 0
+    node: dict[str, list[str]] | None = None
+    at = begin = len(text) - len(text.lstrip())
+    end = len(text.rstrip())
+    while at < end:
+        token = reader.token(at)
         if token is None:
             raise _broken(text, at)
-        kind = token[1]
-        if kind == "(":
+        if token.kind == "(":
             first = not branches or branches[-1] == 0
             if branches:
                 branches[-1] += 1
                 variations += not first
-            elif at:
+            elif at > begin:
                 raise _broken(text, at)
             on_main.append(first and (not on_main or on_main[-1]))
             branches.append(0)
             node = None
         elif not branches:
             raise _broken(text, at)
-        elif kind == ")":
+        elif token.kind == ")":
             branches.pop()
             on_main.pop()
             node = None
-        elif kind == ";":
+        elif token.kind == ";":
             if branches[-1]:
                 raise _broken(text, at)
             node = {}
@@ -104,22 +118,82 @@ def read_tree(text: str) -> GameTree:
                 nodes.append(node)
         elif node is None:
             raise _broken(text, at)
-        else:
-            name = "".join(letter for letter in token[2] if letter.isupper()) or token[2].upper()
-            values = tuple(_plain(value) for value in _VALUES.findall(token[3]))
-            node[name] = node.get(name, ()) + values
-            comments += name == "C" and on_main[-1]
-        at = token.end()
+        elif on_main[-1]:
+            name = "".join(letter for letter in token.kind if letter.isupper()) or token.kind.upper()
+            node.setdefault(name, []).extend(_plain(text[first:last]) for first, last in token.values)
+            comments += name == "C"
+        at = token.end
     if branches:
         raise NotationError("a game in SGF ends before its last closing parenthesis; is the file cut off?")
     if not nodes:
         raise NotationError("a game in SGF has no node; it looks like (;FF[4]GM[11]SZ[11];B[a1])")
-    return GameTree(tuple(nodes), variations, comments)
+    plain = tuple({name: tuple(values) for name, values in node.items()} for node in nodes)
+    return GameTree(plain, variations, comments)
+
+
+class _Token(NamedTuple):
+    """A parenthesis, a semicolon, or a property by its name with where its ``values`` lie; it ends at ``end``."""
+
+    kind: str
+    end: int
+    values: list[tuple[int, int]]
+
+
+class _Reader:
+    """The tokens of a text from any place on. ``stuck`` is where the last one looked for cannot be read on."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._unclosed = len(text)  # no value that begins here or later is closed
+        self.stuck = 0
+
+    def token(self, at: int) -> _Token | None:
+        """The token at ``at``, None where there is none."""
+        self.stuck = at
+        match = _TOKEN.match(self._text, at)
+        if match is None:
+            return None
+        if match[1]:
+            return _Token(match[1], match.end(), [])
+        name, values = match[2], []
+        while match:
+            start = match.end()
+            end = self._value_end(start)
+            if end < 0:
+                self.stuck = start
+                return None
+            values.append((start, end))
+            match = _MORE.match(self._text, end + 1)
+        return _Token(name, end + 1, values)
+
+    def _value_end(self, at: int) -> int:
+        """Where the value that begins at ``at`` has its closing bracket, -1 if nowhere."""
+        text, start = self._text, at
+        # looking on to the end of the text again and again would take for ever
+        while start < self._unclosed and (stop := _BRACKET.search(text, at)):
+            at = stop.end()
+            if stop[0] == "\\":
+                at += 1
+            elif _AFTER_VALUE.match(text, at) or not _ANOTHER.match(text, at):
+                return at - 1
+        self._unclosed = min(self._unclosed, start)
+        return -1
+
+
+def _scan(reader: _Reader, start: int) -> tuple[int, bool]:
+    """Where the tree that begins at ``start`` ends, and True; or where it cannot be read on, and False."""
+    at, depth = start, 0
+    while (token := reader.token(at)) is not None:
+        at = token.end
+        depth += {"(": 1, ")": -1}.get(token.kind, 0)
+        if depth == 0:
+            return at, True
+    return reader.stuck, False
 
 
 def _plain(value: str) -> str:
     """What a value in brackets says, escapes resolved: an escaped line break is none, any other character itself."""
-    return _ESCAPED.sub(lambda match: "" if match[1] in ("\r\n", "\n\r", "\n", "\r") else match[1], value[1:-1])
+    return _ESCAPED.sub(lambda match: "" if match[1] in ("\r\n", "\n\r", "\n", "\r") else match[1], value)
 
 
 def _broken(text: str, at: int) -> NotationError:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
 from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.game_env import ONGOING, Game, States
-from hexpipe.games.game_texts import decode_games, read_game, split_games
+from hexpipe.games.game_sources import games_of
+from hexpipe.games.game_texts import read_game
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.moves import sample_rows
 
@@ -101,9 +102,11 @@ def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     UsageError, with the line, where one cannot be read, is illegal by the rules of ``game``, or over.
     """
     try:
-        pieces = split_games(decode_games(path.read_bytes()))
+        pieces = games_of(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of openings") from error
+    except NotationError as error:
+        raise UsageError(f"{path}: {error}") from error
     if not pieces:
         raise UsageError(f"there is no opening in {path}: give one a line, such as #{game.board_size},a1b2")
     openings = []

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
-from hexpipe.games import game_texts
+from hexpipe.games import game_sources, game_texts
 from hexpipe.games.conventions import CONVENTIONS, Convention
 from hexpipe.games.game_texts import HexGame, read_game
 from hexpipe.games.hex import Hex, checked_game
@@ -196,8 +196,8 @@ def test_a_game_by_the_rules() -> None:
     ("#5,a6", "off the 5x5 board"),
     ("#5,a1x", "no list of moves"),
     ("#5,a1a1", "played twice"),
-    ("#5,a1 x", "no HexWorld string"),
-    ("#x", "no HexWorld string"),
+    ("#5,a1 x", "no TRMPH string"),
+    ("#x", "neither TRMPH nor HexWorld"),
     ("#5x6c1,a1", "only square boards"),
     ("#5c1,a1:p", "a pass is no move"),
     ("#5c1,:sa1", "move 1 is a swap"),
@@ -208,7 +208,7 @@ def test_a_game_by_the_rules() -> None:
     ("a1 b2", "how large the board is"),
     ('{"size": 5}', "moves must be a list"),
     ('{"size": "5", "moves": []}', "size is '5'"),
-    ('{"size": 5, "moves": ["a1", 2]}', "moves must be a list"),
+    ('{"size": 5, "moves": ["a1", null]}', "moves must be a list"),
     ('{"size": 99, "moves": []}', "board size"),
     ('{"size": 5, "moves": [], "winner": "red"}', "winner is 'red'"),
     ('{"size": 5, "moves": [], "ending": "resign"}', "nobody is said to have won"),
@@ -231,7 +231,7 @@ def test_a_game_by_the_rules() -> None:
     ("(;GM[11]SZ[5];B[a1]", "cut off"),
     ("(GM[11]SZ[5];B[a1])", "cannot stand there"),
     ("()", "no node"),
-    ("no game", "how large"),
+    ("no game", "is no game; games are written as"),
 ])  # fmt: skip
 def test_what_cannot_be_read(text: str, words: str) -> None:
     with pytest.raises(NotationError) as caught:
@@ -247,9 +247,9 @@ def test_what_cannot_be_written() -> None:
 
 def test_games_of_a_file() -> None:
     lines = "# Format: trmph_string winner\n\n#5,a1 b\n  #5,b1\n#\n"
-    assert [(piece.line, piece.text) for piece in game_texts.split_games(lines)] == [(3, "#5,a1 b"), (4, "#5,b1")]
+    assert [(piece.line, piece.text) for piece in game_sources.split_games(lines)] == [(3, "#5,a1 b"), (4, "#5,b1")]
     trees = "\n(;SZ[5]\n;B[a1])\n(;SZ[6];B[a1])"
-    assert [piece.line for piece in game_texts.split_games(trees)] == [2, 4]
+    assert [piece.line for piece in game_sources.split_games(trees)] == [2, 4]
 
 
 HEXWORLD_PARTS = ["a1", "b2", "e5", "z9", ":s", ":S", ":rb", ":fw", ":p", ",", ":"]
@@ -273,7 +273,7 @@ def test_any_text_is_a_game_or_a_notation_error(text: str, size: int | None) -> 
         lambda: game_texts.from_hexworld(text),
         lambda: game_texts.from_sgf(text),
         lambda: game_texts.from_json(text),
-        lambda: [read_game(piece.text, size) for piece in game_texts.split_games(text)],
+        lambda: [read_game(piece.text, size) for piece in game_sources.split_games(text)],
     ):
         with contextlib.suppress(NotationError):
             read()

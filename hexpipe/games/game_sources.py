@@ -1,0 +1,182 @@
+"""Files and streams of games: read within limits, decoded whatever their encoding, and cut into games.
+
+SGF says in CA how a game's text is encoded, and many files do not. Where that is mistaken moves get lost without a
+word: in Big5, GBK, Shift_JIS and EUC-KR a character's second byte may be the backslash or the bracket of SGF. So a file
+without CA that is no UTF-8 is read in each of `GUESSES`, and taken where it cannot matter which is right.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from hexpipe.config import MAX_HEX_SIZE
+from hexpipe.errors import NotationError
+from hexpipe.games import sgf
+from hexpipe.games.coordinates import split_moves
+from hexpipe.games.game_texts import read_game
+from hexpipe.games.hex_sgf import from_sgf, read_line
+
+MOST_BYTES = 1_000_000_000
+"""Of a file of games."""
+
+GUESSES = ("latin-1", "gb18030", "big5hkscs", "cp932", "cp949")
+"""Latin-1, GBK, Big5, Shift_JIS and EUC-KR, each with all that is written under its name. Any bytes are Latin-1."""
+
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "shift_jis": "cp932", "euc_kr": "cp949"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NOT_OF_TEXT = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7")
+_ROOTS = re.compile(rb"\(\s*;(?!\s*[BW]\s*\[)|(?P<move>;\s*[BW]\s*\[)|(?<![A-Za-z])CA\s*\[(?P<charset>[^]\\[]{1,80})\]")
+_LINK = re.compile(r"\S*(?:#|%23)\d")
+_BLOCK = 1 << 20
+
+
+def games_of(path: Path) -> list[sgf.Piece]:
+    """The games of a file, unread, as `split_games` makes them.
+
+    OSError where it cannot be opened, NotationError where it is no text, longer than `MOST_BYTES`, or in an encoding
+    that nobody can know.
+    """
+    with path.open("rb") as stream:
+        return games_in(stream)
+
+
+def games_in(stream: BinaryIO) -> list[sgf.Piece]:
+    """The games of a stream, as `games_of`."""
+    data = bytearray()
+    while block := stream.read(_BLOCK):
+        if not data and b"\0" in block and not block.startswith(tuple(_MARKS)):
+            raise NotationError("this is no text: there are zero bytes in it (UTF-16 needs a byte order mark)")
+        data += block
+        if len(data) > MOST_BYTES:
+            raise NotationError(f"there are more than {MOST_BYTES:,} bytes; split it into files of fewer games")
+    return split_games(decode_games(bytes(data)))
+
+
+def split_games(text: str) -> list[sgf.Piece]:
+    """The games of a file, unread: a collection of SGF, or a game a line; blank lines and lines after "# " are none.
+
+    Before the first game in SGF there may be text that is no game.
+    """
+    start = sgf.find_tree(text)
+    if start >= 0 and not any(map(_looks_like_a_game, text[:start].splitlines())):
+        return sgf.split_collection(text)
+    lines = (sgf.Piece(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    return [
+        sgf.Piece(line, game[: sgf.MOST_CHARACTERS + 1])
+        for line, game in lines
+        if game and game != "#" and not game.startswith("# ")
+    ]
+
+
+def decode_games(data: bytes) -> str:
+    """The text of a file of games.
+
+    A byte order mark says how it is encoded, or CA does, from its game on to the next that names another; else it is
+    UTF-8 or, where its bytes are not, what of `GUESSES` reads most games, if all that read as many read the same moves.
+    NotationError where they do not, for an encoding that Python has not, and for bytes that the named one has not.
+    """
+    for mark, codec in _MARKS.items():
+        if data.startswith(mark):
+            return _decode(data, codec, "its byte order mark says")
+    named = _charsets(data)
+    if named:
+        ends = [start for start, _ in named[1:]] + [len(data)]
+        starts = [0, *ends]
+        parts = zip(starts, ends, named, strict=False)
+        return "".join(_decode(data[start:end], _codec(name), f"CA[{name}] says") for start, end, (_, name) in parts)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return _guess(data)
+
+
+def _charsets(data: bytes) -> list[tuple[int, str]]:
+    """(where its game begins, name) of each CA in the first node of a game."""
+    found: list[tuple[int, str]] = []
+    root = -1
+    for match in _ROOTS.finditer(data):
+        name = match["charset"]
+        if match["move"]:
+            root = -1
+        elif name is None:
+            root = match.start()
+        elif root >= 0 and name.strip():
+            found.append((root, name.decode("latin-1").strip()))
+            root = -1
+    return found
+
+
+def _codec(name: str) -> str:
+    """Python's codec of this name; one in which SGF's own signs are not ASCII cannot be what a CA of ASCII says."""
+    for spelling in (name, name.lower().removeprefix("x-")):
+        try:
+            codec = codecs.lookup(spelling).name
+            if codec not in _NOT_OF_TEXT and b"(;CA[]".decode(codec) == "(;CA[]":
+                return codec
+        except (LookupError, ValueError):
+            continue
+    raise NotationError(f"CA[{name[:40]}] is no encoding that is known here; save the file as UTF-8, with CA[UTF-8]")
+
+
+def _decode(data: bytes, codec: str, says: str) -> str:
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError as error:
+        if codec in _WIDER:
+            return _decode(data, _WIDER[codec], says)
+        if codec.startswith("utf-8") or len(bytes(range(256)).decode(codec, "replace")) == 256:
+            return data.decode(codec, "replace")  # a byte that is none hides no other
+        line = data.count(b"\n", 0, error.start) + 1
+        raise NotationError(f"line {line} holds bytes that are no {codec}, which {says}; save it as UTF-8") from error
+
+
+def _guess(data: bytes) -> str:
+    known: dict[str, object] = {}  # what is ASCII is the same text in all of them, and read once
+    readings: list[tuple[int, str, list[object]]] = []
+    for codec in GUESSES:
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        games = [piece.text for piece in split_games(text)]
+        for game in games:
+            if game not in known:
+                known[game] = _told(game)
+        readings.append((sum(known[game] is None for game in games), text, [known[game] for game in games]))
+    fewest = min(unread for unread, _, _ in readings)
+    best = [(text, told) for unread, text, told in readings if unread == fewest]
+    if any(told != best[0][1] for _, told in best):
+        raise NotationError("how this text is encoded decides which moves it has: say it by CA[GBK], CA[Big5] ...")
+    return best[0][0]
+
+
+def _told(text: str) -> object:
+    """What a text says of a game, whatever else is in it; None where it cannot be read."""
+    try:
+        if sgf.find_tree(text) < 0:
+            return read_game(text, MAX_HEX_SIZE)
+        line = read_line(text)
+        return line._replace(notes=()) if line.setup else from_sgf(text)
+    except NotationError:
+        return None
+
+
+def _looks_like_a_game(line: str) -> bool:
+    stripped = line.strip()
+    if not stripped or stripped == "#" or stripped.startswith("# "):
+        return False
+    if stripped.startswith("{") or _LINK.match(stripped):
+        return True
+    try:
+        return bool(split_moves(stripped))
+    except NotationError:
+        return False
