@@ -144,7 +144,7 @@ class SimpleModelInference:
         return policies[0], float(values[0])
 
     def batch_infer(
-        self, boards: Sequence[Any], mirrored_swap: bool = False, *, logits: bool = False
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool = False, *, logits: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions; with
         ``logits`` those of both, as `simple_infer` has them.
@@ -202,7 +202,7 @@ class SimpleModelInference:
                 self._cache.clear()
 
     def _infer(
-        self, boards: Sequence[Any], mirrored_swap: bool, logits: bool
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, logits: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Policies [B, A] in absolute actions and values [B] for the mover, or the ``logits`` of both."""
         with self._lock, self._timed("convert"):
@@ -259,7 +259,9 @@ class SimpleModelInference:
         )
         return turned
 
-    def _codes(self, boards: Sequence[Any], mirrored_swap: bool) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    def _codes(
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool
+    ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
         n, num_cells = self.shapes.board_size, self.shapes.view_cells
         cells = format_conversion.stacked_cells(boards, n)
@@ -275,7 +277,9 @@ class SimpleModelInference:
             codes[:, num_cells] = np.count_nonzero(cells, axis=1) == 1
         return codes, white
 
-    def _one_by_one(self, boards: Sequence[Any], mirrored_swap: bool) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    def _one_by_one(
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Cells int8 [B, n * n] and the side to move int8 [B] of boards of any form; NotationError names a bad one."""
         cells = np.zeros((len(boards), self.shapes.view_cells), np.int8)
         movers = np.zeros(len(boards), np.int8)
