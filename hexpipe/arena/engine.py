@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe import kernel_cache
 from hexpipe.arena.analysis import Analysis, Searches, analyse
 from hexpipe.arena.players import NetPlayer
 from hexpipe.config import SearchSettings, Settings, override_settings
@@ -56,6 +57,7 @@ def make_evaluator(
     ``pool`` is of the latents of each of ``groups``, where the net has learned dynamics. Raises SettingsError where
     ``device`` is none.
     """
+    kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     if settings.algorithm == "muzero":
         net = LatentBackend(settings.net, game.shapes, groups * pool.rows, "float32", device)
         return LocalLatentEvaluator(net, game.shapes, pool, groups=groups)
@@ -87,6 +89,7 @@ class Engine:
         changes = {"game.board_size": board_size, "game.swap": swap}
         given = {name: value for name, value in changes.items() if value is not None}
         self.settings = override_settings(self.checkpoint.settings, given)
+        kernel_cache.need(*kernel_cache.to_play(self.settings.game.name, self.settings.algorithm))
         self.game: Game = make_game(self.settings.game)
         self.learned = self.settings.algorithm == "muzero"
         self._device, self._cache_entries = device, cache_entries

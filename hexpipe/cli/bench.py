@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from hexpipe import kernel_cache
 from hexpipe.bench import BENCHMARKS
 from hexpipe.bench.against import TURNS, compare
 from hexpipe.bench.environment import describe
@@ -93,6 +94,7 @@ def _command(name: str, run: Callable[..., Result], help_texts: dict[str, str]) 
         if against is None:
             if turns is not None or most_loss is not None:
                 raise click.UsageError("--turns and --most-loss are of a comparison: name a checkout with --against")
+            kernel_cache.need(*kernel_cache.GROUPS)
             machine = describe()  # before the benchmark loads it
             _report(name, options, run(**options), machine, as_json)
             return

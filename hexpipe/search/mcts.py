@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe import kernel_cache
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
@@ -62,6 +63,7 @@ class Mcts:
         rng: np.random.Generator,
         learned: bool = False,
     ) -> None:
+        kernel_cache.need("learned" if learned else "search")
         self.game = game
         self.settings = settings
         self.num_games = num_games
