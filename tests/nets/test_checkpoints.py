@@ -317,7 +317,7 @@ def test_arrays_that_are_not_contiguous_are_written_as_what_they_hold(tmp_path: 
 @pytest.mark.skipif(os.name != "posix", reason="needs file permissions")
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file in the way: stands for every error of the system")
-    with pytest.raises(RunFolderError, match="no folder: .*move it away"):
+    with pytest.raises(RunFolderError, match=r"no folder: .*move it away"):
         save(tmp_path, 1)
 
 
