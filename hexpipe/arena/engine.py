@@ -72,7 +72,7 @@ class Engine:
 
     ``checkpoint``: a run folder (its newest checkpoint), a checkpoint folder, or what was loaded of one. ``board_size``
     and ``swap`` are its run's unless given; one net plays every size, and the swap rule even where it was trained
-    without (`SwapByValue`). ``cache_entries`` positions are remembered (rounded to float16), 0 for none.
+    without (`SwapByValue`). ``cache_entries`` positions are remembered, 0 for none.
     Raises CheckpointError where there is no such checkpoint, SettingsError where the game or the device cannot be.
     """
 
