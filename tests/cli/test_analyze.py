@@ -156,6 +156,48 @@ def test_katagos_words_mean_the_same(engine: Engine) -> None:
     assert ask(engine, moves)[0]["turn"] == 3
 
 
+def test_positions_by_their_stones(engine: Engine) -> None:
+    """Any counts, either side to move; `to_move` is whose turn it is after the moves, KataGo's first player before."""
+    stones = {"black": ["a1", "b1", "c1"], "white": []}
+    pairs = [["B", "a1"], ["b", "b1"], ["BLACK", "c1"]]
+    queries: list[dict[str, Any]] = [
+        {"stones": stones, "to_move": "black"},
+        {"stones": pairs, "to_move": "w"},
+        {"stones": stones, "to_move": "black", "moves": ["a2"]},
+        {"initialStones": pairs, "initialPlayer": "W", "moves": [["W", "a2"]], "turns": [0, 1]},
+        {"moves": ["a1"], "to_move": "black"},
+        {"to_move": "white"},
+        {"game": "(;FF[4]GM[11]SZ[4];AB[a1][b1]AW[c3]PL[B];B[a2])"},
+    ]
+    found = {
+        (answer["id"], answer["turn"]): answer
+        for answer in ask(engine, *[{"id": k, **q} for k, q in enumerate(queries)])
+    }
+    told = [(0, 0, 0), (1, 0, 1), (2, 1, 0), (3, 0, 1), (3, 1, 0), (4, 1, 0), (5, 0, 1), (6, 1, 1)]
+    assert {(k, turn): answer["to_move"] for (k, turn), answer in found.items()} == {(k, t): m for k, t, m in told}
+    assert found[2, 1]["policy"] == found[3, 1]["policy"]
+    assert {"a1", "b1", "c1", "a2"}.isdisjoint(found[2, 1]["policy"])
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"stones": {"black": ["a1"], "white": ["a1"]}, "to_move": "black"}, "two stones stand on a1"),
+        ({"stones": {"black": ["a1", "a2", "a3", "a4"]}, "to_move": "white"}, "already won"),
+        ({"stones": {"black": ["a1", "a2"]}}, "do not tell whose turn it is: say to_move"),
+        ({"stones": {"red": ["a1"]}, "to_move": "white"}, "no colour"),
+        ({"stones": [["B"]], "to_move": "white"}, "stones look like"),
+        ({"stones": "a1", "to_move": "white"}, "stones look like"),
+        ({"moves": [], "to_move": 1}, "no colour"),
+        ({"stones": {"black": ["z9"]}, "to_move": "white"}, "z9"),
+        ({"game": "(;SZ[4];AB[a1]AW[a1])"}, "two stones stand on a1"),
+    ],
+)
+def test_what_is_no_position_is_told_in_words(engine: Engine, query: dict[str, Any], words: str) -> None:
+    (answer,) = ask(engine, {"id": 1, **query})
+    assert words in answer["error"]
+
+
 def test_higher_priorities_go_first_and_stop_what_is_under_way(engine: Engine) -> None:
     driver = Driver(engine)
     driver.say(id="long", moves=[], simulations=100_000, size=9, reportDuringSearchEvery=1e-9)
