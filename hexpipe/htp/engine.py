@@ -276,9 +276,10 @@ class HtpEngine:
         return f"{COLOURS[colour]} wins with {analysis.win_probability:.1%}, best {self._word(analysis.best)} ({sure})"
 
     def _priors(self, words: Sequence[str]) -> list[tuple[str, float]]:
-        """(move, the net's prior) of what is not all but 0, the largest first."""
+        """(move, the net's prior) of a swap and of what is not all but 0, the largest first."""
         priors = sorted(self._think(self._colour(words)).priors.items(), key=lambda entry: -entry[1])
-        return [(self._word(action), prior) for action, prior in priors if prior >= SMALLEST_PRIOR]
+        swap = self._game.size**2
+        return [(self._word(move), prior) for move, prior in priors if prior >= SMALLEST_PRIOR or move == swap]
 
     def _visited(self, words: Sequence[str]) -> list[tuple[str, float, int, bool]]:
         """(move, the mover's chance to win, visits, whether that is proven) of the moves that were searched."""
