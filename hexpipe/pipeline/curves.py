@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hexpipe.pipeline.metrics import LONGEST_LINE, metrics_line
+from hexpipe.plain_files import open_own
 
 MOST_NAMES = 1000
 _BLOCK = 1 << 20
@@ -30,10 +31,10 @@ class Curves:
     def update(self) -> bool:
         """Read what was added, or all of a file that is another one or was written anew; whether there was any.
 
-        Without a file there are no figures.
+        Without a file there are no figures; RunFolderError where it is a link or a pipe.
         """
         try:
-            stream = self._path.open("rb")
+            stream = open_own(self._path, "rb")
         except OSError:
             changed = self._read > 0
             self._begin()

@@ -41,9 +41,9 @@ def metrics_line(text: bytes) -> dict[str, Any]:
 
 def newest_figures(run_dir: Path, names: Collection[str]) -> dict[str, float]:
     """The newest value of each of ``names`` that RUN/metrics.jsonl has. It is read from its end and no further than is
-    needed. OSError where there is no such file."""
+    needed. OSError where there is no such file, RunFolderError where it is a link or a pipe."""
     found: dict[str, float] = {}
-    with (run_dir / "metrics.jsonl").open("rb") as file:
+    with open_own(run_dir / "metrics.jsonl", "rb") as file:
         for text in _lines_from_the_end(file):
             missing = [name for name in names if name not in found]
             if not missing:

@@ -83,7 +83,8 @@ COLUMNS = (
     # ratings of the run's checkpoints
     "rating_elo",
     "rating_elo_error",  # standard error
-    "rating_step",  # of the checkpoint that is rated so; 0 while none is
+    "rating_step",  # of the checkpoint that is rated so
+    "rated",  # 1 once one is
     # nodes of a cluster, beside the counters of the generators and servers that play there
     "generators",
     "servers",

@@ -325,7 +325,7 @@ def ratings(run_dir: Path) -> list[tuple[float, ...]]:
 def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with tiny_run(run_dir, f"--run-dir={run_dir}", *RATED) as run:
-        run.until(lambda: bool(ratings(run_dir)))
+        run.until(lambda: len(ratings(run_dir)) > 1)
         pids = run.pids()
         assert os.getpriority(os.PRIO_PROCESS, pids["rating-0"]) >= 10
         os.kill(pids["rating-0"], signal.SIGKILL)
@@ -338,7 +338,8 @@ def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp
     assert "1 rating process" in output
     assert "rating-0 died and the run goes on without it: it was killed by signal SIGKILL" in output
     assert all_gone(list(pids.values()))
-    step, elo, error = ratings(run_dir)[0]
+    assert ratings(run_dir)[0] == (0, 0, 0), "what the run began with"
+    step, elo, error = ratings(run_dir)[1]
     assert np.isfinite([elo, error]).all()
     with Results(run_dir / "ratings.sqlite") as results:
         assert step in rated_steps(results, "Hex 3x3", 4)
