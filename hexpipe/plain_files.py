@@ -12,8 +12,9 @@ import json
 import os
 import secrets
 import stat
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal, overload
 
 from hexpipe.errors import RunFolderError
 
@@ -36,7 +37,15 @@ def read_plain(file: Path, most: int) -> bytes:
         return stream.read(length)
 
 
-def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> IO[Any]:
+@overload
+def open_own(file: Path, mode: Literal["rb", "ab", "a+b"]) -> BinaryIO: ...
+
+
+@overload
+def open_own(file: Path, mode: Literal["a", "a+"]) -> TextIOWrapper: ...
+
+
+def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> Any:
     """A file of hexpipe's own, to read or to append to; made where it does not exist, but for "rb".
 
     RunFolderError as `check_own`, and nothing is opened; OSError as `open`.
