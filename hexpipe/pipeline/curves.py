@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from hexpipe.pipeline.metrics import LONGEST_LINE, metrics_line
 from hexpipe.plain_files import open_own
@@ -62,7 +62,7 @@ class Curves:
         self.bytes_read = 0
         """Of the file, by the newest `update`."""
 
-    def _goes_on(self, stream: BinaryIO) -> bool:
+    def _goes_on(self, stream: IO[bytes]) -> bool:
         """Whether what was read is still what is in the file."""
         status = os.fstat(stream.fileno())
         before, self._file = self._file, (status.st_dev, status.st_ino)

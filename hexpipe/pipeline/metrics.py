@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, is_disk_full
@@ -54,7 +54,7 @@ def newest_figures(run_dir: Path, names: Collection[str]) -> dict[str, float]:
     return found
 
 
-def _lines_from_the_end(file: BinaryIO) -> Iterator[bytes]:
+def _lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
     end, rest = file.seek(0, 2), b""
     while end > 0:
         begin = max(0, end - _BLOCK)

@@ -114,6 +114,7 @@ class Waiting(IntEnum):
     NEXT_CHECKPOINT = 14
     DISK = 15
     NODES = 16
+    LOCKED = 17
 
 
 WAITING_TEXT = {
@@ -134,6 +135,7 @@ WAITING_TEXT = {
     Waiting.NEXT_CHECKPOINT: "waits for a checkpoint to rate",
     Waiting.DISK: "waits for room on the disk",
     Waiting.NODES: "waits for nodes of the cluster",
+    Waiting.LOCKED: "waits for another program to let go of the archive",
 }
 
 
