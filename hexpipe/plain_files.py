@@ -12,9 +12,8 @@ import json
 import os
 import secrets
 import stat
-from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, overload
+from typing import IO, Any, Literal
 
 from hexpipe.errors import RunFolderError
 
@@ -37,15 +36,7 @@ def read_plain(file: Path, most: int) -> bytes:
         return stream.read(length)
 
 
-@overload
-def open_own(file: Path, mode: Literal["rb", "ab", "a+b"]) -> BinaryIO: ...
-
-
-@overload
-def open_own(file: Path, mode: Literal["a", "a+"]) -> TextIOWrapper: ...
-
-
-def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> Any:
+def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> IO[Any]:
     """A file of hexpipe's own, to read or to append to; made where it does not exist, but for "rb".
 
     RunFolderError as `check_own`, and nothing is opened; OSError as `open`.

@@ -82,7 +82,7 @@ class _LogFile(logging.FileHandler):
     """A full disk, which the run says in other ways, costs lines of the log and no more."""
 
     def _open(self) -> TextIOWrapper:
-        return open_own(Path(self.baseFilename), "a")
+        return open_own(Path(self.baseFilename), "a")  # type: ignore[return-value]
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not is_disk_full(sys.exception()):
