@@ -43,7 +43,7 @@ ELSEWHERE = {
     "selfplay/openings.py": "--openings",
     "pipeline/cluster.py": "a token in a temporary folder",
     "pipeline/devices.py": "/sys/fs/cgroup",
-    "pipeline/output.py": "/dev/null",
+    "pipeline/output.py": "/proc: the streams of this process",
     "pipeline/patient.py": "/proc, and the output of a run in a temporary folder",
     "pipeline/private_folder.py": "a temporary folder just made",
     "shm.py": "/proc, /sys/fs/cgroup",
