@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from hexpipe.errors import ArchiveError, DiskFullError, is_disk_full
+from hexpipe.plain_files import check_own, open_new
 
 Connection = sqlite3.Connection
 BUSY_SECONDS = 30.0
@@ -42,9 +43,10 @@ class SqliteFile:
     """The database ``path`` of one ``kind``; made where it does not exist, and filled by ``fill`` in that transaction.
 
     Raises ArchiveError, in one line, where the file is of something else, damaged, of another version, or cannot be
-    had. Write-ahead log and full synchronisation: what `transaction` has committed survives any kill and, as far as the
-    disk keeps its word, a power cut. One connection for one thread; others, with ``read_only`` too, may read at the
-    same time.
+    had, RunFolderError where it or a file of SQLite's beside it is a link or a pipe (`plain_files.check_own`).
+    Write-ahead log and full synchronisation: what `transaction` has committed survives any kill and, as far as the disk
+    keeps its word, a power cut. One connection for one thread; others, with ``read_only`` too, may read at the same
+    time.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class SqliteFile:
     ) -> None:
         self.path = Path(path)
         self._kind = kind
+        for beside in ("", "-wal", "-shm", "-journal"):  # SQLite would follow links, and wait for a pipe
+            check_own(self.path.with_name(self.path.name + beside))
         name = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self.explained():
             self.db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
@@ -143,7 +147,7 @@ class SqliteFile:
         """Whether there is no room for a file beside this one; a disk that fails otherwise is not waited for."""
         probe = self.path.with_name(f".{self.path.name}.room")
         try:
-            with probe.open("wb") as file:
+            with open_new(probe) as file:
                 file.write(_PROBE)
                 file.flush()
                 os.fsync(file.fileno())

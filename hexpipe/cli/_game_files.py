@@ -15,6 +15,7 @@ from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
 from hexpipe.games.game_texts import GameText
+from hexpipe.plain_files import write_output
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
@@ -49,10 +50,8 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    half = output.with_name(output.name + ".part")
     try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(output)
+        write_output(output, text.encode())
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror}); name another file") from error
 

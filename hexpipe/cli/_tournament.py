@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,7 +57,9 @@ def begin(
     from hexpipe.games.factory import make_game
 
     rules = common_game(specs, options["size"], options["swap"])
-    results = None if options["results"] is None else resources.enter_context(Results(options["results"]))
+    results = (
+        None if options["results"] is None else resources.enter_context(Results(Path(options["results"]).resolve()))
+    )
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
     pairs = options["pairs"]
     plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])

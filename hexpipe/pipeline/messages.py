@@ -16,6 +16,7 @@ from hexpipe.errors import DivergedError, InferenceError, UsageError
 from hexpipe.pipeline.main_guard import NO_GUARD, NO_GUARD_EXIT
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
+from hexpipe.plain_files import own_folder, read_document
 
 SEARCHING = ("generator", "reanalyze")
 """Roles that search: the clients of the inference servers, and the first to be stopped."""
@@ -85,8 +86,7 @@ class Death:
 
 def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
     """Write RUN/errors/<process>-<pid>.json: the time, the error and its traceback."""
-    folder = run_dir / "errors"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(run_dir / "errors")
     content: dict[str, Any] = {
         "process": process,
         "pid": os.getpid(),
@@ -110,11 +110,11 @@ def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
     """What is known of a process that has ended: its error file, else the signal or exit code."""
     full = exit_code == DISK_FULL_EXIT
     try:
-        content = json.loads((run_dir / "errors" / f"{process}-{pid}.json").read_text(encoding="utf-8"))
+        content = read_document(run_dir / "errors" / f"{process}-{pid}.json")
         details = str(content["traceback"]).rstrip()
         when, follows = float(content["monotonic"]), bool(content["follows"])
         return Death(process, pid, when, details, follows, content["usage"], full, bool(content["final"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         usage = NO_GUARD if exit_code == NO_GUARD_EXIT else ""
         return Death(process, pid, time.monotonic(), describe_exit(exit_code), usage=usage, disk_full=full)
 

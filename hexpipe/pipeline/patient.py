@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,8 +17,10 @@ import psutil
 
 from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.live_stats import live_rows
+from hexpipe.pipeline.metrics import metrics_lines
 from hexpipe.pipeline.run_folder import live_run
 from hexpipe.pipeline.stats import ProcessRow
+from hexpipe.plain_files import open_own
 
 _POLL_SECONDS = 0.1
 _MARK = "HEXPIPE_PATIENT"
@@ -101,16 +102,14 @@ class Patient:
 
     def log(self) -> str:
         """The run's log."""
-        with suppress(OSError):
-            return (self.run_dir / "hexpipe.log").read_text(encoding="utf-8", errors="replace")
+        with suppress(OSError), open_own(self.run_dir / "hexpipe.log", "rb") as log:
+            return str(log.read(), "utf-8", "replace")
         return ""
 
     def figures(self) -> dict[str, Any]:
         """The last whole line of the run's metrics."""
         with suppress(OSError):
-            for line in reversed((self.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
-                with suppress(ValueError):
-                    return dict(json.loads(line))
+            return [{}, *metrics_lines(self.run_dir)][-1]
         return {}
 
     def vitals(self) -> Vitals:

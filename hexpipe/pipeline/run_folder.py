@@ -22,6 +22,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +31,16 @@ import psutil
 
 from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import DiskFullError, RunFolderError, SettingsError, is_disk_full
-from hexpipe.plain_files import MOST_DOCUMENT_BYTES, read_document, read_plain, sync_folder, write_synced
+from hexpipe.plain_files import (
+    MOST_DOCUMENT_BYTES,
+    check_own,
+    open_new,
+    open_own,
+    read_document,
+    read_plain,
+    sync_folder,
+    write_synced,
+)
 from hexpipe.shm import SEMAPHORE
 
 ARCHIVE_NAME = "archive.sqlite"
@@ -38,6 +48,11 @@ _MOST = 2**62
 _PRIVATE = 0o077  # the umask while a run is held: nobody else reads what it makes
 RATINGS_NAME = "ratings.sqlite"
 STACKS_NAME = "stacks.txt"
+_FOLDERS = ("checkpoints", "errors", "tensorboard", "tracking", "wandb")
+_FILES = (
+    "lock", "*.json", "metrics.jsonl", "hexpipe.log", STACKS_NAME, "archive.sqlite*", "ratings.sqlite*", "learners-*",
+    ".*.tmp", ".*.room", ".write-test",
+)  # fmt: skip
 _UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
@@ -113,7 +128,8 @@ class RunFolder:
 def _lock_run(path: Path, resume: bool) -> IO[str]:
     """The open lock of the run in ``path``, with this process's number in it; RunFolderError as `RunFolder.open`."""
     try:
-        lock = (path / "lock").open("a+", encoding="utf-8")
+        check_own_names(path)
+        lock = open_own(path / "lock", "a+")
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -132,7 +148,7 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
         left.remove()
     probe = path / ".write-test"
     try:
-        probe.write_text("")
+        open_new(probe).close()
         probe.unlink()
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -145,6 +161,16 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
 
 def _unwritable(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir")
+
+
+def check_own_names(path: Path) -> None:
+    """RunFolderError where a name that is hexpipe's in the run folder ``path`` is a link, a pipe, a device or a file of
+    another owner (`plain_files.check_own`): what is written there would go elsewhere."""
+    for entry in path.iterdir():
+        if entry.name in _FOLDERS:
+            check_own(entry, folder=True)
+        elif any(fnmatchcase(entry.name, pattern) for pattern in _FILES):
+            check_own(entry)
 
 
 def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
@@ -257,7 +283,8 @@ class Leftover:
         try:
             if self.path.name == "lock":
                 # emptied, never unlinked: a run that has just opened it would hold the lock of a file that is gone
-                self.path.write_text("")
+                with open_own(self.path, "a") as lock:
+                    lock.truncate(0)
             elif self.path.is_dir() and not self.path.is_symlink():
                 shutil.rmtree(self.path)
             else:
@@ -268,9 +295,11 @@ class Leftover:
 
 @contextlib.contextmanager
 def held_if_dead(path: Path) -> Iterator[bool]:
-    """Hold the lock of a run folder while in the block; gives False where a live run holds it."""
+    """Hold the lock of a run folder while in the block; gives False where a live run holds it. RunFolderError as
+    `check_own_names`."""
     try:
-        lock = (path / "lock").open("a+", encoding="utf-8")
+        check_own_names(path)
+        lock = open_own(path / "lock", "a+")
     except OSError:
         yield False
         return
@@ -297,7 +326,7 @@ def leftovers(path: Path) -> list[Leftover]:
         found.append(Leftover(path / STACKS_NAME, "stacks of processes that are dead; the log has those asked for"))
     if (path / "checkpoints").is_dir():
         found += [Leftover(p, "a half-written checkpoint") for p in sorted((path / "checkpoints").glob(".tmp-*"))]
-    if (path / "lock").stat().st_size:
+    if (path / "lock").lstat().st_size:
         found.append(Leftover(path / "lock", "the lock of a run that is dead"))
     return found
 

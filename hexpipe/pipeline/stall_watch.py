@@ -22,6 +22,7 @@ from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.messages import HELPERS, NODE
 from hexpipe.pipeline.run_folder import STACKS_NAME
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
+from hexpipe.plain_files import open_own
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _STILL_POLLS = 4  # without a further line: the stack is whole
 def answer_with_stack(run_dir: Path) -> IO[str]:
     """From now on this process writes the stacks of its threads to the file that is returned, which must stay open,
     when `stack_of` asks for them."""
-    file = (run_dir / STACKS_NAME).open("a", encoding="utf-8")
+    file = open_own(run_dir / STACKS_NAME, "a")
     faulthandler.register(signal.SIGUSR2, file, all_threads=True)
     return file
 
@@ -59,9 +60,10 @@ def stack_of(run_dir: Path, pid: int) -> str:
             still = still + 1 if size == last > before else 0
             if still == _STILL_POLLS:
                 break
-        with path.open("rb") as file:
+        with open_own(path, "rb") as file:
             file.seek(before)
-            return file.read().decode(errors="replace").strip() or "it does not answer"
+            found: bytes = file.read()
+            return found.decode(errors="replace").strip() or "it does not answer"
     except (OSError, psutil.Error) as error:
         return f"its stack cannot be had ({error})"
 

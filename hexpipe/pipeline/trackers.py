@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from hexpipe.config import Settings, TrackingSettings, flatten
 from hexpipe.errors import UsageError, install_command
 from hexpipe.pipeline.run_folder import write_atomic
+from hexpipe.plain_files import open_own, own_folder, read_document
 
 log = logging.getLogger(__name__)
 
@@ -90,10 +91,9 @@ def tensorboard_tracker(run_dir: Path) -> Tracker:
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     # not by EventFileWriter, whose thread dies of a full disk: this file keeps what finds no room for the next flush
-    folder = run_dir / "tensorboard"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(run_dir / "tensorboard")
     path = folder / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-    events = RecordWriter(path.open("ab"))
+    events = RecordWriter(open_own(path, "ab"))
     events.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 
     def write(line: Line) -> None:
@@ -117,7 +117,7 @@ def wandb_tracker(run_dir: Path, settings: Settings, project: str) -> Tracker:
         id=run_id,
         resume="allow",
         name=run_dir.resolve().name,
-        dir=os.fspath(run_dir),
+        dir=os.fspath(own_folder(run_dir / "wandb").parent),
         settings=wandb.Settings(console="off", silent=True),
     )
     _keep_id(run_dir, "wandb", project, run_id)
@@ -220,13 +220,12 @@ def _known_id(run_dir: Path, tracker: str, place: str) -> str | None:
     """What ``tracker`` calls this run at ``place``, if it has been there before."""
     path = run_dir / "tracking" / f"{tracker}.json"
     with contextlib.suppress(OSError, ValueError):
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path)
         if isinstance(document, dict) and document.get("place") == place:
             return str(document["id"])
     return None
 
 
 def _keep_id(run_dir: Path, tracker: str, place: str, run_id: str) -> None:
-    folder = run_dir / "tracking"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(run_dir / "tracking")
     write_atomic(folder / f"{tracker}.json", json.dumps({"place": place, "id": run_id}) + "\n")

@@ -13,13 +13,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from hexpipe.errors import DiskFullError, is_disk_full
+from hexpipe.errors import DiskFullError, RunFolderError, is_disk_full
 from hexpipe.games.own_games import import_game
 from hexpipe.pipeline.messages import DISK_FULL_EXIT, ChildContext, write_error
 from hexpipe.pipeline.stall_watch import answer_with_stack
+from hexpipe.plain_files import open_own
 from hexpipe.shm import set_parent_death_signal
 
 LOG_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(message)s"
@@ -43,7 +45,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
         getattr(importlib.import_module(module), function)(context, **parts)
     except Exception as error:
         full = isinstance(error, DiskFullError) or is_disk_full(error)
-        with suppress(OSError, DiskFullError):
+        with suppress(OSError, DiskFullError, RunFolderError):
             write_error(context.run_dir, context.name, error, bool(context.row["ready"]))
         logging.getLogger(__name__).exception("%s died", context.name)
         with suppress(OSError):
@@ -77,6 +79,11 @@ def logging_to(run_dir: Path) -> Iterator[None]:
 
 class _LogFile(logging.FileHandler):
     """A full disk, which the run says in other ways, costs lines of the log and no more."""
+
+    def _open(self) -> TextIOWrapper:
+        file: TextIOWrapper = open_own(Path(self.baseFilename), "a")  # type: ignore[assignment]
+        file.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
+        return file
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not is_disk_full(sys.exception()):
