@@ -16,6 +16,9 @@ def print_table(table: Table) -> None:
     width = _WIDEST
     if console.is_terminal and not console.is_dumb_terminal:
         options = console.options.update(width=_WIDEST, max_width=_WIDEST)
+        for column in table.columns:  # as wide as its longest word
+            cells = [column.header, *column.cells]
+            column.min_width = max(Measurement.get(console, options, cell).minimum for cell in cells)
         width = max(console.width, Measurement.get(console, options, table).minimum)
     console.width = width
     console.print(table, crop=False)
