@@ -15,14 +15,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 
-from hexpipe.errors import ArchiveError, DiskFullError, is_disk_full
+from hexpipe.errors import ArchiveError, DiskFullError, FileBusyError, is_disk_full
 from hexpipe.plain_files import check_own, open_new
+from hexpipe.presence import Presence
 
 Connection = sqlite3.Connection
 BUSY_SECONDS = 30.0
 _UNWRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
 """What SQLite says where a quota is used up, or the disk is broken; the transaction is rolled back."""
 _PROBE = bytes(65536)
+
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+"""After `BUSY_SECONDS` of waiting; the file itself is well."""
+_HINTS = {
+    "SQLITE_CANTOPEN": "check that its folder exists, may be written and has room",
+    "SQLITE_READONLY": "give yourself the right to write it and its folder",
+    "SQLITE_PERM": "give yourself the right to write it and its folder",
+    "SQLITE_AUTH": "give yourself the right to write it and its folder",
+    "SQLITE_IOERR": "its disk does not do what it is asked; look at the system's log, or move the folder to another",
+    "SQLITE_NOMEM": "there is not enough memory; end other programs, and try again",
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,11 @@ class SqliteFile:
         name = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self.explained():
             self.db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+        self._presence: Presence | None = None
         try:
             with self.explained():
                 self._open(read_only, fill)
+            self._presence = Presence(self.path)
         except BaseException:
             self.db.close()
             raise
@@ -77,11 +91,13 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """All or nothing of what is done within."""
+        """All or nothing of what is done within. GoneError, and nothing, where the file is no longer at its path."""
         with self.explained():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
+                if self._presence is not None:  # SQLite would go on writing to a file that nobody finds
+                    self._presence.check()
                 self.db.execute("COMMIT")
             except BaseException:
                 if self.db.in_transaction:  # SQLite may have taken it back already
@@ -101,10 +117,11 @@ class SqliteFile:
                 raise DiskFullError(
                     f"the {self._kind.name} {self.path} cannot be written ({_brief(error)}): free some room on its disk"
                 ) from error
-            raise ArchiveError(
-                f"cannot use the {self._kind.name} {self.path} ({_brief(error)}): check that its folder exists and has "
-                "room"
-            ) from error
+            what = f"cannot use the {self._kind.name} {self.path} ({_brief(error)})"
+            if name.startswith(_BUSY):
+                raise FileBusyError(f"{what}: another program holds it locked; close that, or let it finish") from error
+            hints = [hint for prefix, hint in _HINTS.items() if name.startswith(prefix)]
+            raise ArchiveError(f"{what}: {hints[0] if hints else 'look at its file system, and try again'}") from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own message
             raise self._damaged(error) from error
 

@@ -37,6 +37,8 @@ ELSEWHERE = {
     "cli/_game_files.py": "games that a person names",
     "games/game_sources.py": "games that a person names",
     "htp/engine.py": "loadsgf's file",
+    "compile_kernels.py": "the folder of compiled kernels",
+    "kernel_cache.py": "the folder of compiled kernels, /proc",
     "arena/solved_positions.py": "--positions",
     "selfplay/openings.py": "--openings",
     "pipeline/cluster.py": "a token in a temporary folder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
 from hexpipe.games.game_texts import GameText
+from hexpipe.pipeline.output import may_go_away
 from hexpipe.plain_files import write_output
 
 _MOST_SHOWN = 5
@@ -30,11 +32,14 @@ def game_texts(arguments: Sequence[str]) -> list[GameText]:
     return texts
 
 
-def progress_bar() -> Progress:
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
     """A bar on standard error while it is a terminal, gone when it is done."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.is_terminal
+    with may_go_away("stderr"), Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        yield bar
 
 
 def tell(lines: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.pipeline.output import may_go_away
 
 if TYPE_CHECKING:
     from hexpipe.arena.results import Results
@@ -75,7 +76,10 @@ def play_out(tournament: Tournament, results: Results | None, rules: str, quiet:
     """Play round after round until nothing is open; every round's games go to ``results`` as they are done."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with (
+        may_go_away("stderr"),
+        Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar,
+    ):
         task = bar.add_task("games", total=None)
         done = 0
         while open_pairs := tournament.open_pairs():

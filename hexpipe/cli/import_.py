@@ -43,7 +43,7 @@ def command(
     already is left out and counted. If a game cannot be used, none is imported, unless --skip-bad.
     """
     from hexpipe.pipeline.game_import import board_size_of, import_games, keep_fitting, read_games
-    from hexpipe.pipeline.run_folder import RunFolder, default_run_folder, read_settings
+    from hexpipe.pipeline.run_folder import RunFolder, default_run_folder, read_settings, resume_arguments
 
     overrides = overrides_of(options, assignments)
     known = run_dir if run_dir is not None and (run_dir / "settings.json").is_file() else None
@@ -75,8 +75,9 @@ def command(
     )
     if done.total_games > held:
         click.echo(f"training holds the newest {held:,} of them (replay.max_games)")
-    click.echo(f"learn from them alone: hexpipe train --resume {path} --workers 0 --steps 1000")
-    click.echo(f"then play on from there: hexpipe run --resume {path} --workers 4 --steps 0")
+    there = resume_arguments(path, settings)
+    click.echo(f"learn from them alone: hexpipe train {there} --workers 0 --steps 1000")
+    click.echo(f"then play on from there: hexpipe run {there} --workers 4 --steps 0")
 
 
 def _own_settings(settings: Settings, run: Path, preset: str | None, overrides: dict[str, Any]) -> Settings:

@@ -72,7 +72,7 @@ def describe(run: Path) -> dict[str, Any]:
     facts |= {"game": settings.game.title, "algorithm": settings.algorithm}
     try:
         newest = newest_figures(run, ("games", "steps", "time", *_RATING))
-    except OSError:
+    except (OSError, HexpipeError):
         return facts
     return facts | newest
 

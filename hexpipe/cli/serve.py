@@ -50,6 +50,7 @@ def command(
 ) -> None:
     """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
     from hexpipe.nets.checkpoints import latest_checkpoint
+    from hexpipe.pipeline.output import may_go_away
     from hexpipe.pipeline.run_folder import find_runs
 
     if path is None:
@@ -69,7 +70,7 @@ def command(
     from hexpipe.arena.engine import Engine
 
     hosts = hosts_of(host, allow_host)
-    with open_listener(host, port) as listener:
+    with open_listener(host, port) as listener, may_go_away("stdout", "stderr"):
         engine = None
         if run is None or latest_checkpoint(run) is not None:
             engine = Engine(path, board_size=size, swap=swap, device=device)

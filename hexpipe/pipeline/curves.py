@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from hexpipe.pipeline.metrics import LONGEST_LINE, metrics_line
+from hexpipe.plain_files import open_own
 
 MOST_NAMES = 1000
 _BLOCK = 1 << 20
@@ -30,10 +31,10 @@ class Curves:
     def update(self) -> bool:
         """Read what was added, or all of a file that is another one or was written anew; whether there was any.
 
-        Without a file there are no figures.
+        Without a file there are no figures; RunFolderError where it is a link or a pipe.
         """
         try:
-            stream = self._path.open("rb")
+            stream = open_own(self._path, "rb")
         except OSError:
             changed = self._read > 0
             self._begin()
@@ -61,7 +62,7 @@ class Curves:
         self.bytes_read = 0
         """Of the file, by the newest `update`."""
 
-    def _goes_on(self, stream: BinaryIO) -> bool:
+    def _goes_on(self, stream: IO[bytes]) -> bool:
         """Whether what was read is still what is in the file."""
         status = os.fstat(stream.fileno())
         before, self._file = self._file, (status.st_dev, status.st_ino)

@@ -26,6 +26,7 @@ from hexpipe.games.game_texts import as_document
 from hexpipe.games.hex import Hex
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.plain_files import open_new, open_own, read_document
+from hexpipe.presence import Presence
 
 GAMES, ASKED, SUMMARY = "games.jsonl", "selfplay.json", "summary.json"
 
@@ -74,7 +75,7 @@ class GameFiles:
     """The files of one folder, which this process alone holds; use as a context manager.
 
     ``asked`` is what decides the games: a folder of games that something else was asked for is refused. RunFolderError
-    where the folder cannot be used; each message says what to do.
+    where the folder cannot be used; each message says what to do. GoneError where one of the files was taken away.
     """
 
     def __init__(self, folder: Path, game: Game, asked: Mapping[str, Any]) -> None:
@@ -101,6 +102,7 @@ class GameFiles:
 
     def append(self, games: Sequence[FinishedGame]) -> None:
         """Save ``games``: when this returns they have left the process."""
+        self._presence.check()
         lines: dict[str, list[str]] = {name: [] for name in self.names}
         for game in games:
             document = self._document(game)
@@ -117,6 +119,7 @@ class GameFiles:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""
+        self._presence.check()
         try:
             write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
         except OSError as error:
@@ -148,6 +151,7 @@ class GameFiles:
         for name, form in self._forms.items():
             self._bring_up_to_date(self.folder / name, form)
             self._streams[name] = open_own(self.folder / name, "ab")
+        self._presence = Presence(self.folder, *(self.folder / name for name in self._streams))
 
     def _check_asked(self, asked: dict[str, Any]) -> None:
         path = self.folder / ASKED

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import DivergedError, InferenceError, UsageError
+from hexpipe.errors import DivergedError, GoneError, InferenceError, UsageError
 from hexpipe.pipeline.main_guard import NO_GUARD, NO_GUARD_EXIT
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
@@ -95,7 +95,7 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) 
         "error": f"{type(error).__name__}: {error}",
         "usage": str(error) if isinstance(error, UsageError) and not ready else "",
         "follows": isinstance(error, InferenceError) and process.startswith(SEARCHING),
-        "final": isinstance(error, DivergedError),
+        "final": isinstance(error, (DivergedError, GoneError)),
         "traceback": "".join(traceback.format_exception(error)),
     }
     write_atomic(folder / f"{process}-{os.getpid()}.json", json.dumps(content, indent=1) + "\n")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, is_disk_full
@@ -41,9 +41,9 @@ def metrics_line(text: bytes) -> dict[str, Any]:
 
 def newest_figures(run_dir: Path, names: Collection[str]) -> dict[str, float]:
     """The newest value of each of ``names`` that RUN/metrics.jsonl has. It is read from its end and no further than is
-    needed. OSError where there is no such file."""
+    needed. OSError where there is no such file, RunFolderError where it is a link or a pipe."""
     found: dict[str, float] = {}
-    with (run_dir / "metrics.jsonl").open("rb") as file:
+    with open_own(run_dir / "metrics.jsonl", "rb") as file:
         for text in _lines_from_the_end(file):
             missing = [name for name in names if name not in found]
             if not missing:
@@ -54,7 +54,7 @@ def newest_figures(run_dir: Path, names: Collection[str]) -> dict[str, float]:
     return found
 
 
-def _lines_from_the_end(file: BinaryIO) -> Iterator[bytes]:
+def _lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
     end, rest = file.seek(0, 2), b""
     while end > 0:
         begin = max(0, end - _BLOCK)

@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -41,9 +42,11 @@ from hexpipe.plain_files import (
     sync_folder,
     write_synced,
 )
+from hexpipe.presence import Presence
 from hexpipe.shm import SEMAPHORE
 
 ARCHIVE_NAME = "archive.sqlite"
+LOG_NAME = "hexpipe.log"
 _MOST = 2**62
 _PRIVATE = 0o077  # the umask while a run is held: nobody else reads what it makes
 RATINGS_NAME = "ratings.sqlite"
@@ -65,6 +68,7 @@ class RunFolder:
 
     def __init__(self, path: Path, lock: IO[str], umask: int) -> None:
         self.path = path
+        self.presence = Presence(path)
         self._lock = lock
         self._umask = umask  # to be put back
 
@@ -106,15 +110,18 @@ class RunFolder:
         if self._lock.closed:
             return
         with contextlib.suppress(OSError):
-            (self.path / "run.json").unlink(missing_ok=True)
+            if self.presence.lost() is None:  # else it is another's
+                (self.path / "run.json").unlink(missing_ok=True)
             self._lock.truncate(0)  # the file itself stays: see Leftover.remove
         self._lock.close()
         os.umask(self._umask)
 
     def discard_if_empty(self) -> None:
-        """Remove the folder if it holds nothing but the lock: a run that could not begin leaves nothing behind."""
-        if [entry.name for entry in self.path.iterdir()] == ["lock"]:
+        """Remove the folder if it holds nothing but the lock and the log: a run that could not begin leaves nothing
+        behind."""
+        if self.presence.lost() is None and {entry.name for entry in self.path.iterdir()} <= {"lock", LOG_NAME}:
             with contextlib.suppress(OSError):
+                (self.path / LOG_NAME).unlink(missing_ok=True)
                 (self.path / "lock").unlink()
                 self.path.rmdir()
 
@@ -143,7 +150,9 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
         ) from error
     if not resume and (path / "settings.json").exists():
         lock.close()
-        raise RunFolderError(f"{path} already holds a run; go on with --resume {path} or choose another --run-dir")
+        raise RunFolderError(
+            f"{path} already holds a run; go on with --resume {shlex.quote(str(path))} or choose another --run-dir"
+        )
     for left in _semaphores(path / "run.json"):
         left.remove()
     probe = path / ".write-test"
@@ -195,8 +204,12 @@ def read_settings(path: Path) -> Settings:
 
 
 def resume_arguments(path: Path, settings: Settings) -> str:
-    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`; a game of one's own is named."""
-    return f"--resume {path}" + (f" --game {settings.game.name}" if settings.game.own_class is not None else "")
+    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`, quoted for a shell; one's own game
+    is named."""
+    words = ["--resume", str(path)]
+    if settings.game.own_class is not None:
+        words += ["--game", settings.game.name]
+    return shlex.join(words)
 
 
 def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, tuple[Any, Any]]:

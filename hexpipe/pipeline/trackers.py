@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from hexpipe.config import Settings, TrackingSettings, flatten
 from hexpipe.errors import UsageError, install_command
@@ -68,6 +69,23 @@ def check_trackers(tracking: TrackingSettings) -> None:
 
         if not wandb.api.api_key:  # it would ask for one on the terminal, amid the run's view
             raise UsageError("tracking.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline")
+    if tracking.mlflow is not None and urlsplit(tracking.mlflow).scheme in ("", "file"):
+        _check_file_store(tracking.mlflow)
+
+
+def _check_file_store(uri: str) -> None:
+    """Raises UsageError where this MLflow refuses a store of plain files, as newer ones do; it is at hand, so that it
+    can be asked."""
+    from mlflow import MlflowClient
+
+    try:
+        MlflowClient(tracking_uri=uri).get_experiment_by_name(EXPERIMENT)
+    except Exception as error:  # whatever a library comes up with
+        words = " ".join(str(error).split())
+        raise UsageError(
+            f"tracking.mlflow={uri} is a store of plain files, which this MLflow does not take ({words[:100]}...): "
+            "name a database, tracking.mlflow=sqlite:///mlflow.db, or a server"
+        ) from error
 
 
 def open_trackers(run_dir: Path, settings: Settings) -> list[Tracker]:

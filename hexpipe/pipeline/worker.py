@@ -20,6 +20,7 @@ from typing import Any
 from hexpipe.errors import DiskFullError, RunFolderError, is_disk_full
 from hexpipe.games.own_games import import_game
 from hexpipe.pipeline.messages import DISK_FULL_EXIT, ChildContext, write_error
+from hexpipe.pipeline.run_folder import LOG_NAME
 from hexpipe.pipeline.stall_watch import answer_with_stack
 from hexpipe.plain_files import open_own
 from hexpipe.shm import set_parent_death_signal
@@ -92,7 +93,7 @@ class _LogFile(logging.FileHandler):
 
 def setup_logging(run_dir: Path, level: int = logging.INFO) -> None:
     """Send this process's log to RUN/hexpipe.log, which all processes append to line by line."""
-    handler = _LogFile(run_dir / "hexpipe.log", encoding="utf-8")
+    handler = _LogFile(run_dir / LOG_NAME, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     root = logging.getLogger()
     for old in list(root.handlers):
