@@ -162,3 +162,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(word: str) -> Any:
     raise ValueError(f"it has {word} for a number")
+
+
+def keep_inode(path: Path) -> int | None:
+    """A descriptor that names what is at ``path`` and can neither read nor write it. While it is open the system gives
+    the inode to nothing else; None where the system has no such descriptors. OSError where there is nothing."""
+    if not hasattr(os, "O_PATH"):
+        return None
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)

@@ -6,15 +6,24 @@ A file that is deleted or moved away goes on being written to, and nothing of it
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 
 from hexpipe.errors import GoneError
+from hexpipe.plain_files import keep_inode
 
 
 class Presence:
-    """Knows what is at ``paths`` now. OSError where there is nothing."""
+    """Knows what is at ``paths`` now, and keeps its inodes from being given to others. OSError where there is
+    nothing."""
 
     def __init__(self, *paths: Path) -> None:
+        held: list[int] = []
+        weakref.finalize(self, _close, held)
+        for path in paths:
+            descriptor = keep_inode(path)
+            if descriptor is not None:
+                held.append(descriptor)
         self._known = {path: _identity(path) for path in paths}
 
     def lost(self) -> Path | None:
@@ -40,3 +49,8 @@ class Presence:
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
+
+
+def _close(held: list[int]) -> None:
+    for descriptor in held:
+        os.close(descriptor)

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "selfplay/openings.py": "--openings",
     "pipeline/cluster.py": "a token in a temporary folder",
     "pipeline/devices.py": "/sys/fs/cgroup",
+    "pipeline/output.py": "/proc: the streams of this process",
     "pipeline/patient.py": "/proc, and the output of a run in a temporary folder",
     "pipeline/private_folder.py": "a temporary folder just made",
     "shm.py": "/proc, /sys/fs/cgroup",
@@ -224,7 +225,7 @@ OPENED = {
     "checkpoints/.tmp-step-N/ema.safetensors", "checkpoints/.tmp-step-N/model.safetensors",
     "checkpoints/.tmp-step-N/optimizer.safetensors", "checkpoints/step-N/checkpoint.json",
     "checkpoints/step-N/ema.safetensors", "checkpoints/step-N/model.safetensors",
-    "checkpoints/step-N/optimizer.safetensors", "lock", "metrics.jsonl", "settings.json",
+    "checkpoints/step-N/optimizer.safetensors", "hexpipe.log", "lock", "metrics.jsonl", "settings.json",
     "tensorboard/events",
 }  # fmt: skip
 watched: list[Path] = []

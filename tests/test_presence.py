@@ -52,6 +52,25 @@ def test_what_is_deleted_moved_or_replaced_is_lost(tmp_path: Path) -> None:
     assert (again.path, str(again)) == (file, str(GoneError(file, replaced=True)))
 
 
+def test_an_inode_that_is_watched_is_given_to_nothing_else(tmp_path: Path) -> None:
+    """File systems give the inode of what was deleted to what is made next."""
+    folder, file = tmp_path / "run", tmp_path / "run" / "file"
+    for _ in range(20):
+        folder.mkdir()
+        file.write_text("one")
+        presence, inner = Presence(folder), Presence(file)
+        file.unlink()
+        file.write_text("another")
+        assert inner.lost() == file
+        shutil.rmtree(folder)
+        folder.mkdir()
+        assert presence.lost() == folder
+        folder.rmdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    del presence, inner
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 2
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 def test_nothing_is_committed_to_a_database_that_nobody_finds(tmp_path: Path, replaced: bool) -> None:
     path = tmp_path / "words.sqlite"
