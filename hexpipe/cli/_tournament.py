@@ -13,6 +13,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.wording import counted
 
 if TYPE_CHECKING:
     from hexpipe.arena.results import Results
@@ -92,7 +93,7 @@ def rating_table(tournament: Tournament, anchor: int) -> Table:
     from hexpipe.arena.tournament import crosstable
 
     ratings, cross = tournament.ratings(anchor), crosstable(tournament)
-    table = Table(title=f"{sum(unit.games for unit in tournament.units)} games")
+    table = Table(title=counted(sum(unit.games for unit in tournament.units), "game"))
     table.add_column("player")
     for heading in ("Elo", "+/-", "points", "games"):
         table.add_column(heading, justify="right")

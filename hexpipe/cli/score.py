@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from hexpipe.wording import counted
+
 if TYPE_CHECKING:
     from hexpipe.arena.score import Score
 
@@ -77,7 +79,7 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
         facts = {"checkpoint": str(loaded.path), "step": loaded.step, "simulations": simulations, "device": target}
         click.echo(json.dumps({**facts, **as_flat(score)}))
     else:
-        title = f"{loaded.path}, {simulations} simulations, {len(positions)} positions"
+        title = f"{loaded.path}, {counted(simulations, 'simulation')}, {counted(len(positions), 'position')}"
         Console().print(_table(title, score))
 
 
