@@ -1,6 +1,8 @@
 # Sourced by the scripts beside it: makes the virtual environment on first use and keeps it current.
 #
-#   prepare_environment        packages and compiled kernels; sets $python and the variables that hexpipe needs
+#   prepare_environment WORDS  packages; sets $python and the variables that hexpipe needs. While it installs them for the
+#                              first time it already compiles the kernels that the command line WORDS will need
+#   prepare_kernels WORDS      after it: compiles now what WORDS will need; a command does that for itself
 #   prepare_development_tools  after it: pytest, ruff, mypy, import-linter
 #
 # HEXPIPE_VENV    where the environment is (default: .venv in this repository)
@@ -8,7 +10,7 @@
 # HEXPIPE_TORCH   the requirement for PyTorch, for example torch==2.12.0 (default: by whether there is an NVIDIA driver)
 #
 # Inside the environment: hexpipe.lock is held while it is being made; hexpipe.wanted says what it was made for and is
-# written last, so that a half-made one is never trusted; kernels-*/ are numba's caches, one for each state of the sources.
+# written last, so that a half-made one is never trusted; kernels-*/ are numba's caches (hexpipe/kernel_cache.py).
 
 torch_version=2.13.0
 
@@ -80,9 +82,10 @@ find_python() {
 # Wait for the lock on descriptor 9. Python's flock, because not every system has the command.
 lock_with() { "$1" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'; }
 
-# pip_install REQUIREMENT...: pip's own words go to a log that is shown only when it fails.
+# pip_install REQUIREMENT...: pip's own words go to a log that is shown only when it fails. Python compiles a module when
+# it is first imported: to compile all of them, most of which nobody imports, takes longer than to unpack them.
 pip_install() {
-    "$python" -m pip install --disable-pip-version-check --no-input --constraint "$repository/bin/constraints.txt" "$@" \
+    "$python" -m pip install --no-compile --disable-pip-version-check --no-input --constraint "$repository/bin/constraints.txt" "$@" \
         >>"$venv/hexpipe-pip.log" 2>&1
 }
 
@@ -104,18 +107,25 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
-groups = [project["optional-dependencies"][extra] for extra in sys.argv[2:] if extra != "dev"]
-chosen = project["optional-dependencies"]["dev"] if "dev" in sys.argv[2:] else sum(groups, project["dependencies"])
-print("\n".join(chosen))
+extras, dependencies = project["optional-dependencies"], project["dependencies"]
+if "kernels" in sys.argv[2:]:
+    print("\n".join(name for name in dependencies if not name.startswith(("torch", "tensorboard"))))
+elif "dev" in sys.argv[2:]:
+    print("\n".join(extras["dev"]))
+else:
+    print("\n".join(sum((extras[extra] for extra in sys.argv[2:]), dependencies)))
 END
 }
 
 install_packages() {
-    local torch packages
+    local torch packages few
     torch=$(wanted_torch)
     packages=($(requirements $(wanted_extras)))
+    few=($(requirements kernels))
     say "installing the packages ($torch; a minute or several, by the line)"
     : >"$venv/hexpipe-pip.log"
+    pip_install "${few[@]}" || explain_pip_failure
+    begin_kernels "$@"
     if ! pip_install "$torch" "${packages[@]}"; then
         if [ "$torch" = "torch==$torch_version+cpu" ] && grep -q 'No matching distribution found for torch' "$venv/hexpipe-pip.log"; then
             say "the package index has no PyTorch build for the CPU alone: taking the full one, which is larger"
@@ -126,6 +136,35 @@ install_packages() {
     fi
 }
 
+prepare='import sys; from hexpipe.cli.main import prepare; prepare(sys.argv[1:])'
+
+prepare_kernels() { "$python" -P -c "$prepare" "$@"; }
+
+# What hexpipe needs to be found, and to find its kernels.
+export_variables() {
+    export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
+    export NUMBA_CACHE_DIR=$venv
+}
+
+# Compile what the command will need while the larger packages are being installed; what fails here it does itself.
+begin_kernels() {
+    (
+        export_variables
+        exec "$python" -P -c "$prepare" "$@"
+    ) 9>&- &
+    kernels=$!
+    trap 'kill "$kernels" 2>/dev/null || true' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+end_kernels() {
+    [ -n "${kernels:-}" ] || return 0
+    wait "$kernels" || true
+    trap - EXIT INT TERM HUP
+    kernels=
+}
+
 # Make the environment afresh, or bring it up to date; descriptor 9 holds the lock.
 make_environment() {
     local base started=$SECONDS
@@ -133,37 +172,14 @@ make_environment() {
         [ "$(head -n 2 "$venv/hexpipe.wanted")" != "$(wanted_state | head -n 2)" ]; then
         base=$(find_python)
         say "making an environment in $venv ($("$base" --version 2>&1))"
-        find "$venv" -mindepth 1 -maxdepth 1 ! -name hexpipe.lock -exec rm -rf {} +
+        find "$venv" -mindepth 1 -maxdepth 1 ! -name hexpipe.lock ! -name 'kernels-*' -exec rm -rf {} +
         "$base" -m venv "$venv" || fail "could not make a virtual environment in $venv"
     fi
-    install_packages
+    install_packages "$@"
     echo "$repository" >"$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hexpipe.pth"
     wanted_state >"$venv/hexpipe.wanted.new"
     mv "$venv/hexpipe.wanted.new" "$venv/hexpipe.wanted"
     say "the environment is ready ($((SECONDS - started)) s)"
-}
-
-# numba takes a compiled kernel for current when the source's path, time and size are what they were; the cache is named
-# by the same facts of all kernel modules, because a kernel that calls into another module does not notice that it changed.
-kernel_state() {
-    local format=(-c '%n %.9Y %s')
-    stat --version >/dev/null 2>&1 || format=(-f '%N %Fm %z')  # BSD and macOS
-    {
-        cat "$venv/hexpipe.wanted"
-        find "$repository/hexpipe" -name '*kernels*.py' -exec stat "${format[@]}" {} + | sort
-    } | checksum
-}
-
-compile_kernels() {
-    local started=$SECONDS
-    say "compiling the kernels for this machine (once for each change of them)"
-    find "$venv" -mindepth 1 -maxdepth 1 -name 'kernels-*' -mtime +1 -exec rm -rf {} +
-    if ! "$python" -P -m hexpipe.compile_kernels >"$venv/hexpipe-kernels.log" 2>&1; then
-        tail -n 30 "$venv/hexpipe-kernels.log" >&2
-        fail "the kernels could not be compiled"
-    fi
-    touch "$NUMBA_CACHE_DIR/complete"
-    say "the kernels are ready ($((SECONDS - started)) s)"
 }
 
 prepare_environment() {
@@ -178,20 +194,12 @@ prepare_environment() {
         {
             lock_with "$base"
             if [ "$(cat "$venv/hexpipe.wanted" 2>/dev/null)" != "$(wanted_state)" ] || [ ! -x "$python" ]; then
-                make_environment
+                make_environment "$@"
             fi
         } 9>>"$venv/hexpipe.lock"
+        end_kernels
     fi
-    export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
-    NUMBA_CACHE_DIR=$venv/kernels-$(kernel_state)
-    export NUMBA_CACHE_DIR
-    if [ ! -e "$NUMBA_CACHE_DIR/complete" ]; then
-        {
-            lock_with "$python"
-            mkdir -p "$NUMBA_CACHE_DIR"
-            [ -e "$NUMBA_CACHE_DIR/complete" ] || compile_kernels
-        } 9>>"$venv/hexpipe.lock"
-    fi
+    export_variables
 }
 
 prepare_development_tools() {

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 BIN = Path(__file__).parent.parent / "bin"
@@ -22,7 +25,12 @@ case "$*" in
     "-c import fcntl"*) exec "$real" "$@" ;;
     "-c import sysconfig"*) dirname "$0" ;;
     "- "*) exec "$real" "$@" ;;
+    "-m pip "*torch*) sleep 0.3; echo "pip says something"; exit "${{FAKE_TORCH_EXIT:-0}}" ;;
     "-m pip "*) sleep 0.3; echo "pip says something"; exit "${{FAKE_PIP_EXIT:-0}}" ;;
+    *"import prepare"*)
+        echo $$ >"$FAKE_LOG.prepare"
+        [ -z "${{FAKE_PREPARE_SECONDS:-}}" ] || exec sleep "$FAKE_PREPARE_SECONDS"
+        exit "${{FAKE_PREPARE_EXIT:-0}}" ;;
     "-P -m hexpipe.cli.main"*) echo "ran: ${{*:4}}" ;;
 esac
 """
@@ -71,7 +79,79 @@ def test_first_use_makes_the_environment_and_says_so_briefly(scene: dict[str, st
     lines = done.stderr.splitlines()
     assert all(line.startswith("hexpipe: ") for line in lines)
     assert len(lines) <= 6
-    assert len(calls(scene, "-m pip install")) == 1
+    few, all_of_them = calls(scene, "-m pip install")
+    assert "numba" in few
+    assert "torch" not in few
+    assert "torch==2.13.0" in all_of_them
+    assert "numba" in all_of_them
+    assert "--no-compile" in few
+
+
+def test_kernels_of_the_command_are_compiled_while_packages_come(scene: dict[str, str]) -> None:
+    """Begun between the two installations, with the command's own words; awaited before the command itself begins."""
+    run(scene, "run", "--game", "inarow")
+    asked = next(number for number, line in enumerate(calls(scene, "")) if "import prepare" in line)
+    assert calls(scene, "")[asked].endswith(" run --game inarow")
+    installed = [number for number, line in enumerate(calls(scene, "")) if "pip install" in line]
+    started = next(number for number, line in enumerate(calls(scene, "")) if "hexpipe.cli.main run" in line)
+    assert installed[0] < asked < started
+    assert len(calls(scene, "import prepare")) == 1
+
+
+def test_failed_kernels_of_the_first_start_are_left_to_the_command(scene: dict[str, str]) -> None:
+    done = run({**scene, "FAKE_PREPARE_EXIT": "1"}, "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ran: run\n"
+
+
+def test_a_failed_install_leaves_no_compiler_behind(scene: dict[str, str], tmp_path: Path) -> None:
+    failed = run({**scene, "FAKE_TORCH_EXIT": "1", "FAKE_PREPARE_SECONDS": "100"}, "run")
+    assert failed.returncode == 1
+    pid = int((tmp_path / "calls.prepare").read_text())
+    deadline = time.monotonic() + 60.0
+    while _lives(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def make_locale(folder: Path) -> dict[str, str]:
+    """Variables for a locale with decimal commas, made here: few machines have one."""
+    source = folder / "comma"
+    copied = ["CTYPE", "COLLATE", "MONETARY", "TIME", "MESSAGES", "PAPER", "NAME", "ADDRESS", "TELEPHONE"]
+    copied += ["MEASUREMENT", "IDENTIFICATION"]
+    parts = [f'LC_{name}\ncopy "POSIX"\nEND LC_{name}' for name in copied]
+    parts.append('LC_NUMERIC\ndecimal_point ","\nthousands_sep "."\ngrouping 3;3\nEND LC_NUMERIC\n')
+    source.write_text("\n".join(parts))
+    command = ["localedef", "-c", "-f", "ANSI_X3.4-1968", "-i", source, folder / "xx_XX"]
+    subprocess.run(command, capture_output=True, check=False)  # it warns of what a locale for people would have
+    return {"LOCPATH": str(folder), "LC_ALL": "xx_XX"}
+
+
+@pytest.mark.skipif(shutil.which("localedef") is None, reason="a locale cannot be made here")
+def test_a_locale_changes_neither_the_environment_nor_the_kernels(scene: dict[str, str], tmp_path: Path) -> None:
+    comma = make_locale(tmp_path)
+    shown = subprocess.run(["stat", "-c", "%.9Y", tmp_path], env=scene | comma, capture_output=True, text=True)  # noqa: PLW1510
+    assert "," in shown.stdout, "the locale is in force"
+    run(scene, "run")
+    run(scene | comma, "run")
+    run(scene | {"LC_ALL": "C"}, "run")
+    assert len(calls(scene, "-m venv")) == 1
+    assert len(calls(scene, "import prepare")) == 1
+    state = "import locale, hexpipe.kernel_cache as k; locale.setlocale(locale.LC_ALL, ''); print(k.kernel_state())"
+    command = [sys.executable, "-P", "-c", state]
+    environment = {**os.environ, "PYTHONPATH": str(BIN.parent)}
+    states = {
+        subprocess.run(command, env={**environment, **words}, capture_output=True, text=True, check=True).stdout
+        for words in (comma, {"LC_ALL": "C"})
+    }
+    assert len(states) == 1
 
 
 def test_second_use_neither_installs_nor_compiles(scene: dict[str, str]) -> None:
@@ -110,8 +190,8 @@ def test_two_first_calls_at_once_make_one_environment(scene: dict[str, str]) -> 
     ]
     assert [process.communicate(timeout=250)[0] for process in both] == ["ran: \n"] * 2
     assert len(calls(scene, "-m venv")) == 1
-    assert len(calls(scene, "-m pip install")) == 1
-    assert len(calls(scene, "compile_kernels")) == 1
+    assert len(calls(scene, "-m pip install")) == 2
+    assert len(calls(scene, "import prepare")) == 1
 
 
 def test_failed_install_shows_pips_words_and_is_not_trusted_later(scene: dict[str, str]) -> None:

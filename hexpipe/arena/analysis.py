@@ -13,7 +13,7 @@ from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import move_name, moves_of_actions
 from hexpipe.games.game_env import Game
 from hexpipe.search.evaluator import Evaluator
-from hexpipe.search.mcts import Mcts, run_searches, searches_at
+from hexpipe.search.mcts import Mcts, root_answers, search_turn, searches_at
 from hexpipe.search.tree import ROOT, SOLVED
 
 LONGEST_VARIATION = 12
@@ -87,6 +87,87 @@ def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
     }
 
 
+def as_katagos_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
+    """What `as_facts` says by the names of KataGo's analysis engine; a win rate is of the side to move here, too."""
+    return {
+        "moveInfos": [
+            {
+                "move": move_name(game, move.move),
+                "visits": move.visits,
+                "prior": move.prior,
+                "winrate": (move.value + 1.0) / 2.0,
+                "order": order,
+                "pv": [move_name(game, following) for following in move.variation],
+            }
+            for order, move in enumerate(analysis.moves)
+        ],
+        "rootInfo": {
+            "currentPlayer": "BWR"[analysis.to_move],
+            "visits": analysis.simulations + 1,
+            "winrate": analysis.win_probability,
+            "rawWinrate": (float(analysis.net_values[analysis.to_move]) + 1.0) / 2.0,
+        },
+    }
+
+
+class Searches:
+    """Searches of k > 0 positions side by side, a turn at a time, by a PUCT root without noise: always the same answer.
+
+    ``simulations`` are done for each, ``settings.num_simulations`` at the most and by default; fewer where a value is
+    proven. ``learned``: ``evaluator`` has latents. The positions must not be over.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        positions: Sequence[Sequence[int]],
+        evaluator: Evaluator,
+        settings: SearchSettings,
+        learned: bool = False,
+        simulations: Sequence[int] | None = None,
+    ) -> None:
+        self._began = time.monotonic()
+        self._evaluator = evaluator
+        plain = settings.model_copy(update={"root": "puct", "early_stop": False})
+        self._mcts = searches_at(game, positions, evaluator, plain, seed=0, learned=learned)
+        self._games = np.arange(len(positions), dtype=np.int32)
+        counts = None if simulations is None else np.array(simulations, np.int32)
+        self._mcts.begin(self._games, noise=False, simulations=counts)
+        self._priors = self._net_values = np.empty(0, np.float32)
+
+    def turn(self) -> bool:
+        """Have the net evaluate one batch of leaves; False once there is nothing left to search."""
+        if not search_turn(self._mcts, self._evaluator):
+            return False
+        if not len(self._priors):  # a proof may change them later
+            self._priors, self._net_values = root_answers(self._mcts, self._games)
+        return True
+
+    @property
+    def ended(self) -> list[int]:
+        """The numbers of the positions whose search is over."""
+        return [int(number) for number in self._mcts.finished()]
+
+    def stop(self, number: int) -> None:
+        """End the search of a position with what it has."""
+        self._mcts.stop(self._games[number : number + 1])
+
+    def analysis(self, number: int) -> Analysis:
+        """What has been found of a position so far, after one turn at the least."""
+        mcts, tree = self._mcts, self._mcts.tree
+        results = mcts.results(self._games[number : number + 1])
+        return Analysis(
+            to_move=int(tree.to_move[number, ROOT]),
+            values=results.root_values[0],
+            net_values=self._net_values[number],
+            priors=_legal_priors(mcts, number, self._priors[number]),
+            moves=_moves(mcts, number, int(results.actions[0]), self._priors[number]),
+            simulations=max(0, int(tree.visits[number, ROOT]) - 1),
+            proven=bool(tree.status[number, ROOT] == SOLVED),
+            seconds=time.monotonic() - self._began,
+        )
+
+
 def analyse(
     game: Game,
     positions: Sequence[Sequence[int]],
@@ -97,35 +178,14 @@ def analyse(
     seconds: float | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Analysis]:
-    """Search each of k > 0 positions, given by its moves, with a PUCT root and no noise: the same answer every time.
-
-    ``settings.num_simulations`` are done for each, fewer where a value is proven, ``seconds`` are over or ``stop``
-    says so (one of the net's answers is always waited for). ``learned``: ``evaluator`` has latents. The positions must
-    not be over.
-    """
-    began = time.monotonic()
-    deadline = began + seconds if seconds is not None else float("inf")
-    plain = settings.model_copy(update={"root": "puct", "early_stop": False})
-    mcts = searches_at(game, positions, evaluator, plain, seed=0, learned=learned)
-    games = np.arange(len(positions), dtype=np.int32)
-    mcts.begin(games, noise=False)
-    priors, net_values = run_searches(mcts, games, evaluator, deadline, stop)
-    results = mcts.results(games)
-    took = time.monotonic() - began
-    tree = mcts.tree
-    return [
-        Analysis(
-            to_move=int(tree.to_move[g, ROOT]),
-            values=results.root_values[g],
-            net_values=net_values[g],
-            priors=_legal_priors(mcts, g, priors[g]),
-            moves=_moves(mcts, g, int(results.actions[g]), priors[g]),
-            simulations=max(0, int(tree.visits[g, ROOT]) - 1),
-            proven=bool(tree.status[g, ROOT] == SOLVED),
-            seconds=took,
-        )
-        for g in range(len(positions))
-    ]
+    """`Searches` of k > 0 positions, given by their moves, to their end, until ``seconds`` are over or ``stop`` says so
+    (one of the net's answers is always waited for)."""
+    deadline = time.monotonic() + seconds if seconds is not None else float("inf")
+    searches = Searches(game, positions, evaluator, settings, learned)
+    while searches.turn():
+        if time.monotonic() >= deadline or stop():
+            break
+    return [searches.analysis(number) for number in range(len(positions))]
 
 
 def _legal_priors(mcts: Mcts, g: int, priors: NDArray[np.float32]) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,6 +25,8 @@ from hexpipe.random_streams import Stream, generator
 
 HTP_PREFIX = "htp:"
 _WORDS = ("random", "solver")
+_NAMED = re.compile(r"([\w.@+/-]+)=(.+)", re.DOTALL)
+_STEP = re.compile(r"([^/]+)/checkpoints/step-0*(\d+)/?$")
 
 
 class Contestant(NamedTuple):
@@ -59,13 +62,31 @@ class _EnginePlayer:
         return self._engine.choose(positions, self._simulations)
 
 
+def split_name(spec: str) -> tuple[str | None, str]:
+    """The name that a player is given, and the player: "mohex=htp:mohex --seed 1" is ("mohex", "htp:mohex --seed 1").
+
+    None where there is no name, as in the path of something that exists.
+    """
+    match = _NAMED.fullmatch(spec)
+    if match is None or os.path.lexists(spec):
+        return None, spec
+    return match[1], match[2]
+
+
 def expand(specs: Sequence[str]) -> list[str]:
-    """``specs`` with runs and folders of checkpoints replaced by all the checkpoints in them, oldest first."""
+    """``specs`` with runs and folders of checkpoints replaced by all the checkpoints in them, oldest first.
+
+    Several checkpoints of one name are told apart by their steps.
+    """
     found: list[str] = []
     for spec in specs:
-        path = Path(spec)
-        inside = [] if spec in _WORDS or spec.startswith(HTP_PREFIX) else list_checkpoints(path)
-        found += [str(checkpoint) for checkpoint in inside] or [spec]
+        name, player = split_name(spec)
+        inside = [] if player in _WORDS or player.startswith(HTP_PREFIX) else list_checkpoints(Path(player))
+        prefix = "" if name is None else f"{name}="
+        if name is not None and len(inside) > 1:
+            found += [f"{name}/{step}={path}" for path in inside for step in [_step(str(path))]]
+        else:
+            found += [f"{prefix}{checkpoint}" for checkpoint in inside] or [spec]
     return found
 
 
@@ -77,7 +98,7 @@ def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None)
     changed = {"game.board_size": board_size, "game.swap": swap}
     given = {name: value for name, value in changed.items() if value is not None}
     settings: GameSettings | None = None
-    for spec in specs:
+    for _, spec in map(split_name, specs):
         if spec in _WORDS or spec.startswith(HTP_PREFIX):
             continue
         theirs = override_settings(load_checkpoint(Path(spec), groups=()).settings, given).game
@@ -103,7 +124,7 @@ def make_contestants(
     """
     game = make_game(rules)
     contestants = []
-    for number, spec in enumerate(specs):
+    for number, (given, spec) in enumerate(map(split_name, specs)):
         player: Player
         name = spec
         if spec == "random":
@@ -116,15 +137,20 @@ def make_contestants(
             engine = Engine(spec, board_size=rules.board_size, swap=rules.swap, device=device)
             player = _EnginePlayer(engine, simulations)
             name = _short_name(spec) + (f"@{simulations}" if simulations else "")
-        contestants.append(Contestant(name, player))
+        contestants.append(Contestant(given or name, player))
     names = [contestant.name for contestant in contestants]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two players are called {name}: name them by different paths")
+            raise UsageError(f"two players are called {name}: give one a name of its own, as in other={name}")
     return contestants
 
 
 def _short_name(spec: str) -> str:
     """A checkpoint by its run and step, "first/1234"; a run as it was named."""
-    match = re.search(r"([^/]+)/checkpoints/step-0*(\d+)/?$", spec)
+    match = _STEP.search(spec)
     return f"{match[1]}/{match[2]}" if match else spec
+
+
+def _step(path: str) -> str:
+    """The step of a checkpoint, by its path."""
+    return path.rstrip("/").rsplit("-", 1)[-1].lstrip("0") or "0"

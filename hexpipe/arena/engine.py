@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.arena.analysis import Analysis, analyse
+from hexpipe import kernel_cache
+from hexpipe.arena.analysis import Analysis, Searches, analyse
 from hexpipe.arena.players import NetPlayer
 from hexpipe.config import SearchSettings, Settings, override_settings
 from hexpipe.games.factory import make_game
@@ -56,6 +57,7 @@ def make_evaluator(
     ``pool`` is of the latents of each of ``groups``, where the net has learned dynamics. Raises SettingsError where
     ``device`` is none.
     """
+    kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     if settings.algorithm == "muzero":
         net = LatentBackend(settings.net, game.shapes, groups * pool.rows, "float32", device)
         return LocalLatentEvaluator(net, game.shapes, pool, groups=groups)
@@ -66,25 +68,28 @@ def make_evaluator(
 class Engine:
     """A checkpoint on one board. Threads may share it: one search runs at a time, the others wait.
 
-    ``checkpoint``: a run folder (its newest checkpoint) or a checkpoint folder. ``board_size`` and ``swap`` are its
-    run's unless given; one net plays every size. ``cache_entries`` positions are remembered (rounded to float16), 0 for
-    none.
+    ``checkpoint``: a run folder (its newest checkpoint), a checkpoint folder, or what was loaded of one. ``board_size``
+    and ``swap`` are its run's unless given; one net plays every size. ``cache_entries`` positions are remembered
+    (rounded to float16), 0 for none.
     Raises CheckpointError where there is no such checkpoint, SettingsError where the game or the device cannot be.
     """
 
     def __init__(
         self,
-        checkpoint: str | Path,
+        checkpoint: str | Path | Checkpoint,
         *,
         board_size: int | None = None,
         swap: bool | None = None,
         device: str = "cpu",
         cache_entries: int = 65536,
     ) -> None:
-        self.checkpoint = load_checkpoint(Path(checkpoint), groups=("model", "ema"))
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = load_checkpoint(Path(checkpoint), groups=("model", "ema"))
+        self.checkpoint = checkpoint
         changes = {"game.board_size": board_size, "game.swap": swap}
         given = {name: value for name, value in changes.items() if value is not None}
         self.settings = override_settings(self.checkpoint.settings, given)
+        kernel_cache.need(*kernel_cache.to_play(self.settings.game.name, self.settings.algorithm))
         self.game: Game = make_game(self.settings.game)
         self.learned = self.settings.algorithm == "muzero"
         self._device, self._cache_entries = device, cache_entries
@@ -108,6 +113,18 @@ class Engine:
         with self._lock:
             evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
             return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds, stop=stop)
+
+    def on_board(self, board_size: int, swap: bool) -> Engine:
+        """The same checkpoint on another board; SettingsError where it cannot be."""
+        device, cache = self._device, self._cache_entries
+        return Engine(self.checkpoint, board_size=board_size, swap=swap, device=device, cache_entries=cache)
+
+    def searches(self, positions: Sequence[Sequence[int]], simulations: Sequence[int]) -> Searches:
+        """`analysis.Searches` of k > 0 positions with ``simulations`` for each. Until they are over, one thread may
+        turn other such searches of this engine between; with learned dynamics nothing else may be asked of it."""
+        search = self._search(max(simulations))
+        evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
+        return Searches(self.game, positions, evaluator, search, self.learned, simulations)
 
     def choose(self, positions: Sequence[Sequence[int]], simulations: int | None = None) -> NDArray[np.int32]:
         """One action int32 [k] for each of k > 0 positions: what the run's own search takes without noise."""

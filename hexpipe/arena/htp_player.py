@@ -13,11 +13,12 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.arena.players import RESIGN
+from hexpipe.arena.players import FORFEIT, RESIGN
 from hexpipe.errors import NotationError, ProcessDiedError, SettingsError
 from hexpipe.games.format_conversion import action_name, parse_action
 from hexpipe.games.game_env import Game
@@ -28,20 +29,32 @@ _COLOURS = ("black", "white")
 _END_SECONDS = 2.0
 
 
+class _Program(NamedTuple):
+    process: subprocess.Popen[str]
+    lines: queue.SimpleQueue[str | None]
+    reader: threading.Thread
+
+
 class HtpPlayer:
     """The program of ``command`` on the board of ``game``, asked for one game after another.
 
-    ``seconds`` a reply is waited for. Raises SettingsError where it cannot be started or ``game`` is no Hex, and
-    ProcessDiedError, with what it said, where it fails, plays what is illegal, or does not answer.
+    ``seconds`` a reply is waited for. Where it fails, plays what is illegal or does not answer, the game is forfeited,
+    with what it did in ``failures``, and the program is started anew. Raises SettingsError where it cannot be started
+    or ``game`` is no Hex.
     """
 
     def __init__(self, game: Game, command: str, seconds: float = 300.0) -> None:
         if game.name != Hex.name:
             raise SettingsError(f"{command}: HTP is for Hex, these players play {game.name}")
         self._game, self._command, self._seconds = game, command, seconds
+        self.failures: list[str] = []
+        self._played: list[int] | None = None  # None: the program's board is unknown
+        self._program: _Program | None = self._start()
+
+    def _start(self) -> _Program:
         try:
-            self._process = subprocess.Popen(
-                shlex.split(command),
+            process = subprocess.Popen(
+                shlex.split(self._command),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -49,11 +62,11 @@ class HtpPlayer:
                 errors="replace",
             )
         except (OSError, ValueError) as error:
-            raise SettingsError(f"{command}: cannot be started ({error}); give a command line") from error
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, name="htp-player", daemon=True)
-        self._reader.start()
-        self._played: list[int] | None = None
+            raise SettingsError(f"{self._command}: cannot be started ({error}); give a command line") from error
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        reader = threading.Thread(target=_read, args=(process, lines), name="htp-player", daemon=True)
+        reader.start()
+        return _Program(process, lines, reader)
 
     def __enter__(self) -> HtpPlayer:
         return self
@@ -62,28 +75,44 @@ class HtpPlayer:
         self.close()
 
     def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
-        """One action int32 [k] for each of k positions, given by their moves; RESIGN where the program gives up."""
-        return np.array([self._one(list(position)) for position in positions], np.int32)
+        """One action int32 [k] for each of k positions, given by their moves: RESIGN where the program gives up,
+        FORFEIT where it fails."""
+        return np.array([self._one_or_forfeit(list(position)) for position in positions], np.int32)
 
-    def close(self) -> None:
-        """Ends the program."""
-        if self._process.poll() is None:
-            try:
-                self._send("quit")
-                self._process.wait(_END_SECONDS)
-            except (OSError, subprocess.TimeoutExpired):
-                self._process.kill()
-        self._process.wait()
-        if self._process.stdin is not None:
+    def close(self, politely: bool = True) -> None:
+        """End the program, ``politely`` by asking it to quit first."""
+        program, self._program, self._played = self._program, None, None
+        if program is None:
+            return
+        process = program.process
+        if process.poll() is None and politely:
+            with suppress(OSError, subprocess.TimeoutExpired):
+                _send(program, "quit")
+                process.wait(_END_SECONDS)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdin is not None:
             with suppress(OSError):  # what it did not read before it ended
-                self._process.stdin.close()
-        self._reader.join(_END_SECONDS)  # longer only where a child of the program's holds the pipe
+                process.stdin.close()
+        program.reader.join(_END_SECONDS)  # longer only where a child of the program's holds the pipe
+
+    def _one_or_forfeit(self, moves: list[int]) -> int:
+        try:
+            return self._one(moves)
+        except (ProcessDiedError, SettingsError) as error:
+            self.failures.append(error.details if isinstance(error, ProcessDiedError) else str(error))
+            self.close(politely=False)
+            return FORFEIT
 
     def _one(self, moves: list[int]) -> int:
         n = self._game.board_size
+        if self._program is None:
+            self._program = self._start()
         if self._played is None or moves[: len(self._played)] != self._played:
             self.ask(f"boardsize {n} {n}")
             self.ask("clear_board")
+            self._reply(f"param_game allow_swap {int(self._game.swap)}")  # many know of no such rule, and say so
             self._played = []
         for ply in range(len(self._played), len(moves)):
             self.ask(f"play {self._colour(moves[:ply])} {self._word(moves[ply])}")
@@ -106,15 +135,26 @@ class HtpPlayer:
         return action
 
     def ask(self, command: str) -> str:
-        """The text of the program's answer to ``command``, without its mark."""
+        """The text of the program's answer to ``command``, without its mark; ProcessDiedError where it is an error, or
+        there is none, with what it said."""
+        text = self._reply(command)
+        if not text.startswith("="):
+            raise self._failed(f"it answers {command!r} with {text!r}")
+        return text[1:].strip()
+
+    def _reply(self, command: str) -> str:
+        """The program's answer to ``command`` as it is."""
+        program = self._program
+        if program is None:
+            raise self._failed("it is closed")
         try:
-            self._send(command)
+            _send(program, command)
         except OSError as error:
             raise self._failed(f"it has ended (at {command!r})") from error
         lines: list[str] = []
         while True:
             try:
-                line = self._lines.get(timeout=self._seconds)
+                line = program.lines.get(timeout=self._seconds)
             except queue.Empty:
                 raise self._failed(f"it has not answered {command!r} within {self._seconds:g} s") from None
             if line is None:
@@ -123,25 +163,7 @@ class HtpPlayer:
                 lines.append(line)
             elif lines:  # an empty line ends an answer; more of them between answers mean nothing
                 break
-        text = "\n".join(lines)
-        if not text.startswith("="):
-            raise self._failed(f"it answers {command!r} with {text!r}")
-        return text[1:].strip()
-
-    def _send(self, command: str) -> None:
-        pipe = self._process.stdin
-        if pipe is None:
-            raise OSError("no pipe")
-        pipe.write(command + "\n")
-        pipe.flush()
-
-    def _read(self) -> None:
-        """Hand on the program's lines, and close the pipe after the last: nobody else may while this reads."""
-        if self._process.stdout is not None:
-            with self._process.stdout as pipe:
-                for line in pipe:
-                    self._lines.put(line.rstrip("\r\n"))
-        self._lines.put(None)
+        return "\n".join(lines)
 
     def _colour(self, moves: Sequence[int]) -> str:
         """Whose turn it is after ``moves``: a swap changes who has which colour, not which colour is next."""
@@ -152,3 +174,20 @@ class HtpPlayer:
 
     def _failed(self, why: str) -> ProcessDiedError:
         return ProcessDiedError(self._command, why)
+
+
+def _send(program: _Program, command: str) -> None:
+    pipe = program.process.stdin
+    if pipe is None:
+        raise OSError("no pipe")
+    pipe.write(command + "\n")
+    pipe.flush()
+
+
+def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:
+    """Hand on the program's lines, and close the pipe after the last: nobody else may while this reads."""
+    if process.stdout is not None:
+        with process.stdout as pipe:
+            for line in pipe:
+                lines.put(line.rstrip("\r\n"))
+    lines.put(None)

@@ -8,18 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.arena.players import RESIGN, Player
+from hexpipe.arena.players import FORFEIT, RESIGN, Player
 from hexpipe.games.board_moves import play_moves
 from hexpipe.games.game_env import ONGOING, Game
 
+PLAYED_OUT, RESIGNED, FORFEITED = 0, 1, 2
+"""How a game ended: by its rules, because the loser gave up, or because the loser could not go on."""
+
 
 class MatchGames(NamedTuple):
-    """What k games came to: ``outcomes`` float32 [k, S] by seat, ``moves`` of each, and whether it was ``resigned``,
-    bool [k]."""
+    """What k games came to: ``outcomes`` float32 [k, S] by seat, ``moves`` of each, and how it was given up, int8 [k]:
+    PLAYED_OUT, RESIGNED or FORFEITED."""
 
     outcomes: NDArray[np.float32]
     moves: list[list[int]]
-    resigned: NDArray[np.bool_]
+    resigned: NDArray[np.int8]
 
 
 def play_match(
@@ -32,11 +35,11 @@ def play_match(
     """Play one game for each row of ``seats`` int [k, S], which says by number which of ``players`` sits where.
 
     Game i begins with the moves (`board_moves`) of ``openings[i]``, where there is one; it must not end the game. A
-    player of two may RESIGN. ``on_progress`` hears how many games are over.
+    player of two may RESIGN or FORFEIT. ``on_progress`` hears how many games are over.
     """
     moves = [list(openings[i]) if i < len(openings) else [] for i in range(len(seats))]
     outcomes = np.zeros((len(seats), game.num_seats), np.float32)
-    resigned = np.zeros(len(seats), np.bool_)
+    resigned = np.full(len(seats), PLAYED_OUT, np.int8)
     states = game.new_states(len(seats))
     everyone = np.arange(len(seats), dtype=np.int32)
     for g, opening in enumerate(moves):
@@ -49,10 +52,11 @@ def play_match(
             mine = going[to_move == number]
             if len(mine):
                 chosen = player.choose([moves[g] for g in mine.tolist()])
-                gave_up = mine[chosen == RESIGN]
-                resigned[gave_up] = True
-                states.winner[gave_up] = 1 - states.to_move[gave_up]
-                mine, chosen = mine[chosen != RESIGN], chosen[chosen != RESIGN]
+                for word, how in ((RESIGN, RESIGNED), (FORFEIT, FORFEITED)):
+                    gave_up = mine[chosen == word]
+                    resigned[gave_up] = how
+                    states.winner[gave_up] = 1 - states.to_move[gave_up]
+                mine, chosen = mine[chosen >= 0], chosen[chosen >= 0]
                 play_moves(game, states, mine, chosen)
                 for g, move in zip(mine.tolist(), chosen.tolist(), strict=True):
                     moves[g].append(move)

@@ -21,13 +21,15 @@ from hexpipe.search.mcts import search_positions
 Moves = Sequence[int]
 RESIGN = -1
 """What a player gives instead of an action to give a game of two up."""
+FORFEIT = -2
+"""What a player gives instead of an action where it cannot go on: the game of two is lost."""
 
 
 class Player(Protocol):
     """Chooses moves in many games at once."""
 
     def choose(self, positions: Sequence[Moves]) -> NDArray[np.int32]:
-        """One legal move int32 [k], or RESIGN, for each of k > 0 positions, given by their moves from the start."""
+        """One legal move int32 [k], RESIGN or FORFEIT, for each of k > 0 positions, given by their moves."""
 
 
 class NetPlayer:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from hexpipe.arena.match import FORFEITED, PLAYED_OUT, RESIGNED
 from hexpipe.arena.ratings import Unit
 from hexpipe.sqlite_file import Kind, SqliteFile
 
@@ -26,7 +28,7 @@ CREATE TABLE games (
     score REAL NOT NULL,                -- points of the first: 1, 0.5 or 0
     opening INTEGER NOT NULL,           -- plies that were given
     moves TEXT NOT NULL,                -- JSON list of absolute actions
-    resigned INTEGER NOT NULL,          -- 1 where the loser gave up
+    resigned INTEGER NOT NULL,          -- 1 where the loser gave up, 2 where it could not go on
     played_at REAL NOT NULL             -- seconds since 1970
 );
 CREATE INDEX games_by_unit ON games (unit)
@@ -36,7 +38,7 @@ _KIND = Kind("file of results", 0x48585253, 1, _SCHEMA)  # "HXRS"
 
 class PlayedGame(NamedTuple):
     """One game: the names of who had the first and second seat, the first's points, the moves of which the first
-    ``opening`` were given."""
+    ``opening`` were given; whether the loser gave up, as it does where it ``forfeited``: it could not go on."""
 
     first: str
     second: str
@@ -44,6 +46,12 @@ class PlayedGame(NamedTuple):
     moves: tuple[int, ...]
     opening: int
     resigned: bool = False
+    forfeited: bool = False
+
+    @property
+    def loser(self) -> str:
+        """The name of who has fewer points, the second's where nobody has."""
+        return self.first if self.score < 0.5 else self.second
 
 
 class Results:
@@ -66,8 +74,9 @@ class Results:
             for games in units:
                 number += 1
                 for game in games:
+                    how = FORFEITED if game.forfeited else RESIGNED if game.resigned else PLAYED_OUT
                     players = [self._player(name) for name in (game.first, game.second)]
-                    facts = (*players, game.score, game.opening, json.dumps(game.moves), game.resigned, time.time())
+                    facts = (*players, game.score, game.opening, json.dumps(game.moves), how, time.time())
                     db.execute(
                         "INSERT INTO games (unit, rules, first, second, score, opening, moves, resigned, played_at)"
                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -93,6 +102,12 @@ class Results:
             found[number] = unit._replace(score=unit.score + points, games=unit.games + 1)
         return list(found.values())
 
+    def forfeits(self, rules: str, names: Sequence[str]) -> Counter[str]:
+        """How many games by ``rules`` each of ``names`` forfeited to another one of them."""
+        known = set(names)
+        games = [game for game in self.games(rules) if game.forfeited and {game.first, game.second} <= known]
+        return Counter(game.loser for game in games)
+
     def players(self, rules: str) -> list[str]:
         """The names of all who have played by ``rules``, in the order in which they came."""
         with self._file.explained():
@@ -112,7 +127,9 @@ class Results:
                 (rules,),
             ).fetchall()
         return [
-            PlayedGame(first, second, score, tuple(json.loads(moves)), opening, bool(resigned))
+            PlayedGame(
+                first, second, score, tuple(json.loads(moves)), opening, resigned != PLAYED_OUT, resigned == FORFEITED
+            )
             for first, second, score, moves, opening, resigned in rows
         ]
 

@@ -5,6 +5,7 @@ All games of a round are played side by side, so that a net's batches hold the p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.arena.contestants import Contestant
-from hexpipe.arena.match import play_match
+from hexpipe.arena.match import FORFEITED, PLAYED_OUT, play_match
 from hexpipe.arena.ratings import Rating, Unit, rate, sequential_test
 from hexpipe.arena.results import PlayedGame
 from hexpipe.errors import SettingsError
@@ -45,6 +46,8 @@ class Tournament:
     plan: Plan
     seed: int = 0
     units: list[Unit] = field(default_factory=list)
+    forfeits: Counter[str] = field(default_factory=Counter)
+    """Games that a player lost because it could not go on, by its name."""
     _openings: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +88,10 @@ class Tournament:
             for k in (2 * i, 2 * i + 1):
                 first, second = (self.contestants[seat].name for seat in seats[k])
                 score = (float(outcomes[k, 0]) + 1.0) / 2.0
-                pair.append(PlayedGame(first, second, score, tuple(moves[k]), len(openings[k]), bool(resigned[k])))
+                how, given = int(resigned[k]), len(openings[k])
+                game = PlayedGame(first, second, score, tuple(moves[k]), given, how != PLAYED_OUT, how == FORFEITED)
+                pair.append(game)
+                self.forfeits[game.loser] += game.forfeited
             units.append(pair)
             self.units.append(Unit(a, b, pair[0].score + 1.0 - pair[1].score, 2))
         return units

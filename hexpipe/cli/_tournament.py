@@ -63,7 +63,9 @@ def begin(
     plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
     tournament = Tournament(make_game(rules), contestants, plan, options["seed"])
     if results is not None:
-        tournament.units += results.units(rules.title, [contestant.name for contestant in contestants])
+        names = [contestant.name for contestant in contestants]
+        tournament.units += results.units(rules.title, names)
+        tournament.forfeits.update(results.forfeits(rules.title, names))
     return tournament, results, rules.title
 
 
@@ -105,6 +107,17 @@ def rating_table(tournament: Tournament, anchor: int) -> Table:
     return table
 
 
+def forfeits(tournament: Tournament) -> list[str]:
+    """A line for each player that could not go on in some of its games, with what it did the last time."""
+    lines = []
+    for name, player in tournament.contestants:
+        if count := tournament.forfeits[name]:
+            failures = getattr(player, "failures", [])
+            why = f", the last time because {failures[-1]}" if failures else ""
+            lines.append(f"{name} forfeited {count} game{'s' * (count != 1)}{why}")
+    return lines
+
+
 def cross_table(tournament: Tournament, anchor: int) -> Table:
     """Who took how many points from whom, the best first."""
     from hexpipe.arena.tournament import crosstable
@@ -141,6 +154,7 @@ def as_json(tournament: Tournament, anchor: int, rules: str) -> dict[str, Any]:
                 "name": contestant.name,
                 "elo": None if math.isnan(rating.elo) else rating.elo,
                 "error": None if math.isnan(rating.error) else rating.error,
+                "forfeits": tournament.forfeits[contestant.name],
             }
             for contestant, rating in zip(tournament.contestants, ratings, strict=True)
         ],

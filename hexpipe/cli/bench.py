@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from hexpipe import kernel_cache
 from hexpipe.bench import BENCHMARKS
 from hexpipe.bench.environment import describe
 
@@ -63,6 +64,7 @@ def _command(name: str, run: Callable[..., Result], help_texts: dict[str, str]) 
     as_json = click.Option(["--json", "as_json"], is_flag=True, help="end with one JSON object on the last line")
 
     def invoke(as_json: bool, **options: Any) -> None:
+        kernel_cache.need(*kernel_cache.GROUPS)
         machine = describe()  # before the benchmark loads it
         _report(name, options, run(**options), machine, as_json)
 

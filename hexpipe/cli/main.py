@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import click
 
 import hexpipe
+from hexpipe import kernel_cache
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 
 
@@ -51,8 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+def prepare(arguments: Sequence[str]) -> None:
+    """Compile the kernels that the command line ``arguments`` will need, with lines on standard error."""
+    kernel_cache.tell(_tell)
+    kernel_cache.need(*kernel_cache.likely(arguments))
+
+
+def _tell(line: str) -> None:
+    click.echo(f"hexpipe: {line}", err=True)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    kernel_cache.tell(_tell)
     try:
         result = group.main(list(arguments) if arguments is not None else None, "hexpipe", standalone_mode=False)
     except click.exceptions.Abort:

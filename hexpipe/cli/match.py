@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from hexpipe.cli._tournament import as_json as tournament_json
-from hexpipe.cli._tournament import begin, play_out, rating_table, tournament_options
+from hexpipe.cli._tournament import begin, forfeits, play_out, rating_table, tournament_options
 
 
 @click.command(
@@ -19,7 +19,9 @@ from hexpipe.cli._tournament import begin, play_out, rating_table, tournament_op
 Players are checkpoints or runs (their newest checkpoint), random, solver (Hex to 5x5), and programs that speak HTP:
   hexpipe match runs/mine runs/other --simulations 100
   hexpipe match runs/mine "htp:mohex" --size 11 --results results.sqlite
-  hexpipe match runs/mine random --pairs 20 --json""",
+  hexpipe match runs/mine random --pairs 20 --json
+NAME= before a player says what it is called: hexpipe match new=runs/mine "old=htp:/opt/mohex --seed 1".
+A program that fails, or plays what is illegal, forfeits that game and is started anew.""",
 )
 @click.argument("a")
 @click.argument("b")
@@ -42,6 +44,8 @@ def command(a: str, b: str, as_json: bool, **options: Any) -> None:
             return
         console = Console()
         console.print(rating_table(tournament, 1))
+        for line in forfeits(tournament):
+            console.print(line, markup=False, highlight=False)
         names = [player.name for player in tournament.contestants]
         found = {"a": f"{names[0]} is better", "b": f"{names[1]} is better", "open": "it is not decided who is better"}
         numbers = f"log-likelihood ratio {decision.llr:.2f}, bounds {decision.lower:.2f} and {decision.upper:.2f}"

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from hexpipe.cli._tournament import as_json as tournament_json
-from hexpipe.cli._tournament import begin, cross_table, play_out, rating_table, tournament_options
+from hexpipe.cli._tournament import begin, cross_table, forfeits, play_out, rating_table, tournament_options
 
 
 @click.command(
@@ -52,3 +52,5 @@ def command(players: tuple[str, ...], anchor: str | None, plot: Path | None, as_
         console = Console()
         console.print(rating_table(tournament, fixed))
         console.print(cross_table(tournament, fixed))
+        for line in forfeits(tournament):
+            console.print(line, markup=False, highlight=False)

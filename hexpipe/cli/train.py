@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hexpipe import kernel_cache
 from hexpipe.cli._run_options import SETTINGS_HINT, chosen_settings, run_options
 from hexpipe.config import LimitSettings
 from hexpipe.wording import counted
@@ -47,6 +48,7 @@ def command(
     settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
     if resume is not None:
         check_resume(read_settings(resume), settings, latest_checkpoint(resume) is not None)
+    kernel_cache.need(*kernel_cache.to_train(settings.game.name, settings.algorithm))
     path = resume or run_dir or default_run_folder(settings.preset)
     with Interrupts() as interrupts, RunFolder.open(path, resume=resume is not None) as folder:
         click.echo(f"training in {path}")

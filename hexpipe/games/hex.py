@@ -12,6 +12,7 @@ import re
 
 import numpy as np
 
+from hexpipe import kernel_cache
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import IllegalMoveError, NotationError, SettingsError
 from hexpipe.games import format_conversion, hex_kernels, symmetry
@@ -24,6 +25,7 @@ from hexpipe.games.game_env import (
     IntArray,
     States,
 )
+from hexpipe.games.plain_rules import is_won
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.whole_board import WholeBoard
 
@@ -34,8 +36,8 @@ class Hex(WholeBoard):
     name = "hex"
 
     def __init__(self, board_size: int = 11, swap: bool = False) -> None:
-        if not MIN_HEX_SIZE <= board_size <= MAX_HEX_SIZE:
-            raise SettingsError(f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+        check_board_size(board_size)
+        kernel_cache.need("hex")
         area = board_size**2
         same = np.arange(area, dtype=np.int16)
         super().__init__(
@@ -95,17 +97,23 @@ class Hex(WholeBoard):
         return ""
 
 
+def check_board_size(board_size: int) -> None:
+    """Raise SettingsError where Hex has no board of ``board_size`` cells a side."""
+    if not MIN_HEX_SIZE <= board_size <= MAX_HEX_SIZE:
+        raise SettingsError(f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+
+
 def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
     """``game`` played by the rules, with the winner that the board shows; NotationError where a move is illegal.
 
     A result that contradicts the board gives way to it, which is noted.
     """
-    rules = Hex(game.size, swap=game.swapped)
+    check_board_size(game.size)
     try:
-        states = rules.play(game.moves)
+        won = is_won(game.moves, game.size, game.swapped)
     except IllegalMoveError as error:
         raise NotationError(_as_written(str(error), game)) from error
-    if states.winner[0] == ONGOING:
+    if not won:
         return game
     winner = 1 - game.to_move  # whoever placed the last stone
     if game.winner in (None, winner):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe import kernel_cache
 from hexpipe.config import MIN_HEX_SIZE
 from hexpipe.errors import NotationError, SettingsError, UsageError
 from hexpipe.games import hex_solver_kernels as kernels
@@ -38,6 +39,7 @@ class HexSolver:
             raise SettingsError(
                 f"the solver is exact for boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}"
             )
+        kernel_cache.need("solver")
         area = board_size**2
         self.board_size = board_size
         top, left = (1 << board_size) - 1, sum(1 << (row * board_size) for row in range(board_size))

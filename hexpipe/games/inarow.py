@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hexpipe import kernel_cache
 from hexpipe.config import GameSettings, Shapes
 from hexpipe.errors import NotationError
 from hexpipe.games import chain_kernels, format_conversion, inarow_kernels, symmetry
@@ -37,6 +38,7 @@ class InARow:
 
     def __init__(self, settings: GameSettings) -> None:
         """The game that ``settings`` (of name "inarow") describe."""
+        kernel_cache.need("inarow")
         chosen = settings.inarow_rules()
         n, v, seats = chosen.board_size, chosen.view_size, chosen.players
         self.board_size = n

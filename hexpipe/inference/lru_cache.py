@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe import kernel_cache
 from hexpipe.config import Shapes
 from hexpipe.errors import SettingsError
 from hexpipe.inference import lru_kernels
@@ -25,6 +26,7 @@ class LRUCache:
     def __init__(self, entries: int, shapes: Shapes) -> None:
         if entries < 1:
             raise SettingsError(f"a cache needs at least 1 entry (got {entries}); to do without, make no cache")
+        kernel_cache.need("cache")
         self._ways = min(WAYS, entries)
         self.entries = -(-entries // self._ways) * self._ways
         self._tags = np.zeros(self.entries, np.uint64)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hexpipe import kernel_cache
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets import winograd_kernels as kernels
 from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
@@ -62,6 +63,7 @@ class WinogradBackend:
             raise ValueError(f"the Winograd backend is float32 on the CPU, not {dtype} on {device}")
         if settings.backbone != "resnet":
             raise ValueError(f"the Winograd backend runs residual nets, not a {settings.backbone}")
+        kernel_cache.need("nets")
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks

@@ -15,6 +15,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from hexpipe import kernel_cache
 from hexpipe.config import Settings
 from hexpipe.errors import UsageError
 from hexpipe.games.factory import make_game, plays_hex
@@ -54,6 +55,7 @@ def play_games(
     began = time.monotonic()
     checkpoint = load_checkpoint(request.checkpoint, ("ema", "model"))
     settings = play_settings(checkpoint.settings, request)
+    kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     game = make_game(settings.game)
     listed = _listed_openings(request, settings, game)
     folder = request.output_dir or Path("runs") / f"selfplay-{_name(checkpoint)}"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hexpipe
+from hexpipe import kernel_cache
 from hexpipe.config import settings_from_json
 from hexpipe.errors import HexpipeError, SettingsError, UsageError
 from hexpipe.games.factory import make_game
@@ -157,6 +158,7 @@ class _Playing:
     def __init__(self, text: str, cores: int, gpus: int, folder: Path) -> None:
         settings = settings_from_json(text)
         import_game(settings.game)  # whoever started the run named it
+        kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
         game = make_game(settings.game)
         plan: Plan = plan_processes(settings, cores, gpus)
         names = [f"generator-{number}" for number in range(plan.workers)]

@@ -160,7 +160,9 @@ def _growth_in_words(settings: Settings) -> str:
     """The boards before the last one, and the step cap where it is below that of the rules."""
     words = ""
     if len(settings.stages) > 1:
-        before = [f"{rules.row_length} in a row {rules.board_size}x{rules.board_size}" for rules in settings.stages[:-1]]
+        before = [
+            f"{rules.row_length} in a row {rules.board_size}x{rules.board_size}" for rules in settings.stages[:-1]
+        ]
         words = f", grown from {', '.join(before)}"
     cap = settings.selfplay.max_game_plies
     return f"{words}, self-play cut at {cap:,} plies" if cap < settings.game.board_size**2 else words

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hexpipe import kernel_cache
 from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
@@ -62,7 +63,7 @@ def run(request: RunRequest, view: View | None = None) -> int:
     with Interrupts() as interrupts, RunFolder.open(request.run_dir, request.resume) as folder:
         try:
             run_ = _prepare(request, folder, view)
-        except HexpipeError:
+        except (HexpipeError, KeyboardInterrupt):
             folder.discard_if_empty()
             raise
         try:
@@ -76,9 +77,10 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     """Check everything that can be checked, make the segments, and say what will be done."""
     settings = request.settings
     checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
-    game = make_game(settings.game)
     check_games(settings, folder.path)
     check_trackers(settings.tracking)
+    kernel_cache.need(*kernel_cache.to_train(settings.game.name, settings.algorithm))
+    game = make_game(settings.game)
     gpus = visible_gpus()
     plan = plan_processes(settings, available_cores(), gpus)
     if settings.cluster.address:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hexpipe import kernel_cache
 from hexpipe.config import ReplaySettings
 from hexpipe.errors import ArchiveError
 from hexpipe.games.game_env import Game
@@ -33,6 +34,7 @@ class ReplayBuffer:
     """
 
     def __init__(self, store: Store) -> None:
+        kernel_cache.need("replay")
         self._store = store
         self._sampler = Sampler(store)
         self._writer: StoreWriter | None = None

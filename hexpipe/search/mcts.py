@@ -11,14 +11,13 @@ A game whose search has ended stands still until `advance` or `begin` gives it s
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe import kernel_cache
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
@@ -64,6 +63,7 @@ class Mcts:
         rng: np.random.Generator,
         learned: bool = False,
     ) -> None:
+        kernel_cache.need("learned" if learned else "search")
         self.game = game
         self.settings = settings
         self.num_games = num_games
@@ -313,6 +313,10 @@ class Mcts:
         self.model.advance(self.tree, games, actions, self._keep_at_most)
         self._searching[games] = False
 
+    def stop(self, games: NDArray[np.int32]) -> None:
+        """End the searches of ``games`` int32[k] with what they have, after an `update`."""
+        self._searching[games] = False
+
     def focus_after(self, games: NDArray[np.int32], actions: NDArray[np.int32]) -> NDArray[np.int16]:
         """Where the evaluator would look after ``actions`` int32[k] in ``games``: buckets int16[k], -1 where it was not
         asked, or looks nowhere. To be read before `advance`."""
@@ -345,28 +349,33 @@ class PositionResults(NamedTuple):
 
 
 def run_searches(
-    mcts: Mcts,
-    games: NDArray[np.int32],
-    evaluator: Evaluator,
-    deadline: float = math.inf,
-    stop: Callable[[], bool] = lambda: False,
+    mcts: Mcts, games: NDArray[np.int32], evaluator: Evaluator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Search ``games`` int32[k], fresh roots that were begun, to their end or until ``time.monotonic()`` is past
-    ``deadline`` or ``stop`` says so (but for at least one turn); ``evaluator`` is asked as group 0.
+    """Search ``games`` int32[k], fresh roots that were begun, to their end; ``evaluator`` is asked as group 0.
 
-    Returns what the evaluator alone said of the roots: priors float32[k, A] by absolute action, -1 where illegal, and
-    values float32[k, S] by absolute seat.
+    Returns `root_answers`.
     """
     priors, net_values = np.empty(0, np.float32), np.empty(0, np.float32)
-    while mcts.select():
+    while search_turn(mcts, evaluator):
+        if not len(priors):  # a proof may change them later
+            priors, net_values = root_answers(mcts, games)
+    return priors, net_values
+
+
+def search_turn(mcts: Mcts, evaluator: Evaluator) -> int:
+    """One batch of ``evaluator``, asked as group 0, for all searches under way; returns its leaves, 0 at their end."""
+    count = mcts.select()
+    if count:
         evaluator.submit(0, *mcts.request)
         answer = evaluator.collect(0)
         mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
-        if not len(priors):  # the first turn evaluates the roots and nothing else; a proof may change them later
-            priors, net_values = mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
-        if time.monotonic() >= deadline or stop():
-            break
-    return priors, net_values
+    return count
+
+
+def root_answers(mcts: Mcts, games: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the evaluator alone said of the roots of ``games`` int32[k], after their first turn, which evaluates nothing
+    else: priors float32[k, A] by absolute action, -1 where illegal, and values float32[k, S] by absolute seat."""
+    return mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
 
 
 def searches_at(

@@ -9,14 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hexpipe.arena.contestants import Contestant, SolverPlayer, common_game, expand, make_contestants
+from hexpipe.arena.contestants import (
+    Contestant,
+    SolverPlayer,
+    common_game,
+    expand,
+    make_contestants,
+    split_name,
+)
 from hexpipe.arena.htp_player import HtpPlayer
 from hexpipe.arena.match import play_match
-from hexpipe.arena.players import RESIGN, RandomPlayer
+from hexpipe.arena.players import FORFEIT, RESIGN, RandomPlayer
 from hexpipe.arena.ratings import Unit
 from hexpipe.arena.results import PlayedGame, Results
 from hexpipe.arena.tournament import Plan, Tournament, crosstable
-from hexpipe.errors import ArchiveError, CheckpointError, ProcessDiedError, SettingsError, UsageError
+from hexpipe.errors import ArchiveError, CheckpointError, SettingsError, UsageError
 from hexpipe.games.hex import Hex
 from tests.arena.checkpoints import small_checkpoint
 
@@ -70,7 +77,7 @@ def test_openings_that_end_games_are_refused() -> None:
 
 def test_results_last_and_count(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite"
-    pair = [PlayedGame("a", "b", 1.0, (3, 4, 5), 1), PlayedGame("b", "a", 0.5, (3, 4), 1, True)]
+    pair = [PlayedGame("a", "b", 1.0, (3, 4, 5), 1, True, True), PlayedGame("b", "a", 0.5, (3, 4), 1, True)]
     with Results(path) as results:
         results.add_units("Hex 4x4", [pair, pair])
         results.add_units("Hex 5x5", [pair])
@@ -78,6 +85,8 @@ def test_results_last_and_count(tmp_path: Path) -> None:
         assert results.units("Hex 4x4", ["b", "c", "a"]) == [Unit(0, 2, 0.5, 2)] * 2
         assert results.units("Hex 4x4", ["b", "c"]) == []
         assert results.games("Hex 4x4") == pair * 2
+        assert results.forfeits("Hex 4x4", ["a", "b"]) == {"b": 2}
+        assert results.forfeits("Hex 4x4", ["b", "c"]) == {}
         assert len(results.games()) == 6
     (tmp_path / "other").write_text("no database of ours, " * 100)
     with pytest.raises(ArchiveError, match="other"):
@@ -131,18 +140,63 @@ def test_a_program_plays_several_games_at_once() -> None:
     ("silent", "within"), ("dies", "has ended"), ("illegal", "illegal"), ("nonsense", "no coordinate"),
     ("error", "no way"), ("bytes", "no coordinate"),
 ])  # fmt: skip
-def test_a_program_that_fails_is_named_with_what_it_did(mode: str, words: str) -> None:
+def test_a_program_that_fails_forfeits_the_game_and_is_started_anew(mode: str, words: str) -> None:
     seconds = 0.5 if mode == "silent" else 100.0
-    with HtpPlayer(HEX, f"{ENGINE} {mode}", seconds=seconds) as engine, pytest.raises(ProcessDiedError, match=words):
-        engine.choose([[5]])
+    with HtpPlayer(HEX, f"{ENGINE} {mode}", seconds=seconds) as engine:
+        assert engine.choose([[5], [6]]).tolist() == [FORFEIT, FORFEIT]
+        assert len(engine.failures) == 2
+        assert all(words in failure for failure in engine.failures)
+        assert engine._program is None
+
+
+def test_a_forfeit_costs_that_game_alone() -> None:
+    """A program that dies at its second move of all: a game is lost by each start of it that gets so far."""
+    with HtpPlayer(HEX, f"{ENGINE} sometimes") as engine:
+        players = [Contestant("program", engine), Contestant("random", RandomPlayer(HEX, 3))]
+        games = Tournament(HEX, players, Plan(pairs=3, round_pairs=3, opening_plies=0))
+        played = [game for pair in games.play_round() for game in pair]
+        forfeited = [game for game in played if game.forfeited]
+        assert len(played) == 6
+        assert len(forfeited) == games.forfeits["program"] == len(engine.failures) > 0
+        assert games.forfeits["random"] == 0
+        for game in forfeited:
+            assert game.resigned
+            assert game.loser == "program"
+        assert "has ended" in engine.failures[0]
+
+
+@pytest.mark.parametrize("swap", [True, False])
+def test_a_program_is_told_of_the_swap_rule(swap: bool, tmp_path: Path) -> None:
+    game = Hex(4, swap=swap)
+    for mode in ("plays", "plain"):  # which knows of no rules
+        log = tmp_path / mode
+        with HtpPlayer(game, f"{ENGINE} {mode} {log}") as engine:
+            assert engine.choose([[]])[0] >= 0
+        assert log.read_text() == f"param_game allow_swap {int(swap)}\n"
+
+
+def test_players_have_the_names_that_they_are_given(tmp_path: Path) -> None:
+    run = small_checkpoint(tmp_path / "run")
+    small_checkpoint(run, step=9)
+    named = expand([f"new={run}", "a=random", f"b=htp:{ENGINE} --x=1", "random"])
+    assert [split_name(spec)[0] for spec in named] == ["new/7", "new/9", "a", "b", None]
+    assert split_name(f"htp:{ENGINE} --x=1") == (None, f"htp:{ENGINE} --x=1")
+    assert split_name("b=htp:mohex --seed=1") == ("b", "htp:mohex --seed=1")
+    odd = tmp_path / "lr=0.1"
+    odd.mkdir()
+    assert split_name(str(odd)) == (None, str(odd))
+    with ExitStack() as resources:
+        players = make_contestants(named, common_game(named, None, None), resources)
+        assert [player.name for player in players] == ["new/7", "new/9", "a", "b", "random"]
 
 
 def test_a_program_may_be_let_go_at_any_moment() -> None:
     for _ in range(10):
         with HtpPlayer(HEX, ENGINE) as engine:
-            pass
-        assert not engine._reader.is_alive()
-        assert engine._process.returncode == 0
+            assert engine._program is not None
+            program = engine._program
+        assert not program.reader.is_alive()
+        assert program.process.returncode == 0
 
 
 def test_resigning_loses() -> None:

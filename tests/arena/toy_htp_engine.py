@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "plays"
 
@@ -14,7 +16,7 @@ def say(answer: str) -> None:
 
 
 def main() -> None:
-    size, stones, swapped = 4, [], False
+    size, stones, swapped, asked = 4, [], False, 0
     for line in sys.stdin:
         words = line.split()
         answer = ""
@@ -26,7 +28,15 @@ def main() -> None:
             swapped |= words[2] == "swap-pieces"
             if words[2] != "swap-pieces":
                 stones.append(words[2])
+        elif words[0] == "param_game":
+            with suppress(IndexError), Path(sys.argv[2]).open("a", encoding="utf-8") as log:
+                log.write(line)
+            say("? unknown command" if MODE == "plain" else "= ")
+            continue
         elif words[0] == "genmove":
+            asked += 1
+            if MODE == "sometimes" and asked == 2:
+                sys.exit(1)
             answer = {
                 "resign": "resign", "illegal": stones[0] if stones else "", "nonsense": "z99!",
             }.get(MODE, "")  # fmt: skip
@@ -41,7 +51,7 @@ def main() -> None:
             if MODE == "error":
                 say("? there is no way")
                 continue
-            if MODE == "plays":
+            if MODE in ("plays", "plain", "sometimes"):
                 cells = [f"{column}{row}" for row in range(1, size + 1) for column in "abcdefghij"[:size]]
                 answer = next(cell for cell in cells if cell not in stones)
                 if len(stones) == 1 and stones[0] == "b2" and not swapped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def test_a_match_is_decided_and_goes_on_from_its_results(tmp_path: Path) -> None
     table = CliRunner().invoke(match.command, arguments[:-1], catch_exceptions=False).output
     assert "solver is better" in table
     assert "anchor" in table
+
+
+def test_forfeits_are_counted_and_players_are_named(tmp_path: Path) -> None:
+    """A program that fails loses its games, and the match goes on to its decision; resumed, they still count."""
+    engine = f"{sys.executable} {Path(__file__).parents[1] / 'arena' / 'toy_htp_engine.py'} dies"
+    results = str(tmp_path / "results.sqlite")
+    arguments = [f"broken=htp:{engine}", "luck=random", "--size", "4", "--pairs", "2", "--error", "0"]
+    arguments += ["--results", results]
+    text = CliRunner().invoke(match.command, arguments, catch_exceptions=False).output
+    assert "broken forfeited 4 games, the last time because it has ended" in " ".join(text.split())
+    facts = json.loads(CliRunner().invoke(match.command, [*arguments, "--json"], catch_exceptions=False).output)
+    assert [(player["name"], player["forfeits"]) for player in facts["players"]] == [("broken", 4), ("luck", 0)]
+    assert facts["crosstable"][0][1] == [0, 4]
 
 
 def test_a_tournament_of_a_run_and_its_picture(tmp_path: Path) -> None:

@@ -1,0 +1,288 @@
+"""What a program that drives `hexpipe analyze` says: a JSON object a line, read into queries and actions.
+
+Words are hexpipe's; those of KataGo's analysis engine (its docs/Analysis_Engine.md) are taken as second names for what
+has a name here, and are the names of the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hexpipe.config import Settings, override_settings
+from hexpipe.errors import NotationError
+from hexpipe.games.board_moves import checked_moves, parse_move
+from hexpipe.games.factory import make_game
+from hexpipe.games.format_conversion import read_game
+from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.player_utils import COLOURS
+
+LONGEST_LINE = 1 << 20
+_DEEPEST = 32
+_MOST_SIMULATIONS = 1_000_000
+_MOST_SECONDS = 1_000_000
+_SECOND_NAMES = {
+    "analyzeTurns": "turns", "maxVisits": "simulations", "boardXSize": "size", "boardYSize": "size", "rules": "swap",
+}  # fmt: skip
+_KEYS = {
+    "id", "moves", "game", "turns", "simulations", "size", "swap", "maxTime", "reportDuringSearchEvery", "priority",
+    "priorities", "overrideSettings", "includePolicy", *_SECOND_NAMES,
+}  # fmt: skip
+_ACTION_KEYS = {"id", "action", "terminateId", "turnNumbers"}
+ACTIONS = ("query_version", "query_models", "query_status", "terminate", "terminate_all")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One position to search: ``turn`` is how many ``moves`` lead to it. ``board`` is (cells a side, swap rule).
+
+    ``seconds`` it may take, None for any; ``report_every`` so many seconds it is told how far it is, None for never.
+    Those of higher ``priority`` go first. ``both_names``: it was asked in KataGo's words, and is answered in both.
+    """
+
+    id: Any
+    turn: int
+    moves: tuple[int, ...]
+    board: tuple[int, bool]
+    simulations: int
+    seconds: float | None
+    report_every: float | None
+    priority: int
+    both_names: bool
+
+
+class Refusal(NamedTuple):
+    """A turn that cannot be searched, and why."""
+
+    id: Any
+    turn: int
+    why: str
+
+
+class Action(NamedTuple):
+    """Something to do other than to search; ``fields`` is all that was said."""
+
+    name: str
+    fields: Mapping[str, Any]
+
+
+def read_object(line: bytes) -> Mapping[str, Any]:
+    """The JSON object of a line, with an id that can be said again; NotationError where it is none."""
+    if len(line) > LONGEST_LINE:
+        raise NotationError(f"a line has {LONGEST_LINE} bytes at most")
+    try:
+        found = json.loads(line.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise NotationError(f"this is no UTF-8 ({error.reason} at byte {error.start + 1} of the line)") from error
+    except RecursionError as error:
+        raise NotationError("this is no query: brackets in brackets without end") from error
+    except ValueError as error:
+        raise NotationError(f"this is no JSON ({error})") from error
+    if not isinstance(found, Mapping):
+        raise NotationError('a query is a JSON object such as {"id": 1, "moves": ["a1"]}')
+    if _is_deeper(found, _DEEPEST):
+        raise NotationError(f"this is no query: it has more than {_DEEPEST} brackets in brackets")
+    return found
+
+
+def parse(fields: Mapping[str, Any], rules: Rules, simulations: int) -> list[Query | Refusal] | Action:
+    """The searches that ``fields`` ask for, turn by turn, or the action; where they name no ``simulations``, those.
+
+    NotationError, SettingsError or IllegalMoveError where they make no sense.
+    """
+    if "action" in fields:
+        return _parse_action(fields)
+    odd = sorted(set(fields) - _KEYS)
+    if odd:
+        raise NotationError(f"{odd[0]!r} is no part of a query; those are {', '.join(sorted(_KEYS))}")
+    said = _first_names(fields)
+    board = _board(said, rules)
+    game = rules.game(board)
+    moves, pairs = _moves(game, said)
+    count = said.get("simulations", simulations)
+    if not _is_whole(count) or not 2 <= count <= _MOST_SIMULATIONS:
+        raise NotationError(f"simulations must be a whole number from 2 to {_MOST_SIMULATIONS:,} (got {_short(count)})")
+    if tree_bytes(game, count) > (most := _memory() // 2):
+        fits = count * most // tree_bytes(game, count)
+        raise NotationError(f"simulations: {count:,} take more than half of this machine's memory, {fits:,} would fit")
+    turns = said.get("turns", [len(moves)])
+    if not isinstance(turns, list) or not all(_is_whole(turn) and 0 <= turn <= len(moves) for turn in turns):
+        raise NotationError(f"turns must be a list of plies from 0 to {len(moves)} (got {_short(turns)})")
+    seconds, every = _seconds(said, "maxTime"), _seconds(said, "reportDuringSearchEvery")
+    both = pairs or not _SECOND_NAMES.keys().isdisjoint(fields)
+    is_over = checked_moves(game, moves).winner[0] != ONGOING
+    found: list[Query | Refusal] = []
+    for turn, priority in zip(turns, _priorities(said, len(turns)), strict=True):
+        if is_over and turn == len(moves):
+            why = f"the game is over after {turn} plies: there is nothing to search for"
+            found.append(Refusal(said.get("id"), turn, why))
+        else:
+            place = tuple(moves[:turn])
+            found.append(Query(said.get("id"), turn, place, board, count, seconds, every, priority, both))
+    return found
+
+
+def tree_bytes(game: Game, simulations: int) -> int:
+    """About what the tree of one search takes: its nodes with their states."""
+    return (2 * simulations + 2) * (7 * game.num_actions + 100)
+
+
+class Rules:
+    """The games that a checkpoint of ``settings`` is asked about, by board: (cells a side, swap rule)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.board = (settings.game.board_size, settings.game.swap)
+        self._games: dict[tuple[int, bool], Game] = {}
+
+    def game(self, board: tuple[int, bool]) -> Game:
+        """The game on ``board``; SettingsError where it cannot be."""
+        if board not in self._games:
+            changed = override_settings(self._settings, {"game.board_size": board[0], "game.swap": board[1]})
+            self._games[board] = make_game(changed.game)
+        return self._games[board]
+
+
+def _parse_action(fields: Mapping[str, Any]) -> Action:
+    odd = sorted(set(fields) - _ACTION_KEYS)
+    if odd:
+        raise NotationError(f"{odd[0]!r} is no part of an action; those are {', '.join(sorted(_ACTION_KEYS))}")
+    name = fields["action"]
+    if name not in ACTIONS:
+        raise NotationError(f"there is no action {_short(name)}; those are {', '.join(ACTIONS)}")
+    if name == "terminate" and "terminateId" not in fields:
+        raise NotationError("terminate needs terminateId, the id of what is to end; terminate_all ends everything")
+    turns = fields.get("turnNumbers", [])
+    if not isinstance(turns, list) or not all(map(_is_whole, turns)):
+        raise NotationError(f"turnNumbers must be a list of whole numbers (got {_short(turns)})")
+    return Action(name, fields)
+
+
+def _first_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` by the first names of theirs; NotationError where two of them say one thing differently."""
+    said: dict[str, Any] = {}
+    settings = fields.get("overrideSettings", {})
+    if not isinstance(settings, Mapping) or set(settings) - {"maxTime"}:
+        raise NotationError('overrideSettings may hold maxTime alone, as in {"maxTime": 5}')
+    for key, value in (*fields.items(), *settings.items()):
+        name = _SECOND_NAMES.get(str(key), str(key))
+        if name in said and said[name] != value:
+            raise NotationError(f"{key} is said twice, as {_short(said[name])} and as {_short(value)}")
+        said[name] = value
+    return said
+
+
+def _board(said: Mapping[str, Any], rules: Rules) -> tuple[int, bool]:
+    size, swap = said.get("size", rules.board[0]), said.get("swap", rules.board[1])
+    if isinstance(swap, Mapping) and set(swap) == {"swap"}:  # rules may be an object
+        swap = swap["swap"]
+    if isinstance(swap, str):
+        swap = {"swap": True, "no-swap": False}.get(str(swap), swap)
+    if not _is_whole(size):
+        raise NotationError(f"the board's size is a whole number (got {_short(size)}); boards are square")
+    if not isinstance(swap, bool):
+        raise NotationError(f'the swap rule is true or false, as rules "swap" or "no-swap" (got {_short(swap)})')
+    return size, swap
+
+
+def _moves(game: Game, said: Mapping[str, Any]) -> tuple[list[int], bool]:
+    """The moves of a query, legal ones, and whether they were KataGo's pairs of a colour and a cell."""
+    if ("moves" in said) == ("game" in said):
+        raise NotationError('a query has either "moves" or "game"')
+    if "game" in said:
+        return _moves_of_record(game, str(said["game"])), False
+    words = said["moves"]
+    pairs = isinstance(words, list) and bool(words) and all(isinstance(word, list) for word in words)
+    if pairs:
+        moves = _coloured_moves(game, words)
+    elif isinstance(words, list) and all(isinstance(word, str) for word in words):
+        moves = [parse_move(game, word) for word in words]
+    else:
+        raise NotationError('moves must be a list of words such as ["a1", "b2"], or of pairs such as [["B", "a1"]]')
+    checked_moves(game, moves)
+    return moves, pairs
+
+
+def _moves_of_record(game: Game, text: str) -> list[int]:
+    """The moves of a game of Hex in one of its notations, on this board."""
+    record = read_game(text)
+    if record.size != game.board_size:
+        mine, theirs = f"{game.board_size}x{game.board_size}", f"{record.size}x{record.size}"
+        raise NotationError(f'this is a game on {theirs}, the query is about {mine}: add "size": {record.size}')
+    moves = list(record.moves)
+    checked_moves(game, moves)
+    return moves
+
+
+def _coloured_moves(game: Game, pairs: list[Any]) -> list[int]:
+    """The moves of pairs of a colour and a cell; NotationError where a colour moves out of turn."""
+    moves: list[int] = []
+    stones = 0
+    for number, pair in enumerate(pairs, start=1):
+        if len(pair) != 2 or not all(isinstance(word, str) for word in pair):
+            raise NotationError(f'move {number} must be a pair such as ["B", "a1"] (got {_short(pair)})')
+        mover = COLOURS[stones % 2]
+        if pair[0].lower() not in (mover, mover[0]):
+            raise NotationError(
+                f"move {number} is {mover}'s, not {_short(pair[0])}'s: colours take turns from black on"
+            )
+        moves.append(parse_move(game, pair[1]))
+        stones += moves[-1] < game.board_size**2
+    return moves
+
+
+def _priorities(said: Mapping[str, Any], count: int) -> list[int]:
+    """The priority of each of ``count`` turns."""
+    if "priority" in said and "priorities" in said:
+        raise NotationError("a query has either priority or priorities, one for each of its turns")
+    each = said.get("priorities", [said.get("priority", 0)] * count)
+    if not isinstance(each, list) or len(each) != count or not all(map(_is_whole, each)):
+        raise NotationError(f"a priority is a whole number, priorities are one for each turn (got {_short(each)})")
+    return each
+
+
+def _seconds(said: Mapping[str, Any], name: str) -> float | None:
+    """The seconds that ``name`` says, None where it says none."""
+    value = said.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_SECONDS:
+        raise NotationError(f"{name} is a number of seconds above 0, at most {_MOST_SECONDS:,} (got {_short(value)})")
+    return float(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether ``value`` has more than ``most`` lists and objects in one another."""
+    if not isinstance(value, list | Mapping):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return most == 0 or any(_is_deeper(part, most - 1) for part in inner)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number there")
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise ValueError(f"{word} is too large")
+    return value
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
