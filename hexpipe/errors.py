@@ -7,10 +7,12 @@ HexpipeError
 │   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
 │   │   └── DamagedCheckpointError  its files are not what was written
 │   ├── ArchiveError      a replay archive is damaged or belongs to other rules
+│   │   └── FileBusyError     another program holds it locked; it is well
 │   ├── RunFolderError    a run folder is in use, unwritable, or holds another run
 │   └── DiskFullError     there is no room to write; nothing that was committed is lost
 ├── IllegalMoveError      a move that the rules forbid
 ├── SharedMemoryError     shared memory is too small or cannot be had
+├── GoneError             a file or folder in use was deleted, moved or replaced
 ├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
 ├── InferenceError        the inference side failed or does not answer
 │   └── SearchesLostError the latents of searches under way are gone: begin them again
@@ -20,7 +22,9 @@ HexpipeError
 from __future__ import annotations
 
 import errno
+import shlex
 import sys
+from pathlib import Path
 
 
 class HexpipeError(Exception):
@@ -51,6 +55,10 @@ class ArchiveError(UsageError):
     """A replay archive is damaged or belongs to other rules."""
 
 
+class FileBusyError(ArchiveError):
+    """Another program holds a SQLite file locked; nothing is wrong with it, and the same may be tried again."""
+
+
 class DiskFullError(UsageError):
     """There is no room to write: what was committed is safe, and the same may be tried again once there is."""
 
@@ -65,6 +73,19 @@ class IllegalMoveError(HexpipeError):
 
 class SharedMemoryError(HexpipeError):
     """Shared memory is too small or cannot be had."""
+
+
+class GoneError(HexpipeError):
+    """A file or folder in use was deleted, moved away or replaced; ``path`` is where it was."""
+
+    def __init__(self, path: Path, replaced: bool = False) -> None:
+        happened = "something else was put in its place" if replaced else "it was deleted or moved away"
+        super().__init__(f"{path} is gone: {happened} while it was in use. Put it back before you go on, or go on anew")
+        self.path, self.replaced = path, replaced
+
+    def __reduce__(self) -> tuple[type[GoneError], tuple[Path, bool]]:
+        """Pickle by what it was made of."""
+        return type(self), (self.path, self.replaced)
 
 
 class DivergedError(HexpipeError):
@@ -98,4 +119,4 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def install_command(*packages: str) -> str:
     """What a user types to install ``packages`` beside hexpipe, wherever that is."""
-    return f"{sys.executable} -m pip install {' '.join(packages)}"
+    return f"{shlex.quote(sys.executable)} -m pip install {' '.join(packages)}"

@@ -1,13 +1,21 @@
-"""Reading files that somebody else may have made, and writing some that outlive a power cut."""
+"""Reading files that somebody else may have made, and writing some that outlive a power cut.
+
+A run's folder may be a stranger's. What hexpipe keeps in one is opened here alone (`open_own`, `open_new`,
+`own_folder`, `read_plain`): no link there leads elsewhere, no pipe holds anybody up. The folder's own path may go
+through links.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import secrets
 import stat
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
+
+from hexpipe.errors import RunFolderError
 
 MOST_DOCUMENT_BYTES = 2**20
 """Of a JSON document: those of a run and of its checkpoints have some ten thousand."""
@@ -28,6 +36,91 @@ def read_plain(file: Path, most: int) -> bytes:
         return stream.read(length)
 
 
+def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> IO[Any]:
+    """A file of hexpipe's own, to read or to append to; made where it does not exist, but for "rb".
+
+    RunFolderError as `check_own`, and nothing is opened; OSError as `open`.
+    """
+    check_own(file)
+    append = os.O_CREAT | os.O_APPEND
+    access = os.O_RDONLY if mode == "rb" else append | (os.O_RDWR if "+" in mode else os.O_WRONLY)
+    # O_NONBLOCK: should it have become a pipe just now
+    descriptor = os.open(file, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        _refuse_foreign(file, os.fstat(descriptor))
+        return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def open_new(file: Path) -> IO[bytes]:
+    """A new file of hexpipe's own, to write; a plain one that was there, of a process that was killed, is removed.
+
+    Errors as `open_own`.
+    """
+    if check_own(file):
+        file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.fdopen(descriptor, "wb")
+
+
+def own_folder(folder: Path) -> Path:
+    """``folder`` in a run's folder, made where it does not exist. RunFolderError where it is a link or a file."""
+    check_own(folder, folder=True)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def check_own(path: Path, folder: bool = False) -> bool:
+    """Whether there is a plain file (a ``folder``) of hexpipe's at ``path``.
+
+    RunFolderError, in one line, where there is anything else: a link, a pipe, a device, a hard link to a file of
+    another owner.
+    """
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not folder:
+        _refuse_foreign(path, status)
+    elif not stat.S_ISDIR(status.st_mode):
+        raise RunFolderError(f"{path} is {_kind(status)}, no folder: hexpipe follows no links there; move it away")
+    return True
+
+
+def _refuse_foreign(file: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RunFolderError(f"{file} is {_kind(status)}, no plain file: hexpipe opens none there; move it away")
+    if status.st_nlink > 1 and status.st_uid != os.geteuid():
+        raise RunFolderError(f"{file} is also a file of another owner elsewhere (a hard link): move it away")
+
+
+def _kind(status: os.stat_result) -> str:
+    known = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return known.get(stat.S_IFMT(status.st_mode), "a file" if stat.S_ISREG(status.st_mode) else "a device")
+
+
+def write_output(file: Path, data: bytes) -> None:
+    """Write a file that a person has named, whole or not at all; straight into it where it is a device or a pipe.
+
+    Whoever names a link means what it leads to. OSError where it cannot be written; then nothing is left behind.
+    """
+    if file.exists() and not file.is_file():
+        with file.open("wb") as stream:
+            stream.write(data)
+        return
+    target = file.resolve()
+    half = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with open_new(half) as stream:
+            stream.write(data)
+        half.replace(target)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+
+
 def read_document(file: Path) -> Any:
     """What is in a JSON file; OSError as `read_plain`, ValueError as `parse_document`."""
     return parse_document(read_plain(file, MOST_DOCUMENT_BYTES))
@@ -44,8 +137,8 @@ def parse_document(text: bytes | str) -> Any:
 
 
 def write_synced(file: Path, data: bytes) -> None:
-    """Write a file; when this returns it is on the disk."""
-    with file.open("wb") as stream:
+    """Write a file as `open_new`; when this returns it is on the disk."""
+    with open_new(file) as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -69,3 +162,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(word: str) -> Any:
     raise ValueError(f"it has {word} for a number")
+
+
+def keep_inode(path: Path) -> int | None:
+    """A descriptor that names what is at ``path`` and can neither read nor write it. While it is open the system gives
+    the inode to nothing else; None where the system has no such descriptors. OSError where there is nothing."""
+    if not hasattr(os, "O_PATH"):
+        return None
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)

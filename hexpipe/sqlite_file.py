@@ -15,13 +15,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 
-from hexpipe.errors import ArchiveError, DiskFullError, is_disk_full
+from hexpipe.errors import ArchiveError, DiskFullError, FileBusyError, is_disk_full
+from hexpipe.plain_files import check_own, open_new
+from hexpipe.presence import Presence
 
 Connection = sqlite3.Connection
 BUSY_SECONDS = 30.0
 _UNWRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
 """What SQLite says where a quota is used up, or the disk is broken; the transaction is rolled back."""
 _PROBE = bytes(65536)
+
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
+"""After `BUSY_SECONDS` of waiting; the file itself is well."""
+_HINTS = {
+    "SQLITE_CANTOPEN": "check that its folder exists, may be written and has room",
+    "SQLITE_READONLY": "give yourself the right to write it and its folder",
+    "SQLITE_PERM": "give yourself the right to write it and its folder",
+    "SQLITE_AUTH": "give yourself the right to write it and its folder",
+    "SQLITE_IOERR": "its disk does not do what it is asked; look at the system's log, or move the folder to another",
+    "SQLITE_NOMEM": "there is not enough memory; end other programs, and try again",
+}
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,10 @@ class SqliteFile:
     """The database ``path`` of one ``kind``; made where it does not exist, and filled by ``fill`` in that transaction.
 
     Raises ArchiveError, in one line, where the file is of something else, damaged, of another version, or cannot be
-    had. Write-ahead log and full synchronisation: what `transaction` has committed survives any kill and, as far as the
-    disk keeps its word, a power cut. One connection for one thread; others, with ``read_only`` too, may read at the
-    same time.
+    had, RunFolderError where it or a file of SQLite's beside it is a link or a pipe (`plain_files.check_own`).
+    Write-ahead log and full synchronisation: what `transaction` has committed survives any kill and, as far as the disk
+    keeps its word, a power cut. One connection for one thread; others, with ``read_only`` too, may read at the same
+    time.
     """
 
     def __init__(
@@ -57,12 +71,16 @@ class SqliteFile:
     ) -> None:
         self.path = Path(path)
         self._kind = kind
+        for beside in ("", "-wal", "-shm", "-journal"):  # SQLite would follow links, and wait for a pipe
+            check_own(self.path.with_name(self.path.name + beside))
         name = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self.explained():
             self.db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+        self._presence: Presence | None = None
         try:
             with self.explained():
                 self._open(read_only, fill)
+            self._presence = Presence(self.path)
         except BaseException:
             self.db.close()
             raise
@@ -73,11 +91,13 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """All or nothing of what is done within."""
+        """All or nothing of what is done within. GoneError, and nothing, where the file is no longer at its path."""
         with self.explained():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
+                if self._presence is not None:  # SQLite would go on writing to a file that nobody finds
+                    self._presence.check()
                 self.db.execute("COMMIT")
             except BaseException:
                 if self.db.in_transaction:  # SQLite may have taken it back already
@@ -97,10 +117,11 @@ class SqliteFile:
                 raise DiskFullError(
                     f"the {self._kind.name} {self.path} cannot be written ({_brief(error)}): free some room on its disk"
                 ) from error
-            raise ArchiveError(
-                f"cannot use the {self._kind.name} {self.path} ({_brief(error)}): check that its folder exists and has "
-                "room"
-            ) from error
+            what = f"cannot use the {self._kind.name} {self.path} ({_brief(error)})"
+            if name.startswith(_BUSY):
+                raise FileBusyError(f"{what}: another program holds it locked; close that, or let it finish") from error
+            hints = [hint for prefix, hint in _HINTS.items() if name.startswith(prefix)]
+            raise ArchiveError(f"{what}: {hints[0] if hints else 'look at its file system, and try again'}") from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own message
             raise self._damaged(error) from error
 
@@ -143,7 +164,7 @@ class SqliteFile:
         """Whether there is no room for a file beside this one; a disk that fails otherwise is not waited for."""
         probe = self.path.with_name(f".{self.path.name}.room")
         try:
-            with probe.open("wb") as file:
+            with open_new(probe) as file:
                 file.write(_PROBE)
                 file.flush()
                 os.fsync(file.fileno())

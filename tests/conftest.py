@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+
+# in the background of a script they are ignored, and what tests start and interrupt would inherit that
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # the same examples every time and as long as they take: a test must not hang on dice, nor on the speed of the machine
 settings.register_profile("hexpipe", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,7 +1,8 @@
 """The ratings of one run's checkpoints: how they are called in a file of results, their scale, and whom one plays.
 
-The scale's 0 is the oldest checkpoint that games connect with the one that is asked for: at first the first that was
-rated. Results stay when a checkpoint is deleted, so that the scale goes on through those that have played both.
+The scale's 0 is the oldest checkpoint that games connect with the one that is asked for: of a new run the weights that
+it began with, as step 0. Results stay when a checkpoint is deleted, so that the scale goes on through those that have
+played both.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ class Engine:
     """A checkpoint on one board. Threads may share it: one search runs at a time, the others wait.
 
     ``checkpoint``: a run folder (its newest checkpoint), a checkpoint folder, or what was loaded of one. ``board_size``
-    and ``swap`` are its run's unless given; one net plays every size. ``cache_entries`` positions are remembered
-    (rounded to float16), 0 for none.
+    and ``swap`` are its run's unless given; one net plays every size. ``cache_entries`` positions are remembered, 0 for
+    none.
     Raises CheckpointError where there is no such checkpoint, SettingsError where the game or the device cannot be.
     """
 

@@ -25,7 +25,7 @@ import psutil
 from numpy.typing import NDArray
 
 from hexpipe.bench.commands import running
-from hexpipe.bench.selfplay import median_interval
+from hexpipe.bench.median import median_interval
 from hexpipe.errors import HexpipeError, SettingsError, install_command
 from hexpipe.pipeline.devices import exported
 from hexpipe.pipeline.live_stats import live_board

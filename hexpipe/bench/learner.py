@@ -79,11 +79,11 @@ def run(
     target = torch.device(device)
     threads = prefetch_threads or default_threads(target)
     game = make_game(settings.game)
-    sample = _sampler(settings, game, games)
+    sample = sampler(settings, game, games)
     learner = Learner(settings, game.shapes, target)
     sync: list[tuple[int, float, float]] = []
     ahead: list[tuple[int, float, float]] = []
-    with _one_thread():
+    with one_thread():
         for index in range(_WARMUP_STEPS):
             learner.step(prepare_batch(sample(batch_rng(0, index)), target))
         each = seconds / slices / 2
@@ -158,7 +158,7 @@ class _HashEvaluator:
         return self._answers.pop(group)
 
 
-def _sampler(settings: Settings, game: Game, games: int) -> Sample:
+def sampler(settings: Settings, game: Game, games: int) -> Sample:
     """Batches from a replay buffer of games that a short search played with an evaluator that costs nothing."""
     buffer = ReplayBuffer.create(settings.replay, game, private=True)
     selfplay = SelfPlay(game, settings, _HashEvaluator(game), 0, buffer.add_game)
@@ -172,7 +172,8 @@ def _sampler(settings: Settings, game: Game, games: int) -> Sample:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch have one thread for the length of the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

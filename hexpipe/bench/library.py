@@ -47,9 +47,11 @@ def run(
     repeats: int = 39,
 ) -> dict[str, float | int | str]:
     """Keys, each after the net's name: BATCH_boards_per_s without a cache (1: `simple_infer`, else `batch_infer`),
-    BATCH_bare_boards_per_s of forward passes alone, BATCH_efficiency (median ratio of the two), cached_boards_per_s and
+    BATCH_bare_boards_per_s of forward passes alone, BATCH_efficiency (median ratio of the two), all in float32, the
+    library's default; auto_BATCH_boards_per_s with dtype="auto", and auto_dtype, which that is; cached_boards_per_s and
     cache_hit_rate of batches of 64 with the cache on, weights, multiply_adds of a board, backend, dtype,
-    lone_backend (of 1). plain_resnet18_BATCH_boards_per_s are those of a ResNet-18's forward passes in plain torch.
+    lone_backend (of 1). read_us_per_board: microseconds to read one of a stack of 256.
+    plain_resnet18_BATCH_boards_per_s are those of a ResNet-18's forward passes in plain torch.
 
     One thread, here and in the nets: a second is one of CPU time, which is the clock's on a quiet machine and still
     means something on a busy one.
@@ -61,6 +63,7 @@ def run(
         for name, (blocks, channels) in NETS.items():
             figures = _figures(size, blocks, channels, backend, seconds, rounds, repeats / 100)
             result |= {f"{name}_{key}": value for key, value in figures.items()}
+        result["read_us_per_board"] = _read_microseconds(size, seconds)
         for batch in BATCHES:
             call = _plain_resnet18(size, batch)
             rates = [_rate(call, batch, seconds) for _ in range(rounds)]
@@ -78,16 +81,18 @@ def _figures(
     with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
         path = fresh_checkpoint(Path(folder), settings)
         plain = SimpleModelInference(path, cache_entries=0, inference=settings.inference)
+        auto = SimpleModelInference(path, cache_entries=0, inference=settings.inference, dtype="auto")
         named = settings.inference.model_copy(update={"backend": plain.backend.name, "dtype": plain.backend.dtype})
         cached = SimpleModelInference(path, cache_entries=_BOARDS, inference=named, batch_size=plain.batch_size)
     boards = random_boards(size, _BOARDS)
     figures: dict[str, float | int | str] = {}
     for batch in BATCHES:
-        library, bare = _Asking(plain, boards, batch), _bare(plain, boards, batch)
-        pairs = [(_rate(library, batch, seconds), _rate(bare, batch, seconds)) for _ in range(rounds)]
-        figures[f"{batch}_boards_per_s"] = statistics.median(rate for rate, _ in pairs)
-        figures[f"{batch}_bare_boards_per_s"] = statistics.median(rate for _, rate in pairs)
-        figures[f"{batch}_efficiency"] = statistics.median(rate / bare_rate for rate, bare_rate in pairs)
+        asked = (_Asking(plain, boards, batch), _bare(plain, boards, batch), _Asking(auto, boards, batch))
+        turns = [[_rate(call, batch, seconds) for call in asked] for _ in range(rounds)]
+        figures[f"{batch}_boards_per_s"] = statistics.median(rate for rate, _, _ in turns)
+        figures[f"{batch}_bare_boards_per_s"] = statistics.median(rate for _, rate, _ in turns)
+        figures[f"{batch}_efficiency"] = statistics.median(rate / bare for rate, bare, _ in turns)
+        figures[f"auto_{batch}_boards_per_s"] = statistics.median(rate for _, _, rate in turns)
     again = _Asking(cached, _with_repeats(boards, repeats), 64)
     figures["cached_boards_per_s"] = statistics.median(_rate(again, 64, seconds) for _ in range(rounds))
     said = cached.statistics()
@@ -96,7 +101,26 @@ def _figures(
         "cache_hit_rate": said["cache_hit_rate"],
         **_cost(settings.net, plain.shapes),
         **{key: plain.statistics()[key] for key in ("backend", "dtype", "lone_backend")},
+        **{f"auto_{key}": auto.statistics()[key] for key in ("backend", "dtype", "dtype_note")},
     }
+
+
+def _read_microseconds(size: int, seconds: float) -> float:
+    """Time to read one board of a stack, until codes, in the quickest of many calls of a net so small that nothing else
+    takes long."""
+    small = {"game.board_size": size, "net.blocks": 1, "net.channels": 8, "inference.backend": "eager"}
+    settings = load_settings("standard", small)
+    with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
+        path = fresh_checkpoint(Path(folder), settings)
+        model = SimpleModelInference(path, cache_entries=_BOARDS, inference=settings.inference)
+    boards = random_boards(size, BATCHES[-1])
+    model.batch_infer(boards)
+    spent = [float(model.statistics()["convert_seconds"])]
+    end = time.process_time() + seconds
+    while len(spent) < 2 or time.process_time() < end:
+        model.batch_infer(boards)
+        spent.append(float(model.statistics()["convert_seconds"]))
+    return 1e6 * float(np.diff(spent).min()) / len(boards)
 
 
 class _Asking:

@@ -16,7 +16,7 @@ OPTIONS = {
     "win_length": "stones in a row that win; 5, or the size where that is less, unless given",
 }
 
-_ROWS = 64
+ROWS = 64
 _SLICE_SECONDS = 0.05
 
 
@@ -36,7 +36,7 @@ def run(
     """
     rules = {"name": game, "board_size": size, "players": players, "win_length": win_length}
     settings = load_settings(overrides={f"game.{name}": value for name, value in rules.items()})
-    playouts = random_playouts(settings.game, _ROWS)
+    playouts = random_playouts(settings.game, ROWS)
     playouts(0, 1)  # compiles
     repeats, seed = 1, 1
     moves = wins = games = 0
@@ -45,7 +45,7 @@ def run(
         started = time.perf_counter()
         played, won = playouts(seed, repeats)
         took = time.perf_counter() - started
-        moves, wins, games = moves + int(played), wins + int(won), games + repeats * _ROWS
+        moves, wins, games = moves + int(played), wins + int(won), games + repeats * ROWS
         elapsed += took
         seed += 1
         if took < _SLICE_SECONDS:

@@ -37,65 +37,23 @@ def run(
     Priors and values come from a hash of the position. Every search starts from a bare root, so that a move costs all
     its simulations. Keys: simulations_per_s, unique_evals_per_move, mean_depth.
     """
-    game = Hex(size)
-    settings = SearchSettings.model_validate(
-        {
-            "num_simulations": simulations,
-            "leaves_per_game": leaves,
-            "root": root,
-            "reuse_tree": False,
-            "early_stop": False,
-        }
-    )
-    learned = algorithm == "muzero"
-    mcts = Mcts(game, games, settings, np.random.default_rng(0), learned)
-    priors = np.zeros((mcts.max_leaves, game.num_actions), np.float32)
-    values = np.zeros((mcts.max_leaves, game.num_seats), np.float32)
-    rewards = np.zeros((mcts.max_leaves, game.num_seats if learned else 0), np.float32)
-    pool = np.zeros(games * mcts.num_nodes, np.uint64)
-    everyone = np.arange(games, dtype=np.int32)
-    mcts.reset(everyone)
-    mcts.begin(everyone)
-
-    def turn() -> bool:
-        """Whether there was anything to evaluate."""
-        count = mcts.select()
-        codes, moves = mcts.request
-        roots = len(codes)
-        hash_evaluate(codes, priors[:roots], values[:roots])
-        if moves is not None:
-            hash_roots(codes, moves.rows[:roots], pool)
-            below = slice(roots, count)
-            hash_children(moves.parents, moves.actions, moves.rows[below], pool, priors[below], values[below])
-        mcts.update(priors[:count], values[:count], rewards[:count])
-        return count > 0
-
-    moves, warm, started, turn_until, before = 0, False, 0.0, 0.0, (0, 0)
-    while True:
-        finished = mcts.finished()
-        if len(finished):
-            moves += len(finished)
-            mcts.advance(finished, mcts.results(finished).actions)
-            rows = mcts.root_rows(finished)
-            over = mcts.states.winner[rows] >= 0
-            mcts.reset(finished[over])
-            mcts.begin(finished)
-        turn()
-        now = time.perf_counter()
-        if not warm and moves >= games:
-            # compiled and warmed up: measure from here
-            warm, moves, started, turn_until = True, 0, now, now + seconds
-            before = (mcts.simulations, mcts.evaluations)
-        elif warm and now >= turn_until:
-            break
-    elapsed = now - started
+    searches = Searches(size, games, simulations, leaves, root, algorithm)
+    searches.play(games)  # compiled and warmed up: measure from here
+    mcts, before = searches.mcts, (searches.mcts.simulations, searches.mcts.evaluations)
+    started = time.perf_counter()
+    elapsed = 0.0
+    while elapsed < seconds or mcts.simulations - before[0] < games * simulations:
+        searches.turn()
+        elapsed = time.perf_counter() - started
     simulated, evaluated = mcts.simulations - before[0], mcts.evaluations - before[1]
-    while turn():
+    while searches.evaluate():
         pass  # whole trees, for their depth
+    # games move in waves, which a window may catch more or fewer of: a move is as many simulations as it takes
+    moves = simulated / simulations
     return {
         "simulations_per_s": simulated / elapsed,
-        "unique_evals_per_move": evaluated / max(1, moves),
-        "mean_depth": _mean_depth(mcts, everyone),
+        "unique_evals_per_move": evaluated / max(1.0, moves),
+        "mean_depth": _mean_depth(mcts, np.arange(games, dtype=np.int32)),
         "moves_per_s": moves / elapsed,
         "games": games,
         "simulations": simulations,
@@ -104,6 +62,64 @@ def run(
         "root": root,
         "algorithm": algorithm,
     }
+
+
+class Searches:
+    """Searches of ``games`` games of Hex at once, each of which moves on as its search ends and begins anew when it is
+    over; the options are those of `run`."""
+
+    def __init__(self, size: int, games: int, simulations: int, leaves: int, root: str, algorithm: str) -> None:
+        game, learned = Hex(size), algorithm == "muzero"
+        settings = SearchSettings.model_validate(
+            {
+                "num_simulations": simulations,
+                "leaves_per_game": leaves,
+                "root": root,
+                "reuse_tree": False,
+                "early_stop": False,
+            }
+        )
+        self.mcts = mcts = Mcts(game, games, settings, np.random.default_rng(0), learned)
+        self._priors = np.zeros((mcts.max_leaves, game.num_actions), np.float32)
+        self._values = np.zeros((mcts.max_leaves, game.num_seats), np.float32)
+        self._rewards = np.zeros((mcts.max_leaves, game.num_seats if learned else 0), np.float32)
+        self._pool = np.zeros(games * mcts.num_nodes, np.uint64)
+        everyone = np.arange(games, dtype=np.int32)
+        mcts.reset(everyone)
+        mcts.begin(everyone)
+
+    def play(self, moves: int) -> int:
+        """Search until so many moves have been made, or a few more; how many."""
+        made = 0
+        while made < moves:
+            made += self.turn()
+        return made
+
+    def turn(self) -> int:
+        """Move on where a search has ended, then evaluate a batch; the moves."""
+        mcts = self.mcts
+        finished = mcts.finished()
+        if len(finished):
+            mcts.advance(finished, mcts.results(finished).actions)
+            over = mcts.states.winner[mcts.root_rows(finished)] >= 0
+            mcts.reset(finished[over])
+            mcts.begin(finished)
+        self.evaluate()
+        return len(finished)
+
+    def evaluate(self) -> bool:
+        """Select leaves and evaluate them; whether there were any."""
+        mcts, priors, values, pool = self.mcts, self._priors, self._values, self._pool
+        count = mcts.select()
+        codes, moves = mcts.request
+        roots = len(codes)
+        hash_evaluate(codes, priors[:roots], values[:roots])
+        if moves is not None:
+            hash_roots(codes, moves.rows[:roots], pool)
+            below = slice(roots, count)
+            hash_children(moves.parents, moves.actions, moves.rows[below], pool, priors[below], values[below])
+        mcts.update(priors[:count], values[:count], self._rewards[:count])
+        return count > 0
 
 
 def _mean_depth(mcts: Mcts, games: np.ndarray) -> float:

@@ -7,7 +7,6 @@ a virtual core drifts: only the ratio of neighbouring slices means anything. Onl
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
+from hexpipe.bench.median import median_interval
 from hexpipe.bench.slices import CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import HexpipeError, SettingsError
@@ -91,7 +91,7 @@ def run(
     # a core that the pipeline uses, but for generators, could run the bare net as well
     forwarders = servers if on_gpu else max(servers, min(plan.cores, servers + workers))
     server_devices = [plan.server_devices[server % len(plan.server_devices)] for server in range(forwarders)]
-    with _stage(settings, workers, servers, server_devices) as stage:
+    with stage_of(settings, workers, servers, server_devices) as stage:
         stage.wait(lambda c: bool((c["simulations"][forwarders:] > 0).all() and (c["pid"] > 0).all()), "start")
         choice = stage.board.choice
         batch = stage.find_bare_batch([size for size in BATCHES if size <= settings.inference.max_batch])
@@ -109,19 +109,6 @@ def run(
         "forward_processes": forwarders,
         "workers": workers,
     }
-
-
-def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The order statistics between which the median lies with at least 95 %, whatever the distribution.
-
-    With fewer than six values no two of them reach that: the whole range is given.
-    """
-    ordered, n = sorted(values), len(values)
-    outside, rank = 0.0, 0
-    while rank < n // 2 and (outside := outside + 2 * math.comb(n, rank) / 2**n) <= 0.05:
-        rank += 1
-    low = max(0, rank - 1)
-    return ordered[low], ordered[n - 1 - low]
 
 
 def _rate(gained: Counters, name: str) -> float:
@@ -197,7 +184,7 @@ class _Stage:
 
 
 @contextlib.contextmanager
-def _stage(settings: Settings, workers: int, servers: int, server_devices: list[str]) -> Iterator[_Stage]:
+def stage_of(settings: Settings, workers: int, servers: int, server_devices: list[str]) -> Iterator[_Stage]:
     """Spawn servers and generators, and end them again."""
     forwarders = len(server_devices)
     game = make_game(settings.game)

@@ -70,12 +70,12 @@ def run(
     with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
         path = Path(checkpoint) if checkpoint else fresh_checkpoint(Path(folder), load_settings("quick"))
         game = make_game(load_checkpoint(path, groups=()).settings.game)
-        bodies = _bodies(game, positions, simulations)
-        with _server(path, most_waiting, Path(folder) / "output") as (process, port):
+        bodies = bodies_of(game, positions, simulations)
+        with server_of(path, most_waiting, Path(folder) / "output") as (process, port):
             server = psutil.Process(process.pid)
-            asyncio.run(_visits(port, bodies, clients, WARM_SECONDS))
+            asyncio.run(visits(port, bodies, clients, WARM_SECONDS))
             before, began, cpu = server.memory_info().rss, time.perf_counter(), _cpu_seconds(server)
-            counts = asyncio.run(_visits(port, bodies, clients, seconds))
+            counts = asyncio.run(visits(port, bodies, clients, seconds))
             took = time.perf_counter() - began
             cores, after = (_cpu_seconds(server) - cpu) / took, server.memory_info().rss
     if not counts.seconds:
@@ -102,7 +102,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _bodies(game: Game, count: int, simulations: int) -> list[bytes]:
+def bodies_of(game: Game, count: int, simulations: int) -> list[bytes]:
     """Questions about ``count`` positions of random play, each with a legal move left."""
     rng = np.random.default_rng(0)
     most = game.board_size**2 // 2
@@ -116,7 +116,7 @@ def _bodies(game: Game, count: int, simulations: int) -> list[bytes]:
 
 
 @contextmanager
-def _server(path: Path, most_waiting: int, output: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def server_of(path: Path, most_waiting: int, output: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """`hexpipe serve` on a free port of this machine, until the block ends."""
     arguments = ["serve", str(path), "--port", "0", "--most-waiting", str(most_waiting)]
     with running(arguments, output, _END_SECONDS) as process:
@@ -130,20 +130,23 @@ def _server(path: Path, most_waiting: int, output: Path) -> Iterator[tuple[subpr
             raise HexpipeError(f"the server died:\n{output.read_text(errors='replace')}")
 
 
-async def _visits(port: int, bodies: list[bytes], clients: int, seconds: float) -> _Counts:
-    """All visitors at work for ``seconds``; what has begun by then is waited for."""
+async def visits(
+    port: int, bodies: list[bytes], clients: int, seconds: float, searches: float = float("inf")
+) -> _Counts:
+    """All visitors at work for ``seconds``, or until each has had ``searches`` answered; what has begun by then is
+    waited for."""
     counts = _Counts()
     end = time.perf_counter() + seconds
-    visitors = (_visitor(port, bodies[number::clients], end, counts) for number in range(clients))
+    visitors = (_visitor(port, bodies[number::clients], end, counts, searches) for number in range(clients))
     await asyncio.gather(*visitors)
     return counts
 
 
-async def _visitor(port: int, bodies: list[bytes], end: float, counts: _Counts) -> None:
+async def _visitor(port: int, bodies: list[bytes], end: float, counts: _Counts, searches: float) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         number = 0
-        while time.perf_counter() < end:
+        while number < searches and time.perf_counter() < end:
             body = bodies[number % len(bodies)]
             began = time.perf_counter()
             try:

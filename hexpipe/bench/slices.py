@@ -140,7 +140,8 @@ def generator_main(settings: Settings, slots: InferenceSlots, board: Board, work
     compile_selfplay()  # or read it from the cache: no slice should hold a compiler
     game = make_game(settings.game)
     client = InferenceClient(slots, worker)
-    cached = CachedEvaluator(client, LRUCache(max(1, settings.selfplay.cache_entries), game.shapes), game.shapes)
+    cache = LRUCache(max(1, settings.selfplay.cache_entries), game.shapes, half=True)
+    cached = CachedEvaluator(client, cache, game.shapes)
     evaluator = SwitchEvaluator(client, cached, board)
     seed = stream(Stream.BENCHMARK, settings.seed, worker)
     selfplay = SelfPlay(game, settings, evaluator, seed, lambda record: None, slots.groups)

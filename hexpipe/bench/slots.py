@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 from typing import Any, Literal
 
@@ -124,7 +125,18 @@ def run(
     directions, over simulations;
     server_cpu_share: the server's part of all CPU time; mean_batch: rows of a forward pass.
     """
-    settings = load_settings(
+    settings = settings_of(size, games, simulations, leaves, algorithm)
+    with stage(settings, generators) as (board, children):
+        before = _snapshot(board, children)
+        sleep(seconds, children)
+        after = _snapshot(board, children)
+    shapes, max_leaves = make_game(settings.game).shapes, _max_leaves(settings)
+    return {**_figures(before, after, shapes, algorithm == "muzero"), "algorithm": algorithm, "max_leaves": max_leaves}
+
+
+def settings_of(size: int, games: int, simulations: int, leaves: int, algorithm: str) -> Settings:
+    """Return the settings of `run`'s options."""
+    return load_settings(
         "standard",
         {
             "algorithm": algorithm,
@@ -135,10 +147,24 @@ def run(
             "selfplay.games_per_worker": games,
         },
     )
+
+
+def _max_leaves(settings: Settings) -> int:
+    return -(-settings.selfplay.games_per_worker // GROUPS) * settings.search.leaves_per_game
+
+
+@contextmanager
+def stage(settings: Settings, generators: int) -> Iterator[tuple[SharedSegment, list[SpawnProcess]]]:
+    """The processes at work, warmed up, and the board with their counters: "counts" int64 [generators, 4], of which the
+    first are rows that were answered; for the length of the block."""
     shapes = make_game(settings.game).shapes
-    max_leaves = -(-games // GROUPS) * leaves
     slots = InferenceSlots.create(
-        shapes, workers=generators, groups=GROUPS, max_leaves=max_leaves, servers=1, pool=pool_shape(settings)
+        shapes,
+        workers=generators,
+        groups=GROUPS,
+        max_leaves=_max_leaves(settings),
+        servers=1,
+        pool=pool_shape(settings),
     )
     fields = [Field("counts", "int64", (generators, 4)), Field("server", "int64", (2,))]
     board = SharedSegment.create("bench-slots", fields)
@@ -151,9 +177,7 @@ def run(
         for child in children:
             child.start()
         _wait_until_warm(board, children)
-        before = _snapshot(board, children)
-        _sleep(seconds, children)
-        after = _snapshot(board, children)
+        yield board, children
     finally:
         for child in children:
             child.kill()
@@ -161,7 +185,6 @@ def run(
             child.join()
         slots.close()
         board.close()
-    return {**_figures(before, after, shapes, algorithm == "muzero"), "algorithm": algorithm, "max_leaves": max_leaves}
 
 
 def _serve(slots: InferenceSlots, board: SharedSegment) -> None:
@@ -201,11 +224,11 @@ def _wait_until_warm(board: SharedSegment, children: list[SpawnProcess]) -> None
     while not (board.arrays["counts"][:, 2] > 0).all():
         if time.monotonic() > deadline:
             raise ProcessDiedError("bench", f"the generators did not start within {START_SECONDS:.0f} s")
-        _sleep(0.05, children)
-    _sleep(WARM_UP_SECONDS, children)
+        sleep(0.05, children)
+    sleep(WARM_UP_SECONDS, children)
 
 
-def _sleep(seconds: float, children: list[SpawnProcess]) -> None:
+def sleep(seconds: float, children: list[SpawnProcess]) -> None:
     """Sleeps while all children live."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:

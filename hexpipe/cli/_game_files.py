@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,8 @@ from rich.progress import MofNCompleteColumn, Progress
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
 from hexpipe.games.game_texts import SWAP_MEANINGS, GameText
+from hexpipe.pipeline.output import may_go_away
+from hexpipe.plain_files import write_output
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
@@ -38,11 +41,14 @@ def game_texts(arguments: Sequence[str]) -> list[GameText]:
     return texts
 
 
-def progress_bar() -> Progress:
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
     """A bar on standard error while it is a terminal, gone when it is done."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.is_terminal
+    with may_go_away("stderr"), Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        yield bar
 
 
 def tell(lines: Sequence[str]) -> None:
@@ -58,10 +64,8 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    half = output.with_name(output.name + ".part")
     try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(output)
+        write_output(output, text.encode())
     except OSError as error:
         raise UsageError(f"{output} cannot be written ({error.strerror}); name another file") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.pipeline.output import may_go_away
 from hexpipe.wording import counted
 
 if TYPE_CHECKING:
@@ -57,7 +59,9 @@ def begin(
     from hexpipe.games.factory import make_game
 
     rules = common_game(specs, options["size"], options["swap"])
-    results = None if options["results"] is None else resources.enter_context(Results(options["results"]))
+    results = (
+        None if options["results"] is None else resources.enter_context(Results(Path(options["results"]).resolve()))
+    )
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
     pairs = options["pairs"]
     plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
@@ -73,7 +77,10 @@ def play_out(tournament: Tournament, results: Results | None, rules: str, quiet:
     """Play round after round until nothing is open; every round's games go to ``results`` as they are done."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with (
+        may_go_away("stderr"),
+        Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar,
+    ):
         task = bar.add_task("games", total=None)
         done = 0
         while open_pairs := tournament.open_pairs():

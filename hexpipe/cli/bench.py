@@ -6,7 +6,8 @@ import importlib
 import inspect
 import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from hexpipe import kernel_cache
 from hexpipe.bench import BENCHMARKS
+from hexpipe.bench.against import TURNS, compare
 from hexpipe.bench.environment import describe
 
 Result = dict[str, Any]
@@ -48,7 +50,8 @@ def command(ctx: click.Context) -> None:
     """Measure one part of the pipeline; most take under a minute as they are, cluster and memory longer.
 
     A virtual core may drift between half and full speed without showing it: only ratios of slices measured in turn,
-    in one call, mean much.
+    in one call, mean much. With --against another checkout of hexpipe runs the same benchmark in turns with this one,
+    and what is shown is how this one compares.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -61,14 +64,73 @@ def _command(name: str, run: Callable[..., Result], help_texts: dict[str, str]) 
         _option(parameter, hints[parameter.name], help_texts.get(parameter.name, ""))
         for parameter in inspect.signature(run).parameters.values()
     ]
-    as_json = click.Option(["--json", "as_json"], is_flag=True, help="end with one JSON object on the last line")
+    beside = [
+        click.Option(["--json", "as_json"], is_flag=True, help="end with one JSON object on the last line"),
+        click.Option(
+            ["--against"],
+            type=click.Path(path_type=Path),
+            metavar="CHECKOUT",
+            help="another checkout of hexpipe, to compare with: exit code 1 where this one is slower",
+        ),
+        click.Option(["--turns"], type=click.IntRange(1), metavar="N", help=f"turns of both  [default: {TURNS}]"),
+        click.Option(
+            ["--most-loss"],
+            type=click.FloatRange(0, 100),
+            metavar="PERCENT",
+            help="by which this one may be slower; it is where the whole interval is  [default: 3]",
+        ),
+    ]
 
-    def invoke(as_json: bool, **options: Any) -> None:
-        kernel_cache.need(*kernel_cache.GROUPS)
-        machine = describe()  # before the benchmark loads it
-        _report(name, options, run(**options), machine, as_json)
+    @click.pass_context
+    def invoke(
+        ctx: click.Context,
+        /,
+        as_json: bool,
+        against: Path | None,
+        turns: int | None,
+        most_loss: float | None,
+        **options: Any,
+    ) -> None:
+        if against is None:
+            if turns is not None or most_loss is not None:
+                raise click.UsageError("--turns and --most-loss are of a comparison: name a checkout with --against")
+            kernel_cache.need(*kernel_cache.GROUPS)
+            machine = describe()  # before the benchmark loads it
+            _report(name, options, run(**options), machine, as_json)
+            return
+        given = _given(ctx, [parameter.name for parameter in inspect.signature(run).parameters.values()])
+        loss = 3.0 if most_loss is None else most_loss
+        found = compare(name, given, against, turns or TURNS, loss, lambda line: click.echo(line, err=True))
+        click.echo(json.dumps(found) if as_json else _in_words(found, against))
+        ctx.exit(int(found["worse"]))
 
-    return click.Command(name, callback=invoke, params=[*options, as_json], help=BENCHMARKS[name])
+    return click.Command(name, callback=invoke, params=[*options, *beside], help=BENCHMARKS[name])
+
+
+def _given(ctx: click.Context, names: Sequence[str]) -> list[str]:
+    """The options of ``names`` that were written in the command line, as they may be written again."""
+    words: list[str] = []
+    for name in names:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            flag, value = name.replace("_", "-"), ctx.params[name]
+            words += [f"--{'' if value else 'no-'}{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+    return words
+
+
+def _in_words(found: Result, against: Path) -> str:
+    """The outcome of a comparison, the figure that decides first."""
+    figure = found["figure"]
+    medians = ", ".join(f"{_readable(found[f'{figure}_{where}'])} {where}" for where in ("here", "there"))
+    verdict = "slower" if found["worse"] else "not slower"  # as far as can be told
+    others = [f"  {key}: {value:.3f}" for key, value in found.items() if key.endswith("_per_s_ratio")]
+    return "\n".join(
+        [
+            f"{figure} against {against}: {found['ratio']:.3f} ({found['interval']}: {found['ratio_low']:.3f} to "
+            f"{found['ratio_high']:.3f}; {medians}; above 1 is better here)",
+            f"{verdict} by more than {found['most_loss']:g} %",
+            *(["medians of the other figures' ratios:", *others] if others else []),
+        ]
+    )
 
 
 def _option(parameter: inspect.Parameter, hint: Any, text: str) -> click.Option:

@@ -24,19 +24,22 @@ import click
 def command(
     minutes: float, every: float, seed: int, run_dir: Path | None, as_json: bool, arguments: tuple[str, ...]
 ) -> int:
-    """Try what a run survives: its processes are killed and stopped, its queues and its disk filled, and afterwards no
-    committed game may be missing or there twice, and nothing else be left.
+    """Try what a run survives: its processes are killed and stopped, its queues and its disk filled, its output and its
+    archive taken away, and afterwards no committed game may be missing or there twice, and nothing else be left.
+
+    An archive that is taken away is kept in the run folder, and its games count.
 
     ARGUMENTS are further ones of `hexpipe run`: hexpipe chaos -- --algorithm muzero
     """
     from hexpipe.pipeline.chaos import chaos, check
+    from hexpipe.pipeline.output import may_go_away
 
     def say(text: str) -> None:
         click.echo(text, err=as_json)
 
-    with tempfile.TemporaryDirectory(prefix="hexpipe-chaos-") as temporary:
+    with may_go_away("stdout", "stderr"), tempfile.TemporaryDirectory(prefix="hexpipe-chaos-") as temporary:
         report = chaos(run_dir or Path(temporary) / "run", minutes, every, seed, arguments, say)
-    click.echo(json.dumps(report) if as_json else _table(report))
+        click.echo(json.dumps(report) if as_json else _table(report))
     check(report)
     return 0
 

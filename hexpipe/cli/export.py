@@ -17,6 +17,9 @@ def command(checkpoint: Path, file: Path | None, form: str, as_json: bool) -> No
     """Write the playing net of CHECKPOINT to FILE (default: net.onnx), checked against torch.
 
     Input: codes int8 [batch, C]; outputs: priors [batch, A] and values [batch, S] for the side to move.
+
+    The file is float32. OpenVINO runs it in bfloat16 by default on CPUs with units for that, and then differs by up to
+    some hundredths: compile it with INFERENCE_PRECISION_HINT=f32 for these answers.
     """
     from hexpipe.nets.checkpoints import load_checkpoint
     from hexpipe.nets.export import export_onnx

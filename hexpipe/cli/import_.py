@@ -46,7 +46,7 @@ def command(
     already, or comes again, is left out and counted. If a game cannot be used, none is imported, unless --skip-bad.
     """
     from hexpipe.pipeline.game_import import board_size_of, import_games, keep_fitting, read_games
-    from hexpipe.pipeline.run_folder import RunFolder, default_run_folder, read_settings
+    from hexpipe.pipeline.run_folder import RunFolder, default_run_folder, read_settings, resume_arguments
 
     overrides = overrides_of(options, assignments)
     known = run_dir if run_dir is not None and (run_dir / "settings.json").is_file() else None
@@ -72,17 +72,18 @@ def command(
     if as_json:
         click.echo(json.dumps({"run": str(path), **done._asdict(), "refused": refused}))
         return
-    there = done.duplicates - done.repeats
+    before = done.duplicates - done.repeats
     click.echo(
         f"{counted(done.games, 'game')} ({counted(done.positions, 'position')}) of {settings.game.title} into {path}; "
-        + (f"{there:,} {'was' if there == 1 else 'were'} there already; " if there else "")
+        + (f"{before:,} {'was' if before == 1 else 'were'} there already; " if before else "")
         + (f"{done.repeats:,} came again in the input; " if done.repeats else "")
         + f"{counted(done.total_games, 'game')} in all"
     )
     if done.total_games > held:
         click.echo(f"training holds the newest {held:,} of them (replay.max_games)")
-    click.echo(f"learn from them alone: hexpipe train --resume {path} --workers 0 --steps 1000")
-    click.echo(f"then play on from there: hexpipe run --resume {path} --workers 4 --steps 0")
+    there = resume_arguments(path, settings)
+    click.echo(f"learn from them alone: hexpipe train {there} --workers 0 --steps 1000")
+    click.echo(f"then play on from there: hexpipe run {there} --workers 4 --steps 0")
 
 
 def _own_settings(settings: Settings, run: Path, preset: str | None, overrides: dict[str, Any]) -> Settings:

@@ -89,8 +89,7 @@ def _sentences(report: dict[str, Any]) -> list[str]:
             *memory,
             f"replay: budget {human(report['budget_bytes'])}; at least {report['games_at_least']:,} games of "
             f"{human(report['largest_game_bytes'])} at most",
-            f"in all about {human(report['shared_bytes'] + report['own_bytes'])} of "
-            f"{human(report['available_bytes'])} that are free here",
+            _total(report),
         ]
     replay = report["replay"]
     return [
@@ -101,7 +100,13 @@ def _sentences(report: dict[str, Any]) -> list[str]:
         f"{human(replay['used_bytes'])} of {human(replay['capacity_bytes'])} used",
         *memory,
         "in the ring: " + ", ".join(f"{name} {human(size)}" for name, size in replay["sections"].items()),
+        _total(report),
     ]
+
+
+def _total(report: dict[str, Any]) -> str:
+    parts = f"{human(report['shared_bytes'])} shared, {human(report['own_bytes'])} own"
+    return f"in all about {human(report['total_bytes'])} ({parts}); {human(report['available_bytes'])} free here"
 
 
 def human(size: float) -> str:

@@ -24,6 +24,7 @@ def command(run: Path | None, picture: Path | None) -> None:
     .svg)."""
     from hexpipe.pipeline.plots import plot_run
     from hexpipe.pipeline.run_folder import find_runs
+    from hexpipe.plain_files import check_own
 
     if run is None:
         found = find_runs(Path("runs"))
@@ -31,5 +32,7 @@ def command(run: Path | None, picture: Path | None) -> None:
             raise UsageError("there is no run in the folder runs: name the one to draw")
         run = found[0]
     path = picture or run / "run.png"
+    if picture is None:
+        check_own(path)
     plot_run(run, path)
     click.echo(str(path))

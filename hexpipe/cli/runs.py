@@ -51,7 +51,7 @@ def command(folder: Path, as_json: bool) -> None:
 def describe(run: Path) -> dict[str, Any]:
     """The facts of one run; "damaged" is the state of one whose settings cannot be read."""
     from hexpipe.errors import HexpipeError
-    from hexpipe.pipeline.plots import read_metrics
+    from hexpipe.pipeline.metrics import newest_figures
     from hexpipe.pipeline.run_folder import live_run, read_settings
 
     facts: dict[str, Any] = {
@@ -59,7 +59,7 @@ def describe(run: Path) -> dict[str, Any]:
         "state": "at work" if live_run(run) is not None else "ended",
         "game": "-",
         "algorithm": "-",
-        "bytes": sum(file.stat().st_size for file in run.rglob("*") if file.is_file()),
+        "bytes": sum(file.lstat().st_size for file in run.rglob("*") if file.is_file()),
         "games": 0,
         "steps": 0,
         **dict.fromkeys(_RATING),
@@ -71,13 +71,10 @@ def describe(run: Path) -> dict[str, Any]:
         return {**facts, "state": "damaged"}
     facts |= {"game": settings.game.title, "algorithm": settings.algorithm}
     try:
-        lines = read_metrics(run)
-    except HexpipeError:
+        newest = newest_figures(run, ("games", "steps", "time", *_RATING))
+    except (OSError, HexpipeError):
         return facts
-    newest: dict[str, Any] = {}
-    for line in lines:
-        newest |= line
-    return facts | {name: newest.get(name, facts[name]) for name in ("games", "steps", "time", *_RATING)}
+    return facts | newest
 
 
 def _path(run: dict[str, Any]) -> Path:

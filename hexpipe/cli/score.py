@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from hexpipe.pipeline.output import may_go_away
 from hexpipe.wording import counted
 
 if TYPE_CHECKING:
@@ -100,7 +101,10 @@ def _progress_bar(total: int, hidden: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal (standard error, so that the result can be piped), nothing elsewhere."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
+    with (
+        may_go_away("stderr"),
+        Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar,
+    ):
         task = bar.add_task("searching", total=total)
         yield lambda done: bar.update(task, completed=done)
 

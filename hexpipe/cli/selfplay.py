@@ -14,6 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.pipeline.output import may_go_away
 
 if TYPE_CHECKING:
     from hexpipe.pipeline.bulk_selfplay import BulkProgress
@@ -133,7 +134,10 @@ def _progress_bar(total: int, hidden: bool) -> Iterator[Callable[[BulkProgress],
     console = Console(stderr=True)
     facts = TextColumn("{task.fields[facts]}")
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), facts)
-    with Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
+    with (
+        may_go_away("stderr"),
+        Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar,
+    ):
         task = bar.add_task("games", total=total, facts=_STARTING)
 
         def show(progress: BulkProgress) -> None:

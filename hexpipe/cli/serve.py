@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import click
@@ -21,6 +20,12 @@ Examples:
 )
 @click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[RUN|CHECKPOINT]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 lets other machines in.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Another name that the server is asked by, as of a proxy before it; again for more.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
 @click.option("--size", type=int, metavar="N", help="Cells along a side; default: the checkpoint's.")
 @click.option("--swap/--no-swap", default=None, help="The swap rule; default: the checkpoint's.")
@@ -35,6 +40,7 @@ Examples:
 def command(
     path: Path | None,
     host: str,
+    allow_host: tuple[str, ...],
     port: int,
     size: int | None,
     swap: bool | None,
@@ -44,6 +50,7 @@ def command(
 ) -> None:
     """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
     from hexpipe.nets.checkpoints import latest_checkpoint
+    from hexpipe.pipeline.output import may_go_away
     from hexpipe.pipeline.run_folder import find_runs
 
     if path is None:
@@ -53,8 +60,8 @@ def command(
         path = runs[0]
     run = path if (path / "settings.json").exists() and (path / "lock").exists() else None
     try:
-        import uvicorn
-
+        from hexpipe.web.hosts import hosts_of
+        from hexpipe.web.listening import link_host, open_listener, serve
         from hexpipe.web.server import make_app
     except ImportError as error:
         raise SettingsError(
@@ -62,16 +69,13 @@ def command(
         ) from error
     from hexpipe.arena.engine import Engine
 
-    engine = None
-    if run is None or latest_checkpoint(run) is not None:
-        engine = Engine(path, board_size=size, swap=swap, device=device)
-    else:
-        click.echo("the run has no checkpoint yet: there is only its page to watch")
-    app = make_app(engine, run, most_simulations=most_simulations, most_waiting=most_waiting)
-    try:
-        listener = socket.create_server((host, port))
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}): take another --port") from error
-    with listener:
-        click.echo(f"hexpipe serve: http://{host}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    hosts = hosts_of(host, allow_host)
+    with open_listener(host, port) as listener, may_go_away("stdout", "stderr"):
+        engine = None
+        if run is None or latest_checkpoint(run) is not None:
+            engine = Engine(path, board_size=size, swap=swap, device=device)
+        else:
+            click.echo("the run has no checkpoint yet: there is only its page to watch")
+        app = make_app(engine, run, most_simulations=most_simulations, most_waiting=most_waiting, hosts=hosts)
+        click.echo(f"hexpipe serve: http://{link_host(host)}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
+        serve(app, listener)

@@ -26,6 +26,7 @@ from hexpipe.games.hex_solver import (
 )
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
+from hexpipe.plain_files import write_output
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.wording import counted
 
@@ -128,7 +129,7 @@ def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
 def _write_labels(file: Path, size: int, positions: Iterator[LabelledPosition]) -> None:
     lines = [json.dumps(position.as_json(size)) + "\n" for position in positions]
     try:
-        file.write_text("".join(lines), encoding="utf-8")
+        write_output(file, "".join(lines).encode())
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror}); name another file") from error
     written = counted(len(lines), f"solved {size}x{size} position")

@@ -42,20 +42,27 @@ def command(
     """
     from hexpipe.nets.checkpoints import latest_checkpoint
     from hexpipe.pipeline.interrupts import Interrupts
+    from hexpipe.pipeline.output import may_go_away
     from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings, resume_arguments
     from hexpipe.pipeline.train import train
+    from hexpipe.pipeline.worker import logging_to
 
     settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
     if resume is not None:
         check_resume(read_settings(resume), settings, latest_checkpoint(resume) is not None)
     kernel_cache.need(*kernel_cache.to_train(settings.game.name, settings.algorithm))
     path = resume or run_dir or default_run_folder(settings.preset)
-    with Interrupts() as interrupts, RunFolder.open(path, resume=resume is not None) as folder:
+    with (
+        Interrupts() as interrupts,
+        may_go_away("stdout", "stderr"),
+        RunFolder.open(path, resume=resume is not None) as folder,
+        logging_to(folder.path),
+    ):
         click.echo(f"training in {path}")
         with _progress(settings.limits) as on_progress:
-            end = train(settings, folder, init_from, on_progress, lambda: interrupts.count > 0, click.echo)
-    go_on = f"go on with: hexpipe train {resume_arguments(path, settings)}"
-    click.echo(f"{counted(end.games, 'game')}, {counted(end.steps, 'step')} in {end.elapsed:.0f} s; {go_on}")
+            end = train(settings, folder, init_from, on_progress, interrupts.asked, click.echo)
+        go_on = f"go on with: hexpipe train {resume_arguments(path, settings)}"
+        click.echo(f"{counted(end.games, 'game')}, {counted(end.steps, 'step')} in {end.elapsed:.0f} s; {go_on}")
     return 0
 
 

@@ -76,6 +76,7 @@ __all__ = [
     "render",
     "render_square",
     "split_games",
+    "stacked_cells",
     "to_cells",
     "to_hexworld",
     "to_json",
@@ -117,6 +118,35 @@ def to_cells(board: Any, board_size: int, mirrored_swap: bool = False) -> Int8Ar
             f"give [{n}, {n}] cells of 0 (empty), 1 (black) and 2 (white), or 2 or 3 planes of 0 and 1"
         )
     return np.where(array == -1, 2, array).reshape(-1).astype(np.int8)
+
+
+def stacked_cells(boards: Any, board_size: int) -> Int8Array | None:
+    """Absolute cells int8 [B, n * n] of B boards that are one array or tensor [B, n, n] or [B, n * n] of cells, or a
+    list of arrays [n, n] or [n * n] of one dtype; None where they are anything else, or hold what is no cell.
+
+    What `to_cells` would read of each, but for all at once.
+    """
+    n = board_size
+    forms = ((n, n), (n * n,))
+    if hasattr(boards, "detach"):
+        boards = boards.detach().cpu()
+        boards = (boards.float() if boards.is_floating_point() else boards).numpy()
+    if not isinstance(boards, np.ndarray):
+        if not isinstance(boards, Sequence) or not all(isinstance(board, np.ndarray) for board in boards):
+            return None
+        if len({(board.shape, board.dtype) for board in boards}) != 1 or boards[0].shape not in forms:
+            return None
+        boards = np.array(boards)
+    if boards.ndim < 2 or boards.shape[1:] not in forms or boards.dtype.kind not in "biuf":
+        return None
+    with np.errstate(invalid="ignore"):  # what is no number is no cell, and is found below
+        cells: Int8Array = boards.reshape(len(boards), n * n).astype(np.int8)
+    same = boards.dtype in (np.int8, np.bool_) or np.array_equal(cells, boards.reshape(cells.shape))
+    if not same or cells.min(initial=0) < -1 or cells.max(initial=0) > 2:
+        return None
+    if cells.min(initial=0) < 0:
+        cells[cells == -1] = 2
+    return cells
 
 
 def cells_to_planes(cells: Int8Array, board_size: int, to_move: int | None = None) -> NDArray[np.float32]:

@@ -29,6 +29,19 @@ def side_to_move(cells: Int8Array, mirrored_swap: bool = False) -> int:
     return 1 - ahead if mirrored_swap else ahead
 
 
+def sides_to_move(cells: Int8Array, mirrored_swap: bool = False) -> Int8Array | None:
+    """`side_to_move` of each of B boards, cells int8 [B, n * n] of 0, 1 and 2, as int8 [B]; None where the stones of
+    any of them fit neither side."""
+    stones, weights = (cells != 0).sum(axis=1, dtype=np.int16), cells.sum(axis=1, dtype=np.int16)
+    ahead = 3 * stones - 2 * weights  # a black stone weighs 1 and is one ahead, a white one weighs 2
+    if mirrored_swap:
+        ahead = -ahead
+    if ahead.size and not (ahead.min() >= 0 and ahead.max() <= 1):
+        return None
+    movers: Int8Array = (1 - ahead if mirrored_swap else ahead).astype(np.int8)
+    return movers
+
+
 def check_side_to_move(cells: Int8Array, to_move: int, mirrored_swap: bool = False) -> None:
     """NotationError unless ``to_move``, 0 black or 1 white, is `side_to_move`."""
     told = side_to_move(cells, mirrored_swap)

@@ -19,11 +19,12 @@ class LRUCache:
     """A set-associative cache from int8 codes [C] to priors, values and focus, least recently used first out.
 
     It holds ``entries`` positions, rounded up to whole sets of 8 ways; eviction is by last use within a set. Full codes
-    are compared, so a hit is never false. Priors are kept as float16 (what the inference slots carry). One 11x11 entry
-    takes about 390 bytes, and pages are only touched once used.
+    are compared, so a hit is never false, and what comes out are the bits that went in; with ``half`` priors are kept
+    as float16, which changes none that came through the inference slots. One 11x11 entry takes about 630 bytes, or 390,
+    and pages are only touched once used.
     """
 
-    def __init__(self, entries: int, shapes: Shapes) -> None:
+    def __init__(self, entries: int, shapes: Shapes, half: bool = False) -> None:
         if entries < 1:
             raise SettingsError(f"a cache needs at least 1 entry (got {entries}); to do without, make no cache")
         kernel_cache.need("cache")
@@ -32,7 +33,7 @@ class LRUCache:
         self._tags = np.zeros(self.entries, np.uint64)
         self._stamps = np.zeros(self.entries, np.int64)
         self._codes = np.zeros((self.entries, shapes.code_length), np.int8)
-        self._priors = np.zeros((self.entries, shapes.num_actions), np.uint16)
+        self._priors = np.zeros((self.entries, shapes.num_actions * (1 if half else 2)), np.uint16)
         self._values = np.zeros((self.entries, shapes.num_seats), np.float32)
         self._focus = np.zeros(self.entries if shapes.thumbnail else 0, np.int16)
         self._clock = 1

@@ -39,6 +39,12 @@ def _float_row_to_half(values: NDArray[np.float32], out: NDArray[np.uint16]) -> 
         out[i] = small if word < _SMALLEST_NORMAL else normal
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _copy_bits(source: NDArray[np.uint16], out: NDArray[np.uint16]) -> None:
+    for i in range(source.shape[0]):
+        out[i] = source[i]
+
+
 @njit(cache=True, nogil=True)
 def half_to_float(bits: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
     """``out`` float32 [L, A] from the bits uint16 [L, A] of non-negative finite float16 numbers; exact."""
@@ -109,7 +115,8 @@ def lookup(
 ) -> int:
     """Fills priors [L, A], values [L, S] and focus [L] where codes [L, C] are kept; ``hit`` bool [L]; returns the hits.
 
-    ``tags`` uint64 [entries] (0: empty), ``stamps`` int64 [entries]: the clock of the last use. Here and below arrays
+    ``tags`` uint64 [entries] (0: empty), ``stamps`` int64 [entries]: the clock of the last use, ``kept_priors`` uint16
+    [entries, A or 2 A]: float16, or float32 as it is. Here and below arrays
     of focus have length 0 where there is none to keep, or none is given.
     """
     sets = tags.shape[0] // ways
@@ -122,7 +129,10 @@ def lookup(
         if entry >= 0:
             hits += 1
             stamps[entry] = clock + row
-            _half_row_to_float(kept_priors[entry], priors[row])
+            if kept_priors.shape[1] == priors.shape[1]:
+                _half_row_to_float(kept_priors[entry], priors[row])
+            else:
+                _copy_bits(kept_priors[entry], priors[row].view(np.uint16))
             for seat in range(values.shape[1]):
                 values[row, seat] = kept_values[entry, seat]
             if kept_focus.shape[0] > 0 and focus.shape[0] > 0:
@@ -160,7 +170,10 @@ def insert(
             tags[entry] = tag
             kept[entry] = codes[row]
         stamps[entry] = clock + row
-        _float_row_to_half(priors[row], kept_priors[entry])
+        if kept_priors.shape[1] == priors.shape[1]:
+            _float_row_to_half(priors[row], kept_priors[entry])
+        else:
+            _copy_bits(priors[row].view(np.uint16), kept_priors[entry])
         for seat in range(values.shape[1]):
             kept_values[entry, seat] = values[row, seat]
         if kept_focus.shape[0] > 0:

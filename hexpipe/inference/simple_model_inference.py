@@ -24,20 +24,22 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
+from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings, override_settings
 from hexpipe.errors import CheckpointError, NotationError
 from hexpipe.games import format_conversion, player_utils
 from hexpipe.games.factory import plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.nets.agreement import agreement_of
 from hexpipe.nets.backends import BySize
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.search.evaluator import Evaluator
 
 ILLEGAL_LOGIT = -1e9
-_SMALLEST_PRIOR = 2.0**-25  # priors pass through float16, whose least step is 2**-24: less than that is not told apart
+_SMALLEST_PRIOR = np.float32(2.0**-25)  # keeps the logits of legal moves far from ILLEGAL_LOGIT
+_OTHER_COLOUR = np.array([0, 2, 1], np.int8)
 _LARGEST_VALUE = 1.0 - 2.0**-20  # keeps the value's logit finite
 _BATCH_SIZES = (16, 64, 128, 256)
 _MEMORY_SHARE = 0.25  # of what is free, for one batch
@@ -67,8 +69,10 @@ class SimpleModelInference:
     one of another game.
     ``device``: "cpu", "cuda:0"; the fastest ``backend`` there is chosen by timing, for batches and for lone boards,
     unless ``inference`` names one, and with it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is
-    given. ``cache_entries`` positions are remembered, 0 for none; ``symmetric_cache`` takes a board and its half turn,
-    which Hex cannot tell apart, for one position. That also makes their answers equal, which a net's are not quite.
+    given. ``dtype``: the arithmetic, unless ``inference`` names one; "auto" takes the fastest that agrees with float32
+    (`nets.agreement`). ``cache_entries`` positions are remembered, to the last bit, 0 for none; ``symmetric_cache``
+    takes a board and its half turn, which Hex cannot tell apart, for one position. That also makes their answers equal,
+    which a net's are not quite.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class SimpleModelInference:
         symmetric_cache: bool = False,
         batch_size: int | None = None,
         inference: InferenceSettings | None = None,
+        dtype: str = "float32",
     ) -> None:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         if not plays_hex(checkpoint.settings.game):
@@ -91,6 +96,9 @@ class SimpleModelInference:
         self.shapes = shapes = checkpoint.shapes
         self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
+        if inference.dtype == "auto":
+            given = load_settings().model_copy(update={"inference": inference})
+            inference = override_settings(given, {"inference.dtype": dtype}).inference
         self._net = checkpoint.settings.net
         chosen = choose_backend(self._net, shapes, inference, device, _BATCH_SIZES, lone=True)
         self.backend = chosen.backend
@@ -121,32 +129,34 @@ class SimpleModelInference:
             if self._cache is not None:
                 self._cache.clear()
 
-    def simple_infer(self, board: Any, mirrored_swap: bool = False) -> tuple[NDArray[np.float32], float]:
-        """Policy logits float32 [A] and the value's logit of one position.
+    def simple_infer(
+        self, board: Any, mirrored_swap: bool = False, *, logits: bool = True
+    ) -> tuple[NDArray[np.float32], float]:
+        """Policy logits float32 [A] and the value's logit of one position; without ``logits`` its policy and its value,
+        as `batch_infer` has them.
 
         ``policy_logits[a]`` is the log-probability of absolute action a (cell row * n + column; last of all swap, where
         the rule is on), ILLEGAL_LOGIT if it is illegal. ``value_logit`` is for the side to move: its win probability is
         1 / (1 + exp(-value_logit)). ``mirrored_swap``: a swap has turned black's first stone into white's, so that of
         one stone each it is white's turn (`player_utils.side_to_move`).
         """
-        policies, values, legal = self._infer([board], mirrored_swap)
-        logits = np.where(legal[0], np.log(np.maximum(policies[0], _SMALLEST_PRIOR)), ILLEGAL_LOGIT)
-        value = float(np.clip(values[0], -_LARGEST_VALUE, _LARGEST_VALUE))
-        return logits.astype(np.float32), float(np.log1p(value) - np.log1p(-value))
+        policies, values = self._infer([board], mirrored_swap, logits)
+        return policies[0], float(values[0])
 
     def batch_infer(
-        self, boards: Sequence[Any], mirrored_swap: bool = False
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool = False, *, logits: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions.
+        """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions; with
+        ``logits`` those of both, as `simple_infer` has them.
 
         A value is for the side to move, in [-1, 1]: twice its win probability, less 1. Cached and repeated positions
         cost no forward pass, the others go in batches of ``batch_size``. ``mirrored_swap`` is said of all of them (see
-        `simple_infer`). NotationError names the board it cannot read.
+        `simple_infer`). ``boards`` that are one array [B, n, n], or a list of such, are read quickest. NotationError
+        names the board it cannot read.
         """
         if not len(boards):
             return np.zeros((0, self.shapes.num_actions), np.float32), np.zeros(0, np.float32)
-        policies, values, _legal = self._infer(boards, mirrored_swap)
-        return policies, values
+        return self._infer(boards, mirrored_swap, logits)
 
     def statistics(self) -> dict[str, float | int | str]:
         """Counts since the object was made.
@@ -154,12 +164,16 @@ class SimpleModelInference:
         boards, boards_per_s (over the time inside inference calls), cache_hit_rate (boards answered without a forward
         pass of their own), hits (from the cache), repeats (equal to another of their call), misses, cache_size,
         batches, mean_batch, batch_size, seconds by stage (convert_seconds: reading boards; cache_seconds: looking up
-        and keeping; forward_seconds: the net), backend, dtype, lone_backend (what runs the net for one board).
+        and keeping; forward_seconds: the net), backend, dtype, lone_backend (what runs the net for one board). How far
+        another dtype, with dtype="auto", was from float32 with the weights that are loaded: value_difference on
+        average, value_difference_most, policy_difference, and dtype_note, which says whether it was taken; 0 and ""
+        where none was tried.
         """
         with self._lock:
             evals, batches = self._local.evals, self._local.batches
             cached = self._evaluator if isinstance(self._evaluator, CachedEvaluator) else None
             total = sum(self._seconds.values())
+            held = agreement_of(self.backend)
             return {
                 "boards": self._boards,
                 "boards_per_s": self._boards / total if total else 0.0,
@@ -175,6 +189,10 @@ class SimpleModelInference:
                 "backend": self.backend.name,
                 "dtype": self.backend.dtype,
                 "lone_backend": (self.backend.lone if isinstance(self.backend, BySize) else self.backend).name,
+                "value_difference": held.value_mean if held else 0.0,
+                "value_difference_most": held.value_most if held else 0.0,
+                "policy_difference": held.policy_mean if held else 0.0,
+                "dtype_note": str(held) if held else "",
             }
 
     def clear_cache(self) -> None:
@@ -184,9 +202,9 @@ class SimpleModelInference:
                 self._cache.clear()
 
     def _infer(
-        self, boards: Sequence[Any], mirrored_swap: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Policies [B, A] and legality bool [B, A] in absolute actions, values [B] for the mover."""
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, logits: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Policies [B, A] in absolute actions and values [B] for the mover, or the ``logits`` of both."""
         with self._lock, self._timed("convert"):
             codes, white = self._codes(boards, mirrored_swap)
             legal = codes == 0
@@ -203,7 +221,12 @@ class SimpleModelInference:
             self._seconds["forward"] += forward
             self._seconds["cache"] -= forward
             self._boards += len(boards)
-        return policies, values, self._absolute(legal, white)
+        if not logits:
+            return policies, values
+        policy_logits = np.log(np.maximum(policies, _SMALLEST_PRIOR))
+        policy_logits[~self._absolute(legal, white)] = ILLEGAL_LOGIT
+        values = np.clip(values.astype(np.float64), -_LARGEST_VALUE, _LARGEST_VALUE)
+        return policy_logits, (np.log1p(values) - np.log1p(-values)).astype(np.float32)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -236,21 +259,34 @@ class SimpleModelInference:
         )
         return turned
 
-    def _codes(self, boards: Sequence[Any], mirrored_swap: bool) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    def _codes(
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool
+    ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
         n, num_cells = self.shapes.board_size, self.shapes.view_cells
-        cells = np.zeros((len(boards), num_cells), np.int8)
-        white = np.zeros(len(boards), np.bool_)
-        for number, board in enumerate(boards):
-            try:
-                cells[number] = format_conversion.to_cells(board, n, mirrored_swap)
-                white[number] = player_utils.side_to_move(cells[number], mirrored_swap) == 1
-            except NotationError as error:
-                raise NotationError(f"board {number}: {error}" if len(boards) > 1 else str(error)) from error
-        codes = np.zeros((len(boards), self.shapes.code_length), np.int8)
+        cells = format_conversion.stacked_cells(boards, n)
+        movers = None if cells is None else player_utils.sides_to_move(cells, mirrored_swap)
+        if cells is None or movers is None:
+            cells, movers = self._one_by_one(boards, mirrored_swap)
+        white = movers == 1
+        codes = np.zeros((len(cells), self.shapes.code_length), np.int8)
         codes[:, :num_cells] = cells
-        turned = cells[white].reshape(-1, n, n).transpose(0, 2, 1).reshape(-1, num_cells)
-        codes[white, :num_cells] = np.where(turned == 0, 0, 3 - turned)
+        seen_by_white = np.take(_OTHER_COLOUR, cells[white]).reshape(-1, n, n)
+        codes[white, :num_cells] = seen_by_white.transpose(0, 2, 1).reshape(-1, num_cells)
         if self.swap and not mirrored_swap:  # which has been, so that none can follow
             codes[:, num_cells] = np.count_nonzero(cells, axis=1) == 1
         return codes, white
+
+    def _one_by_one(
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Cells int8 [B, n * n] and the side to move int8 [B] of boards of any form; NotationError names a bad one."""
+        cells = np.zeros((len(boards), self.shapes.view_cells), np.int8)
+        movers = np.zeros(len(boards), np.int8)
+        for number, board in enumerate(boards):
+            try:
+                cells[number] = format_conversion.to_cells(board, self.shapes.board_size, mirrored_swap)
+                movers[number] = player_utils.side_to_move(cells[number], mirrored_swap)
+            except NotationError as error:
+                raise NotationError(f"board {number}: {error}" if len(boards) > 1 else str(error)) from error
+        return cells, movers

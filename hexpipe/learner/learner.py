@@ -72,6 +72,8 @@ class Learner:
         self.shapes = shapes
         self.device = torch.device(device)
         self.steps = 0
+        self.first_weights: Any = {"seed": settings.seed}
+        """Where the weights of step 0 came from, as `pipeline.first_weights` reads it; None where that is not known."""
         self.learning_rate = 0.0  # of the last step
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -141,6 +143,7 @@ class Learner:
             for group, tensors in groups.items()
         }
         meta = {**checkpoint_meta(self.settings, self.shapes, self.steps), **(extra or {})}
+        meta["first_weights"] = self.first_weights
         return Snapshot(copies, meta)
 
     def save(self, run_dir: Path, extra: Mapping[str, Any] | None = None) -> Path:
@@ -159,6 +162,7 @@ class Learner:
         restore_optimizer(self.optimizer, checkpoint.groups["optimizer"])
         self._match_layout()
         self.steps = checkpoint.step
+        self.first_weights = checkpoint.meta.get("first_weights")
 
     def go_back(self, checkpoint: Checkpoint) -> None:
         """As `restore`, but ``steps`` counts on from where it is."""
@@ -170,6 +174,7 @@ class Learner:
     def init_from(self, checkpoint: Checkpoint) -> None:
         """Take the playing weights of ``checkpoint``, from any board size, and start training at step 0."""
         load_weights(self.net, checkpoint.play_weights)
+        self.first_weights = {"checkpoint": str(checkpoint.path.resolve())}
         for ema, weight in zip(self._ema, self._weights, strict=True):
             ema.copy_(weight)
 

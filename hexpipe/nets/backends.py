@@ -17,8 +17,13 @@ FocusArray = NDArray[np.int16]
 class Backend(Protocol):
     """Runs a net for inference. One thread uses it at a time."""
 
-    name: str  # one of InferenceSettings.backend
-    dtype: str  # "float32", "bfloat16" or "float16": the arithmetic of the convolutions
+    @property
+    def name(self) -> str:
+        """One of InferenceSettings.backend."""
+
+    @property
+    def dtype(self) -> str:
+        """The arithmetic of the convolutions: "float32", "bfloat16" or "float16"."""
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Take new weights (as `factory.net_weights` gives them). CheckpointError if they do not fit."""
@@ -64,7 +69,16 @@ class BySize:
 
     def __init__(self, lone: Backend, many: Backend) -> None:
         self.lone, self.many = lone, many
-        self.name, self.dtype = many.name, many.dtype
+
+    @property
+    def name(self) -> str:
+        """Of what runs several boards."""
+        return self.many.name
+
+    @property
+    def dtype(self) -> str:
+        """Of what runs several boards."""
+        return self.many.dtype
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Both take the new weights."""

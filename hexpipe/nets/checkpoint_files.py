@@ -22,6 +22,18 @@ from hexpipe.plain_files import read_document, read_plain, write_synced
 from hexpipe.shm import available_memory
 
 Arrays = dict[str, NDArray[Any]]
+_OTHER_DTYPES = {
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8 (e4m3)",
+    "F8_E5M2": "float8 (e5m2)",
+    "F8_E8M0": "float8 (e8m0)",
+    "F8_E4M3FNUZ": "float8 (e4m3fnuz)",
+    "F8_E5M2FNUZ": "float8 (e5m2fnuz)",
+    "F6_E2M3": "float6 (e2m3)",
+    "F6_E3M2": "float6 (e3m2)",
+    "F4": "float4",
+}
+"""What safetensors calls numbers that numpy has not."""
 _WORDS = 300  # characters of another's error that are repeated
 _COPIES = 2  # of a file's bytes that are in memory at once while it is read
 _MAY_PASS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -29,6 +41,7 @@ _MAY_PASS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM
 
 def write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[str, int]:
     """Write GROUP.safetensors and return what the document says of it: its length and its checksum."""
+    # safetensors' numpy side takes the memory as it lies: what is not contiguous would be written scrambled
     arrays = {name: np.ascontiguousarray(_as_array(tensor)).reshape(tensor.shape) for name, tensor in tensors.items()}
     data = safetensors_numpy.save(arrays)
     write_synced(folder / f"{group}.safetensors", data)
@@ -51,7 +64,13 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
         raise DamagedCheckpointError(f"{file} is damaged (its size or checksum is wrong); take an older checkpoint")
     try:
         arrays = dict(safetensors_numpy.load(data))
-    except (SafetensorError, KeyError, ValueError, OverflowError) as error:  # KeyError: a dtype that numpy has not
+    except KeyError as error:  # the file is whole, but numpy has no such numbers
+        dtype = _OTHER_DTYPES.get(str(error.args[0]), f"{error.args[0]!s:.20}")
+        raise CheckpointError(
+            f"{file} holds {dtype} numbers, hexpipe reads float32: convert its tensors to float32, or take the "
+            "checkpoint that it was made from"
+        ) from error
+    except (SafetensorError, ValueError, OverflowError) as error:
         why = f"{file} is no safetensors file ({brief(error)}); take another checkpoint"
         raise DamagedCheckpointError(why) from error
     for name, array in arrays.items():

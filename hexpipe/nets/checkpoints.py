@@ -24,7 +24,7 @@ from hexpipe.errors import (
     is_disk_full,
 )
 from hexpipe.nets.checkpoint_files import Arrays, brief, read_group, read_meta, write_group
-from hexpipe.plain_files import sync_folder, write_synced
+from hexpipe.plain_files import check_own, sync_folder, write_synced
 
 FORMAT = "hexpipe-checkpoint"
 FORMAT_VERSION = 1
@@ -94,7 +94,7 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
     final = parent / f"step-{int(meta['step']):08d}"
     temporary = parent / f".tmp-{final.name}"
     try:
-        if not parent.is_dir():
+        if not check_own(parent, folder=True):
             parent.mkdir(parents=True)
             sync_folder(run_dir)
         _remove_leftovers(parent)
@@ -137,9 +137,10 @@ def load_checkpoint(path: Path, groups: Collection[str] | None = None) -> Checkp
 
 
 def list_checkpoints(run_dir: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest first; links to folders elsewhere are none."""
+    """The checkpoint folders of a run, oldest first; links to folders elsewhere are none. RunFolderError where they are
+    all elsewhere."""
     parent = Path(run_dir) / "checkpoints"
-    if not parent.is_dir():
+    if not check_own(parent, folder=True):
         return []
     entries = [entry for entry in parent.iterdir() if not entry.is_symlink()]
     found = [(match, entry) for entry in entries if (match := _STEP_FOLDER.fullmatch(entry.name))]
@@ -298,4 +299,5 @@ def _check_count(name: str, value: Any, most: int) -> None:
 def _remove_leftovers(parent: Path) -> None:
     """Half-written folders of a process that was killed while it saved."""
     for entry in parent.glob(".tmp-step-*"):
+        check_own(entry, folder=True)
         shutil.rmtree(entry)

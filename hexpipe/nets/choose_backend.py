@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
 from hexpipe.errors import SettingsError, install_command
-from hexpipe.nets.backends import Backend, BySize
+from hexpipe.nets.agreement import POSITIONS, AgreedBackend, AgreedOverlappingBackend
+from hexpipe.nets.backends import Backend, BySize, overlaps
 from hexpipe.random_streams import Stream, generator
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ def choose_backend(
     batch_sizes: Sequence[int] = (16, 32, 64, 128, 256),
     budget_seconds: float = 3.0,
     lone: bool = False,
+    recheck_seconds: float = 0.0,
 ) -> Choice:
     """Time the backends that ``inference`` allows on ``device`` ("cpu", "cuda:0") and take the fastest.
 
@@ -57,11 +60,14 @@ def choose_backend(
     but the smallest batch. SettingsError if no candidate is there: it says how to install it. ``lone``: lone boards
     will come too, and another candidate runs those where it is faster for one. A net with learned dynamics has one
     backend, which then evaluates its roots.
+
+    Where nobody named a dtype, another one than float32 runs the net only as long as it agrees with float32
+    (`agreement`), which is found out whenever weights are loaded, but not again within ``recheck_seconds``.
     """
     start = time.perf_counter()
     sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
     if net.dynamics_blocks:
-        return Choice(_learned(net, shapes, device), sizes[-1], [])
+        return Choice(_learned(net, shapes, inference, device), sizes[-1], [])
     built: list[Backend] = []
     for kind in _candidates(net, inference, device):
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
@@ -82,25 +88,46 @@ def choose_backend(
     top = max(speeds.values())
     batch = min(size for (number, size), speed in speeds.items() if number == best and speed >= NEAR_BEST * top)
     table = [Measurement(built[at].name, built[at].dtype, size, speed) for (at, size), speed in speeds.items()]
-    chosen = _with_lone(built, best, shapes, device) if lone else built[best]
-    return Choice(chosen, batch, sorted(table, key=lambda row: -row.evals_per_s))
+    for_one = _fastest_for_one(built, best, shapes, device) if lone else best
+    chosen = {at: built[at] for at in (for_one, best)}
+    if inference.dtype == "auto":
+        in_float32 = {key: speed for key, speed in speeds.items() if built[key[0]].dtype == "float32"}
+        exact = built[max(in_float32, key=lambda key: in_float32[key])[0]] if in_float32 else None
+        make = partial(_build, net=net, shapes=shapes, device=device, max_batch=inference.max_batch)
+        chosen = {at: _held(backend, exact, make, shapes, recheck_seconds) for at, backend in chosen.items()}
+    backend = chosen[best] if for_one == best else BySize(chosen[for_one], chosen[best])
+    return Choice(backend, batch, sorted(table, key=lambda row: -row.evals_per_s))
 
 
-def _with_lone(built: list[Backend], best: int, shapes: Shapes, device: str) -> Backend:
-    """The ``best`` of ``built``, joined by another one for single boards where that answers them sooner."""
+def _held(
+    backend: Backend, exact: Backend | None, make: Callable[[Kind], Backend], shapes: Shapes, recheck_seconds: float
+) -> Backend:
+    """``backend``, where it computes in another dtype than float32 held against ``exact``; without that one (a GPU's
+    candidates are all of another) against plain torch, with its own float32 to fall back on."""
+    if backend.dtype == "float32":
+        return backend
+    twin = partial(make, (backend.name, "float32"))
+    kind = AgreedOverlappingBackend if overlaps(backend) else AgreedBackend
+    fallback = twin if exact is None else lambda: exact
+    codes = random_codes(shapes, POSITIONS)
+    return kind(backend, exact or make(("eager", "float32")), fallback, codes, shapes, recheck_seconds)
+
+
+def _fastest_for_one(built: list[Backend], best: int, shapes: Shapes, device: str) -> int:
+    """The number of what answers single boards soonest; ``best`` where that is as good."""
     speeds = [0.0] * len(built)
     for _ in range(ROUNDS):
         for number, backend in enumerate(built):
             speeds[number] = max(speeds[number], _time_batch(backend, shapes, 1, SLICE_SECONDS, device == "cpu"))
     if speeds[best] >= NEAR_BEST * max(speeds):
-        return built[best]
-    return BySize(built[speeds.index(max(speeds))], built[best])
+        return best
+    return speeds.index(max(speeds))
 
 
-def _learned(net: NetSettings, shapes: Shapes, device: str) -> Backend:
+def _learned(net: NetSettings, shapes: Shapes, inference: InferenceSettings, device: str) -> Backend:
     from hexpipe.nets.backend_latent import LatentBackend
 
-    return LatentBackend(net, shapes, 1, device=device)
+    return LatentBackend(net, shapes, 1, "float32" if inference.dtype == "auto" else inference.dtype, device)
 
 
 def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on_cpu: bool) -> float:

@@ -19,6 +19,7 @@ from hexpipe.errors import CheckpointError, SettingsError, UsageError, install_c
 from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.nets.choose_backend import random_codes
 from hexpipe.nets.factory import InferenceNet, folded_muzero_net, folded_net
+from hexpipe.plain_files import write_output
 
 TOLERANCE = 1e-4
 _BATCHES = (1, 2, 7)  # checked; any size is taken
@@ -83,7 +84,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
     if not worst <= TOLERANCE:
         raise CheckpointError(f"ONNX's answers differ from torch's by {worst:g}: report this as a bug")
     try:
-        path.write_bytes(data)
+        write_output(path, data)
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): name another file") from error
     return worst

@@ -24,7 +24,7 @@ from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint
 from hexpipe.pipeline.bulk_request import OPENINGS, BulkRequest, Counts, Report, Work, play_settings
 from hexpipe.pipeline.devices import thread_environment
 from hexpipe.pipeline.game_files import GameFiles, Tally
-from hexpipe.pipeline.interrupts import Interrupts
+from hexpipe.pipeline.interrupts import Interrupts, start_resource_tracker
 from hexpipe.pipeline.stats import StatsBoard
 from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
 from hexpipe.pipeline.worker import logging_to
@@ -53,6 +53,7 @@ def play_games(
     Raises UsageError for what cannot be, ProcessDiedError with the first failure of a worker.
     """
     began = time.monotonic()
+    start_resource_tracker()
     checkpoint = load_checkpoint(request.checkpoint, ("ema", "model"))
     settings = play_settings(checkpoint.settings, request)
     kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
@@ -138,7 +139,7 @@ class _Session:
                 self._supervisor.start()
                 for sender in self._senders:  # the workers' alone from now on: a pipe ends with its worker
                     sender.close()
-                while self._files.tally.games < self._num_games and not interrupts.count:
+                while self._files.tally.games < self._num_games and not interrupts.asked():
                     self._take(_TICK_SECONDS)
                     self._supervisor.watch(0.0)
                     on_progress(BulkProgress(self._files.tally.games, self.boards_per_s, self.counts.hit_rate))

@@ -33,9 +33,12 @@ RUN = (
     "--set=rating.share=0.02", "--set=selfplay.game_queue=2",
 )  # fmt: skip
 """The run: every role is there, and games are short."""
-_FIRST = ("kill", "queue", "kill", "disk", "kill", "stop", "memory", "kill")
-_SHARES = {"kill": 0.68, "stop": 0.12, "queue": 0.07, "disk": 0.07, "group": 0.02, "memory": 0.02, "hang": 0.02}
-_MORE_GAMES = 20
+_FIRST = ("kill", "queue", "kill", "disk", "archive", "kill", "pipe", "stop", "terminal", "kill", "memory", "kill")
+_SHARES = {
+    "kill": 0.62, "stop": 0.12, "queue": 0.07, "disk": 0.07, "group": 0.02, "memory": 0.02, "hang": 0.02, "pipe": 0.02,
+    "terminal": 0.02, "archive": 0.02,
+}  # fmt: skip
+_ANEW = ("group", "memory", "queue", "disk", "pipe", "terminal", "archive")  # after which the run must find its feet
 _GONE_SECONDS = 30.0
 _NOT_LEFT = ("output.txt", "torchinductor_")  # ours, and the empty folder that torch makes for a cache
 
@@ -62,7 +65,7 @@ def chaos(
             "faults": dict(sorted(faults.counts.items())),
             "kills": dict(sorted(faults.kills.items())),
             "exit_code": code,
-            **_games(patient, seen),
+            **_games(patient, seen, faults.games_aside),
             "training_steps": int(patient.figures().get("steps", 0)),
             "silences_named": patient.log().count("has given no sign of life for"),
             "full_disks_said": patient.log().count("the disk is full:"),
@@ -82,7 +85,7 @@ def _give_faults(
 ) -> tuple[int, list[Vitals]]:
     """The most games that the run said were committed, and what it took at times."""
     seen, vitals = 0, []
-    _until_it_works(patient)
+    patient.until_it_works()
     start = time.monotonic()
     for kind in _kinds(rng):
         left = 60.0 * minutes - (time.monotonic() - start)
@@ -91,12 +94,12 @@ def _give_faults(
         time.sleep(min(left, every * rng.uniform(0.5, 1.5)))
         patient.check()
         vitals.append(patient.vitals())
-        seen = max(seen, int(patient.counter("replay-0", "total_games")))
+        seen = max(seen, faults.games_aside + int(patient.counter("replay-0", "total_games")))
         say(f"{time.monotonic() - start:4.0f} s: {seen:6,d} games, {faults.give(kind)}")
-        if kind in ("group", "memory", "queue", "disk"):
-            _until_it_works(patient)
-    _until_it_works(patient)
-    return max(seen, int(patient.counter("replay-0", "total_games"))), vitals
+        if kind in _ANEW:
+            patient.until_it_works()
+    patient.until_it_works()
+    return max(seen, faults.games_aside + int(patient.counter("replay-0", "total_games"))), vitals
 
 
 def _kinds(rng: np.random.Generator) -> Iterator[str]:
@@ -106,20 +109,8 @@ def _kinds(rng: np.random.Generator) -> Iterator[str]:
         yield str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
 
 
-def _until_it_works(patient: Patient) -> None:
-    """Wait until games are committed and trained on."""
-    patient.until(lambda: patient.counter("learner-0", "steps") > 0, "the first training step")
-    games, steps = patient.counter("replay-0", "total_games"), patient.counter("learner-0", "steps")
-
-    def works() -> bool:
-        found = patient.counter("replay-0", "total_games"), patient.counter("learner-0", "steps")
-        return found[0] >= games + _MORE_GAMES and found[1] != steps  # a new learner goes on from an earlier step
-
-    patient.until(works, f"{_MORE_GAMES} more games, and training on them")
-
-
 def _end(patient: Patient) -> int:
-    patient.signal_all(signal.SIGINT)
+    patient.signal_all(signal.SIGTERM)
     code = patient.wait()
     deadline = time.monotonic() + _GONE_SECONDS
     while patient.survivors() and time.monotonic() < deadline:
@@ -127,18 +118,20 @@ def _end(patient: Patient) -> int:
     return code
 
 
-def _games(patient: Patient, seen: int) -> dict[str, Any]:
-    """What the run said that it had, and what is there."""
-    with ReplayArchive(
-        patient.run_dir / ARCHIVE_NAME, make_stages(read_settings(patient.run_dir)), read_only=True
-    ) as archive:
-        found = sum(1 for _ in archive.games_after(0))  # each is read and checked
-        faults = count_faults(archive.senders())
+def _games(patient: Patient, seen: int, aside: int) -> dict[str, Any]:
+    """What the run said that it had, and what is there, in the archive and in those set aside."""
+    stages, found = make_stages(read_settings(patient.run_dir)), 0
+    senders: list[Sender] = []
+    for path in (*patient.archives_aside(), patient.run_dir / ARCHIVE_NAME):
+        with ReplayArchive(path, stages, read_only=True) as archive:
+            found += sum(1 for _ in archive.games_after(0))  # each is read and checked
+            senders += archive.senders()
     return {
-        "games_committed": int(patient.figures().get("games", 0)),
+        "games_committed": aside + int(patient.figures().get("games", 0)),
         "games_seen_committed": seen,
         "games_found": found,
-        **faults,
+        "games_aside": aside,
+        **count_faults(senders),
     }
 
 

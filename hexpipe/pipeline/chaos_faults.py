@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,16 +14,21 @@ import numpy as np
 import psutil
 
 from hexpipe.errors import HexpipeError
+from hexpipe.games.factory import make_stages
+from hexpipe.nets.checkpoints import latest_checkpoint, step_of
 from hexpipe.pipeline.patient import Patient
+from hexpipe.pipeline.run_folder import read_settings
 from hexpipe.pipeline.stall_watch import SILENT_SECONDS
 from hexpipe.pipeline.stats import Waiting
 from hexpipe.pipeline.supervisor import MOST_DEATHS, STEADY_SECONDS
+from hexpipe.replay.archive import ReplayArchive
 
 STOP_SECONDS = 3.0
 QUEUE_SECONDS = 240.0
 DISK_SECONDS = 5.0
 QUOTA_BYTES = 2**18
 _BAD_INPUT = 2
+_OUTPUT_GONE = "cannot be written to"  # in the words of `pipeline.output`
 
 
 class Faults:
@@ -33,6 +39,7 @@ class Faults:
         self._early: dict[str, int] = {}
         self.kills: dict[str, int] = {}
         self.counts: dict[str, int] = {}
+        self.games_aside = 0  # in archives that were set aside
         self.kinds: dict[str, Callable[[], str]] = {
             "kill": self.kill,
             "queue": self.fill_queue,
@@ -41,6 +48,9 @@ class Faults:
             "group": self.kill_all,
             "memory": self.shrink_memory,
             "hang": self.hang,
+            "pipe": self.break_pipe,
+            "terminal": self.close_terminal,
+            "archive": self.take_archive,
         }
 
     def give(self, kind: str) -> str:
@@ -132,6 +142,68 @@ class Faults:
             raise HexpipeError(f"a run without shared memory ended with exit code {code}. {self._patient.output()}")
         self._resume()
         return f"killed every process, had a resume refused for want of shared memory ({last}), and resumed the run"
+
+    def break_pipe(self) -> str:
+        """End the run in order, go on with it into a pipe, and close that once it has said something: it must go on,
+        and say so in its log."""
+        patient = self._patient
+        self._end_in_order()
+        reader, writer = os.pipe()
+        try:
+            patient.start(resume=True, output=writer)
+        finally:
+            os.close(writer)
+        with os.fdopen(reader, "rb") as lines:
+            said = lines.readline()
+            before = patient.log().count(_OUTPUT_GONE)
+        patient.until(lambda: patient.log().count(_OUTPUT_GONE) > before, "a line in the log about output that is gone")
+        self._early.clear()
+        return f"closed the pipe that the run wrote to after {len(said)} bytes"
+
+    def close_terminal(self) -> str:
+        """End the run in order, go on with it on a terminal that nobody reads, and close that: the run must end in
+        order, with a checkpoint of its last step. Then go on with it."""
+        patient = self._patient
+        self._end_in_order()
+        screen, terminal = pty.openpty()
+        try:
+            patient.start(resume=True, output=terminal, on_terminal=True)
+            os.close(terminal)
+            patient.until_it_works()
+        finally:
+            os.close(screen)
+        self._expect(0, "a run whose terminal was closed")
+        newest, steps = latest_checkpoint(patient.run_dir), int(patient.figures()["steps"])
+        if newest is None or step_of(newest) != steps:
+            raise HexpipeError(f"a run whose terminal was closed at step {steps} has left {newest}")
+        self._resume()
+        return f"closed the run's terminal, which ended it with a checkpoint of step {steps:,}, and resumed it"
+
+    def take_archive(self) -> str:
+        """Move the archive aside: the run must notice and end with exit code 1. Then go on without it; what was set
+        aside is kept, and counts."""
+        patient = self._patient
+        aside, since = patient.set_archive_aside(), time.monotonic()
+        self._expect(1, "a run whose archive was moved aside")
+        seconds, steps, saved = time.monotonic() - since, patient.figures()["steps"], latest_checkpoint(patient.run_dir)
+        if saved is None or step_of(saved) != int(steps):
+            raise HexpipeError(f"a run whose archive was moved aside at step {steps:.0f} has left {saved}")
+        with ReplayArchive(aside, make_stages(read_settings(patient.run_dir)), read_only=True) as archive:
+            games = archive.total_games
+        if games < patient.figures()["games"]:
+            raise HexpipeError(f"the run told of {patient.figures()['games']:.0f} games, and {aside} has {games}")
+        self.games_aside += games
+        self._resume()
+        return f"moved the archive aside with {games:,} games, which ended the run in {seconds:.1f} s, and resumed it"
+
+    def _end_in_order(self) -> None:
+        self._patient.signal_all(signal.SIGTERM)
+        self._expect(0, "a run that was asked to end")
+
+    def _expect(self, code: int, what: str) -> None:
+        found = self._patient.wait()
+        if found != code:
+            raise HexpipeError(f"{what} ended with exit code {found}, not {code}. {self._patient.output()}")
 
     def _kill_group(self) -> None:
         self._patient.signal_all(signal.SIGKILL)

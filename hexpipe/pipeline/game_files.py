@@ -25,6 +25,8 @@ from hexpipe.games.game_env import Game
 from hexpipe.games.game_texts import as_document
 from hexpipe.games.hex import Hex
 from hexpipe.pipeline.run_folder import write_atomic
+from hexpipe.plain_files import open_new, open_own, read_document
+from hexpipe.presence import Presence
 
 GAMES, ASKED, SUMMARY = "games.jsonl", "selfplay.json", "summary.json"
 
@@ -73,7 +75,7 @@ class GameFiles:
     """The files of one folder, which this process alone holds; use as a context manager.
 
     ``asked`` is what decides the games: a folder of games that something else was asked for is refused. RunFolderError
-    where the folder cannot be used; each message says what to do.
+    where the folder cannot be used; each message says what to do. GoneError where one of the files was taken away.
     """
 
     def __init__(self, folder: Path, game: Game, asked: Mapping[str, Any]) -> None:
@@ -100,6 +102,7 @@ class GameFiles:
 
     def append(self, games: Sequence[FinishedGame]) -> None:
         """Save ``games``: when this returns they have left the process."""
+        self._presence.check()
         lines: dict[str, list[str]] = {name: [] for name in self.names}
         for game in games:
             document = self._document(game)
@@ -116,6 +119,7 @@ class GameFiles:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""
+        self._presence.check()
         try:
             write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
         except OSError as error:
@@ -134,7 +138,7 @@ class GameFiles:
 
     def _open(self, asked: Mapping[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        games = self._streams[GAMES] = (self.folder / GAMES).open("a+b")
+        games = self._streams[GAMES] = open_own(self.folder / GAMES, "a+b")
         try:
             fcntl.flock(games, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -146,7 +150,8 @@ class GameFiles:
             self.tally.add(document)
         for name, form in self._forms.items():
             self._bring_up_to_date(self.folder / name, form)
-            self._streams[name] = (self.folder / name).open("ab")
+            self._streams[name] = open_own(self.folder / name, "ab")
+        self._presence = Presence(self.folder, *(self.folder / name for name in self._streams))
 
     def _check_asked(self, asked: dict[str, Any]) -> None:
         path = self.folder / ASKED
@@ -156,7 +161,7 @@ class GameFiles:
             write_atomic(path, json.dumps(asked, indent=2) + "\n")
             return
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = read_document(path)
         except ValueError as error:
             raise RunFolderError(f"{path} is damaged ({error}): name another --output-dir") from error
         now = json.loads(json.dumps(asked))  # as it would be read
@@ -188,16 +193,16 @@ class GameFiles:
 
     def _bring_up_to_date(self, path: Path, form: Callable[[HexGame], str]) -> None:
         if path.exists():
-            with path.open("rb") as stream:
+            with open_own(path, "rb") as stream:
                 lines = list(map(len, stream))
                 stream.seek(-1 if lines else 0, 2)
                 if len(lines) == self.tally.games and stream.read() in (b"", b"\n"):
                     return
         temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("w", encoding="utf-8") as out:
+        with open_new(temporary) as out:
             for number, document in enumerate(self._read(), start=1):
                 try:
-                    out.write(form(from_json(json.dumps(document))) + "\n")
+                    out.write(f"{form(from_json(json.dumps(document)))}\n".encode())
                 except NotationError as error:
                     raise self._damaged(number) from error
         temporary.replace(path)

@@ -55,7 +55,7 @@ class _Net:
         self.evaluator: Evaluator = WatchedEvaluator(self.client, context.row, waiting)
         self._cached: CachedEvaluator | None = None
         if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
-            cache = LRUCache(settings.selfplay.cache_entries, game.shapes)
+            cache = LRUCache(settings.selfplay.cache_entries, game.shapes, half=True)
             self.evaluator = self._cached = CachedEvaluator(self.evaluator, cache, game.shapes)
 
     @property

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
 class Interrupts:
-    """Counts Ctrl-C and SIGTERM while in its block: the first asks for an orderly end, the second for a quick one."""
+    """Counts Ctrl-C, SIGTERM and SIGHUP while in its block: the first asks for an orderly end, the second for a quick
+    one.
+
+    Until `asked` is called for the first time nobody looks, and there is nothing to be saved: there a second signal
+    raises KeyboardInterrupt. A signal that was ignored when the process began (by nohup, or in the background of a
+    script) stays ignored.
+    """
 
     count: int = 0
+    _looked_at: bool = False
     _before: dict[int, Any] = field(default_factory=dict)
 
     def __enter__(self) -> Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._handle)
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -25,8 +38,35 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self.count:
+            return  # of one terminal that goes away: the kernel and the shell both say so
         self.count += 1
+        if self.count > 1 and not self._looked_at:
+            raise KeyboardInterrupt
+
+    def asked(self) -> bool:
+        """Whether a signal has come. Whoever asks ends in order from now on."""
+        self._looked_at = True
+        return self.count > 0
 
     def hurry(self) -> bool:
         """Whether a second signal has come."""
         return self.count > 1
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """A process that is started within the block has `SIGNALS` blocked from its first instruction on, so that a Ctrl-C
+    before it has set its handlers does it no harm; what comes for this process is delivered after the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_resource_tracker() -> None:
+    """Start multiprocessing's resource tracker now, out of the reach of SIGHUP, which a terminal that goes away sends
+    to the whole group: it ignores SIGINT and SIGTERM alone, and its replacement knows nothing and complains of that."""
+    with signals_blocked():
+        resource_tracker.ensure_running()

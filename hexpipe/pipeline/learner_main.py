@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from hexpipe.config import Settings, Shapes
 from hexpipe.errors import DiskFullError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
@@ -29,7 +28,7 @@ from hexpipe.learner.prefetch import Prefetcher, default_threads
 from hexpipe.learner.recovery import Recovery
 from hexpipe.learner.train_step import METRICS, StepLosses, mean_losses
 from hexpipe.nets.checkpoints import load_checkpoint, newest_whole, step_of
-from hexpipe.nets.factory import Weights, build_net, net_weights
+from hexpipe.pipeline.first_weights import first_weights
 from hexpipe.pipeline.messages import ChildContext, Start
 from hexpipe.pipeline.solver_check import SolverCheck
 from hexpipe.pipeline.stats import Waiting
@@ -43,21 +42,6 @@ _EXPORT_SECONDS = 1.0
 _BATCH_SECONDS = 1.0
 _ROOM_SECONDS = 10.0
 _PROGRESS_PARTS = 2**30
-
-
-def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int, Weights]:
-    """(training steps, weights that play) of a run's first moment: those that the `Learner` will begin with.
-
-    They are had much sooner than a Learner, whose optimizer takes seconds to import: servers and generators wait.
-    """
-    if start.resume is not None:
-        checkpoint = load_checkpoint(start.resume, groups=("model", "ema"))
-        return checkpoint.step, checkpoint.play_weights
-    if start.init_from is not None:
-        return 0, load_checkpoint(start.init_from, groups=("model", "ema")).play_weights
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return 0, net_weights(build_net(settings.net, shapes))
 
 
 class LearnerLoop:

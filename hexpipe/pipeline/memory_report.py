@@ -37,7 +37,9 @@ _OWN_ESTIMATE = {
     "replay": 50_000_000,
     "rating": 260_000_000,
     "cluster": 110_000_000,
+    "resource-tracker": 10_000_000,
 }
+_TRACKER = "multiprocessing.resource_tracker"  # in the command line of the process that clears up after dead ones
 
 
 def find_live_run(parent: Path) -> Path | None:
@@ -52,7 +54,7 @@ def live_report(run_dir: Path) -> dict[str, Any]:
     """The memory of the live run in ``run_dir``, JSON-able: "replay" (games, positions, budget, every field and
     section), "engram_bytes" of the net's memory (the weights board has two copies, the learner one, each inference
     server one, or with learned dynamics two), "segments" with their fields, "processes" with own (uss) and shared
-    bytes, and sums.
+    bytes (those below the supervisor that have no role, too), and sums.
 
     Raises RunFolderError if no run is alive there, SharedMemoryError if it may not be looked into.
     """
@@ -75,15 +77,18 @@ def live_report(run_dir: Path) -> dict[str, Any]:
     settings = read_settings(run_dir)
     names = {int(child): name for name, child in document.get("processes", {}).items()}
     processes = _processes(pid, names)
+    shared, own = (sum(part[key] for part in parts) for parts, key in ((segments, "bytes"), (processes, "own_bytes")))
     return {
         "run": str(run_dir),
         "pid": pid,
         "replay": store,
         "engram_bytes": memory_bytes(settings.net, make_stages(settings)[-1].shapes),
         "segments": segments,
-        "shared_bytes": sum(segment["bytes"] for segment in segments),
+        "shared_bytes": shared,
         "processes": processes,
-        "own_bytes": sum(process["own_bytes"] for process in processes),
+        "own_bytes": own,
+        "total_bytes": shared + own,
+        "available_bytes": available_memory(),
     }
 
 
@@ -104,6 +109,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "replay": 1,
         "rating": int(plan.rating_device is not None),
         "cluster": int(settings.cluster.address is not None),
+        "resource-tracker": 1,
     }
     pools = {role: latent_pool_bytes(settings, game, plan, role) for role in ("inference", "league")}
     memory = memory_bytes(settings.net, game.shapes)
@@ -112,7 +118,7 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
     more |= dict.fromkeys(SEARCHING, search_bytes(settings, game))
     each = {role: size + more.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
     processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
-    own = sum(count * each[role] for role, count in counts.items())
+    own, shared = sum(count * each[role] for role, count in counts.items()), sum(sizes.values())
     return {
         "estimate": True,
         "latent_pool_bytes": pools["inference"],
@@ -120,11 +126,12 @@ def estimated_report(settings: Settings) -> dict[str, Any]:
         "engram_bytes": memory,
         "budget_bytes": budget_bytes(settings.replay),
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
-        "shared_bytes": sum(sizes.values()),
+        "shared_bytes": shared,
         "largest_game_bytes": largest,
         "games_at_least": games_at_least(settings.replay, stages),
         "processes": processes,
         "own_bytes": own,
+        "total_bytes": shared + own,
         "available_bytes": available_memory(),
     }
 
@@ -134,11 +141,23 @@ def _segment(name: str, size: int, layout: list[Mapping[str, Any]]) -> dict[str,
 
 
 def _processes(pid: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The supervisor and its children: own memory (uss), and resident pages shared with others."""
+    """The supervisor and all below it: own memory (uss), and resident pages shared with others."""
     found: list[dict[str, Any]] = []
-    for number, name in [(pid, "supervisor"), *names.items()]:
+    for number, name in {pid: "supervisor", **names, **_helpers(pid, names)}.items():
         with contextlib.suppress(psutil.Error):
             memory = psutil.Process(number).memory_full_info()
             shared = max(0, int(memory.rss - memory.uss))
             found.append({"name": name, "pid": number, "own_bytes": int(memory.uss), "shared_bytes": shared})
+    return found
+
+
+def _helpers(pid: int, names: Mapping[int, str]) -> dict[int, str]:
+    """Processes below the supervisor that have no role: Python's resource tracker, and what others have started."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if process.pid not in names:
+                    tracker = any(_TRACKER in word for word in process.cmdline())
+                    found[process.pid] = "resource-tracker" if tracker else process.name()
     return found

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import Settings
-from hexpipe.errors import DivergedError, InferenceError, UsageError
+from hexpipe.errors import DivergedError, GoneError, InferenceError, UsageError
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
+from hexpipe.plain_files import own_folder, read_document
 
 SEARCHING = ("generator", "reanalyze")
 """Roles that search: the clients of the inference servers, and the first to be stopped."""
@@ -84,8 +85,7 @@ class Death:
 
 def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
     """Write RUN/errors/<process>-<pid>.json: the time, the error and its traceback."""
-    folder = run_dir / "errors"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(run_dir / "errors")
     content: dict[str, Any] = {
         "process": process,
         "pid": os.getpid(),
@@ -94,7 +94,7 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) 
         "error": f"{type(error).__name__}: {error}",
         "usage": str(error) if isinstance(error, UsageError) and not ready else "",
         "follows": isinstance(error, InferenceError) and process.startswith(SEARCHING),
-        "final": isinstance(error, DivergedError),
+        "final": isinstance(error, (DivergedError, GoneError)),
         "traceback": "".join(traceback.format_exception(error)),
     }
     write_atomic(folder / f"{process}-{os.getpid()}.json", json.dumps(content, indent=1) + "\n")
@@ -109,11 +109,11 @@ def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
     """What is known of a process that has ended: its error file, else the signal or exit code."""
     full = exit_code == DISK_FULL_EXIT
     try:
-        content = json.loads((run_dir / "errors" / f"{process}-{pid}.json").read_text(encoding="utf-8"))
+        content = read_document(run_dir / "errors" / f"{process}-{pid}.json")
         details = str(content["traceback"]).rstrip()
         when, follows = float(content["monotonic"]), bool(content["follows"])
         return Death(process, pid, when, details, follows, content["usage"], full, bool(content["final"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return Death(process, pid, time.monotonic(), describe_exit(exit_code), disk_full=full)
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, is_disk_full
 from hexpipe.pipeline.trackers import open_trackers
+from hexpipe.plain_files import open_own
 
+LONGEST_LINE = 1 << 20
+"""Bytes of a line that can be one of figures."""
 _MOST = 1e300
+_BLOCK = 1 << 20
 
 
 def metrics_lines(run_dir: Path) -> Iterator[dict[str, Any]]:
     """The lines of RUN/metrics.jsonl, their numbers by name; what is no such line is left out (the last may be half
-    written). OSError where there is no such file."""
-    with (run_dir / "metrics.jsonl").open("rb") as lines:
+    written). OSError where there is no such file, RunFolderError where it is a link or a pipe."""
+    with open_own(run_dir / "metrics.jsonl", "rb") as lines:
         for text in lines:
             line = metrics_line(text)
             if line:
@@ -35,11 +39,38 @@ def metrics_line(text: bytes) -> dict[str, Any]:
     return {name: value for name, value in found if isinstance(value, (int, float)) and abs(value) < _MOST}
 
 
+def newest_figures(run_dir: Path, names: Collection[str]) -> dict[str, float]:
+    """The newest value of each of ``names`` that RUN/metrics.jsonl has. It is read from its end and no further than is
+    needed. OSError where there is no such file, RunFolderError where it is a link or a pipe."""
+    found: dict[str, float] = {}
+    with open_own(run_dir / "metrics.jsonl", "rb") as file:
+        for text in _lines_from_the_end(file):
+            missing = [name for name in names if name not in found]
+            if not missing:
+                break
+            if any(name.encode() in text for name in missing):
+                line = metrics_line(text)
+                found |= {name: line[name] for name in missing if name in line}
+    return found
+
+
+def _lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
+    end, rest = file.seek(0, 2), b""
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        lines = (file.read(end - begin) + rest[-LONGEST_LINE:]).split(b"\n")
+        rest = lines[0]
+        yield from reversed(lines[1:])
+        end = begin
+    yield rest
+
+
 class MetricsWriter:
     """Appends one line of figures to metrics.jsonl and gives it to every tracker that the settings name."""
 
     def __init__(self, run_dir: Path, settings: Settings) -> None:
-        self._lines = (run_dir / "metrics.jsonl").open("a", encoding="utf-8")
+        self._lines = open_own(run_dir / "metrics.jsonl", "a")
         self._trackers = open_trackers(run_dir, settings)
 
     def write(self, line: dict[str, Any]) -> None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import psutil
 
 from hexpipe.errors import HexpipeError
+from hexpipe.pipeline.interrupts import SIGNALS
 from hexpipe.pipeline.live_stats import live_rows
-from hexpipe.pipeline.run_folder import live_run
+from hexpipe.pipeline.metrics import metrics_lines
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run
 from hexpipe.pipeline.stats import ProcessRow
+from hexpipe.plain_files import open_own
 
+_MORE_GAMES = 20
 _POLL_SECONDS = 0.1
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""A session of its own has no terminal until its leader takes one, which then signals it when it goes away."""
 _MARK = "HEXPIPE_PATIENT"
 _TAIL = 2000
 
@@ -50,17 +57,34 @@ class Patient:
         self._process: subprocess.Popen[bytes] | None = None
         self._semaphores: set[str] = set()
 
-    def start(self, resume: bool = False) -> None:
-        """Start the run, or go on with it."""
+    def start(self, resume: bool = False, output: int | None = None, on_terminal: bool = False) -> None:
+        """Start the run, or go on with it. ``output``: a descriptor of where it is to show itself, a terminal that
+        becomes its own with ``on_terminal``; else what it says is kept in a file."""
         where = ["--resume", str(self.run_dir)] if resume else ["--run-dir", str(self.run_dir), "--minutes=0"]
         where += [] if resume else self._arguments
+        command = [sys.executable, "-P", "-m", "hexpipe", "run", *where]
         environment = {**os.environ, _MARK: self._mark, "TMPDIR": str(self.temporary)}
-        with self._output.open("ab") as output:
+        with self._output.open("ab") as kept, _signals_as_usual():
+            shown: int | IO[bytes] = kept if output is None else output
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hexpipe", "run", *where],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
-                start_new_session=True,
+                [sys.executable, "-c", _TAKE_TERMINAL, *command] if on_terminal else command,
+                stdin=subprocess.DEVNULL, stdout=shown, stderr=kept if output is None or not on_terminal else output,
+                env=environment, start_new_session=True,
             )  # fmt: skip
+
+    def set_archive_aside(self) -> Path:
+        """Move the archive, with its log, to a folder of its own in the run's; where it is now."""
+        folder = self.run_dir / f"aside-{len(self.archives_aside()) + 1}"
+        folder.mkdir()
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                (self.run_dir / f"{ARCHIVE_NAME}{suffix}").rename(folder / f"{ARCHIVE_NAME}{suffix}")
+        return folder / ARCHIVE_NAME
+
+    def archives_aside(self) -> list[Path]:
+        """The archives that were set aside, in the order in which that was done."""
+        found = self.run_dir.glob(f"aside-*/{ARCHIVE_NAME}")
+        return sorted(found, key=lambda path: int(path.parent.name.rpartition("-")[2]))
 
     def rows(self) -> dict[str, ProcessRow]:
         """The stats board by process; empty while there is none."""
@@ -90,6 +114,17 @@ class Patient:
                 raise HexpipeError(f"{what}: this did not come in {timeout:.0f} s. {self.output()}")
             time.sleep(_POLL_SECONDS)
 
+    def until_it_works(self) -> None:
+        """Wait until games are committed and trained on."""
+        self.until(lambda: self.counter("learner-0", "steps") > 0, "the first training step")
+        games, steps = self.counter("replay-0", "total_games"), self.counter("learner-0", "steps")
+
+        def works() -> bool:
+            found = self.counter("replay-0", "total_games"), self.counter("learner-0", "steps")
+            return found[0] >= games + _MORE_GAMES and found[1] != steps  # a new learner goes on from an earlier step
+
+        self.until(works, f"{_MORE_GAMES} more games, and training on them")
+
     def check(self) -> None:
         """HexpipeError where the run has ended."""
         if self._process is None or self._process.poll() is not None:
@@ -101,16 +136,14 @@ class Patient:
 
     def log(self) -> str:
         """The run's log."""
-        with suppress(OSError):
-            return (self.run_dir / "hexpipe.log").read_text(encoding="utf-8", errors="replace")
+        with suppress(OSError), open_own(self.run_dir / "hexpipe.log", "rb") as log:
+            return str(log.read(), "utf-8", "replace")
         return ""
 
     def figures(self) -> dict[str, Any]:
         """The last whole line of the run's metrics."""
         with suppress(OSError):
-            for line in reversed((self.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
-                with suppress(ValueError):
-                    return dict(json.loads(line))
+            return [{}, *metrics_lines(self.run_dir)][-1]
         return {}
 
     def vitals(self) -> Vitals:
@@ -161,6 +194,19 @@ class Patient:
             self._process.wait()
         for name in self.left_semaphores():
             (Path("/dev/shm") / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _signals_as_usual() -> Iterator[None]:
+    """What is started within does not inherit that this process ignores signals (nohup, the background of a script)."""
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)  # a handler becomes the default in what is started
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _own_pss(pid: int) -> int:

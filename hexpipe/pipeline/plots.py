@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hexpipe.arena.ratings import Rating
 from hexpipe.errors import RunFolderError, SettingsError, UsageError, install_command
 from hexpipe.pipeline.metrics import metrics_lines
+from hexpipe.plain_files import write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,6 +140,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write ``figure``. UsageError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
+        picture = BytesIO()
+        figure.savefig(picture, dpi=120, format=path.suffix[1:].lower())
+        write_output(path, picture.getvalue())
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): name another file") from error

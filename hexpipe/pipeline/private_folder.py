@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hexpipe.errors import RunFolderError
 from hexpipe.pipeline.run_folder import held_if_dead
 
 _MINIMUM_AGE = 10.0  # seconds; a younger one may be without its lock still
@@ -40,7 +41,8 @@ def remove_if_dead(path: Path) -> bool:
     """Remove the folder ``path`` unless a live process holds its lock; whether it was removed."""
     if path.is_symlink() or not path.is_dir():
         return False
-    with held_if_dead(path) as dead:
+    with contextlib.suppress(RunFolderError), held_if_dead(path) as dead:  # not as we leave them
         if dead:
             shutil.rmtree(path, ignore_errors=True)
         return dead
+    return False

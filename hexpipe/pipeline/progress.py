@@ -185,7 +185,7 @@ class ProgressMeter:
     def _rating(self) -> dict[str, float | None]:
         """The newest rating of a checkpoint, with its standard error and the checkpoint's step."""
         for row in self._stats.rows("rating").values():
-            if row["rating_step"]:
+            if row["rated"]:
                 return {name: row[name] for name in ("rating_elo", "rating_elo_error", "rating_step")}
         return {}
 

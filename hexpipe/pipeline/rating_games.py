@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hexpipe.arena.checkpoint_ratings import player_name
 from hexpipe.arena.contestants import Contestant
@@ -14,11 +13,10 @@ from hexpipe.arena.ratings import Unit
 from hexpipe.arena.results import PlayedGame
 from hexpipe.arena.tournament import Plan, Tournament
 from hexpipe.config import Settings, override_settings
-from hexpipe.errors import CheckpointError
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
-from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.nets.factory import Weights
 from hexpipe.pipeline.pace import Pace, PacedEvaluator
 from hexpipe.search.mcts import nodes_per_game
 
@@ -50,16 +48,14 @@ class Corners:
         """Steps of the checkpoints that are loaded."""
         return [corner.step for corner in self._corners if corner.step >= 0]
 
-    def load(self, folder: Path | None, step: int, keep: int) -> None:
-        """Load the checkpoint of ``step`` from ``folder`` if it is not loaded, but not over that of the step ``keep``.
+    def load(self, read: Callable[[], Weights], step: int, keep: int) -> None:
+        """Load the weights of ``step``, which ``read`` gives, if they are not loaded, but not over those of ``keep``.
 
-        CheckpointError, in one line, where it cannot be read, or ``folder`` is None because it was deleted.
+        What ``read`` raises goes through.
         """
         if step in self.steps:
             return
-        if folder is None:
-            raise CheckpointError(f"the checkpoint of step {step} is gone")
-        weights = load_checkpoint(folder, groups=("model", "ema")).play_weights
+        weights = read()
         if len(self._corners) < 2:
             self._corners.append(self._new_corner())
         corner = next(corner for corner in reversed(self._corners) if corner.step != keep)
@@ -86,9 +82,8 @@ class Corners:
         learned = self._settings.algorithm == "muzero"
         settings = self._settings
         if self._corners and isinstance(first := self._corners[0].evaluator, LocalEvaluator):
-            # what was the fastest for the one is it for the other
-            chosen = {"inference.backend": first.backend.name, "inference.dtype": first.backend.dtype}
-            settings = override_settings(settings, chosen)
+            # what was the fastest for the one is it for the other; a dtype that nobody named is held to float32 by each
+            settings = override_settings(settings, {"inference.backend": first.backend.name})
         pool = PoolShape(self._at_once, nodes_per_game(search, learned))
         sizes = (-(-self._at_once // 2), self._at_once)
         evaluator = make_evaluator(settings, self._game, pool, self._device, sizes)

@@ -1,4 +1,9 @@
-"""The body of the process that rates the run's checkpoints. It loads no net, and no torch, before there are two."""
+"""The body of the process that rates the run's checkpoints. It loads no net, and no torch, before there is one.
+
+A scale begins with the weights of step 0, which its first checkpoint plays, and whose rating is 0. Where they cannot be
+had any more (a run of an older hexpipe; the checkpoint that it was started from is gone), it begins with the oldest
+checkpoint instead. A scale that has its 0 keeps it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +27,14 @@ from hexpipe.arena.results import Results
 from hexpipe.config import GameSettings, Settings
 from hexpipe.errors import CheckpointError
 from hexpipe.games.factory import make_game
-from hexpipe.nets.checkpoints import list_checkpoints, step_of
+from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.pace import Pace
 from hexpipe.pipeline.run_folder import RATINGS_NAME
 from hexpipe.pipeline.stats import Waiting
 
-if TYPE_CHECKING:  # it brings torch
+if TYPE_CHECKING:  # they bring torch
+    from hexpipe.nets.factory import Weights
     from hexpipe.pipeline.rating_games import Corners
 
 log = logging.getLogger(__name__)
@@ -62,6 +69,7 @@ class CheckpointRatings:
         self._results, self._pace = results, pace
         self._on_rating, self._on_match = on_rating, on_match
         self._corners: Corners | None = None
+        self._first: Weights | None = None  # of step 0, where this process has had to read them
         self._done = -1
         known = rated_steps(results, rules.title, settings.rating.simulations)
         if known:
@@ -87,6 +95,10 @@ class CheckpointRatings:
         if self._corners is not None and self._done in self._corners.steps:
             there.add(self._done)  # it may be deleted, and is the first to be played
         known = rated_steps(self._results, rules, rating.simulations)
+        if not known and step > 0 and self._first is None:
+            self._first = self._read_first(folders[step])
+        if self._first is not None and (0 in known or not known):
+            there.add(0)
         found = rate_checkpoints(self._results, rules, rating.simulations, known[-1]) if known else {}
         met = opponents_met(self._results, rules, rating.simulations, step)
         ratings = {rated: entry.elo for rated, entry in found.items()}
@@ -102,14 +114,35 @@ class CheckpointRatings:
 
                 self._corners = Corners(self._settings, make_game(self._rules), self._device, self._pace)
             self._on_match(f"step {step} against step {opponent}")
+            if opponent == 0 and not rated_steps(self._results, rules, rating.simulations):
+                self._on_rating(0, Rating(0.0, 0.0))
             try:
-                self._corners.load(folders.get(step), step, keep=opponent)
-                self._corners.load(folders.get(opponent), opponent, keep=step)
+                self._corners.load(partial(self._weights, step, folders), step, keep=opponent)
+                self._corners.load(partial(self._weights, opponent, folders), opponent, keep=step)
             except CheckpointError as error:  # most likely it was deleted just now
                 log.warning("step %d does not play step %d: %s", step, opponent, error)
                 return
             self._results.add_units(rules, self._corners.play(step, opponent, played))
         self._tell(step)
+
+    def _read_first(self, folder: Path) -> Weights | None:
+        """The weights of step 0, of which the checkpoint in ``folder`` knows; None where they cannot be had."""
+        from hexpipe.pipeline.first_weights import weights_of_step_0
+
+        try:
+            meta = load_checkpoint(folder, groups=()).meta
+            return weights_of_step_0(self._settings, make_game(self._rules).shapes, meta)
+        except CheckpointError as error:
+            log.info("the ratings begin with the first checkpoint: %s", error)
+            return None
+
+    def _weights(self, step: int, folders: dict[int, Path]) -> Weights:
+        """Those of ``step``, read; CheckpointError where its checkpoint cannot be read, or was deleted."""
+        if step == 0 and self._first is not None:
+            return self._first
+        if step not in folders:
+            raise CheckpointError(f"the checkpoint of step {step} is gone")
+        return load_checkpoint(folders[step], groups=("model", "ema")).play_weights
 
     def _tell(self, step: int) -> None:
         rating = rate_checkpoints(self._results, self._rules.title, self._settings.rating.simulations, step)[step]
@@ -143,10 +176,11 @@ def rating_main(context: ChildContext, device: str) -> None:
 
 def _begin(context: ChildContext, rules: GameSettings, device: str, results: Results, pace: Pace) -> CheckpointRatings:
     row = context.row
-    row["rating_step"] = 0  # that of another stage is none of this one
+    row["rated"] = row["rating_step"] = 0  # that of another stage is none of this one
 
     def on_rating(step: int, rating: Rating) -> None:
         row["rating_elo"], row["rating_elo_error"], row["rating_step"] = rating.elo, rating.error, step
+        row["rated"] = 1
 
     def on_match(words: str) -> None:
         row.note = f"{rules.title}: {words}" if len(context.settings.stages) > 1 else words

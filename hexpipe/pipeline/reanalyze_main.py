@@ -36,7 +36,8 @@ def reanalyze_main(
     client = InferenceClient(slots, worker, start_timeout=stall, replace_timeout=stall)
     evaluator: Evaluator = WatchedEvaluator(client, row, Waiting.INFERENCE)
     if settings.selfplay.cache_entries and settings.algorithm == "alphazero":
-        evaluator = CachedEvaluator(evaluator, LRUCache(settings.selfplay.cache_entries, game.shapes), game.shapes)
+        cache = LRUCache(settings.selfplay.cache_entries, game.shapes, half=True)
+        evaluator = CachedEvaluator(evaluator, cache, game.shapes)
     sender = outboxes.sender(worker)
     # a replacement must not draw its predecessor's games again
     rng = generator(Stream.REANALYZE, settings.seed, context.session, worker, int(row["restarts"]))

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from hexpipe.config import dump_settings
-from hexpipe.errors import DiskFullError
+from hexpipe.errors import DiskFullError, FileBusyError, GoneError
 from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Arrival, Outboxes
@@ -89,25 +89,30 @@ def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer)
 
 
 def _open_archive(context: ChildContext) -> ReplayArchive:
-    archive = ReplayArchive(context.run_dir / ARCHIVE_NAME, make_stages(context.settings))
+    path = context.run_dir / ARCHIVE_NAME
+    if context.row["restarts"] and not path.exists():
+        raise GoneError(path)  # a new one would hide that
+    archive = ReplayArchive(path, make_stages(context.settings))
     archive.note_settings(dump_settings(context.settings))
     return archive
 
 
 def _with_room(context: ChildContext, write: Callable[[], T]) -> T:
-    """What ``write`` returns, once there is room on the disk for it; DiskFullError where the run is to end before.
+    """What ``write`` returns, once there is room on the disk for it and no other program holds the archive locked;
+    DiskFullError or FileBusyError where the run is to end before.
 
     New games lie in their outboxes meanwhile, and whoever has filled his plays no more: no game is lost.
     """
     while True:
         try:
             return write()
-        except DiskFullError as error:
+        except (DiskFullError, FileBusyError) as error:
             if context.stopping():
                 raise
-            if context.row.waiting is not Waiting.DISK:
+            waiting = Waiting.DISK if isinstance(error, DiskFullError) else Waiting.LOCKED
+            if context.row.waiting is not waiting:
                 log.warning("%s", error)
-            context.row.beat(Waiting.DISK)
+            context.row.beat(waiting)
             time.sleep(_ROOM_SECONDS)
 
 

@@ -18,10 +18,12 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,14 +32,30 @@ import psutil
 
 from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import DiskFullError, RunFolderError, SettingsError, is_disk_full
-from hexpipe.plain_files import MOST_DOCUMENT_BYTES, read_document, read_plain, sync_folder, write_synced
+from hexpipe.plain_files import (
+    MOST_DOCUMENT_BYTES,
+    check_own,
+    open_new,
+    open_own,
+    read_document,
+    read_plain,
+    sync_folder,
+    write_synced,
+)
+from hexpipe.presence import Presence
 from hexpipe.shm import SEMAPHORE
 
 ARCHIVE_NAME = "archive.sqlite"
+LOG_NAME = "hexpipe.log"
 _MOST = 2**62
 _PRIVATE = 0o077  # the umask while a run is held: nobody else reads what it makes
 RATINGS_NAME = "ratings.sqlite"
 STACKS_NAME = "stacks.txt"
+_FOLDERS = ("checkpoints", "errors", "tensorboard", "tracking", "wandb")
+_FILES = (
+    "lock", "*.json", "metrics.jsonl", "hexpipe.log", STACKS_NAME, "archive.sqlite*", "ratings.sqlite*", "learners-*",
+    ".*.tmp", ".*.room", ".write-test",
+)  # fmt: skip
 _UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
@@ -50,6 +68,7 @@ class RunFolder:
 
     def __init__(self, path: Path, lock: IO[str], umask: int) -> None:
         self.path = path
+        self.presence = Presence(path)
         self._lock = lock
         self._umask = umask  # to be put back
 
@@ -91,15 +110,18 @@ class RunFolder:
         if self._lock.closed:
             return
         with contextlib.suppress(OSError):
-            (self.path / "run.json").unlink(missing_ok=True)
+            if self.presence.lost() is None:  # else it is another's
+                (self.path / "run.json").unlink(missing_ok=True)
             self._lock.truncate(0)  # the file itself stays: see Leftover.remove
         self._lock.close()
         os.umask(self._umask)
 
     def discard_if_empty(self) -> None:
-        """Remove the folder if it holds nothing but the lock: a run that could not begin leaves nothing behind."""
-        if [entry.name for entry in self.path.iterdir()] == ["lock"]:
+        """Remove the folder if it holds nothing but the lock and the log: a run that could not begin leaves nothing
+        behind."""
+        if self.presence.lost() is None and {entry.name for entry in self.path.iterdir()} <= {"lock", LOG_NAME}:
             with contextlib.suppress(OSError):
+                (self.path / LOG_NAME).unlink(missing_ok=True)
                 (self.path / "lock").unlink()
                 self.path.rmdir()
 
@@ -113,7 +135,8 @@ class RunFolder:
 def _lock_run(path: Path, resume: bool) -> IO[str]:
     """The open lock of the run in ``path``, with this process's number in it; RunFolderError as `RunFolder.open`."""
     try:
-        lock = (path / "lock").open("a+", encoding="utf-8")
+        check_own_names(path)
+        lock = open_own(path / "lock", "a+")
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -127,12 +150,14 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
         ) from error
     if not resume and (path / "settings.json").exists():
         lock.close()
-        raise RunFolderError(f"{path} already holds a run; go on with --resume {path} or choose another --run-dir")
+        raise RunFolderError(
+            f"{path} already holds a run; go on with --resume {shlex.quote(str(path))} or choose another --run-dir"
+        )
     for left in _semaphores(path / "run.json"):
         left.remove()
     probe = path / ".write-test"
     try:
-        probe.write_text("")
+        open_new(probe).close()
         probe.unlink()
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -145,6 +170,16 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
 
 def _unwritable(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir")
+
+
+def check_own_names(path: Path) -> None:
+    """RunFolderError where a name that is hexpipe's in the run folder ``path`` is a link, a pipe, a device or a file of
+    another owner (`plain_files.check_own`): what is written there would go elsewhere."""
+    for entry in path.iterdir():
+        if entry.name in _FOLDERS:
+            check_own(entry, folder=True)
+        elif any(fnmatchcase(entry.name, pattern) for pattern in _FILES):
+            check_own(entry)
 
 
 def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
@@ -169,8 +204,12 @@ def read_settings(path: Path) -> Settings:
 
 
 def resume_arguments(path: Path, settings: Settings) -> str:
-    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`; a game of one's own is named."""
-    return f"--resume {path}" + (f" --game {settings.game.name}" if settings.game.own_class is not None else "")
+    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`, quoted for a shell; one's own game
+    is named."""
+    words = ["--resume", str(path)]
+    if settings.game.own_class is not None:
+        words += ["--game", settings.game.name]
+    return shlex.join(words)
 
 
 def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, tuple[Any, Any]]:
@@ -257,7 +296,8 @@ class Leftover:
         try:
             if self.path.name == "lock":
                 # emptied, never unlinked: a run that has just opened it would hold the lock of a file that is gone
-                self.path.write_text("")
+                with open_own(self.path, "a") as lock:
+                    lock.truncate(0)
             elif self.path.is_dir() and not self.path.is_symlink():
                 shutil.rmtree(self.path)
             else:
@@ -268,9 +308,11 @@ class Leftover:
 
 @contextlib.contextmanager
 def held_if_dead(path: Path) -> Iterator[bool]:
-    """Hold the lock of a run folder while in the block; gives False where a live run holds it."""
+    """Hold the lock of a run folder while in the block; gives False where a live run holds it. RunFolderError as
+    `check_own_names`."""
     try:
-        lock = (path / "lock").open("a+", encoding="utf-8")
+        check_own_names(path)
+        lock = open_own(path / "lock", "a+")
     except OSError:
         yield False
         return
@@ -297,7 +339,7 @@ def leftovers(path: Path) -> list[Leftover]:
         found.append(Leftover(path / STACKS_NAME, "stacks of processes that are dead; the log has those asked for"))
     if (path / "checkpoints").is_dir():
         found += [Leftover(p, "a half-written checkpoint") for p in sorted((path / "checkpoints").glob(".tmp-*"))]
-    if (path / "lock").stat().st_size:
+    if (path / "lock").lstat().st_size:
         found.append(Leftover(path / "lock", "the lock of a run that is dead"))
     return found
 

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 
 _COUNTERS = ("evals", "batches", "forward_seconds")
+_RECHECK_SECONDS = 60.0  # between two comparisons of a fast dtype with float32, which new weights come more often than
 
 
 def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBoard, device: str) -> None:
@@ -79,13 +80,24 @@ def _state_server(
 ) -> ServerLoop:
     settings = context.settings
     sizes = batch_sizes(slots, settings.inference.max_batch)
-    backend, _, table = choose_backend(settings.net, slots.shapes, settings.inference, device, sizes)
+    backend, _, table = choose_backend(
+        settings.net, slots.shapes, settings.inference, device, sizes, recheck_seconds=_RECHECK_SECONDS
+    )
+    dtype = ""
+
+    def export_all(server: ServerLoop) -> None:
+        nonlocal dtype
+        if backend.dtype != dtype:  # of new weights another may be near enough to float32
+            dtype = backend.dtype
+            context.row.note = f"{backend.name} {dtype} on {device}{_memory_note(context, slots)}"
+        export(server)
+
     context.row.note = f"{backend.name} {backend.dtype} on {device}{_memory_note(context, slots)}"
     for found in table:
         log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
     log.info("serves with %s", context.row.note)
     most = settings.inference.max_batch
-    return server_of_positions(slots, context.number, backend, weights, max_batch=most, on_progress=export)
+    return server_of_positions(slots, context.number, backend, weights, max_batch=most, on_progress=export_all)
 
 
 def _latent_server(

@@ -22,12 +22,25 @@ from hexpipe.errors import HexpipeError
 from hexpipe.pipeline.messages import HELPERS, NODE
 from hexpipe.pipeline.run_folder import STACKS_NAME
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
+from hexpipe.plain_files import open_own
 
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 20.0
 """Without a sign of life after which a process is named, with its stack."""
-_DISK_SECONDS = 60.0  # between two lines about a full disk
+_ARCHIVE_SECONDS = 60.0  # between two lines about an archive that cannot be written
+_IMPORTING = "<frozen importlib"  # in the stack of a process that is still loading its modules
+_UNWRITTEN = {
+    Waiting.DISK: (
+        "the disk is full: play and training wait until there is room; no committed game is lost",
+        "there is room on the disk again: the run goes on",
+    ),
+    Waiting.LOCKED: (
+        "another program holds the archive locked: play and training wait until it lets go; no committed game is lost",
+        "the archive is free again: the run goes on",
+    ),
+}
+"""Why the archive cannot be written, and what is said of it, and when it is over."""
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 _STILL_POLLS = 4  # without a further line: the stack is whole
@@ -36,7 +49,7 @@ _STILL_POLLS = 4  # without a further line: the stack is whole
 def answer_with_stack(run_dir: Path) -> IO[str]:
     """From now on this process writes the stacks of its threads to the file that is returned, which must stay open,
     when `stack_of` asks for them."""
-    file = (run_dir / STACKS_NAME).open("a", encoding="utf-8")
+    file = open_own(run_dir / STACKS_NAME, "a")
     faulthandler.register(signal.SIGUSR2, file, all_threads=True)
     return file
 
@@ -59,9 +72,10 @@ def stack_of(run_dir: Path, pid: int) -> str:
             still = still + 1 if size == last > before else 0
             if still == _STILL_POLLS:
                 break
-        with path.open("rb") as file:
+        with open_own(path, "rb") as file:
             file.seek(before)
-            return file.read().decode(errors="replace").strip() or "it does not answer"
+            found: bytes = file.read()
+            return found.decode(errors="replace").strip() or "it does not answer"
     except (OSError, psutil.Error) as error:
         return f"its stack cannot be had ({error})"
 
@@ -83,8 +97,10 @@ class StallWatch:
         self._last: tuple[float, ...] = ()
         self._since = time.monotonic()
         self._warned = 0.0
+        self._look_again: dict[str, float] = {}  # when, at those that were seen to import
         self._named: dict[str, float] = {}  # silent processes that were named: their last sign of life
-        self._disk_told = 0.0
+        self._archive_told = 0.0
+        self._unwritten: Waiting | None = None
 
     def begin_anew(self) -> None:
         """Count the seconds without progress from now on: what is waited for is not here."""
@@ -92,12 +108,12 @@ class StallWatch:
 
     def check(self) -> list[str]:
         """What there is to say now: of each silent process once, of the whole run once in each ``seconds / 4`` without
-        progress, of a full disk, for which the run waits without end, once a minute.
+        progress, of an archive that cannot be written, for which the run waits without end, once a minute.
 
         Raises HexpipeError after ``seconds`` without progress, or without a sign of life of some process.
         """
-        said = [*self._look_at_disk(), *self._name_silent()]
-        if self._disk_told:
+        said = [*self._look_at_archive(), *self._name_silent()]
+        if self._unwritten is not None:
             self._since = time.monotonic()
         else:
             said += self._look_at_progress()
@@ -139,15 +155,15 @@ class StallWatch:
             parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
         return "; ".join(parts)
 
-    def _look_at_disk(self) -> list[str]:
+    def _look_at_archive(self) -> list[str]:
         now = time.monotonic()
-        waits = any(row.waiting is Waiting.DISK for row in self._stats.rows("replay").values())
-        if waits and now - self._disk_told >= _DISK_SECONDS:
-            self._disk_told = now
-            return ["the disk is full: play and training wait until there is room; no committed game is lost"]
-        if not waits and self._disk_told:
-            self._disk_told = 0.0
-            return ["there is room on the disk again: the run goes on"]
+        found = [row.waiting for row in self._stats.rows("replay").values() if row.waiting in _UNWRITTEN]
+        if found and (now - self._archive_told >= _ARCHIVE_SECONDS or found[0] is not self._unwritten):
+            self._archive_told, self._unwritten = now, found[0]
+            return [_UNWRITTEN[found[0]][0]]
+        if not found and self._unwritten is not None:
+            over, self._unwritten = self._unwritten, None
+            return [_UNWRITTEN[over][1]]
         return []
 
     def _name_silent(self) -> list[str]:
@@ -158,8 +174,14 @@ class StallWatch:
             is_child = row["pid"] and not row["done"] and not name.startswith(NODE)
             if not is_child or silence < self._silent_seconds or self._named.get(name) == beat:
                 continue
-            self._named[name] = beat
+            starting = row.waiting is Waiting.STARTING
+            if starting and (silence < self._seconds / 4 or time.monotonic() < self._look_again.get(name, 0.0)):
+                continue
             stack = self._stack(int(row["pid"]))
+            if starting and _IMPORTING in stack:  # a busy machine, and nothing that the run could wait for
+                self._look_again[name] = time.monotonic() + self._silent_seconds
+                continue
+            self._named[name] = beat
             log.warning("%s has given no sign of life for %.0f s; its stack:\n%s", name, silence, stack)
             said.append(_in_one_line(name, row, silence, stack))
         return said

@@ -83,7 +83,8 @@ COLUMNS = (
     # ratings of the run's checkpoints
     "rating_elo",
     "rating_elo_error",  # standard error
-    "rating_step",  # of the checkpoint that is rated so; 0 while none is
+    "rating_step",  # of the checkpoint that is rated so
+    "rated",  # 1 once one is
     # nodes of a cluster, beside the counters of the generators and servers that play there
     "generators",
     "servers",
@@ -113,6 +114,7 @@ class Waiting(IntEnum):
     NEXT_CHECKPOINT = 14
     DISK = 15
     NODES = 16
+    LOCKED = 17
 
 
 WAITING_TEXT = {
@@ -133,6 +135,7 @@ WAITING_TEXT = {
     Waiting.NEXT_CHECKPOINT: "waits for a checkpoint to rate",
     Waiting.DISK: "waits for room on the disk",
     Waiting.NODES: "waits for nodes of the cluster",
+    Waiting.LOCKED: "waits for another program to let go of the archive",
 }
 
 

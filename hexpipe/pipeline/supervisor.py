@@ -6,12 +6,10 @@ thread that calls `start`, which must live as long as the children: the kernel k
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
@@ -21,6 +19,7 @@ from typing import Any
 from hexpipe.config import Settings
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.pipeline.devices import exported
+from hexpipe.pipeline.interrupts import signals_blocked
 from hexpipe.pipeline.messages import HELPERS, SEARCHING, ChildContext, Death, forget_error, read_death
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 from hexpipe.pipeline.worker import child_main
@@ -85,6 +84,7 @@ class Supervisor:
         self._started = time.monotonic()
         self._context = multiprocessing.get_context("spawn")
         self._leaving: set[str] = set()
+        self._killed: set[str] = set()  # by us
         self._early_deaths: dict[str, list[Death]] = {}
         self._due: dict[str, float] = {}  # replacements that wait, by name: when they are started
 
@@ -173,9 +173,14 @@ class Supervisor:
         for name in self._of_role(role):
             self._leaving.add(name)
             if self.processes[name].is_alive():
+                self._killed.add(name)
                 self.processes[name].kill()
         for name in self._of_role(role):
             self.processes[name].join(5.0)
+
+    def at_work(self, role: str) -> bool:
+        """Whether a living process of a role has begun its work; one that has not has nothing to save."""
+        return any(self.stats.row(name)["ready"] for name in self.alive(role))
 
     def alive(self, role: str) -> list[str]:
         """Names of the living processes of a role."""
@@ -186,7 +191,7 @@ class Supervisor:
         found = []
         for name in self._of_role(role):
             process = self.processes[name]
-            if process.exitcode not in (None, 0) and process.pid is not None:
+            if process.exitcode not in (None, 0) and process.pid is not None and name not in self._killed:
                 found.append(read_death(self.run_dir, name, process.pid, int(process.exitcode or 0)))
         return sorted(found, key=lambda death: death.when)
 
@@ -207,7 +212,7 @@ class Supervisor:
         row = self.stats.row(spec.name)
         row["started"] = row["beat"] = time.monotonic()
         try:
-            with exported(spec.environment), _signals_blocked():
+            with exported(spec.environment), signals_blocked():
                 process.start()
         except OSError as error:
             raise HexpipeError(
@@ -275,14 +280,3 @@ class Supervisor:
 
 def _cause_first(death: Death) -> tuple[bool, float]:
     return death.follows, death.when
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """A child that is spawned within the block has these signals blocked from its first instruction on, so that a
-    Ctrl-C before it has set its handlers does it no harm; what comes for this process is delivered after the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from hexpipe.config import Settings, TrackingSettings, flatten
 from hexpipe.errors import UsageError, install_command
 from hexpipe.pipeline.run_folder import write_atomic
+from hexpipe.plain_files import open_own, own_folder, read_document
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,23 @@ def check_trackers(tracking: TrackingSettings) -> None:
 
         if not wandb.api.api_key:  # it would ask for one on the terminal, amid the run's view
             raise UsageError("tracking.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline")
+    if tracking.mlflow is not None and urlsplit(tracking.mlflow).scheme in ("", "file"):
+        _check_file_store(tracking.mlflow)
+
+
+def _check_file_store(uri: str) -> None:
+    """Raises UsageError where this MLflow refuses a store of plain files, as newer ones do; it is at hand, so that it
+    can be asked."""
+    from mlflow import MlflowClient
+
+    try:
+        MlflowClient(tracking_uri=uri).get_experiment_by_name(EXPERIMENT)
+    except Exception as error:  # whatever a library comes up with
+        words = " ".join(str(error).split())
+        raise UsageError(
+            f"tracking.mlflow={uri} is a store of plain files, which this MLflow does not take ({words[:100]}...): "
+            "name a database, tracking.mlflow=sqlite:///mlflow.db, or a server"
+        ) from error
 
 
 def open_trackers(run_dir: Path, settings: Settings) -> list[Tracker]:
@@ -90,10 +109,9 @@ def tensorboard_tracker(run_dir: Path) -> Tracker:
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     # not by EventFileWriter, whose thread dies of a full disk: this file keeps what finds no room for the next flush
-    folder = run_dir / "tensorboard"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(run_dir / "tensorboard")
     path = folder / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-    events = RecordWriter(path.open("ab"))
+    events = RecordWriter(open_own(path, "ab"))
     events.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
 
     def write(line: Line) -> None:
@@ -117,7 +135,7 @@ def wandb_tracker(run_dir: Path, settings: Settings, project: str) -> Tracker:
         id=run_id,
         resume="allow",
         name=run_dir.resolve().name,
-        dir=os.fspath(run_dir),
+        dir=os.fspath(own_folder(run_dir / "wandb").parent),
         settings=wandb.Settings(console="off", silent=True),
     )
     _keep_id(run_dir, "wandb", project, run_id)
@@ -220,13 +238,12 @@ def _known_id(run_dir: Path, tracker: str, place: str) -> str | None:
     """What ``tracker`` calls this run at ``place``, if it has been there before."""
     path = run_dir / "tracking" / f"{tracker}.json"
     with contextlib.suppress(OSError, ValueError):
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path)
         if isinstance(document, dict) and document.get("place") == place:
             return str(document["id"])
     return None
 
 
 def _keep_id(run_dir: Path, tracker: str, place: str, run_id: str) -> None:
-    folder = run_dir / "tracking"
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(run_dir / "tracking")
     write_atomic(folder / f"{tracker}.json", json.dumps({"place": place, "id": run_id}) + "\n")

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from hexpipe.config import Settings
-from hexpipe.errors import HexpipeError
+from hexpipe.errors import GoneError, HexpipeError
 from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
@@ -47,6 +47,7 @@ from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
 from hexpipe.pipeline.trackers import check_trackers
+from hexpipe.presence import Presence
 from hexpipe.random_streams import Stream, stream
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
@@ -91,15 +92,15 @@ def train(
     ``init_from`` is a checkpoint, or a run, whose weights a new run starts from. ``on_progress`` is called every two
     seconds and at the end. The settings are written to the folder; a checkpoint is saved at the end, and every
     ``learner.checkpoint_minutes``. ``say`` is told which checkpoint it goes on from, and which are damaged. Raises
-    SettingsError, CheckpointError or ArchiveError for what does not fit; a new run that cannot begin leaves nothing
-    behind.
+    SettingsError, CheckpointError or ArchiveError for what does not fit, GoneError where the folder or the archive was
+    taken away; a new run that cannot begin leaves nothing behind.
     """
     start, metrics = time.monotonic(), None
     with deterministic_torch(), ExitStack() as open_files:
         while True:
             try:
                 trainer = _Trainer(settings, folder, init_from, start, say)
-            except HexpipeError:
+            except (HexpipeError, KeyboardInterrupt):
                 folder.discard_if_empty()
                 raise
             with closing(trainer):
@@ -161,6 +162,7 @@ class _Trainer:
         # nothing is written before here: what cannot begin leaves no run behind
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, stages)
         try:
+            self.presence = Presence(folder.path, self.archive.path)
             self.buffer.refill(self.archive)
             if pacing is not None:
                 self.pacer.restore(pacing, self.buffer.total_positions)
@@ -207,7 +209,23 @@ class _Trainer:
         on_progress: Callable[[TrainProgress], None],
         should_stop: Callable[[], bool],
     ) -> TrainProgress | None:
-        """Train to the end, or to a checkpoint by steps: then None, and another trainer goes on from there."""
+        """Train to the end, or to a checkpoint by steps: then None, and another trainer goes on from there.
+
+        GoneError where the folder or the archive was taken away; where the folder is there, a checkpoint too.
+        """
+        try:
+            return self._run(metrics, on_progress, should_stop)
+        except GoneError:
+            self.folder.presence.check()  # which says the more of the two, and then there is no place for a checkpoint
+            self._save()
+            raise
+
+    def _run(
+        self,
+        metrics: MetricsWriter,
+        on_progress: Callable[[TrainProgress], None],
+        should_stop: Callable[[], bool],
+    ) -> TrainProgress | None:
         saved = reported = time.monotonic()
         while not (self._at_limit() or should_stop()):
             if self.selfplay is not None:
@@ -224,11 +242,13 @@ class _Trainer:
                 self._save()
             if now - reported >= METRICS_SECONDS:
                 reported = now
+                self.presence.check()
                 self._report(metrics, on_progress)
             if self._checkpoint_due() and self._drain(should_stop):
                 self._save()
                 self._report(metrics, on_progress)
                 return None
+        self.presence.check()
         self._save()
         return self._report(metrics, on_progress)
 

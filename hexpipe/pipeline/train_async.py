@@ -12,14 +12,15 @@ from typing import Any
 
 from hexpipe import kernel_cache
 from hexpipe.config import Settings
-from hexpipe.errors import DiskFullError, HexpipeError, ProcessDiedError
+from hexpipe.errors import DiskFullError, GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
-from hexpipe.pipeline.interrupts import Interrupts
+from hexpipe.pipeline.interrupts import Interrupts, start_resource_tracker
 from hexpipe.pipeline.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
 from hexpipe.pipeline.nodes import check_cluster, end_session
+from hexpipe.pipeline.output import may_go_away
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
 from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.pipeline.run_folder import (
@@ -38,6 +39,7 @@ from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.pipeline.view import View, clock, make_view
 from hexpipe.pipeline.worker import setup_logging
 from hexpipe.plain_files import read_document
+from hexpipe.presence import Presence
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.shm import named_semaphores
 
@@ -57,10 +59,16 @@ _SERVERS = ("inference", "league")
 def run(request: RunRequest, view: View | None = None) -> int:
     """Run the pipeline to its end; returns the exit code 0.
 
-    Raises UsageError before anything is started, ProcessDiedError or another HexpipeError when the run failed.
+    Raises UsageError before anything is started, GoneError where the run's folder or its archive was taken away,
+    ProcessDiedError or another HexpipeError when the run failed.
     """
+    start_resource_tracker()
     # signals first: a Ctrl-C while the processes start is an orderly end too
-    with Interrupts() as interrupts, RunFolder.open(request.run_dir, request.resume) as folder:
+    with (
+        Interrupts() as interrupts,
+        may_go_away("stdout", "stderr"),
+        RunFolder.open(request.run_dir, request.resume) as folder,
+    ):
         try:
             run_ = _prepare(request, folder, view)
         except (HexpipeError, KeyboardInterrupt):
@@ -86,10 +94,17 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     if settings.cluster.address:
         check_cluster(settings.cluster.address)
     segments = make_segments(settings, game, plan)
+    if checkpoint is not None and not (folder.path / ARCHIVE_NAME).exists():
+        passed_over.append(
+            f"there is no {ARCHIVE_NAME} beside the checkpoints: if it lies elsewhere, stop and put it back; the run "
+            f"begins a new one, with no games, and the net of {checkpoint.name}"
+        )
     view = view or make_view(title=f"hexpipe {request.run_dir}")
     setup_logging(folder.path)
     folder.write_settings(settings)
     session = _next_session(folder, settings)
+    with ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)) as archive:  # made, where there is none
+        presence = Presence(folder.path, archive.path)
     specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
 
     def repair(role: str, number: int) -> None:
@@ -101,7 +116,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     for text in (*passed_over, *announcement(request, plan, checkpoint, changes)):
         view.say(text)
         log.info(text)
-    return _Run(settings, folder, view, segments, supervisor, gpus)
+    return _Run(settings, folder, presence, view, segments, supervisor, gpus)
 
 
 def _checked_checkpoint(
@@ -128,12 +143,14 @@ class _Run:
         self,
         settings: Settings,
         folder: RunFolder,
+        presence: Presence,
         view: View,
         segments: Segments,
         supervisor: Supervisor,
         gpus: int,
     ) -> None:
         self.settings, self.folder, self.view = settings, folder, view
+        self._presence = presence
         self.segments, self.supervisor = segments, supervisor
         self.meter = ProgressMeter(segments.stats, settings, gpus)
         self._metrics: MetricsWriter | None = None
@@ -153,16 +170,27 @@ class _Run:
             self._metrics = MetricsWriter(self.folder.path, self.settings)
             reason = self._watch(interrupts)
             self._say(f"stopping: {reason}")
-        except HexpipeError as error:
-            failure = error
-            log.error("the run ends: %s", error)
+        except (HexpipeError, OSError) as error:
+            failure = self._gone() or (error if isinstance(error, HexpipeError) else None)
+            if failure is None:
+                raise
+            log.error("the run ends: %s", failure)
             self._say("a failure ends the run; what has been learned is being saved")
-        late = self._stop(interrupts, failure is not None)
+        late = self._stop(interrupts, failure)
+        failure = failure or self._gone()
         if failure is None and late:
             failure = _late_failure(late[0], self.folder)
         self._report_end()
         if failure is not None:
             raise failure
+
+    def _gone(self) -> GoneError | None:
+        """What is to be said where the folder or the archive is no longer what it was."""
+        try:
+            self._presence.check()
+        except GoneError as error:
+            return error
+        return None
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
@@ -179,6 +207,7 @@ class _Run:
     def _watch(self, interrupts: Interrupts) -> str:
         """Look after the processes until there is a reason to stop, which is returned."""
         while True:
+            self._presence.check()
             for death in self.supervisor.watch(_TICK_SECONDS):
                 replaced = not death.process.startswith(HELPERS)
                 what = "was replaced" if replaced else "the run goes on without it"
@@ -187,7 +216,7 @@ class _Run:
             self._show()
             self._tell_stage()
             self._tell_nodes()
-            if interrupts.count:
+            if interrupts.asked():
                 return "asked to (once more to hurry)"
             for warning in self._stall.check():
                 self._say(warning)
@@ -249,16 +278,20 @@ class _Run:
         if self._metrics is not None:
             self._metrics.write(as_metrics(figures))
 
-    def _stop(self, interrupts: Interrupts, failed: bool) -> list[Death]:
+    def _stop(self, interrupts: Interrupts, failure: HexpipeError | None) -> list[Death]:
         """End the processes so that nothing that was committed is lost; deaths on the way."""
         supervisor = self.supervisor
-        hurry: Callable[[], bool] = interrupts.hurry
+        gone = isinstance(failure, GoneError)
+
+        def hurry() -> bool:
+            return gone or interrupts.hurry()
+
         for role in (CLUSTER, *SEARCHING, *HELPERS):
             supervisor.ask(role)
         supervisor.join(CLUSTER, _CLUSTER_SECONDS, hurry)
         supervisor.kill(CLUSTER)
         for role in SEARCHING:
-            supervisor.join(role, 0.5 if failed else _SEARCH_SECONDS, hurry)
+            supervisor.join(role, 0.5 if failure else _SEARCH_SECONDS, hurry)
             supervisor.kill(role)
         for role in HELPERS:
             supervisor.join(role, _HELPER_SECONDS, hurry)
@@ -268,12 +301,14 @@ class _Run:
             supervisor.ask(role)
         self.segments.request_stop()
         stop = Stop.QUICK if hurry() else Stop.ORDERLY
-        if not failed:
+        if not failure and not hurry():
             supervisor.revive("replay")  # else finished games in the outboxes would go with it
+        if self.folder.presence.lost() is not None:  # the checkpoint would go into another's folder, or make one anew
+            supervisor.kill("learner")
         supervisor.ask("replay", stop)
-        stuck = supervisor.join("replay", _COMMIT_SECONDS)
+        stuck = self._join_at_work("replay", _COMMIT_SECONDS, hurry)
         supervisor.ask("learner", stop)
-        stuck += supervisor.join("learner", _CHECKPOINT_SECONDS)
+        stuck += self._join_at_work("learner", _CHECKPOINT_SECONDS, hurry)
         for role in _SERVERS:
             supervisor.join(role, 2.0, hurry)
             supervisor.kill(role)
@@ -281,16 +316,27 @@ class _Run:
             self._say(f"{name} did not end in time and was killed; committed games and older checkpoints are safe")
         return [] if stuck else supervisor.failed("replay") + supervisor.failed("learner")
 
+    def _join_at_work(self, role: str, seconds: float, hurry: Callable[[], bool]) -> list[str]:
+        """Wait for the processes of a role to end; in a hurry not for those that have not begun their work. Names of
+        those that did not end in time."""
+        left = self.supervisor.join(role, seconds, lambda: hurry() and not self.supervisor.at_work(role))
+        if not hurry() or self.supervisor.at_work(role):
+            return left
+        self.supervisor.kill(role)
+        return []
+
     def _report_end(self) -> None:
         figures = self.meter.read()
         self.view.update(figures)
         if self._counters_known():
             self._write_metrics(figures)
-        checkpoint = latest_checkpoint(self.folder.path)
         self._say(
             f"{figures.get('games') or 0:,.0f} games, {figures.get('positions') or 0:,.0f} positions and "
             f"{figures.get('steps') or 0:,.0f} training steps in all; {clock(figures.elapsed)} this time"
         )
+        if self.folder.presence.lost() is not None:
+            return
+        checkpoint = latest_checkpoint(self.folder.path)
         if checkpoint is not None:
             self._say(f"newest checkpoint: {checkpoint}")
         self._say(f"go on with: hexpipe run {resume_arguments(self.folder.path, self.settings)}")

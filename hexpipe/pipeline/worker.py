@@ -13,13 +13,16 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from hexpipe.errors import DiskFullError, is_disk_full
+from hexpipe.errors import DiskFullError, RunFolderError, is_disk_full
 from hexpipe.games.own_games import import_game
 from hexpipe.pipeline.messages import DISK_FULL_EXIT, ChildContext, write_error
+from hexpipe.pipeline.run_folder import LOG_NAME
 from hexpipe.pipeline.stall_watch import answer_with_stack
+from hexpipe.plain_files import open_own
 from hexpipe.shm import set_parent_death_signal
 
 LOG_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(message)s"
@@ -43,7 +46,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
         getattr(importlib.import_module(module), function)(context, **parts)
     except Exception as error:
         full = isinstance(error, DiskFullError) or is_disk_full(error)
-        with suppress(OSError, DiskFullError):
+        with suppress(OSError, DiskFullError, RunFolderError):
             write_error(context.run_dir, context.name, error, bool(context.row["ready"]))
         logging.getLogger(__name__).exception("%s died", context.name)
         with suppress(OSError):
@@ -78,6 +81,9 @@ def logging_to(run_dir: Path) -> Iterator[None]:
 class _LogFile(logging.FileHandler):
     """A full disk, which the run says in other ways, costs lines of the log and no more."""
 
+    def _open(self) -> TextIOWrapper:
+        return open_own(Path(self.baseFilename), "a")  # type: ignore[return-value]
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not is_disk_full(sys.exception()):
             super().handleError(record)
@@ -85,7 +91,7 @@ class _LogFile(logging.FileHandler):
 
 def setup_logging(run_dir: Path, level: int = logging.INFO) -> None:
     """Send this process's log to RUN/hexpipe.log, which all processes append to line by line."""
-    handler = _LogFile(run_dir / "hexpipe.log", encoding="utf-8")
+    handler = _LogFile(run_dir / LOG_NAME, encoding="utf-8")
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     root = logging.getLogger()
     for old in list(root.handlers):

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import anyio
 import psutil
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisconnect
 
-from hexpipe.errors import HexpipeError
+from hexpipe.errors import HexpipeError, UsageError
 from hexpipe.games.factory import make_stages
+from hexpipe.pipeline.curves import Curves
 from hexpipe.pipeline.live_stats import live_rows
-from hexpipe.pipeline.metrics import metrics_line, metrics_lines
+from hexpipe.pipeline.metrics import metrics_line
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow
+from hexpipe.plain_files import open_own
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.game_list import moves_of_record
+from hexpipe.web.refusals import refusals
+
+Found = TypeVar("Found")
 
 STATE_SECONDS = 1.0
 MOST_POINTS = 600  # of a curve: more than a screen shows
@@ -31,14 +38,23 @@ _PREFIXES = (
 )  # fmt: skip
 
 
+class Packed(NamedTuple):
+    """A JSON text, as it is and with gzip."""
+
+    plain: bytes
+    small: bytes
+
+
 class RunWatcher:
-    """Looks at the run in ``run_dir``; nothing of it is changed, held open or kept beyond the newest state."""
+    """Looks at the run in ``run_dir``; nothing of it is changed or held open, and what is kept of it does not grow."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.settings = read_settings(run_dir)
         self._stages = make_stages(self.settings)
         self._processes: dict[int, psutil.Process] = {}
+        self._curves = Curves(run_dir / "metrics.jsonl", MOST_POINTS, lambda name: not name.startswith(_PREFIXES))
+        self._packed = _pack({})
 
     def state(self) -> dict[str, Any]:
         """The run now: "alive", "title", the newest "figures" by name, "processes" (name, pid, waits_for, cpu_percent,
@@ -54,13 +70,12 @@ class RunWatcher:
             "processes": self._process_table(document) if document is not None else [],
         }
 
-    def metrics(self) -> dict[str, list[float | None]]:
-        """Every figure of metrics.jsonl over time, at most MOST_POINTS of each, None where it was not known."""
-        lines = [_plain(line) for line in self._lines()]
-        stride = -(-len(lines) // MOST_POINTS) or 1
-        kept = lines[::-1][::stride][::-1]  # the newest is always one of them
-        names = sorted(set().union(*kept))
-        return {name: [line.get(name) for line in kept] for name in names}
+    def metrics(self) -> Packed:
+        """Every figure of metrics.jsonl over time, at most MOST_POINTS of each, None where it was not known, as an
+        object of lists. What was read before is not read again."""
+        if self._curves.update():
+            self._packed = _pack(self._curves.series())
+        return self._packed
 
     def games(self, count: int) -> list[dict[str, Any]]:
         """The newest finished games: moves as cells of the board, winner (-1 for a draw), weights version."""
@@ -84,13 +99,9 @@ class RunWatcher:
             for record in reversed(records)
         ]
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        with contextlib.suppress(OSError):
-            yield from metrics_lines(self.run_dir)
-
     def _newest_line(self) -> dict[str, Any]:
         try:
-            with (self.run_dir / "metrics.jsonl").open("rb") as file:
+            with open_own(self.run_dir / "metrics.jsonl", "rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
                 tail = file.read().splitlines()
         except OSError:
@@ -122,30 +133,30 @@ class RunWatcher:
 def add_dashboard(app: FastAPI, run_dir: Path) -> None:
     """The run's part of the API: /api/run/state, /api/run/metrics, /api/run/games and the websocket /api/run/live."""
     watcher = RunWatcher(run_dir)
-    lock = asyncio.Lock()
-    newest: dict[str, Any] = {}
+    state = _Looked(watcher.state)
+    metrics = _Looked(watcher.metrics)
+    games = _Looked(lambda: watcher.games(MOST_GAMES))
 
-    async def state() -> dict[str, Any]:
-        """The state, at most STATE_SECONDS old: however many watch, the run is looked at once."""
-        async with lock:
-            if not newest or time.time() - newest["time"] > STATE_SECONDS:
-                newest.update(await anyio.to_thread.run_sync(watcher.state))
-        return dict(newest)
-
-    @app.get("/api/run/state")
+    @app.get("/api/run/state", responses=refusals())
     async def run_state() -> dict[str, Any]:
         """The run now: figures and processes."""
         return await state()
 
-    @app.get("/api/run/metrics")
-    def run_metrics() -> dict[str, list[float | None]]:
-        """Every figure over time."""
-        return watcher.metrics()
+    @app.get("/api/run/metrics", response_model=dict[str, list[float | None]], responses=refusals())
+    async def run_metrics(request: Request) -> Response:
+        """Every figure over time: lists of one length, null where it was not known. Long runs are thinned."""
+        packed = await metrics()
+        headers = {"Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return Response(packed.plain, 200, headers, "application/json")
+        return Response(packed.small, 200, {**headers, "Content-Encoding": "gzip"}, "application/json")
 
-    @app.get("/api/run/games")
-    def run_games(count: int = 6) -> list[dict[str, Any]]:
-        """The newest finished games."""
-        return watcher.games(max(1, min(count, MOST_GAMES)))
+    @app.get("/api/run/games", responses=refusals(422))
+    async def run_games(
+        count: Annotated[int, Query(description=f"how many: 1 to {MOST_GAMES}, what is outside counts as these")] = 6,
+    ) -> list[dict[str, Any]]:
+        """The newest finished games, the newest first."""
+        return (await games())[: max(1, min(count, MOST_GAMES))]
 
     @app.websocket("/api/run/live")
     async def live(socket: WebSocket) -> None:
@@ -158,6 +169,33 @@ def add_dashboard(app: FastAPI, run_dir: Path) -> None:
                 except HexpipeError as error:
                     await socket.send_json({"error": str(error)})
                 await asyncio.sleep(STATE_SECONDS)
+
+
+class _Looked(Generic[Found]):
+    """What ``look`` finds, at most STATE_SECONDS old: however many ask, it looks once, in a thread.
+
+    What is wrong with a run is no fault of the question: HexpipeError, and never UsageError.
+    """
+
+    def __init__(self, look: Callable[[], Found]) -> None:
+        self._look = look
+        self._lock = asyncio.Lock()
+        self._found: tuple[float, Found] | None = None
+
+    async def __call__(self) -> Found:
+        async with self._lock:
+            if self._found is None or time.monotonic() - self._found[0] > STATE_SECONDS:
+                try:
+                    found = await anyio.to_thread.run_sync(self._look)
+                except UsageError as error:
+                    raise HexpipeError(str(error)) from error
+                self._found = time.monotonic(), found
+            return self._found[1]
+
+
+def _pack(document: dict[str, Any]) -> Packed:
+    plain = json.dumps(document, separators=(",", ":")).encode()
+    return Packed(plain, gzip.compress(plain, 6, mtime=0))
 
 
 def _plain(line: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""How a request is refused: every error as {"error": what to do}, and no body that is too large."""
+"""How a request is refused: every error as {"error": what to do}, and no body that is too large or comes too slowly."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,7 +17,8 @@ from hexpipe.errors import HexpipeError, IllegalMoveError, UsageError
 from hexpipe.web.searches import BusyError
 
 MOST_BODY_BYTES = 1 << 20
-RETRY_SECONDS = 2
+BODY_SECONDS = 30.0
+RETRY = {"Retry-After": "2"}
 LONGEST_ERROR = 500
 _HTTP_TEXTS = {
     400: "the body cannot be read as JSON: send an object as /api describes it",
@@ -23,24 +27,53 @@ _HTTP_TEXTS = {
 }
 
 
+class Refusal(BaseModel):
+    """A question that is not answered."""
+
+    error: str = Field(description="what is wrong, and what to do")
+
+
+_REASONS = {
+    400: "The question can be read and not be answered: a move that the rules forbid, a text that is no game",
+    403: "A page of another site asks",
+    408: f"The body takes longer than {BODY_SECONDS:g} s",
+    413: f"The body is over {MOST_BODY_BYTES} bytes",
+    421: "The server is not known by this Host: --allow-host names it",
+    422: "The question is not of this form",
+    500: "The server failed",
+    503: "Too many searches wait, or the server is closing: Retry-After says when to ask again",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How an address refuses, for its description: with ``statuses`` and those that every one has."""
+    return {
+        status: {"model": Refusal, "description": _REASONS[status]}
+        for status in sorted({408, 413, 421, 500, *statuses})
+    }
+
+
 def explain_errors(app: FastAPI) -> None:
     """Every error as {"error": what to do}: 4xx for bad input, 503 where it is busy, 500 for a failure."""
 
     async def of_hexpipe(request: Request, error: Exception) -> Response:
         if isinstance(error, BusyError):
-            return _answer(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
-        return _answer(400 if isinstance(error, UsageError | IllegalMoveError) else 500, str(error))
+            return refusal(503, str(error), RETRY)
+        return refusal(400 if isinstance(error, UsageError | IllegalMoveError) else 500, str(error))
 
     async def of_input(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return _answer(422, _explained(error))
+        return refusal(422, _explained(error))
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _answer(error.status_code, _HTTP_TEXTS.get(error.status_code, error.detail), error.headers)
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
+        return refusal(error.status_code, _HTTP_TEXTS.get(error.status_code, error.detail), headers)
 
     async def of_the_server(request: Request, error: Exception) -> Response:
-        return _answer(500, f"the server failed ({type(error).__name__}): its log says more")
+        return refusal(500, f"the server failed ({type(error).__name__}): its log says more")
 
     app.add_exception_handler(HexpipeError, of_hexpipe)
     app.add_exception_handler(RequestValidationError, of_input)
@@ -49,7 +82,8 @@ def explain_errors(app: FastAPI) -> None:
 
 
 class BodyLimit:
-    """ASGI middleware that reads a request's body before anyone else: 413 for one over MOST_BODY_BYTES."""
+    """ASGI middleware that reads a request's body before anyone else: 413 for one over MOST_BODY_BYTES, 408 for one
+    that takes longer than BODY_SECONDS."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,17 +93,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body, more = bytearray(), True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MOST_BODY_BYTES:
-                refusal = _answer(413, f"the request is over {MOST_BODY_BYTES} bytes: send less")
-                await refusal(scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _whole_body(receive)
+        except TimeoutError:
+            await refusal(408, f"the body has not come within {BODY_SECONDS:g} s: send it at once")(
+                scope, receive, send
+            )
+            return
+        if body is None:
+            return
+        if len(body) > MOST_BODY_BYTES:
+            await refusal(413, f"the request is over {MOST_BODY_BYTES} bytes: send less")(scope, receive, send)
+            return
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
         async def read() -> Message:
@@ -78,8 +114,21 @@ class BodyLimit:
         await self._app(scope, read, send)
 
 
-def _answer(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """``text`` may hold a visitor's own words: it is cut, and what is no Unicode in it is escaped."""
+async def _whole_body(receive: Receive) -> bytearray | None:
+    """The body, or as much of it as is too much; None where it breaks off."""
+    body, more = bytearray(), True
+    while more and len(body) <= MOST_BODY_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The answer {"error": text}. ``text`` may hold a visitor's own words: it is cut, and what is no Unicode in it is
+    escaped."""
     shown = text if len(text) <= LONGEST_ERROR else text[:LONGEST_ERROR] + "..."
     return JSONResponse({"error": shown.encode("utf-8", "backslashreplace").decode()}, status, headers)
 

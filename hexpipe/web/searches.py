@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 from hexpipe.arena.analysis import Analysis
@@ -15,8 +16,9 @@ from hexpipe.arena.engine import Engine
 from hexpipe.errors import HexpipeError
 
 logger = logging.getLogger(__name__)
+CLOSING = "the server is closing: ask again when it is back"
 
-CLOSE_SECONDS = 30.0
+CLOSE_SECONDS = 1.0
 
 
 class BusyError(HexpipeError):
@@ -27,6 +29,7 @@ class _Request(NamedTuple):
     moves: tuple[int, ...]
     simulations: int
     answer: Future[Analysis]
+    gone: threading.Event  # nobody waits for the answer any more
 
 
 class SearchQueue:
@@ -34,7 +37,7 @@ class SearchQueue:
 
     When the engine is free, all that wait with the same number of simulations are searched side by side, at most
     ``together``: their leaves share the net's batches. At most ``most_waiting`` may wait, and `analyse` raises
-    BusyError beyond that. A visitor who has gone is not searched for.
+    BusyError beyond that. A visitor who has gone takes no place, and a search for none but such is stopped.
     """
 
     def __init__(self, engine: Engine, most_waiting: int = 64, together: int = 16) -> None:
@@ -51,39 +54,73 @@ class SearchQueue:
         """Searches that wait."""
         return len(self._waiting)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
+
     async def analyse(self, moves: Sequence[int], simulations: int) -> Analysis:
         """The analysis of the position after ``moves``, which must be legal and not over."""
-        request = _Request(tuple(moves), simulations, Future())
+        request = _Request(tuple(moves), simulations, Future(), threading.Event())
         with self._changed:
-            if self._closed or len(self._waiting) >= self._most_waiting:
+            if self._closed:
+                raise BusyError(CLOSING)
+            if len(self._waiting) >= self._most_waiting:
                 raise BusyError("too many searches are waiting: try again in a few seconds")
             self._waiting.append(request)
             self._changed.notify()
-        return await asyncio.wrap_future(request.answer)
+        try:
+            return await asyncio.wrap_future(request.answer)
+        except asyncio.CancelledError:
+            self._forget(request)
+            raise
 
-    def close(self) -> None:
-        """End the thread once it has finished what it is at; what waits is refused."""
+    def refuse(self) -> None:
+        """Refuse from now on whatever waits or comes, and stop the search that is under way."""
         with self._changed:
             self._closed = True
+            for request in self._waiting:
+                if request.answer.set_running_or_notify_cancel():
+                    request.answer.set_exception(BusyError(CLOSING))
+            self._waiting.clear()
             self._changed.notify()
+
+    def close(self) -> None:
+        """`refuse`, and wait CLOSE_SECONDS at the most for the search under way to stop: see `ended`."""
+        self.refuse()
         self._thread.join(CLOSE_SECONDS)
+
+    def _forget(self, request: _Request) -> None:
+        """Nobody waits for ``request``: it takes no place among those that wait."""
+        request.gone.set()
+        with self._changed:
+            self._waiting = deque(other for other in self._waiting if other is not request)
 
     def _work(self) -> None:
         while batch := self._next():
             try:
-                found = self.engine.analyse([request.moves for request in batch], batch[0].simulations)
+                found = self.engine.analyse(
+                    [request.moves for request in batch], batch[0].simulations, stop=partial(self._unwanted, batch)
+                )
             except Exception as error:  # each visitor has to hear of it, whatever it is
                 logger.exception("a search failed")
                 for request in batch:
                     request.answer.set_exception(error)
                 continue
             for request, analysis in zip(batch, found, strict=True):
-                request.answer.set_result(analysis)
+                if analysis.simulations < request.simulations and not analysis.proven and self._closed:
+                    request.answer.set_exception(BusyError(CLOSING))  # it was stopped: half an answer is none
+                else:
+                    request.answer.set_result(analysis)
+
+    def _unwanted(self, batch: Sequence[_Request]) -> bool:
+        """Whether nobody waits for what is being searched."""
+        return self._closed or all(request.gone.is_set() for request in batch)
 
     def _next(self) -> list[_Request]:
         """What is searched next, of one number of simulations; empty once closed."""
         with self._changed:
-            while True:
+            while not self._closed:
                 batch: list[_Request] = []
                 rest: deque[_Request] = deque()
                 for request in self._waiting:
@@ -93,11 +130,7 @@ class SearchQueue:
                     elif request.answer.set_running_or_notify_cancel():
                         batch.append(request)
                 self._waiting = rest
-                if self._closed:
-                    for request in [*batch, *rest]:
-                        if not request.answer.cancel():  # what was to be searched next
-                            request.answer.set_exception(BusyError("the server is closing"))
-                    return []
                 if batch:
                     return batch
                 self._changed.wait()
+            return []

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
 
 from hexpipe import __version__
 from hexpipe.arena.analysis import Analysis, as_facts
@@ -22,13 +24,17 @@ from hexpipe.games.board_moves import move_name
 from hexpipe.games.format_conversion import read_game
 from hexpipe.games.hex import Hex
 from hexpipe.web.dashboard import add_dashboard
+from hexpipe.web.guard import Guard
+from hexpipe.web.hosts import Hosts
 from hexpipe.web.positions import Position
-from hexpipe.web.refusals import BodyLimit, explain_errors
+from hexpipe.web.refusals import BodyLimit, explain_errors, refusals
 from hexpipe.web.searches import SearchQueue
+from hexpipe.web.visitors import while_there
 
 PAGES = Path(__file__).parent / "pages"
 MOST_MOVES = 40_000
 MOST_TEXT = 200_000
+SIMULATIONS = 100
 
 Word = Annotated[str, Field(max_length=8)]
 
@@ -46,7 +52,9 @@ class GameBody(_Body):
 class SearchBody(GameBody):
     """A position to search."""
 
-    simulations: Annotated[int, Field(ge=2, le=1_000_000, description="simulations; the server has a cap")] = 100
+    simulations: Annotated[int, Field(ge=2, le=1_000_000, description="simulations; the server has a cap")] = (
+        SIMULATIONS
+    )
 
 
 class TextBody(_Body):
@@ -91,10 +99,40 @@ class MoveAnswer(BaseModel):
     simulations: int
 
 
+class _GuardedApp(FastAPI):
+    """FastAPI with `guard.Guard` around all of it, its own failures included, and a description with its cap."""
+
+    hosts: Hosts | None = None
+    most_simulations: int
+
+    def openapi(self) -> dict[str, Any]:
+        """As FastAPI has it, with the simulations that this server gives."""
+        if self.openapi_schema is None:
+            bodies = super().openapi().get("components", {}).get("schemas", {})
+            if "SearchBody" in bodies:
+                bodies["SearchBody"]["properties"]["simulations"] |= {
+                    "maximum": self.most_simulations,
+                    "default": min(SIMULATIONS, self.most_simulations),
+                }
+        return super().openapi()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """As FastAPI does, and the guard outside."""
+        return Guard(super().build_middleware_stack(), self.hosts)
+
+
 def make_app(
-    engine: Engine | None, run_dir: Path | None = None, *, most_simulations: int = 5000, most_waiting: int = 64
+    engine: Engine | None,
+    run_dir: Path | None = None,
+    *,
+    most_simulations: int = 5000,
+    most_waiting: int = 64,
+    hosts: Hosts | None = None,
 ) -> FastAPI:
-    """The server over ``engine`` (None: nothing to play, only the run's page) and the run in ``run_dir`` (or None)."""
+    """The server over ``engine`` (None: nothing to play, only the run's page) and the run in ``run_dir`` (or None).
+
+    ``hosts`` are those that it answers to; whoever puts it behind a socket must say them.
+    """
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -103,11 +141,13 @@ def make_app(
         if app.state.searches is not None:
             await anyio.to_thread.run_sync(app.state.searches.close)
 
-    app = FastAPI(title="hexpipe", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
+    app = _GuardedApp(title="hexpipe", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
+    app.hosts, app.most_simulations = hosts, most_simulations
+    app.add_middleware(GZipMiddleware, compresslevel=6)
     app.add_middleware(BodyLimit)
     explain_errors(app)
 
-    @app.get("/api/info")
+    @app.get("/api/info", responses=refusals())
     def info() -> dict[str, Any]:
         """What is served: the game, the checkpoint, the cap on simulations."""
         facts: dict[str, Any] = {"version": __version__, "run": str(run_dir) if run_dir else None, "engine": None}
@@ -139,24 +179,25 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
     def position(body: GameBody) -> Position:
         return Position(engine.game, body.moves)
 
-    async def search(body: SearchBody) -> tuple[Position, Analysis]:
-        if body.simulations > most_simulations:
-            raise UsageError(f"simulations: this server gives {most_simulations} at the most (got {body.simulations})")
+    async def search(body: SearchBody, request: Request) -> tuple[Position, Analysis]:
+        simulations = body.simulations if "simulations" in body.model_fields_set else min(SIMULATIONS, most_simulations)
+        if simulations > most_simulations:
+            raise UsageError(f"simulations: this server gives {most_simulations} at the most (got {simulations})")
         here = await anyio.to_thread.run_sync(position, body)
         if here.is_over:
             raise IllegalMoveError("the game is over: there is no move to search for")
-        return here, await app.state.searches.analyse(here.moves, body.simulations)
+        return here, await while_there(request, app.state.searches.analyse(here.moves, simulations))
 
-    @app.post("/api/position")
+    @app.post("/api/position", responses=refusals(400, 403, 422))
     def describe(body: GameBody) -> dict[str, Any]:
         """The position after the moves: stones, who is to move, who has won, the game as TRMPH, SGF and HexWorld."""
         return position(body).describe()
 
-    @app.post("/api/move")
-    async def move(body: SearchBody) -> MoveAnswer:
+    @app.post("/api/move", responses=refusals(400, 403, 422, 503))
+    async def move(body: SearchBody, request: Request) -> MoveAnswer:
         """The move to play in the position after the moves, with its value, policy and time."""
         began = time.monotonic()
-        here, found = await search(body)
+        here, found = await search(body, request)
         total = sum(candidate.visits for candidate in found.moves)
         return MoveAnswer(
             move=here.names([found.best])[0],
@@ -167,13 +208,13 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
             simulations=found.simulations,
         )
 
-    @app.post("/api/analyse")
-    async def analyse(body: SearchBody) -> AnalysisFacts:
+    @app.post("/api/analyse", responses=refusals(400, 403, 422, 503))
+    async def analyse(body: SearchBody, request: Request) -> AnalysisFacts:
         """Moves with visits, priors, win probabilities and variations, the best first."""
-        _, found = await search(body)
+        _, found = await search(body, request)
         return AnalysisFacts.model_validate(as_facts(found, engine.game))
 
-    @app.post("/api/import")
+    @app.post("/api/import", responses=refusals(400, 403, 422))
     def read(body: TextBody) -> dict[str, Any]:
         """A game given as TRMPH, HexWorld or SGF, as `/api/position` would tell it; 400 if of another board."""
         if engine.game.name != Hex.name:

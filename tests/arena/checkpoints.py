@@ -14,7 +14,10 @@ from hexpipe.nets.factory import build_net, net_weights
 
 
 def small_checkpoint(folder: Path, seed: int = 0, step: int = 7, **overrides: Any) -> Path:
-    """A run folder with a checkpoint of ``step``; ``overrides`` are settings, dots written as two underscores."""
+    """A run folder with a checkpoint of ``step``; ``overrides`` are settings, dots written as two underscores.
+
+    Nothing in it says what its run began with, as in those of 0.1.0.
+    """
     small = {"game.board_size": 4, "net.blocks": 1, "net.channels": 8, "search.num_simulations": 16}
     given = {name.replace("__", "."): value for name, value in overrides.items()}
     settings = load_settings("quick", {**small, "inference.backend": "auto", **given})

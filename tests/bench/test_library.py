@@ -21,6 +21,10 @@ def test_library_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
         ratio = float(figures[f"tiny_{batch}_boards_per_s"]) / float(figures[f"tiny_{batch}_bare_boards_per_s"])
         assert float(figures[f"tiny_{batch}_efficiency"]) == pytest.approx(ratio), "of the only round"
         assert float(figures[f"tiny_{batch}_boards_per_s"]) > 0
+        assert float(figures[f"tiny_auto_{batch}_boards_per_s"]) > 0
+    assert figures["tiny_dtype"] == "float32", "what the library takes by itself"
+    assert figures["tiny_auto_dtype"] in ("float32", "bfloat16")
+    assert float(figures["read_us_per_board"]) > 0
     assert float(figures["tiny_cached_boards_per_s"]) > 0
     assert float(figures["plain_resnet18_16_boards_per_s"]) > 0
     assert 0.3 < float(figures["tiny_cache_hit_rate"]) < 1

@@ -1,8 +1,6 @@
-"""Throughput of the rules: `bin/test tests/bench --benchmark-enable`."""
+"""The rules benchmark, short: figures that hang together."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
@@ -10,19 +8,16 @@ from hexpipe.bench import rules
 
 
 @pytest.mark.parametrize("size", [5, 11])
-def test_rules_throughput(benchmark: Any, size: int) -> None:
-    figures = benchmark.pedantic(rules.run, kwargs={"seconds": 0.2, "size": size}, rounds=1)
-    benchmark.extra_info.update(figures)
+def test_rules_throughput(size: int) -> None:
+    figures = rules.run(seconds=0.2, size=size)
     assert figures["moves_per_s"] > 0
     assert 2 * size - 1 <= figures["moves_per_game"] <= size * size
     assert 0.4 < figures["first_player_wins"] < 0.7
 
 
 @pytest.mark.parametrize(("size", "players"), [(9, 2), (30, 3)])
-def test_rules_throughput_of_n_in_a_row(benchmark: Any, size: int, players: int) -> None:
-    options = {"seconds": 0.2, "size": size, "game": "inarow", "players": players}
-    figures = benchmark.pedantic(rules.run, kwargs=options, rounds=1)
-    benchmark.extra_info.update(figures)
+def test_rules_throughput_of_n_in_a_row(size: int, players: int) -> None:
+    figures = rules.run(seconds=0.2, size=size, game="inarow", players=players)
     assert figures["moves_per_s"] == pytest.approx(figures["playouts_per_s"] * figures["moves_per_game"])
     assert 4 * players < figures["moves_per_game"] < size * size
     assert 0.2 < figures["first_player_wins"] < 0.7

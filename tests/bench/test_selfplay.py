@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 
 from hexpipe.bench import selfplay
+from hexpipe.bench.median import median_interval
 from hexpipe.bench.slices import CACHED, SELFPLAY, Board, SwitchEvaluator
 from hexpipe.search.evaluator import Evaluation
 
 
 def test_median_interval_covers_the_median() -> None:
     """Of 10 values the second and the ninth: 1 - 2 * 11 / 1024 = 97.9 %; of fewer than six, all."""
-    assert selfplay.median_interval(list(range(10))) == (1, 8)
-    assert selfplay.median_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    assert median_interval(list(range(10))) == (1, 8)
+    assert median_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
     rng = np.random.default_rng(0)
     samples = rng.exponential(size=(2000, 15))
-    inside = [low <= math.log(2) <= high for low, high in map(selfplay.median_interval, samples.tolist())]
+    inside = [low <= math.log(2) <= high for low, high in map(median_interval, samples.tolist())]
     assert 0.95 <= np.mean(inside) < 0.99
 
 
@@ -56,11 +57,10 @@ def test_choice_is_shared_by_the_servers() -> None:
     board.segment.close()
 
 
-def test_small_selfplay_bench(benchmark: Any) -> None:
+def test_small_selfplay_bench() -> None:
     small = {"size": 5, "blocks": 1, "channels": 16, "simulations": 16, "games": 8, "servers": 1, "workers": 1}
     times = {"slices": 2, "seconds": 0.3, "cache_seconds": 0.5}
-    figures = benchmark.pedantic(selfplay.run, kwargs={**small, **times}, rounds=1)
-    benchmark.extra_info.update(figures)
+    figures = selfplay.run(**small, **times)
     assert figures["evals_per_s"] > 0
     assert figures["moves_per_s"] > 0
     assert 0 < figures["efficiency_low"] <= figures["efficiency"] <= figures["efficiency_high"]

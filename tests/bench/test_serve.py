@@ -38,6 +38,6 @@ def test_a_server_that_cannot_start_is_explained(tmp_path: Path) -> None:
 
 
 def test_questions_are_of_games_that_go_on() -> None:
-    bodies = [json.loads(body) for body in serve._bodies(Hex(3), 40, 7)]
+    bodies = [json.loads(body) for body in serve.bodies_of(Hex(3), 40, 7)]
     assert {body["simulations"] for body in bodies} == {7}
     assert len({tuple(body["moves"]) for body in bodies}) > 10

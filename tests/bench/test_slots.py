@@ -23,4 +23,4 @@ def test_a_generator_that_dies_is_reported() -> None:
         name = "generator-0"
 
     with pytest.raises(slots.ProcessDiedError, match="generator-0"):
-        slots._sleep(1.0, [Dead()])  # type: ignore[list-item]
+        slots.sleep(1.0, [Dead()])  # type: ignore[list-item]

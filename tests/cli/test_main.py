@@ -190,6 +190,17 @@ def test_memory_estimate_allocates_nothing_and_holds_the_budget(capsys: pytest.C
     assert "of" in capsys.readouterr().out
 
 
+def test_memory_estimate_ends_with_one_total(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["memory-report", "--json", "--size", "5"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["total_bytes"] == report["shared_bytes"] + report["own_bytes"]
+    assert run(["memory-report", "--size", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    total = [line for line in lines if line.startswith("in all about ")]
+    assert total == lines[-1:]
+    assert any("resource-tracker" in line for line in lines)
+
+
 def test_memory_report_of_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     fails_with(capsys, ["memory-report", str(tmp_path)], "no run is at work")
     fails_with(capsys, ["memory-report", str(tmp_path), "--size", "5"], "not both")

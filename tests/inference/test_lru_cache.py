@@ -87,6 +87,22 @@ def test_many_sets_keep_most_and_never_answer_falsely() -> None:
     assert cache.hit_rate == pytest.approx(hit.mean())
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_what_comes_out_are_the_bits_that_went_in(half: bool) -> None:
+    """Of a cache for what the slots carry, that is of float16 numbers; the others come out rounded to those."""
+    cache, codes = LRUCache(64, SHAPES, half), _numbered(list(range(20)))
+    rng = np.random.default_rng(0)
+    priors = rng.random((20, SHAPES.num_actions), np.float32) ** 8
+    values = rng.normal(size=(20, SHAPES.num_seats)).astype(np.float32)
+    cache.insert(codes, priors, values)
+    hit, found, found_values = _lookup(cache, codes)
+    assert hit.all()
+    wanted = priors.astype(np.float16).astype(np.float32) if half else priors
+    assert found.tobytes() == wanted.tobytes()
+    assert found_values.tobytes() == values.tobytes()
+    assert (wanted != priors).any() == half
+
+
 def test_clear_forgets_and_a_new_answer_replaces_the_old() -> None:
     cache = LRUCache(64, SHAPES)
     codes = _numbered([1, 2])
@@ -103,6 +119,7 @@ def test_clear_forgets_and_a_new_answer_replaces_the_old() -> None:
 
 def test_an_entry_is_small_and_an_empty_cache_is_refused() -> None:
     shapes = Shapes(board_size=11, num_actions=121, num_seats=2, code_length=121)
-    assert LRUCache(1024, shapes).nbytes / 1024 < 400
+    assert LRUCache(1024, shapes, half=True).nbytes / 1024 < 400
+    assert LRUCache(1024, shapes).nbytes / 1024 < 640
     with pytest.raises(SettingsError, match="at least 1"):
         LRUCache(0, shapes)

@@ -6,16 +6,18 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from hexpipe.config import Settings, load_settings
-from hexpipe.errors import CheckpointError, NotationError
+from hexpipe.errors import CheckpointError, NotationError, SettingsError
 from hexpipe.games import format_conversion
 from hexpipe.games.factory import make_game
 from hexpipe.inference.simple_model_inference import ILLEGAL_LOGIT, SimpleModelInference, fitting_batch
+from hexpipe.nets import choose_backend
 from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.nets.factory import HexNet, build_net, net_weights
 
@@ -101,9 +103,10 @@ def test_every_form_of_a_board_reads_the_same(model: SimpleModelInference) -> No
 def test_statistics_cache_and_batches(trained: tuple[Path, HexNet, Settings]) -> None:
     model = SimpleModelInference(trained[0], inference=EAGER, batch_size=4)
     boards = [format_conversion.cells_from_moves([k], 4) for k in range(10)]
-    first, _values = model.batch_infer(boards)
-    again, _values = model.batch_infer(boards)
-    np.testing.assert_allclose(again, first, atol=1e-3)  # the cache keeps float16
+    first, values = model.batch_infer(boards)
+    again, values_again = model.batch_infer(boards)
+    assert again.tobytes() == first.tobytes()
+    assert values_again.tobytes() == values.tobytes()
     figures = model.statistics()
     assert (figures["boards"], figures["batches"], figures["cache_size"]) == (20, 3, 10)
     assert figures["cache_hit_rate"] == pytest.approx(0.5)
@@ -112,6 +115,135 @@ def test_statistics_cache_and_batches(trained: tuple[Path, HexNet, Settings]) ->
     model.simple_infer(boards[0])
     assert model.statistics()["batches"] == 4
     assert model.batch_infer([])[0].shape == (0, model.shapes.num_actions)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("logits", [False, True])
+def test_a_cached_answer_is_a_fresh_one_to_the_last_bit(
+    trained: tuple[Path, HexNet, Settings], logits: bool, symmetric: bool
+) -> None:
+    """Alone, in a batch, among others that are not known yet; with the same batches as without a cache."""
+    cached = SimpleModelInference(trained[0], inference=EAGER, symmetric_cache=symmetric)
+    fresh = SimpleModelInference(trained[0], inference=EAGER, symmetric_cache=symmetric, cache_entries=0)
+    boards = [format_conversion.cells_from_moves(moves, 4) for moves in _games(40, 4, seed=3)]
+    boards = list({board.tobytes(): board for board in boards if board.any()}.values())
+    for model in (cached, fresh):
+        model.batch_infer(boards[:4])
+    for asked in (boards[:4], boards[:1], boards[3:4], boards[:4]):
+        for got, want in zip(
+            cached.batch_infer(asked, logits=logits), fresh.batch_infer(asked, logits=logits), strict=True
+        ):
+            assert got.tobytes() == want.tobytes() or len(asked) == 1  # torch computes a single board in another way
+    first = cached.batch_infer(boards, logits=logits)
+    assert all(
+        a.tobytes() == b.tobytes() for a, b in zip(cached.batch_infer(boards, logits=logits), first, strict=True)
+    )
+    for number, board in enumerate(boards):
+        policy, value = cached.simple_infer(board, logits=logits)
+        assert policy.tobytes() == first[0][number].tobytes()
+        assert np.float32(value) == first[1][number]
+
+
+def test_both_calls_have_both_forms(model: SimpleModelInference, trained: tuple[Path, HexNet, Settings]) -> None:
+    """With today's as each one's default, and each the other's in another form."""
+    boards = [format_conversion.cells_from_moves(moves, 4) for moves in _games(20, 4, seed=4) if len(moves) < 7]
+    policies, values = model.batch_infer(boards)
+    policy_logits, value_logits = model.batch_infer(boards, logits=True)
+    assert (policy_logits.dtype, value_logits.dtype, policies.dtype) == (np.float32, np.float32, np.float32)
+    legal = policy_logits > ILLEGAL_LOGIT / 2
+    np.testing.assert_allclose(np.where(legal, np.exp(policy_logits), 0), policies, atol=1e-6)
+    np.testing.assert_allclose(np.tanh(value_logits / 2), values, atol=1e-6)
+    for number, board in enumerate(boards):
+        logits, value_logit = model.simple_infer(board)
+        assert isinstance(value_logit, float)
+        np.testing.assert_array_equal(logits, policy_logits[number])
+        assert value_logit == value_logits[number]
+        policy, value = model.simple_infer(board, logits=False)
+        np.testing.assert_array_equal(policy, policies[number])
+        assert value == values[number]
+    assert model.batch_infer([], logits=True)[0].shape == (0, model.shapes.num_actions)
+
+
+def test_the_default_is_float32_and_auto_the_fastest_that_agrees(
+    trained: tuple[Path, HexNet, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _net, settings = trained
+    if settings.algorithm == "muzero":
+        pytest.skip("its roots have one backend, in float32")
+    monkeypatch.setattr(choose_backend, "_cpu_kinds", lambda: [("frozen", "bfloat16"), ("frozen", "float32")])
+    monkeypatch.setattr(choose_backend, "_time_batch", lambda backend, *_: 2.0 if backend.dtype == "bfloat16" else 1.0)
+    frozen = load_settings("quick", {"inference.backend": "frozen"}).inference
+    told = [SimpleModelInference(folder, inference=frozen).statistics()]
+    assert (told[0]["dtype"], told[0]["value_difference"], told[0]["dtype_note"]) == ("float32", 0.0, "")
+    told.append(SimpleModelInference(folder, inference=frozen, dtype="auto").statistics())
+    assert str(told[1]["dtype_note"]).startswith("bfloat16 is ")
+    assert 0 < float(told[1]["value_difference"]) <= float(told[1]["value_difference_most"])
+    assert float(told[1]["policy_difference"]) > 0
+    near = float(told[1]["value_difference"]) <= 0.02 and float(told[1]["value_difference_most"]) <= 0.1
+    near &= float(told[1]["policy_difference"]) <= 0.02
+    assert told[1]["dtype"] == ("bfloat16" if near else "float32")
+    named = load_settings("quick", {"inference.backend": "frozen", "inference.dtype": "bfloat16"}).inference
+    assert SimpleModelInference(folder, inference=named).statistics()["dtype"] == "bfloat16"
+    with pytest.raises(SettingsError, match=r"inference\.dtype"):
+        SimpleModelInference(folder, dtype="float3")
+
+
+STACKS = {
+    "int8": lambda boards: boards,
+    "int64": lambda boards: boards.astype(np.int64),
+    "float32": lambda boards: boards.astype(np.float32),
+    "white is -1": lambda boards: np.where(boards == 2, -1, boards),
+    "flat": lambda boards: boards.reshape(len(boards), -1),
+    "fortran": np.asfortranarray,
+    "list of arrays": list,
+    "tuple of flat arrays": lambda boards: tuple(boards.reshape(len(boards), -1)),
+    "tensor": torch.from_numpy,
+    "bfloat16 tensor": lambda boards: torch.from_numpy(boards).bfloat16(),
+}
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("form", STACKS)
+def test_a_stack_reads_as_its_boards_one_by_one(
+    form: str, mirrored: bool, model: SimpleModelInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards = np.stack([format_conversion.cells_from_moves(moves, 4) for moves in _games(46, 4)]).reshape(-1, 4, 4)
+    if mirrored:  # black's first stone has become white's
+        boards = np.where(boards == 0, 0, 3 - boards).astype(np.int8)
+    wanted = model._codes([board.tolist() for board in boards], mirrored)
+    with monkeypatch.context() as patch:
+        patch.setattr(format_conversion, "to_cells", None)
+        codes, white = model._codes(STACKS[form](boards), mirrored)
+    np.testing.assert_array_equal(codes, wanted[0])
+    np.testing.assert_array_equal(white, wanted[1])
+    assert 0 < white.sum() < len(white)
+    assert boards.max() == 2, "what is asked about stays as it is"
+
+
+@pytest.mark.parametrize("spoil", [3, -2, 0.5, np.nan, 257, 1])
+def test_a_bad_board_of_a_stack_is_named(spoil: float, model: SimpleModelInference) -> None:
+    boards = np.zeros((5, 4, 4), np.float32 if spoil != 257 else np.int64)
+    boards[3, :2, 0] = spoil  # two stones of black's are as wrong as what is no cell
+    with pytest.raises(NotationError, match="board 3: "):
+        model.batch_infer(boards)
+    with pytest.raises(NotationError, match=r"board 0: .* is no 4x4 board"):
+        model.batch_infer(np.zeros((2, 5, 5), np.int8))
+
+
+def test_a_stack_costs_little_to_read(model: SimpleModelInference) -> None:
+    """A ratio of times in one process: some hundred times less than boards of lists, 20 is far from any noise."""
+    boards = np.stack([format_conversion.cells_from_moves(moves, 4) for moves in _games(460, 4)]).reshape(-1, 4, 4)
+    lists = boards.tolist()
+
+    def seconds(asked: Any) -> float:
+        spent = []
+        for _ in range(5):
+            began = time.perf_counter()
+            model._codes(asked, False)
+            spent.append(time.perf_counter() - began)
+        return min(spent)
+
+    assert 20 * seconds(boards) < seconds(lists)
 
 
 def test_without_a_cache_every_board_is_evaluated(trained: tuple[Path, HexNet, Settings]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from hexpipe.config import Shapes, load_settings
-from hexpipe.errors import CheckpointError, RunFolderError
+from hexpipe.errors import CheckpointError, DamagedCheckpointError, RunFolderError
 from hexpipe.nets import checkpoint_files, checkpoints
 from hexpipe.nets.checkpoints import (
     checkpoint_meta,
@@ -277,10 +279,45 @@ def test_a_foreign_tensor_file_with_the_right_checksum_is_told(tmp_path: Path) -
         load_checkpoint(folder)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [(torch.bfloat16, "bfloat16"), (torch.float8_e4m3fn, "float8 (e4m3)"), (torch.float8_e5m2, "float8 (e5m2)")],
+)
+def test_numbers_that_numpy_has_not_are_named_as_what_they_are(tmp_path: Path, dtype: torch.dtype, name: str) -> None:
+    folder = save(tmp_path, 1)
+    data = safetensors.torch.save({"weight": torch.ones(4).to(dtype)})
+    (folder / "ema.safetensors").write_bytes(data)
+    edit(folder, groups={"ema": {"bytes": len(data), "crc32": zlib.crc32(data)}})
+    with pytest.raises(CheckpointError, match=re.escape(f"ema.safetensors holds {name} numbers")) as caught:
+        load_checkpoint(folder)
+    assert "convert its tensors to float32" in str(caught.value)
+    assert not isinstance(caught.value, DamagedCheckpointError), "it is whole, and stays where it is"
+
+
+def test_arrays_that_are_not_contiguous_are_written_as_what_they_hold(tmp_path: Path) -> None:
+    """Transposed, strided, of Fortran's order and channels last, of numpy and of torch: safetensors 0.8.0 writes such
+    memory as it lies."""
+    square = np.arange(12, dtype=np.float32).reshape(3, 4)
+    image = torch.arange(120, dtype=torch.float32).reshape(2, 3, 4, 5)
+    tensors = {
+        "transposed": square.T,
+        "strided": square[::2, ::-1],
+        "fortran": np.asfortranarray(square),
+        "last": image.contiguous(memory_format=torch.channels_last),
+        "permuted": image.permute(3, 0, 2, 1),
+        "scalar": np.array(3, np.float32),
+    }
+    entry = checkpoint_files.write_group(tmp_path, "ema", tensors)
+    read = checkpoint_files.read_group(tmp_path / "ema.safetensors", entry)
+    for key, tensor in tensors.items():
+        assert np.array_equal(read[key], np.asarray(tensor)), key
+    assert read.keys() == tensors.keys()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs file permissions")
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file in the way: stands for every error of the system")
-    with pytest.raises(RunFolderError, match="make the run folder writable"):
+    with pytest.raises(RunFolderError, match=r"no folder: .*move it away"):
         save(tmp_path, 1)
 
 

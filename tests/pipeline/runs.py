@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from hexpipe.pipeline.live_stats import live_rows
 from hexpipe.pipeline.run_folder import live_run
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,14 @@ class TinyRun:
         path = self.run_dir / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return int(json.loads(lines[-1])["steps"]) if lines else 0
+
+    def learned(self) -> bool:
+        """Whether the learner has done a step."""
+        return bool(live_rows(live_run(self.run_dir) or {}).get("learner-0", {"ready": 0})["ready"])
+
+    def until_said(self, words: str) -> None:
+        """Wait until the log has ``words``."""
+        self.until(lambda: words in self.log())
 
     def interrupt(self) -> None:
         os.killpg(self.process.pid, signal.SIGINT)

@@ -10,13 +10,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hexpipe.cli.main import run
 from hexpipe.errors import HexpipeError
+from hexpipe.games.factory import make_stages
 from hexpipe.pipeline.chaos import RUN, chaos, check, count_faults
+from hexpipe.pipeline.chaos_faults import Faults
 from hexpipe.pipeline.patient import Patient
-from hexpipe.replay.archive import Sender
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
+from hexpipe.replay.archive import ReplayArchive, Sender
 
 
 @pytest.mark.timeout(1800)
@@ -28,6 +32,34 @@ def test_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert report["games_committed"] == report["games_found"] > 100
     assert (report["games_lost"], report["games_doubled"], report["left_processes"]) == (0, 0, 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+@pytest.mark.timeout(1800)
+def test_output_that_goes_away_and_an_archive_that_is_taken(tmp_path: Path) -> None:
+    """The faults of which each is a start of its own, on the smallest run; they look for themselves."""
+    patient = Patient(tmp_path / "run", [*RUN, "--workers=1", "--set=rating.share=0", "--set=reanalyze.ratio=0"])
+    faults = Faults(patient, np.random.default_rng(0))
+    try:
+        patient.start()
+        patient.until(lambda: patient.counter("replay-0", "ready") > 0, "the archive")
+        assert "closed the pipe" in faults.give("pipe")
+        patient.until_it_works()
+        assert "moved the archive aside with" in faults.give("archive")
+        said = "there is no archive.sqlite beside the checkpoints"
+        patient.until(lambda: said in patient.log(), said)
+        assert "closed the run's terminal" in faults.give("terminal")
+        patient.signal_all(signal.SIGKILL)
+        patient.wait()
+        (aside,) = patient.archives_aside()
+        senders: list[Sender] = []
+        for path in (aside, patient.run_dir / ARCHIVE_NAME):
+            with ReplayArchive(path, make_stages(read_settings(patient.run_dir)), read_only=True) as archive:
+                assert archive.total_games >= 20
+                senders += archive.senders()
+        assert count_faults(senders) == {"games_lost": 0, "games_doubled": 0}
+        assert faults.games_aside >= 20
+    finally:
+        patient.end()
 
 
 @pytest.mark.slow

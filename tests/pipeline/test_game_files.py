@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hexpipe.config import load_settings
-from hexpipe.errors import RunFolderError
+from hexpipe.errors import GoneError, RunFolderError
 from hexpipe.games.factory import make_game
 from hexpipe.games.format_conversion import from_sgf, read_game, split_games
 from hexpipe.games.hex import Hex, checked_game
@@ -97,3 +97,18 @@ def test_one_process_writes_to_a_folder(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(RunFolderError, match="cannot be written"):
         GameFiles(file, Hex(3), ASKED)
+
+
+@pytest.mark.parametrize("name", ["games.jsonl", "games.sgf", "."])
+def test_games_are_not_saved_to_files_that_nobody_finds(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "games"
+    with GameFiles(folder, Hex(3), ASKED) as files:
+        files.append([BLACK])
+        (folder / name).rename(tmp_path / "aside")
+        with pytest.raises(GoneError):
+            files.append([WHITE])
+        with pytest.raises(GoneError):
+            files.write_summary({})
+    assert (
+        len((tmp_path / "aside" / "games.jsonl" if name == "." else tmp_path / "aside").read_text().splitlines()) == 1
+    )

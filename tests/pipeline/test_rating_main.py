@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -99,6 +100,40 @@ def test_each_new_checkpoint_is_rated_once_and_ratings_outlive_checkpoints(rater
     rater.add(40)
     assert rater.rate_newest()
     assert rater.met(40) == [10, 30]
+
+
+def test_a_new_scale_begins_with_the_weights_of_step_0_and_an_old_one_goes_on(rater: Rater) -> None:
+    """The first checkpoint plays them; later ones where they are not far too weak; never on a scale that has a 0."""
+    known = {"first_weights": {"seed": 3}}
+    mark(rater, 10, known)
+    assert rater.rate_newest()
+    assert (rater.matches, rater.pairs(10, 0)) == (["step 10 against step 0"], 3)
+    assert rater.told[0] == (0, Rating(0.0, 0.0))
+    assert [step for step, _ in rater.told] == [0, 10]
+    rater.add(20)
+    mark(rater, 20, known)
+    rater.begin()
+    assert rater.rate_newest()
+    assert rater.matches[1:] == ["step 20 against step 10"], "what is not needed is not read again"
+    assert rater.told[-1][0] == 20
+
+    with Results(rater.run_dir / "old.sqlite") as results:
+        old = Rater(rater.run_dir, results, **rater.overrides)
+        old.add(20)  # by which nothing is known
+        assert old.rate_newest()
+        assert old.matches == ["step 20 against step 10"]
+        old.add(30)
+        mark(old, 30, known)
+        old.begin()
+        assert old.rate_newest()
+        assert old.met(30) == [10, 20]
+
+
+def mark(rater: Rater, step: int, more: dict[str, Any]) -> None:
+    """Write ``more`` into the document of a checkpoint."""
+    folder = next(folder for folder in list_checkpoints(rater.run_dir) if folder.name.endswith(str(step)))
+    file = folder / "checkpoint.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **more}))
 
 
 def test_a_stop_ends_games_between_two_batches_and_what_is_missing_is_played_later(rater: Rater) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hexpipe.config import Settings, dump_settings, load_settings
-from hexpipe.errors import DiskFullError
+from hexpipe.errors import DiskFullError, FileBusyError, GoneError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.pipeline.messages import ChildContext
 from hexpipe.pipeline.outbox import Outboxes, OutboxSender
@@ -218,6 +218,32 @@ def test_a_run_that_ends_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pyt
         replay_here(tmp_path, load_settings("quick", SMALL), 100, lambda sender: disk.left < 2**62 - 3)
     with ReplayArchive(tmp_path / ARCHIVE_NAME, make_game(load_settings("quick", SMALL).game)) as archive:
         assert archive.total_games == 0
+
+
+def test_a_replacement_makes_no_archive_in_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
+    replay = Replay(tmp_path)
+    replay.stats.row("replay-0")["restarts"] = 1
+    with pytest.raises(GoneError):
+        replay.take()
+    assert not (tmp_path / ARCHIVE_NAME).exists()
+
+
+def test_games_wait_for_a_program_that_holds_the_archive_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexpipe.pipeline.replay_main._ROOM_SECONDS", 0.01)
+    real, refusals = ReplayArchive.append, []
+
+    def append(archive: ReplayArchive, *games: Any) -> None:
+        if len(refusals) < 3:
+            refusals.append(1)
+            raise FileBusyError("locked")
+        real(archive, *games)
+
+    monkeypatch.setattr(ReplayArchive, "append", append)
+    stats = replay_here(tmp_path, load_settings("quick", SMALL), 20, lambda sender: sender.in_flight() == 0)
+    assert len(refusals) == 3
+    assert stats.row("replay-0")["total_games"] == 20
 
 
 def test_a_refill_gives_signs_of_life_and_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

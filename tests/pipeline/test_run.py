@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -325,7 +326,7 @@ def ratings(run_dir: Path) -> list[tuple[float, ...]]:
 def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with tiny_run(run_dir, f"--run-dir={run_dir}", *RATED) as run:
-        run.until(lambda: bool(ratings(run_dir)))
+        run.until(lambda: len(ratings(run_dir)) > 1)
         pids = run.pids()
         assert os.getpriority(os.PRIO_PROCESS, pids["rating-0"]) >= 10
         os.kill(pids["rating-0"], signal.SIGKILL)
@@ -338,7 +339,8 @@ def test_a_run_rates_its_checkpoints_and_goes_on_when_that_process_is_killed(tmp
     assert "1 rating process" in output
     assert "rating-0 died and the run goes on without it: it was killed by signal SIGKILL" in output
     assert all_gone(list(pids.values()))
-    step, elo, error = ratings(run_dir)[0]
+    assert ratings(run_dir)[0] == (0, 0, 0), "what the run began with"
+    step, elo, error = ratings(run_dir)[1]
     assert np.isfinite([elo, error]).all()
     with Results(run_dir / "ratings.sqlite") as results:
         assert step in rated_steps(results, "Hex 3x3", 4)
@@ -419,6 +421,53 @@ def test_many_memory_reports_do_a_run_no_harm(tmp_path: Path) -> None:
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output
+
+
+def test_a_second_interrupt_waits_for_no_process_that_has_not_begun_its_work(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: len(run.pids()) >= 5)
+        pids = run.pids()
+        for pid in pids.values():  # as those that import on a busy machine: they would look at nothing for minutes
+            os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        run.interrupt()
+        run.until_said("stopping: asked to")
+        run.interrupt()
+        code, output = run.wait()
+        assert time.monotonic() - began < 50, "replay and the learner have 60 and 120 s where they work"
+        assert code == 0, output
+        assert "did not end in time" not in output
+        assert all_gone(list(pids.values()))
+
+
+def test_a_hangup_of_the_group_and_an_archive_or_a_folder_that_is_taken_away(tmp_path: Path) -> None:
+    run_dir, aside = tmp_path / "run it's", tmp_path / "aside"
+    with tiny_run(run_dir, f"--run-dir={run_dir}") as run:
+        run.until(lambda: run.games() > 20 and run.learned())
+        os.killpg(run.process.pid, signal.SIGHUP)  # as the kernel does where a terminal goes away
+        code, output = run.wait()
+    assert code == 0, output
+    assert "Traceback" not in output
+    assert "resource_tracker" not in output
+    checkpoint = latest_checkpoint(run_dir)
+    assert checkpoint is not None
+    assert output.splitlines()[-1] == f"go on with: hexpipe run --resume {shlex.quote(str(run_dir))}"
+
+    (run_dir / ARCHIVE_NAME).unlink()
+    with tiny_run(run_dir, "--resume", str(run_dir)) as run:
+        run.until(lambda: run.games() > 20)
+        pids = run.pids()
+        run_dir.rename(aside)
+        code, output = run.wait()
+    assert code == 1, output
+    assert f"there is no {ARCHIVE_NAME} beside the checkpoints" in output
+    assert output.splitlines()[-1].startswith(f"hexpipe: {run_dir} is gone: it was deleted or moved away")
+    assert "go on with:" not in output
+    assert not run_dir.exists(), "nothing of it is made anew"
+    assert archived_games(aside) > 20
+    assert_each_game_once(aside)
+    assert all_gone(list(pids.values()))
 
 
 @pytest.mark.slow

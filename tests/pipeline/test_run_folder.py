@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hexpipe.pipeline.run_folder import (
     held_if_dead,
     live_run,
     read_settings,
+    resume_arguments,
     shared_leftovers,
 )
 
@@ -73,3 +76,25 @@ def test_only_old_files_of_ours_are_leftovers(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("")
     assert shared_leftovers(tmp_path) == []
     assert [leftover.path.name for leftover in shared_leftovers(tmp_path, minimum_age=-1.0)] == ["hexpipe-replay-x"]
+
+
+def test_hints_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    path = tmp_path / "it's my run; $(ls) & more"
+    assert shlex.split(resume_arguments(path, load_settings())) == ["--resume", str(path)]
+    own = load_settings("quick", {"game.name": "tests.games.drop:Drop"})
+    assert shlex.split(resume_arguments(path, own)) == ["--resume", str(path), "--game", "tests.games.drop:Drop"]
+    with RunFolder.open(path, resume=False) as folder:
+        folder.write_settings(load_settings())
+    with pytest.raises(RunFolderError) as found:
+        RunFolder.open(path, resume=False)
+    assert shlex.quote(str(path)) in str(found.value)
+
+
+def test_a_folder_that_took_the_place_of_the_runs_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with RunFolder.open(path, resume=False) as folder:
+        folder.write_run({"processes": {}})
+        shutil.copytree(path, tmp_path / "copy")
+        path.rename(tmp_path / "aside")
+        (tmp_path / "copy").rename(path)
+    assert (path / "run.json").exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from multiprocessing import resource_tracker
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from hexpipe.config import load_settings
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.pipeline.devices import GROUPS, plan_processes
-from hexpipe.pipeline.memory_report import estimated_report
+from hexpipe.pipeline.memory_report import _processes, estimated_report
 from hexpipe.pipeline.outbox import largest_record_bytes
 from hexpipe.pipeline.segments import estimate, games_per_group, make_segments, search_bytes
 from hexpipe.replay.layout import largest_game, largest_piece, piece_layout
@@ -53,6 +56,22 @@ def test_the_estimate_is_what_a_run_takes(name: str) -> None:
     assert report["games_at_least"] >= 2
 
 
+def test_processes_without_a_role_are_counted() -> None:
+    """The resource tracker, which every run has, and whatever a library starts."""
+    resource_tracker.ensure_running()
+    with subprocess.Popen(["sleep", "600"]) as helper, subprocess.Popen(["sleep", "600"]) as named:
+        try:
+            found = _processes(os.getpid(), {named.pid: "generator-0"})
+        finally:
+            helper.kill()
+            named.kill()
+    names = [process["name"] for process in found]
+    assert names[:2] == ["supervisor", "generator-0"]
+    assert names.count("resource-tracker") == 1
+    assert {process["pid"] for process in found} >= {os.getpid(), helper.pid, named.pid}
+    assert len({process["pid"] for process in found}) == len(found)
+
+
 def test_the_search_of_old_games_is_repaired_where_it_has_a_part() -> None:
     """Its worker has slots of the newest net, and none of the league."""
     settings = load_settings("quick", {**SMALL, **CASES["league and old games"]})
@@ -85,5 +104,5 @@ def test_search_bytes_are_those_of_the_searches_and_the_cache(name: str) -> None
     mcts = Mcts(game, games_per_group(settings), settings.search, np.random.default_rng(0), learned)
     wanted = GROUPS * sum(array.nbytes for array in (*mcts.tree, *mcts.states))
     if not learned:
-        wanted += LRUCache(settings.selfplay.cache_entries, game.shapes).nbytes
+        wanted += LRUCache(settings.selfplay.cache_entries, game.shapes, half=True).nbytes
     assert search_bytes(settings, game) == wanted

@@ -104,3 +104,58 @@ def test_a_silent_process_is_named_once_with_what_it_waits_for_and_its_stack(
     assert "not found" in stack_of(tmp_path, 2**22 + 1)
     forget_stacks(tmp_path)
     assert not (tmp_path / "stacks.txt").exists()
+
+
+IMPORTING = """Current thread 0x00007f (most recent call first):
+  File "<frozen importlib._bootstrap>", line 241 in _call_with_frames_removed
+  File "/lib/torch/__init__.py", line 2 in <module>"""
+AT_WORK = """Current thread 0x00007f (most recent call first):
+  File "/lib/torch/cuda/__init__.py", line 2 in _lazy_init"""
+
+
+def test_a_process_that_is_starting_is_not_named_for_its_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = TestClock(monkeypatch)
+    stats = StatsBoard.create(["learner-0", "generator-0"], private=True)
+    stats.row("learner-0").begin(4711)
+    asked = []
+    stack = [IMPORTING]
+
+    def stack_of_it(pid: int) -> str:
+        asked.append(clock.now)
+        return stack[0]
+
+    watch = StallWatch(stats, 300, stack_of_it)
+    began = clock.now
+    said = []
+    while clock.now - began < 200:
+        stats.row("generator-0").beat()
+        said += watch.check()
+        clock.sleep(1.0)
+    assert not [text for text in said if "importlib" in text or "has given no sign of life" in text]
+    assert len(asked) <= 8, "whoever imports is not asked at every look"
+    assert min(asked) - began >= 75
+    stack[0] = AT_WORK
+    clock.sleep(30.0)
+    (told, *_) = watch.check()
+    assert "learner-0 starting and has given no sign of life for" in told
+    assert "_lazy_init" in told
+
+
+def test_a_locked_archive_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    TestClock(monkeypatch)
+    stats = StatsBoard.create(["generator-0", "replay-0"], private=True)
+    for row in stats.rows().values():
+        row.beat()
+    watch = StallWatch(stats, 0.1, no_stack)
+    stats.row("replay-0").beat(Waiting.LOCKED)
+    (told,) = watch.check()
+    assert "another program holds the archive locked" in told
+    time.sleep(0.3)
+    assert watch.check() == []
+    stats.row("replay-0").beat(Waiting.DISK)
+    (told,) = watch.check()
+    assert "the disk is full" in told
+    for row in stats.rows().values():
+        row.beat()
+    (told,) = watch.check()
+    assert "room on the disk again" in told

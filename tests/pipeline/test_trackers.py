@@ -159,6 +159,33 @@ def test_wandb_without_a_login_is_said_too(wandb: SimpleNamespace, monkeypatch: 
     check_trackers(settings_with(wandb="hex").tracking)
 
 
+@pytest.mark.parametrize("uri", ["file:./mlruns", "file:///tmp/mlruns", "./mlruns", "mlruns"])
+def test_a_store_of_files_that_mlflow_refuses_is_said_before_anything_starts(
+    uri: str,
+    tmp_path: Path,
+    mlflow: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As MLflow 3.17 does; one that takes it is asked in vain, and a database or a server is not asked at all."""
+    check_trackers(settings_with(mlflow=uri).tracking)
+
+    def refuse(self: Any, name: str) -> None:
+        raise RuntimeError("The filesystem tracking backend\nis in maintenance mode")
+
+    monkeypatch.setattr(sys.modules["mlflow"].MlflowClient, "get_experiment_by_name", refuse)
+    for command in ("run", "train"):
+        path = tmp_path / "run"
+        assert run([command, "--set", f"tracking.mlflow={uri}", "--run-dir", str(path)]) == 2
+        error = capsys.readouterr().err
+        assert f"tracking.mlflow={uri} is a store of plain files" in error
+        assert "sqlite:///mlflow.db" in error
+        assert len(error.splitlines()) == 1
+        assert not path.exists()
+    for other in ("sqlite:///mlflow.db", "http://localhost:5000", "databricks://team"):
+        check_trackers(settings_with(mlflow=other).tracking)
+
+
 class Tracker:
     """Takes lines as ``take`` does."""
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hexpipe.config import Settings, load_settings, override_settings
-from hexpipe.errors import ArchiveError, CheckpointError, SettingsError
+from hexpipe.errors import ArchiveError, CheckpointError, GoneError, SettingsError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline import league_serial
@@ -316,3 +316,26 @@ def test_what_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         _train(tmp_path / "run", load_settings("quick", TINY), init_from=tmp_path / "nowhere")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("what", ["archive", "folder"])
+def test_a_taken_archive_ends_it_with_a_checkpoint_where_the_folder_is(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "METRICS_SECONDS", 0.0)
+    path, aside = tmp_path / "run", tmp_path / "aside"
+    taken = path if what == "folder" else path / ARCHIVE_NAME
+
+    def take(progress: TrainProgress) -> None:
+        if progress.steps >= 2 and not aside.exists():
+            taken.rename(aside)
+
+    settings = load_settings("quick", {**TINY, "limits.steps": 100_000})
+    with pytest.raises(GoneError, match=f"{taken} is gone"):
+        _train(path, settings, on_progress=take)
+    if what == "archive":
+        assert load_checkpoint(path).step >= 2
+        assert not taken.exists()
+    else:
+        assert not path.exists()
+        assert latest_checkpoint(aside) is None

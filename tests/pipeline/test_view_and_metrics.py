@@ -98,7 +98,7 @@ def test_a_rating_is_told_with_its_error_and_its_checkpoint() -> None:
     assert "rating" not in plain_line(before)
     assert "rating_elo" not in as_metrics(before)
     row = stats.row("rating-0")
-    row["rating_elo"], row["rating_elo_error"], row["rating_step"] = -12.4, 10.0, 1234
+    row["rating_elo"], row["rating_elo_error"], row["rating_step"], row["rated"] = -12.4, 10.0, 1234, 1
     figures = figures_of(stats)
     assert "rating -12 +/- 20 at step 1,234" in plain_line(figures)
     told = as_metrics(figures)

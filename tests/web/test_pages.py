@@ -132,6 +132,11 @@ def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
     assert not [entry for entry in complaints if "400" not in entry["message"]]  # bad input is tried on purpose
 
 
+def _complaints(browser: webdriver.Chrome, words: str) -> list[str]:
+    """Those of the browser that hold ``words``; none is left for the end of the test."""
+    return [entry["message"] for entry in browser.get_log("browser") if words in entry["message"]]
+
+
 def _until(true: Callable[[], Any], seconds: float, process: subprocess.Popen[Any] | None = None) -> Any:
     end = time.monotonic() + seconds
     while not (found := true()):
@@ -317,6 +322,33 @@ def test_a_saved_game_is_opened_again(browser: webdriver.Chrome, address: str, t
     page.find("load").click()
     page.wait(lambda: page.moves == wanted)
     assert Page(browser, texts["link"]).moves == wanted
+
+
+def test_a_page_runs_its_own_scripts_alone(browser: webdriver.Chrome, address: str) -> None:
+    """The browser keeps to the policy that the server sends, which the pages of all other tests here satisfy too."""
+    Page(browser, address)
+    browser.execute_script(
+        "const made = document.createElement('script'); made.textContent = 'window.strange = 1';"
+        "document.body.append(made);"
+        "document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,x\" onerror=\"window.strange = 1\">');"
+    )
+    found: list[str] = []
+    _until(lambda: found.extend(_complaints(browser, "Content Security Policy")) or len(found) >= 2, 60)
+    assert browser.execute_script("return window.strange") is None
+
+
+def test_a_page_of_another_site_reads_no_run(browser: webdriver.Chrome, address: str) -> None:
+    listen = (
+        "const [address, done] = arguments; const socket = new WebSocket(address);"
+        "socket.onmessage = () => done('read'); socket.onerror = () => done('refused');"
+    )
+    live = address.replace("http", "ws") + "api/run/live"
+    browser.set_script_timeout(250)
+    browser.get(address + "dashboard")
+    assert browser.execute_async_script(listen, live) == "read"
+    browser.get("data:text/html,<p>a page of nowhere")
+    assert browser.execute_async_script(listen, live) == "refused"
+    _until(lambda: _complaints(browser, "WebSocket"), 60)
 
 
 def test_keys_alone_are_enough(browser: webdriver.Chrome, address: str) -> None:

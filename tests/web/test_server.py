@@ -120,7 +120,7 @@ class _SlowEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def analyse(self, positions: Sequence[Sequence[int]], simulations: int) -> list[Analysis]:
+    def analyse(self, positions: Sequence[Sequence[int]], simulations: int, **limits: Any) -> list[Analysis]:
         self.together.append(len(positions))
         self.go.wait(200)
         return self._engine.analyse(positions, simulations)
@@ -148,7 +148,7 @@ def test_searches_that_wait_go_together_and_too_many_are_refused(engine: Engine)
 def test_a_search_that_fails_is_told_and_the_next_one_works(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(make_app(engine), raise_server_exceptions=False) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "analyse", lambda *_: 1 / 0)
+            patch.setattr(engine, "analyse", lambda *_, **__: 1 / 0)
             assert client.post("/api/move", json={"moves": []}).status_code == 500
         assert client.post("/api/move", json={"moves": [], "simulations": 4}).status_code == 200
 
