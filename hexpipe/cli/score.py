@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from hexpipe.cli._tables import print_table
 from hexpipe.pipeline.output import may_go_away
 from hexpipe.wording import counted
 
@@ -81,7 +82,7 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
         click.echo(json.dumps({**facts, **as_flat(score)}))
     else:
         title = f"{loaded.path}, {counted(simulations, 'simulation')}, {counted(len(positions), 'position')}"
-        Console().print(_table(title, score))
+        print_table(_table(title, score))
 
 
 def as_flat(score: Score) -> dict[str, Any]:
