@@ -55,6 +55,7 @@ def play_games(
     began = time.monotonic()
     start_resource_tracker()
     checkpoint = load_checkpoint(request.checkpoint, ("ema", "model"))
+    checkpoint.check_fit()
     settings = play_settings(checkpoint.settings, request)
     kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     game = make_game(settings.game)
