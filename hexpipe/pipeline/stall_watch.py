@@ -179,9 +179,7 @@ class StallWatch:
             if time.monotonic() < self._look_again.get(name, 0.0):
                 continue
             stack = self._stack(int(row["pid"]))
-            if _IMPORTING in _of_main_thread(
-                stack
-            ):  # it begins, on a busy machine: nothing to wait for
+            if _IMPORTING in _of_main_thread(stack):  # it begins, on a busy machine: nothing to wait for
                 self._look_again[name] = time.monotonic() + self._silent_seconds
                 continue
             self._named[name] = beat
