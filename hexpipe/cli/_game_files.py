@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
 from hexpipe.games.game_texts import GameText
@@ -63,7 +63,7 @@ def write_text(text: str, output: Path | None) -> None:
 
 def _texts(number: int, argument: str) -> Iterator[GameText]:
     if argument == "-":
-        yield from _games("standard input", sys.stdin.buffer)
+        yield from _games("standard input", standard_input())
     elif _exists(path := Path(argument)):
         try:
             with path.open("rb") as stream:

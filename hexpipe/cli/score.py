@@ -16,7 +16,8 @@ from rich.table import Table
 from hexpipe.pipeline.output import may_go_away
 
 if TYPE_CHECKING:
-    from hexpipe.arena.score import Score
+    from hexpipe.cli._tables import print_table
+from hexpipe.arena.score import Score
 
 _LABELS = {
     "net_value_share": "value right, net alone",
@@ -80,7 +81,7 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
         click.echo(json.dumps({**facts, **as_flat(score)}))
     else:
         title = f"{loaded.path}, {simulations} simulations, {len(positions)} positions"
-        Console().print(_table(title, score))
+        print_table(_table(title, score))
 
 
 def as_flat(score: Score) -> dict[str, Any]:

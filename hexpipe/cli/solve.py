@@ -99,7 +99,7 @@ def command(
     if as_json:
         click.echo(json.dumps(solved.as_json(size)))
     else:
-        Console(highlight=False).print(_picture(solved, size))
+        Console(highlight=False).print(_picture(solved, size), soft_wrap=True)
 
 
 def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:

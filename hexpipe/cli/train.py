@@ -98,7 +98,9 @@ def share_done(limits: LimitSettings, progress: TrainProgress) -> float | None:
 @contextmanager
 def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]]:
     """A progress bar on a terminal, a plain line every few seconds elsewhere."""
-    if not sys.stdout.isatty():
+    from hexpipe.pipeline.view import redraws
+
+    if not redraws(sys.stdout):
         yield _plain_lines()
         return
     columns = (
