@@ -15,13 +15,22 @@ from rich.progress import MofNCompleteColumn, Progress
 from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
-from hexpipe.games.game_texts import GameText
+from hexpipe.games.game_texts import SWAP_MEANINGS, GameText
 from hexpipe.pipeline.output import may_go_away
 from hexpipe.plain_files import write_output
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
 """No game in any notation looks so."""
+
+
+swap_means_option = click.option(
+    "--swap-means",
+    type=click.Choice(SWAP_MEANINGS),
+    default="sides",
+    show_default=True,
+    help='What "swap" is in lists of moves: stones stay, or the stone is turned over (OpenSpiel, pgx).',
+)
 
 
 def game_texts(arguments: Sequence[str]) -> list[GameText]:
