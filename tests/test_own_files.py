@@ -37,6 +37,7 @@ ELSEWHERE = {
     "cli/_game_files.py": "games that a person names",
     "games/game_sources.py": "games that a person names",
     "htp/engine.py": "loadsgf's file",
+    "cli/_streams.py": "/dev/null",
     "compile_kernels.py": "the folder of compiled kernels",
     "kernel_cache.py": "the folder of compiled kernels, /proc",
     "arena/solved_positions.py": "--positions",
