@@ -45,6 +45,7 @@ ELSEWHERE = {
     "pipeline/cluster.py": "a token in a temporary folder",
     "pipeline/devices.py": "/sys/fs/cgroup",
     "pipeline/output.py": "/proc: the streams of this process",
+    "pipeline/main_guard.py": "the script that was started",
     "pipeline/patient.py": "/proc, and the output of a run in a temporary folder",
     "pipeline/private_folder.py": "a temporary folder just made",
     "shm.py": "/proc, /sys/fs/cgroup",
