@@ -15,7 +15,8 @@ HexpipeError
 ├── GoneError             a file or folder in use was deleted, moved or replaced
 ├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
 ├── InferenceError        the inference side failed or does not answer
-│   └── SearchesLostError the latents of searches under way are gone: begin them again
+│   ├── SearchesLostError the latents of searches under way are gone: begin them again
+│   └── NotFiniteError    a net answers with numbers that are not finite (a CheckpointError, too)
 └── ProcessDiedError      a child process ended; carries its name and traceback
 """
 
@@ -94,6 +95,10 @@ class DivergedError(HexpipeError):
 
 class InferenceError(HexpipeError):
     """The inference side failed or does not answer; never answered by a random move."""
+
+
+class NotFiniteError(InferenceError, CheckpointError):
+    """A net answers with numbers that are not finite: of a checkpoint that was named, its weights are damaged."""
 
 
 class SearchesLostError(InferenceError):

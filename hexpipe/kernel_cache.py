@@ -111,7 +111,7 @@ def need(*groups: str) -> None:
             _compile(folder, missing)
     except OSError as error:
         raise HexpipeError(
-            f"compiled kernels cannot be kept in {folder} ({error.strerror}): name another folder in {_FOLDER}"
+            f"kernels cannot be compiled into {folder} ({error}): name another folder in {_FOLDER}"
         ) from error
     _ready.update(missing)
 

@@ -39,7 +39,8 @@ def checkpoint_evaluator(
     device: str = "cpu",
     groups: int = 1,
 ) -> LocalEvaluator | LocalLatentEvaluator:
-    """`make_evaluator` of a checkpoint's settings with its playing weights."""
+    """`make_evaluator` of a checkpoint's settings with its playing weights. CheckpointError where they do not fit."""
+    checkpoint.check_fit()
     evaluator = make_evaluator(checkpoint.settings, game, pool, device, groups=groups)
     evaluator.load(checkpoint.step, checkpoint.play_weights)
     return evaluator
@@ -87,6 +88,7 @@ class Engine:
     ) -> None:
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = load_checkpoint(Path(checkpoint), groups=("model", "ema"))
+        checkpoint.check_fit()
         self.checkpoint = checkpoint
         changes = {"game.board_size": board_size, "game.swap": swap}
         given = {name: value for name, value in changes.items() if value is not None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +12,25 @@ import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
-from hexpipe.games.game_texts import GameText
+from hexpipe.games.game_texts import SWAP_MEANINGS, GameText
 from hexpipe.pipeline.output import may_go_away
 from hexpipe.plain_files import write_output
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
 """No game in any notation looks so."""
+
+
+swap_means_option = click.option(
+    "--swap-means",
+    type=click.Choice(SWAP_MEANINGS),
+    default="sides",
+    show_default=True,
+    help='What "swap" is in lists of moves: stones stay, or the stone is turned over (OpenSpiel, pgx).',
+)
 
 
 def game_texts(arguments: Sequence[str]) -> list[GameText]:
@@ -63,7 +72,7 @@ def write_text(text: str, output: Path | None) -> None:
 
 def _texts(number: int, argument: str) -> Iterator[GameText]:
     if argument == "-":
-        yield from _games("standard input", sys.stdin.buffer)
+        yield from _games("standard input", standard_input())
     elif _exists(path := Path(argument)):
         try:
             with path.open("rb") as stream:

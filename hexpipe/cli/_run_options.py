@@ -136,7 +136,9 @@ def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) ->
     """The net's shape is the checkpoint's, unless it was given by hand (and then must fit)."""
     from hexpipe.nets.checkpoints import load_checkpoint
 
-    net = load_checkpoint(init_from, groups=()).settings.net
+    checkpoint = load_checkpoint(init_from, groups=("model", "ema"))
+    checkpoint.check_fit()
+    net = checkpoint.settings.net
     taken = {f"net.{name}": value for name, value in net.model_dump().items()}
     return override_settings(settings, {**taken, **{k: v for k, v in overrides.items() if k.startswith("net.")}})
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
 from hexpipe.pipeline.output import may_go_away
+from hexpipe.wording import counted
 
 if TYPE_CHECKING:
     from hexpipe.arena.results import Results
@@ -101,7 +102,7 @@ def rating_table(tournament: Tournament, anchor: int) -> Table:
     from hexpipe.arena.tournament import crosstable
 
     ratings, cross = tournament.ratings(anchor), crosstable(tournament)
-    table = Table(title=f"{sum(unit.games for unit in tournament.units)} games")
+    table = Table(title=counted(sum(unit.games for unit in tournament.units), "game"))
     table.add_column("player")
     for heading in ("Elo", "+/-", "points", "games"):
         table.add_column(heading, justify="right")

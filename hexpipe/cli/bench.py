@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from hexpipe import kernel_cache
 from hexpipe.bench import BENCHMARKS
 from hexpipe.bench.against import TURNS, compare
 from hexpipe.bench.environment import describe
+from hexpipe.cli._tables import print_table
 
 Result = dict[str, Any]
 
@@ -153,7 +153,7 @@ def _report(name: str, options: Result, figures: Result, machine: Result, as_jso
     """Print figures first, then the options, then the machine; never two values under one key."""
     settings = {key: value for key, value in options.items() if value is not None}
     if not as_json:
-        Console().print(_table(name, figures, settings, machine))
+        print_table(_table(name, figures, settings, machine))
         return
     flat = {"benchmark": name, **machine, **settings, **figures}
     click.echo(json.dumps(flat))

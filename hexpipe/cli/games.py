@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from hexpipe.cli._game_files import progress_bar, write_text
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.cli._tables import print_table
 from hexpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def command(
         elif as_json:
             write_text("".join(json.dumps(game._asdict()) + "\n" for game in found), output)
         else:
-            Console().print(_table(found, f"newest of the {archive.total_games:,} games of {run}"))
+            print_table(_table(found, f"newest of the {archive.total_games:,} games of {run}"))
 
 
 def _filter(winner: str | None, filters: dict[str, Any]) -> Any:

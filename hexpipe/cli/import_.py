@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from hexpipe.cli._game_files import game_texts, progress_bar, tell
+from hexpipe.cli._game_files import game_texts, progress_bar, swap_means_option, tell
 from hexpipe.cli._run_options import overrides_of, settings_options
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import SettingsError
+from hexpipe.wording import counted
 
 
 @click.command(
@@ -24,12 +25,14 @@ Examples:
 )
 @click.argument("sources", nargs=-1, metavar="[GAMES|FILES]...")
 @click.option("--run-dir", type=click.Path(path_type=Path), metavar="RUN", help="Default: runs/<date-time>-<preset>.")
+@swap_means_option
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read or does not fit, and say how many.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object: what came in, what was left out.")
 @settings_options
 def command(
     sources: tuple[str, ...],
     run_dir: Path | None,
+    swap_means: str,
     skip_bad: bool,
     as_json: bool,
     preset: str | None,
@@ -40,7 +43,7 @@ def command(
 
     RUN is a run, which keeps its settings, or a new one with those given here; its boards are as large as the games'.
     Each game is played by the rules and needs a result: what its text says, or stones that connect. One that is there
-    already is left out and counted. If a game cannot be used, none is imported, unless --skip-bad.
+    already, or comes again, is left out and counted. If a game cannot be used, none is imported, unless --skip-bad.
     """
     from hexpipe.pipeline.game_import import board_size_of, import_games, keep_fitting, read_games
     from hexpipe.pipeline.run_folder import RunFolder, default_run_folder, read_settings, resume_arguments
@@ -55,7 +58,7 @@ def command(
         size = overrides.get("game.board_size")
     texts = game_texts(sources)
     with progress_bar() as bar:
-        found = read_games(bar.track(texts, description="reading"), size, skip_bad)
+        found = read_games(bar.track(texts, description="reading"), size, skip_bad, swap_means)
         if size is None:
             settings = load_settings(preset or "quick", {**overrides, "game.board_size": board_size_of(found)})
         keep_fitting(found, settings.game, skip_bad)
@@ -65,13 +68,16 @@ def command(
     tell(found.notes)
     refused, held = found.refused, settings.replay.max_games
     if refused:
-        tell([f"{len(refused)} of {len(texts)} games left out", *refused])
+        tell([f"{len(refused):,} of {counted(len(texts), 'game')} left out", *refused])
     if as_json:
         click.echo(json.dumps({"run": str(path), **done._asdict(), "refused": refused}))
         return
+    before = done.duplicates - done.repeats
     click.echo(
-        f"{done.games:,} games ({done.positions:,} positions) of {settings.game.title} into {path}; "
-        f"{done.duplicates:,} were there already; {done.total_games:,} games in all"
+        f"{counted(done.games, 'game')} ({counted(done.positions, 'position')}) of {settings.game.title} into {path}; "
+        + (f"{before:,} {'was' if before == 1 else 'were'} there already; " if before else "")
+        + (f"{done.repeats:,} came again in the input; " if done.repeats else "")
+        + f"{counted(done.total_games, 'game')} in all"
     )
     if done.total_games > held:
         click.echo(f"training holds the newest {held:,} of them (replay.max_games)")

@@ -17,6 +17,7 @@ import click
 
 import hexpipe
 from hexpipe import kernel_cache
+from hexpipe.cli._streams import LostOutputError, check_output, give_up_output, prepare_streams
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 
 
@@ -43,12 +44,15 @@ class LazyCommands(click.Group):
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(hexpipe.__version__, prog_name="hexpipe")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """AlphaZero and MuZero training for board games on one machine: many processes, one loop."""
+    check_output(context.invoked_subcommand or "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with 0, 1 (a failure), 2 (bad input) or 130 (interrupted)."""
+    prepare_streams()
     sys.exit(run(arguments))
 
 
@@ -66,6 +70,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     kernel_cache.tell(_tell)
     try:
+        code = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except LostOutputError as error:
+        give_up_output()
+        _tell(str(error))
+        return 1
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
         result = group.main(list(arguments) if arguments is not None else None, "hexpipe", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("hexpipe: interrupted", err=True)
@@ -77,6 +93,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         hint = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
         click.echo(f"hexpipe: {error.format_message()}{hint}", err=True)
         return 2
+    except LostOutputError:
+        raise
     except HexpipeError as error:
         text = str(error)
         if isinstance(error, ProcessDiedError):

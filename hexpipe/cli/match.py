@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import click
-from rich.console import Console
 
+from hexpipe.cli._tables import print_table
 from hexpipe.cli._tournament import as_json as tournament_json
 from hexpipe.cli._tournament import begin, forfeits, play_out, rating_table, tournament_options
 
@@ -42,11 +42,10 @@ def command(a: str, b: str, as_json: bool, **options: Any) -> None:
             facts = tournament_json(tournament, 1, rules)
             click.echo(json.dumps({**facts, "llr": decision.llr, "bound": decision.upper, "better": decision.verdict}))
             return
-        console = Console()
-        console.print(rating_table(tournament, 1))
+        print_table(rating_table(tournament, 1))
         for line in forfeits(tournament):
-            console.print(line, markup=False, highlight=False)
+            click.echo(line)
         names = [player.name for player in tournament.contestants]
         found = {"a": f"{names[0]} is better", "b": f"{names[1]} is better", "open": "it is not decided who is better"}
         numbers = f"log-likelihood ratio {decision.llr:.2f}, bounds {decision.lower:.2f} and {decision.upper:.2f}"
-        console.print(f"{found[decision.verdict]}: {numbers}")
+        click.echo(f"{found[decision.verdict]}: {numbers}")

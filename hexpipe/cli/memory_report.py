@@ -55,10 +55,10 @@ def command(
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from hexpipe.cli._tables import print_table
+
     shared = Table("segment", "field", "size", title="shared memory", title_justify="left")
     shared.columns[2].justify = "right"
     for segment in report["segments"]:
@@ -66,7 +66,7 @@ def _show(report: dict[str, Any]) -> None:
         for field, size in segment.get("fields", {}).items():
             shared.add_row("", field, human(size))
     shared.add_row("all", "", human(report["shared_bytes"]))
-    console.print(shared)
+    print_table(shared)
     processes = Table("process", "own", "shared", title="processes", title_justify="left")
     for process in report["processes"]:
         name = process.get("name") or f"{process['count']} x {process['role']}"
@@ -74,9 +74,9 @@ def _show(report: dict[str, Any]) -> None:
         processes.add_row(name, human(own), human(process["shared_bytes"]) if "shared_bytes" in process else "")
     processes.columns[1].justify = processes.columns[2].justify = "right"
     processes.add_row("all", human(report["own_bytes"]), "")
-    console.print(processes)
+    print_table(processes)
     for line in _sentences(report):
-        console.print(line, markup=False, highlight=False)
+        click.echo(line)
 
 
 def _sentences(report: dict[str, Any]) -> list[str]:

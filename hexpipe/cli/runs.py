@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from hexpipe.cli._tables import print_table
 from hexpipe.errors import UsageError
 
 _RATING = ("rating_elo", "rating_elo_error", "rating_step")
@@ -45,7 +45,7 @@ def command(folder: Path, as_json: bool) -> None:
             _path(run).name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
             f"{run['steps']:,.0f}", rating, f"{run['bytes'] / 1e6:,.0f} MB", age,
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
 
 
 def describe(run: Path) -> dict[str, Any]:

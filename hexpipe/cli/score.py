@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from hexpipe.cli._tables import print_table
 from hexpipe.pipeline.output import may_go_away
+from hexpipe.wording import counted
 
 if TYPE_CHECKING:
     from hexpipe.arena.score import Score
@@ -79,8 +81,8 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
         facts = {"checkpoint": str(loaded.path), "step": loaded.step, "simulations": simulations, "device": target}
         click.echo(json.dumps({**facts, **as_flat(score)}))
     else:
-        title = f"{loaded.path}, {simulations} simulations, {len(positions)} positions"
-        Console().print(_table(title, score))
+        title = f"{loaded.path}, {counted(simulations, 'simulation')}, {counted(len(positions), 'position')}"
+        print_table(_table(title, score))
 
 
 def as_flat(score: Score) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.cli._tables import print_table
 from hexpipe.pipeline.output import may_go_away
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def command(as_json: bool, workers: int | None, **options: Any) -> int:
     if as_json:
         click.echo(json.dumps(summary))
     else:
-        Console().print(_table(summary))
+        print_table(_table(summary))
     return 130 if summary["interrupted"] else 0
 
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from hexpipe.cli._tables import print_table
 from hexpipe.config import PRESETS, Settings, flatten, new_run_settings
 from hexpipe.errors import UsageError
 
@@ -45,7 +45,7 @@ def command(words: tuple[str, ...], preset: str, algorithm: str | None, as_json:
     table.columns[0].no_wrap = True
     for name, about in chosen.items():
         table.add_row(name, shown(about["value"]), about["description"])
-    Console().print(table)
+    print_table(table)
 
 
 def descriptions() -> dict[str, str]:

@@ -28,6 +28,7 @@ from hexpipe.games.player_utils import COLOURS
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
 from hexpipe.plain_files import write_output
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.wording import counted
 
 _NEWEST_GAMES = 2000
 
@@ -99,7 +100,7 @@ def command(
     if as_json:
         click.echo(json.dumps(solved.as_json(size)))
     else:
-        Console(highlight=False).print(_picture(solved, size))
+        Console(highlight=False).print(_picture(solved, size), soft_wrap=True)
 
 
 def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
@@ -131,7 +132,8 @@ def _write_labels(file: Path, size: int, positions: Iterator[LabelledPosition]) 
         write_output(file, "".join(lines).encode())
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror}); name another file") from error
-    click.echo(f"{len(lines)} solved {size}x{size} positions written to {file}")
+    written = counted(len(lines), f"solved {size}x{size} position")
+    click.echo(f"{written} written to {file}")
 
 
 def _picture(solved: LabelledPosition, size: int) -> Text:
@@ -154,7 +156,7 @@ def _picture(solved: LabelledPosition, size: int) -> Text:
     text.append("\nX black (top to bottom), O white (left to right), + winning, - losing move\n", style="dim")
     if solved.winning_moves:
         count = len(solved.winning_moves)
-        text.append(f"{mover} to move wins with {count} of {size**2 - len(solved.moves)} moves: ")
+        text.append(f"{mover} to move wins with {count} of {counted(size**2 - len(solved.moves), 'move')}: ")
         text.append(format_moves(solved.winning_moves, size), style="bold green")
     else:
         text.append(f"{mover} to move loses: {other} wins against every move")

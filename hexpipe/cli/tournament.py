@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from hexpipe.cli._tables import print_table
 from hexpipe.cli._tournament import as_json as tournament_json
 from hexpipe.cli._tournament import begin, cross_table, forfeits, play_out, rating_table, tournament_options
 
@@ -49,8 +49,7 @@ def command(players: tuple[str, ...], anchor: str | None, plot: Path | None, as_
         if as_json:
             click.echo(json.dumps(tournament_json(tournament, fixed, rules)))
             return
-        console = Console()
-        console.print(rating_table(tournament, fixed))
-        console.print(cross_table(tournament, fixed))
+        print_table(rating_table(tournament, fixed))
+        print_table(cross_table(tournament, fixed))
         for line in forfeits(tournament):
-            console.print(line, markup=False, highlight=False)
+            click.echo(line)

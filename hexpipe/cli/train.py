@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from hexpipe import kernel_cache
 from hexpipe.cli._run_options import SETTINGS_HINT, chosen_settings, run_options
 from hexpipe.config import LimitSettings
+from hexpipe.wording import counted
 
 if TYPE_CHECKING:
     from hexpipe.pipeline.train import TrainProgress
@@ -61,13 +62,14 @@ def command(
         with _progress(settings.limits) as on_progress:
             end = train(settings, folder, init_from, on_progress, interrupts.asked, click.echo)
         go_on = f"go on with: hexpipe train {resume_arguments(path, settings)}"
-        click.echo(f"{end.games} games, {end.steps} steps in {end.elapsed:.0f} s; {go_on}")
+        click.echo(f"{counted(end.games, 'game')}, {counted(end.steps, 'step')} in {end.elapsed:.0f} s; {go_on}")
     return 0
 
 
 def describe_progress(progress: TrainProgress) -> str:
     """Where training stands, in one line."""
-    line = f"{progress.games} games, {progress.positions} positions, {progress.steps} steps"
+    counts = ((progress.games, "game"), (progress.positions, "position"), (progress.steps, "step"))
+    line = ", ".join(counted(number, noun) for number, noun in counts)
     if progress.losses:
         losses = progress.losses
         line += (
@@ -98,7 +100,9 @@ def share_done(limits: LimitSettings, progress: TrainProgress) -> float | None:
 @contextmanager
 def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]]:
     """A progress bar on a terminal, a plain line every few seconds elsewhere."""
-    if not sys.stdout.isatty():
+    from hexpipe.pipeline.view import redraws
+
+    if not redraws(sys.stdout):
         yield _plain_lines()
         return
     columns = (

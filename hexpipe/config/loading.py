@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from hexpipe.config import settings_of_0_1_0
 from hexpipe.config.game import DEFAULT_VIEW_SIZE
 from hexpipe.config.presets import ALGORITHMS, PRESETS, QUICK_MUZERO
 from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
+
+VERSION = 1
+"""Of written settings; one more whenever a setting comes, goes or changes its meaning. 0 is hexpipe 0.1.0."""
+
+YOUNGER: dict[str, tuple[int, Any]] = {}
+"""Settings that came after 0.1.0: the first version that has them, and the value by which runs before it behaved."""
+
+_told: set[str] = set()
 
 
 def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -51,12 +61,17 @@ def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]
 
 
 def dump_settings(settings: Settings) -> str:
-    """``settings`` as JSON text."""
-    return json.dumps(settings.model_dump(), indent=2) + "\n"
+    """``settings`` as JSON text, with the version of what settings there are."""
+    return json.dumps({"version": VERSION, **settings.model_dump()}, indent=2) + "\n"
 
 
 def settings_from_json(text: str) -> Settings:
-    """The settings that `dump_settings` wrote; SettingsError if the text is no such thing."""
+    """The settings that `dump_settings` wrote; SettingsError if the text is no such thing.
+
+    What the text has not has the value by which its run behaved: of a setting that is younger than its version, what
+    held before there was one; of the text of 0.1.0, the value of its preset then, which the log says in one line. A
+    later text has all that there was.
+    """
     try:
         tree = parse_document(text)
     except ValueError as error:
@@ -65,7 +80,47 @@ def settings_from_json(text: str) -> Settings:
         raise SettingsError("the settings are no JSON object; restore the file or start a new run")
     if isinstance(tree.get("learner"), dict):
         tree["learner"].pop("processes", None)  # of files from before learner.devices, whose length it is
+    _complete(tree)
     return _validated(tree)
+
+
+def _complete(tree: dict[str, Any]) -> None:
+    """Put in what a written ``tree`` of settings has not, and take out its version."""
+    version = tree.pop("version", 0)
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= VERSION:
+        raise SettingsError(
+            f"the settings have version {_brief(version)}, this hexpipe reads up to {VERSION}: use the hexpipe that "
+            "wrote them"
+        )
+    before = {name: value for name, (since, value) in YOUNGER.items() if since > version}
+    missing = [name for name in flatten(Settings()) if name != "preset" and not _has(tree, name)]
+    old = [name for name in missing if name not in before]
+    for name in missing:
+        if name in before:
+            _set_dotted(tree, name, before[name])
+    if not old:
+        return
+    if version:
+        raise SettingsError(f"the settings have no {old[0]}; restore the file or start a new run")
+    preset = tree.setdefault("preset", "quick")
+    set_by_preset = settings_of_0_1_0.PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    taken = {}
+    for name in old:
+        section, _, key = name.rpartition(".")
+        taken[name] = set_by_preset.get(section, {}).get(key, settings_of_0_1_0.BARE[name])
+        _set_dotted(tree, name, taken[name])
+    words = ", ".join(f"{name}={json.dumps(value)}" for name, value in taken.items())
+    line = f"the settings have not all that there is; as in the preset {_brief(preset)} of hexpipe 0.1.0: {words}"
+    if line not in _told:  # the same settings are read again and again
+        _told.add(line)
+        logging.getLogger(__name__).warning("%s", line)
+
+
+def _has(tree: Mapping[str, Any], name: str) -> bool:
+    """Whether the dotted ``name`` is there, or what it would be in is no section: validation says that better."""
+    section, _, key = name.rpartition(".")
+    part = tree.get(section, {}) if section else tree
+    return not isinstance(part, dict) or key in part
 
 
 def changed_settings(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:

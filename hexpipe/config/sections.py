@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from hexpipe.config.section import Section
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"  # a terminal obeys the others
 AUTO = "auto"  # of a setting that else names devices
 
 
@@ -292,8 +293,14 @@ class TrackingSettings(Section):
 
     tensorboard: bool = Field(True, description="write TensorBoard's event files into the run folder")
     wandb: str | None = Field(
-        None, min_length=1, description="project, or entity/project, of Weights & Biases; unset: none"
+        None,
+        min_length=1,
+        pattern=_PRINTABLE,
+        description="project, or entity/project, of Weights & Biases; unset: none",
     )
     mlflow: str | None = Field(
-        None, min_length=1, description="tracking URI of MLflow, where the experiment is hexpipe; unset: none"
+        None,
+        min_length=1,
+        pattern=_PRINTABLE,
+        description="tracking URI of MLflow, where the experiment is hexpipe; unset: none",
     )

@@ -6,9 +6,10 @@ import re
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hexpipe.config.game import GameSettings
+from hexpipe.config.presets import PRESETS
 from hexpipe.config.section import Section
 from hexpipe.config.sections import (
     AUTO,
@@ -51,6 +52,14 @@ class Settings(Section):
     learner: LearnerSettings = LearnerSettings()
     limits: LimitSettings = LimitSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str) -> str:
+        if name not in PRESETS:
+            given = f"{name!r}" if len(name) <= 50 else f"{name[:50]!r}..."
+            raise ValueError(f"there is no preset {given}; take one of: {', '.join(PRESETS)}")
+        return name
 
     @property
     def plays(self) -> bool:

@@ -1,7 +1,8 @@
 """What programs and sites mean by a game of Hex: one table, which the tests read sample by sample.
 
-All of them have a1 at the top left with letters for the columns, and let the first player connect top to bottom. They
-differ in the words for the players, in how cells are written, and in what a swap moves.
+All of them have a1 at the top left, letters for the columns if they have letters, and let the first player connect top
+to bottom, but for hexgame-server, which is read transposed. They differ in the words for the players, in how cells are
+written, and in what a swap moves. Programs that write no games are told by their moves, in JSON.
 
 In the protocol HTP, as HexGui and benzene speak it (`hexpipe.htp`), black is first, cells are written b1, and a swap is
 one of sides whether it is called swap-pieces or swap-sides: no stone moves, and white goes on.
@@ -17,7 +18,8 @@ class Convention(NamedTuple):
 
     ``first`` is its word for who moves first, ``cell`` how it writes the cell b1. ``swap`` says what swapping moves:
     "sides" (stones stay, the players change colours, the second colour goes on) or "pieces" (the stone is turned over
-    the diagonal and changes its colour, the first colour goes on).
+    the diagonal and changes its colour, the first colour goes on); ``swap_means`` must be told to the reader where the
+    program's form does not say it.
     """
 
     program: str
@@ -28,6 +30,7 @@ class Convention(NamedTuple):
     moves: str
     winner: str
     source: str
+    swap_means: str = "sides"
 
 
 CONVENTIONS = (
@@ -132,5 +135,47 @@ CONVENTIONS = (
         moves="b1 c1 e4",
         winner="white",
         source="https://trmph.com; lists of games add the winner",
+    ),
+    Convention(
+        program="pgx",
+        first="colour 0, of a player drawn at random",
+        cell="1",  # row * 11 + column; its board has 11 cells a side, and 121 is swap
+        swap="pieces",
+        sample='{"size": 11, "moves": [1, 121, 22, 47], "winner": "black", "swap_means": "pieces"}',
+        moves="b1 swap c1 e4",
+        winner="white",
+        source="https://github.com/sotetsuk/pgx pgx/_src/games/hex.py (2.6.0)",
+    ),
+    Convention(
+        program="OpenSpiel, actions",
+        first="player 0 (x)",
+        cell="1",  # row * size + column; size * size is swap, where the game was loaded with swap=True
+        swap="pieces",
+        sample='{"size": 5, "moves": [1, 25, 10, 23], "winner": "black", "swap_means": "pieces"}',
+        moves="b1 swap c1 e4",
+        winner="white",
+        source="https://github.com/google-deepmind/open_spiel open_spiel/games/hex/hex.cc (2.0.2)",
+    ),
+    Convention(
+        program="OpenSpiel, action strings",
+        first="player 0 (x)",
+        cell="b1",
+        swap="pieces",  # though it calls that swap alone
+        sample='{"size": 5, "moves": ["b1", "swap", "a3", "d5"], "winner": "black"}',
+        moves="b1 swap c1 e4",
+        winner="white",
+        source="https://github.com/google-deepmind/open_spiel open_spiel/games/hex/hex.cc (2.0.2)",
+        swap_means="pieces",
+    ),
+    Convention(
+        program="hexgame-server",
+        first="player 1, who connects left to right",
+        cell='{"q": 0, "r": 1}',  # column and row of a board that is this one transposed
+        swap="none",
+        sample='{"size": 7, "moves": [{"q": 0, "r": 1}, {"type": "move", "payload": {"q": 0, "r": 2}}, '
+        '{"q": 3, "r": 4}], "winner": "white"}',
+        moves="b1 c1 e4",
+        winner="white",
+        source="https://pypi.org/project/hexgame-server hexgame_server/game.py (0.4.3)",
     ),
 )

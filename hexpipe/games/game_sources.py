@@ -18,6 +18,7 @@ from hexpipe.games import sgf
 from hexpipe.games.coordinates import split_moves
 from hexpipe.games.game_texts import read_game
 from hexpipe.games.hex_sgf import from_sgf, read_line
+from hexpipe.wording import shortened
 
 MOST_BYTES = 1_000_000_000
 """Of a file of games."""
@@ -90,9 +91,12 @@ def decode_games(data: bytes) -> str:
     named = _charsets(data)
     if named:
         ends = [start for start, _ in named[1:]] + [len(data)]
-        starts = [0, *ends]
-        parts = zip(starts, ends, named, strict=False)
-        return "".join(_decode(data[start:end], _codec(name), f"CA[{name}] says") for start, end, (_, name) in parts)
+        starts = [0, *ends[:-1]]
+        parts = [
+            _decode(data[start:end], _codec(name), f"CA[{shortened(name)}] says", 1 + data.count(b"\n", 0, start))
+            for start, end, (_, name) in zip(starts, ends, named, strict=True)
+        ]
+        return "".join(parts)
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -100,7 +104,7 @@ def decode_games(data: bytes) -> str:
 
 
 def _charsets(data: bytes) -> list[tuple[int, str]]:
-    """(where its game begins, name) of each CA in the first node of a game."""
+    """(where its game begins, name) of each CA in the first node of a game that names another than the one before."""
     found: list[tuple[int, str]] = []
     root = -1
     for match in _ROOTS.finditer(data):
@@ -110,7 +114,9 @@ def _charsets(data: bytes) -> list[tuple[int, str]]:
         elif name is None:
             root = match.start()
         elif root >= 0 and name.strip():
-            found.append((root, name.decode("latin-1").strip()))
+            charset = name.decode("latin-1").strip()
+            if not found or charset != found[-1][1]:
+                found.append((root, charset))
             root = -1
     return found
 
@@ -124,18 +130,18 @@ def _codec(name: str) -> str:
                 return codec
         except (LookupError, ValueError):
             continue
-    raise NotationError(f"CA[{name[:40]}] is no encoding that is known here; save the file as UTF-8, with CA[UTF-8]")
+    raise NotationError(f"CA[{shortened(name)}] is no encoding that is known here; save it as UTF-8, with CA[UTF-8]")
 
 
-def _decode(data: bytes, codec: str, says: str) -> str:
+def _decode(data: bytes, codec: str, says: str, line: int = 1) -> str:
     try:
         return data.decode(codec)
     except UnicodeDecodeError as error:
         if codec in _WIDER:
-            return _decode(data, _WIDER[codec], says)
+            return _decode(data, _WIDER[codec], says, line)
         if codec.startswith("utf-8") or len(bytes(range(256)).decode(codec, "replace")) == 256:
             return data.decode(codec, "replace")  # a byte that is none hides no other
-        line = data.count(b"\n", 0, error.start) + 1
+        line += data.count(b"\n", 0, error.start)
         raise NotationError(f"line {line} holds bytes that are no {codec}, which {says}; save it as UTF-8") from error
 
 

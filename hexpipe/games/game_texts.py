@@ -56,7 +56,7 @@ _TRMPH = re.compile(r"\S*#(\d+),([^\s:,]*)(?:\s+([br12]))?", re.ASCII)
 _TRMPH_WINNERS = {"b": 0, "1": 0, "r": 1, "2": 1}
 _HEXWORLD = re.compile(r"(?:\S*#)?(\d+)(?:x(\d+))?(?:r\d+|m|n|c\d+)*(?:,([^,\s]*)(?:,([^,\s]*))?)?,*", re.ASCII)
 _HEXWORLD_WORD = re.compile(r":[sSp]|:[rf][bw]|[A-Za-z]{1,2}[1-9][0-9]?")
-_MOVE = re.compile(r"\s*(?:1\W+)?[a-z]{1,2}[1-9][0-9]?\b", re.IGNORECASE)
+_MOVE = re.compile(r"\s*(?:[0-9]{1,3}\W+)?[a-z]{1,2}[1-9][0-9]?\b", re.IGNORECASE)
 _LOOKS = (
     (re.compile(r"\[\s*[A-Z]\w+ +\"|1\. ?[a-h][34] [a-h][56] 2\. ?[A-Z]"), "PGN, which is of chess"),
     (re.compile(r"(?:[0-9]+\s+)?(?:play|genmove|boardsize)\b", re.IGNORECASE), "commands of HTP"),
@@ -102,6 +102,7 @@ def from_trmph(text: str) -> HexGame:
     words = split_moves(match[2], numbered=False)
     if any(word in SWAPS for word in words):
         raise NotationError("TRMPH cannot say swap; write the game as HexWorld or SGF")
+    check_length(len(words))
     moves, _ = moves_of_words(words, size)
     return HexGame(size, tuple(moves), _TRMPH_WINNERS.get(match[3]))
 
@@ -185,14 +186,18 @@ def from_json(text: str, swap_means: str = "sides") -> HexGame:
     if swap_means not in SWAP_MEANINGS:
         raise NotationError(f"swap_means is {_short(repr(swap_means))}, it must be sides or pieces")
     board_size_of(str(size) if 0 < size < 1000 else "0")
-    words = [_json_word(move, size) for move in moves]
-    return _of_words(words, size, swap_means, None if winner is None else COLOURS.index(winner), ending)
+    check_length(len(moves))
+    found, turned = moves_of_words([_json_word(move, size) for move in moves], size, swap_means)
+    written = [move.strip() if isinstance(move, str) else _short(json.dumps(move)) for move in moves]
+    return game_told(size, found, written, None if winner is None else COLOURS.index(winner), ending, turned)
 
 
 def _json_word(move: Any, size: int) -> str:
     if isinstance(move, str):
         return move
-    if isinstance(move, dict) and isinstance(move.get("q"), int) and isinstance(move.get("r"), int):
+    if isinstance(move, dict):
+        move = move.get("payload", move)  # of a whole message
+    if isinstance(move, dict) and type(move.get("q")) is int and type(move.get("r")) is int:
         row, column = move["q"], move["r"]
         if not (0 <= row < size and 0 <= column < size):
             raise NotationError(f"{_short(repr(move))} is off the {size}x{size} board: q and r are 0 to {size - 1}")
@@ -204,16 +209,17 @@ def _json_word(move: Any, size: int) -> str:
     raise NotationError('moves must be a list of cells such as ["a1", "c3"], of numbers, or of {"q": 0, "r": 0}')
 
 
-def _of_words(words: list[str], size: int, swap_means: str, winner: int | None = None, ending: str = "") -> HexGame:
+def _of_words(words: list[str], size: int, swap_means: str) -> HexGame:
     check_length(len(words))
     moves, turned = moves_of_words(words, size, swap_means)
-    return game_told(size, moves, words, winner, ending, turned)
+    return game_told(size, moves, words, pieces_turned=turned)
 
 
 def read_game(text: str, board_size: int | None = None, whole: bool = True, swap_means: str = "sides") -> HexGame:
     """One game in any form here: SGF, JSON, TRMPH, HexWorld (see ``whole`` there), or moves, of a ``board_size``.
 
-    ``swap_means``, of `SWAP_MEANINGS`, is for forms that cannot say it: lists of moves, and JSON without that key.
+    ``swap_means``, of `SWAP_MEANINGS`, is for forms that do not say it: lists of moves, JSON without that key, and SGF
+    whose "swap" no stone follows.
     Links may be percent-encoded; text around a game in SGF is ignored.
     """
     stripped = text.strip()
@@ -223,7 +229,7 @@ def read_game(text: str, board_size: int | None = None, whole: bool = True, swap
     if stripped.startswith("{"):
         return from_json(stripped, swap_means)
     if stripped.startswith("(") or sgf.find_tree(stripped) >= 0:
-        return from_sgf(stripped)
+        return from_sgf(stripped, swap_means)
     if "%" in stripped:
         stripped = unquote(stripped)
     if _TRMPH.fullmatch(stripped):

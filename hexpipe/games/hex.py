@@ -123,5 +123,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
 
 
 def _as_written(message: str, game: format_conversion.HexGame) -> str:
-    """``message`` about "move 5 (b3)" with that move's name in the text of ``game``."""
+    """``message`` about "move 5 (b3)" with that move as the text of ``game`` has it, whose colours may be others."""
+    if game.swapped:
+        message = re.sub(r"(black|white) has already won", "the game is won already", message)
     return re.sub(r"\bmove (\d+) \([^)]*\)", lambda match: f"move {match[1]} ({game.word(int(match[1]))})", message)

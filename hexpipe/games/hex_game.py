@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import NotationError
 from hexpipe.games.coordinates import action_name, mirror_after_swap
+from hexpipe.wording import shortened
 
 ENDINGS = ("", "resign", "time", "forfeit")
 MOST_MOVES = MAX_HEX_SIZE**2 + 2
@@ -102,10 +103,12 @@ def board_size_of(text: str, other: str | None = None) -> int:
     """The size of board that ``text`` says; NotationError if none, or where ``other``, the rows, says another."""
     size = int(text) if re.fullmatch(r"\s*[0-9]{1,3}\s*", text, re.ASCII) else 0
     if other is not None and other.strip() != text.strip():
-        raise NotationError(f"a board of {text.strip()} by {other.strip()} cells: only square boards are played here")
+        sides = f"{shortened(text)} by {shortened(other)}"
+        raise NotationError(f"a board of {sides} cells: only square boards are played here")
     if not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE:
-        shown = text if len(text) <= 40 else text[:37] + "..."
-        raise NotationError(f"board size {shown!r}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+        raise NotationError(
+            f"board size {shortened(text)!r}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
+        )
     return size
 
 

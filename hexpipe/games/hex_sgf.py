@@ -12,11 +12,16 @@ from typing import NamedTuple
 
 from hexpipe.errors import NotationError
 from hexpipe.games import sgf
-from hexpipe.games.coordinates import SWAPS, action_name, parse_cell
+from hexpipe.games.coordinates import SWAP, SWAPS, action_name, parse_cell
 from hexpipe.games.hex_game import HexGame, board_size_of, check_length, game_told
+from hexpipe.wording import shortened
 
 SETUP = ("AB", "AW", "AE", "PL")
 
+DIALECTS = ("hexgui-0.9",)
+"""How `to_sgf` writes for programs that cannot read what the specification says."""
+
+_LARGEST_OF_HEXGUI = 19
 _ENDED = ("resign", "forfeit")
 _LETTERS = re.compile(r"[a-z]{2}")
 _RESULT = re.compile(r"([BW])(?:\+(?:(R|Resign)|(T|Time)|(F|Forfeit)|.*))?", re.IGNORECASE | re.DOTALL)
@@ -60,11 +65,12 @@ class SgfLine(NamedTuple):
         return tuple(step for step in self.steps if step.kind in SETUP)
 
 
-def read_line(text: str) -> SgfLine:
+def read_line(text: str, swap_means: str = "sides") -> SgfLine:
     """The main line of one game in SGF, whoever moves in it; ``notes`` tell of variations and comments left out.
 
     Read as its writer meant it: which swap "swap" and "swap-pieces" are is told by who places the next stone; Little
-    Golem's cells of two letters come with W as the first player, who is black here. Passes, boards that are not square,
+    Golem's cells of two letters come with W as the first player, who is black here. Where nobody does, "swap" is what
+    ``swap_means`` says. Passes, boards that are not square,
     moves after a resignation and records of other games raise NotationError.
     """
     pieces = sgf.split_collection(text)
@@ -76,7 +82,7 @@ def read_line(text: str) -> SgfLine:
         for name, values in node.items():
             first_values.setdefault(name, values[0].strip())
     if first_values.get("GM", "11") != "11":
-        raise NotationError(f"GM[{_shortened(first_values['GM'])}] is not Hex, which is GM[11]")
+        raise NotationError(f"GM[{shortened(first_values['GM'])}] is not Hex, which is GM[11]")
     size = board_size_of(*first_values.get("SZ", "11").split(":", 1))
     entries = _entries(tree)
     played = [(name, values[0]) for name, values in entries if name in ("B", "W")]
@@ -93,20 +99,22 @@ def read_line(text: str) -> SgfLine:
         name, ending = played.pop()
         loser = int(name != first)
         if winner == loser:
-            notes.append(f"RE[{first_values['RE']}] is not what the {ending} says, which is believed")
+            notes.append(f"RE[{shortened(first_values['RE'])}] is not what the {ending} says, which is believed")
         winner = 1 - loser
     counts = ((tree.variations, "variation"), (tree.comments, "comment"))
     notes += [f"{count} {what}{'s' * (count > 1)} left out" for count, what in counts if count]
     steps = [_step(name, words, first, size, golem) for name, words in entries]
     steps = [step for step in steps if step.word not in _ENDED]
-    turned = _swap_turns_pieces([(int(name != first), word) for name, word in played], golem, first_values)
+    turned = _swap_turns_pieces([(int(name != first), word) for name, word in played], golem, first_values, swap_means)
     return SgfLine(size, tuple(steps), turned, winner, ending, tuple(notes))
 
 
-def from_sgf(text: str) -> HexGame:
-    """The game that is the main line of one in SGF, as `read_line` reads it; moves out of turn raise NotationError, and
-    so do set-up stones, for a position is no game."""
-    line = read_line(text)
+def from_sgf(text: str, swap_means: str = "sides") -> HexGame:
+    """The game that is the main line of one in SGF, as `read_line` reads it.
+
+    Moves out of turn raise NotationError, and so do set-up stones: a position is no game.
+    """
+    line = read_line(text, swap_means)
     if line.setup:
         raise NotationError(f"{line.setup[0].kind}: a game with set-up stones cannot be read; give its moves")
     _check_turns(line)
@@ -115,19 +123,29 @@ def from_sgf(text: str) -> HexGame:
     return game_told(line.size, moves, written, line.winner, line.ending, line.pieces_turned, line.notes)
 
 
-def to_sgf(game: HexGame) -> str:
-    """One game in SGF; a swap is "swap-sides", each stone has its colour."""
+def to_sgf(game: HexGame, dialect: str = "") -> str:
+    """One game in SGF; a swap is "swap-sides", each stone has its colour.
+
+    ``dialect`` "hexgui-0.9" is what HexGui to 0.9 reads: it calls that swap swap-pieces, has boards up to 19x19 and no
+    word for a forfeit, which RE alone tells then. It is marked as that program's, so that later ones know the swap.
+    """
+    old = dialect == DIALECTS[0]
+    if dialect and not old:
+        raise ValueError(f"there is no dialect {dialect!r} of SGF here, only {', '.join(DIALECTS)}")
+    if old and game.size > _LARGEST_OF_HEXGUI:
+        raise NotationError(f"a board of {game.size}x{game.size}: HexGui 0.9 has none above {_LARGEST_OF_HEXGUI}")
     result = "" if game.winner is None else f"RE[{'BW'[game.winner]}+{game.ending[:1].upper()}]"
     nodes, stones = [], 0
     for move in game.moves:
         if move == game.size**2:
-            nodes.append(";W[swap-sides]")
+            nodes.append(";W[swap-pieces]" if old else ";W[swap-sides]")
         else:
             nodes.append(f";{'BW'[stones % 2]}[{action_name(move, game.size)}]")
             stones += 1
-    if game.ending in _ENDED and game.winner is not None:
+    if game.ending in _ENDED[: 1 if old else 2] and game.winner is not None:
         nodes.append(f";{'WB'[game.winner]}[{game.ending}]")
-    return f"(;FF[4]GM[11]SZ[{game.size}]{result}" + "".join(nodes) + ")"
+    program = "AP[HexGui:0.9]" if old else ""
+    return f"(;{program}FF[4]GM[11]SZ[{game.size}]{result}" + "".join(nodes) + ")"
 
 
 def _entries(tree: sgf.GameTree) -> list[tuple[str, tuple[str, ...]]]:
@@ -144,7 +162,7 @@ def _entries(tree: sgf.GameTree) -> list[tuple[str, tuple[str, ...]]]:
 
 def _check_is_hex(values: dict[str, str], letters_black_first: bool) -> None:
     """A record that does not say of what game may be one of Go or gomoku: its properties or its cells show it."""
-    shown = [f"{name}[{_shortened(values[name])}]" for name in _GO_ALONE if name in values]
+    shown = [f"{name}[{shortened(values[name])}]" for name in _GO_ALONE if name in values]
     if letters_black_first:
         shown.append("cells of two letters, black first")
     if shown:
@@ -158,7 +176,7 @@ def _is_little_golem(values: dict[str, str], words: Sequence[str]) -> bool:
     return "littlegolem" in values.get("SO", "") and not any(word[-1:].isdigit() for word in words)
 
 
-def _swap_turns_pieces(played: Sequence[tuple[int, str]], golem: bool, values: dict[str, str]) -> bool:
+def _swap_turns_pieces(played: Sequence[tuple[int, str]], golem: bool, values: dict[str, str], swap_means: str) -> bool:
     """Whether the swap among ``played``, (player, word) each, turns the stone over; False where there is none."""
     words = [word for _, word in played]
     swaps = [word for word in words if word in SWAPS]
@@ -168,7 +186,7 @@ def _swap_turns_pieces(played: Sequence[tuple[int, str]], golem: bool, values: d
     if later:
         return later[0] == 0
     by_program = any(pattern.search(values.get(name, "")) for name, pattern in _SIDES_PROGRAMS.items())
-    return golem or (swaps[0] == "swap-pieces" and not by_program)
+    return golem or (swap_means == "pieces" if swaps[0] == SWAP else not by_program)
 
 
 def _check_turns(line: SgfLine) -> None:
@@ -188,7 +206,7 @@ def _step(name: str, words: Sequence[str], first: str, size: int, golem: bool) -
         return SgfStep("BW"[colour], colour, () if words[0] in _ENDED else (_action(words[0], size, golem),), words[0])
     if name == "PL":
         if words[0] not in _COLOURS:
-            raise NotationError(f"PL[{_shortened(words[0])}] is no player; write B or W")
+            raise NotationError(f"PL[{shortened(words[0])}] is no player; write B or W")
         return SgfStep(name, _COLOURS[words[0]], ())
     return SgfStep(name, {"AB": 0, "AW": 1, "AE": -1}[name], tuple(_cell(word, size, golem) for word in words))
 
@@ -211,11 +229,6 @@ def _result(text: str) -> tuple[int | None, str, list[str]]:
     """(winner, ending, notes) of a game's result in SGF."""
     match = _RESULT.fullmatch(text)
     if match is None:
-        return None, "", [] if text in _NO_RESULT else [f"RE[{_shortened(text)}] is no result that is understood"]
+        return None, "", [] if text in _NO_RESULT else [f"RE[{shortened(text)}] is no result that is understood"]
     ending = "resign" if match[2] else "time" if match[3] else "forfeit" if match[4] else ""
     return "BW".index(match[1].upper()), ending, []
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else line[:37] + "..."

@@ -87,6 +87,7 @@ class SimpleModelInference:
         dtype: str = "float32",
     ) -> None:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
+        checkpoint.check_fit()
         if not plays_hex(checkpoint.settings.game):
             raise CheckpointError(
                 f"{checkpoint.path} plays {checkpoint.settings.game.title}, of which no notation is known here: ask "
@@ -120,6 +121,7 @@ class SimpleModelInference:
         CheckpointError, and nothing has changed, where it is another net's or another board's.
         """
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
+        checkpoint.check_fit()
         if checkpoint.shapes != self.shapes or checkpoint.settings.net != self._net:
             raise CheckpointError(f"{checkpoint.path} is of another net or board: make a new object of it")
         with self._lock:

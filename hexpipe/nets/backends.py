@@ -8,7 +8,7 @@ from typing import Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.errors import InferenceError
+from hexpipe.errors import NotFiniteError
 
 FloatArray = NDArray[np.floating]  # float16 or float32
 FocusArray = NDArray[np.int16]
@@ -105,12 +105,12 @@ def write_outputs(
     focus: Sequence[NDArray[np.integer]] = (),
     focus_out: FocusArray | None = None,
 ) -> None:
-    """Copy one batch's results out; InferenceError if any is not finite (a sum shows it: both are bounded).
+    """Copy one batch's results out; NotFiniteError if any is not finite (a sum shows it: both are bounded).
 
     ``focus`` holds the net's focus [L], or nothing; it is copied where it is wanted.
     """
     if not np.isfinite(priors.sum(dtype=np.float64) + values.sum(dtype=np.float64)):
-        raise InferenceError(
+        raise NotFiniteError(
             f"the net gave a number that is not finite ({backend}): its weights are damaged or training diverged; "
             "go back to an earlier checkpoint or lower learner.learning_rate"
         )

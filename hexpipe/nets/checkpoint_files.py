@@ -36,6 +36,7 @@ _OTHER_DTYPES = {
 """What safetensors calls numbers that numpy has not."""
 _WORDS = 300  # characters of another's error that are repeated
 _COPIES = 2  # of a file's bytes that are in memory at once while it is read
+_LARGEST = 1e18  # its square is the largest that float32 has
 _MAY_PASS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -76,6 +77,9 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise DamagedCheckpointError(f"{file}: {name[:80]!r} is not finite; take another checkpoint")
+        if array.dtype.kind == "f" and array.size and max(array.max(), -array.min()) > _LARGEST:
+            why = f"{file}: {name[:80]!r} has numbers that no training gives; take another checkpoint"
+            raise DamagedCheckpointError(why)
     return arrays
 
 

@@ -24,6 +24,7 @@ from hexpipe.errors import (
     is_disk_full,
 )
 from hexpipe.nets.checkpoint_files import Arrays, brief, read_group, read_meta, write_group
+from hexpipe.nets.net_template import check_fit, net_template
 from hexpipe.plain_files import check_own, sync_folder, write_synced
 
 FORMAT = "hexpipe-checkpoint"
@@ -62,6 +63,18 @@ class Checkpoint:
     def shapes(self) -> Shapes:
         """The array sizes of the game it was trained on."""
         return Shapes(**self.meta["shapes"])
+
+    def check_fit(self) -> None:
+        """CheckpointError, in one line, where the weights are not those of a net of its settings. To be asked before
+        such a net is built: what the settings say may take any amount of memory, files take what they are long."""
+        settings = self.settings.net
+        wanted = dict(net_template(settings, self.shapes))
+        for group in ("model", "ema"):
+            if group in self.groups:
+                try:
+                    check_fit(wanted, self.groups[group], settings)
+                except CheckpointError as error:
+                    raise CheckpointError(f"{self.path}: {error}") from error
 
     @property
     def play_weights(self) -> Arrays:

@@ -53,6 +53,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
         raise SettingsError(
             f"exporting needs {error.name}: {install_command('onnx', 'onnxruntime', 'onnxscript')}"
         ) from error
+    checkpoint.check_fit()
     settings, shapes = checkpoint.settings, checkpoint.shapes
     net: nn.Module
     if settings.algorithm == "muzero":

@@ -23,6 +23,7 @@ from hexpipe.nets.heads import (
     value_from_logits,
 )
 from hexpipe.nets.muzero_network import MuZeroNet
+from hexpipe.nets.net_template import check_fit
 from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d, global_pool
 from hexpipe.nets.transformer_backbone import make_trunk
@@ -104,19 +105,8 @@ def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
 def load_weights(net: Net, weights: Weights) -> None:
     """Copy ``weights`` into ``net``; CheckpointError if a name, a shape or a kind of numbers does not fit."""
     own = net.state_dict()
-    if own.keys() != weights.keys():
-        odd = sorted(own.keys() ^ weights.keys())[0]
-        raise CheckpointError(
-            f"the weights do not fit a {net.settings.backbone} of {net.settings.blocks} blocks with "
-            f"{net.settings.dynamics_blocks} of dynamics ({odd[:80]!r} is on one side only); "
-            "use the net settings of the checkpoint's run"
-        )
+    check_fit({name: tuple(tensor.shape) for name, tensor in own.items()}, weights, net.settings)
     for name, tensor in own.items():
-        if tuple(tensor.shape) != weights[name].shape:
-            raise CheckpointError(
-                f"the weights do not fit: {name!r} is {weights[name].shape}, the net wants {tuple(tensor.shape)}; "
-                "use the net settings of the checkpoint's run"
-            )
         if weights[name].dtype.kind not in ("f" if tensor.is_floating_point() else "fiu"):
             raise CheckpointError(
                 f"the weights do not fit: {name!r} is {weights[name].dtype}, the net wants {tensor.dtype}; "

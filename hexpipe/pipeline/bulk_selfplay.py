@@ -25,6 +25,7 @@ from hexpipe.pipeline.bulk_request import OPENINGS, BulkRequest, Counts, Report,
 from hexpipe.pipeline.devices import thread_environment
 from hexpipe.pipeline.game_files import GameFiles, Tally
 from hexpipe.pipeline.interrupts import Interrupts, start_resource_tracker
+from hexpipe.pipeline.main_guard import check_main_guard
 from hexpipe.pipeline.stats import StatsBoard
 from hexpipe.pipeline.supervisor import ChildSpec, Supervisor
 from hexpipe.pipeline.worker import logging_to
@@ -52,9 +53,11 @@ def play_games(
     Must run in the main thread (signals). Every finished game that a worker has told of is saved, whatever ends this.
     Raises UsageError for what cannot be, ProcessDiedError with the first failure of a worker.
     """
+    check_main_guard()
     began = time.monotonic()
     start_resource_tracker()
     checkpoint = load_checkpoint(request.checkpoint, ("ema", "model"))
+    checkpoint.check_fit()
     settings = play_settings(checkpoint.settings, request)
     kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     game = make_game(settings.game)

@@ -24,6 +24,7 @@ from hexpipe.games.hex import checked_game
 from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.records import IMPORTED, GameRecord, pack_policies
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.wording import counted
 
 
 @dataclass
@@ -36,17 +37,22 @@ class Games:
 
 
 class Imported(NamedTuple):
-    """What `import_games` has done: games and positions that came in, and games left out because they were there."""
+    """What `import_games` has done: games and positions that came in, and ``duplicates``, left out because the run or
+    the input had them; ``repeats`` of these came again in the input."""
 
     games: int
     positions: int
     duplicates: int
     total_games: int
     total_positions: int
+    repeats: int
 
 
-def read_games(texts: Iterable[GameText], board_size: int | None = None, skip_bad: bool = False) -> Games:
-    """Every game of ``texts``; lists of moves that do not say so are on a board of ``board_size``.
+def read_games(
+    texts: Iterable[GameText], board_size: int | None = None, skip_bad: bool = False, swap_means: str = "sides"
+) -> Games:
+    """Every game of ``texts``; lists of moves are on a board of ``board_size``, and their swap is what ``swap_means``
+    says (`game_texts.SWAP_MEANINGS`).
 
     A game must be legal and have a result: that of its text, or stones that connect. UsageError names the first that
     is not so, unless ``skip_bad``.
@@ -54,7 +60,7 @@ def read_games(texts: Iterable[GameText], board_size: int | None = None, skip_ba
     games = Games()
     for place, text in texts:
         try:
-            game = _game_with_result(text, board_size)
+            game = _game_with_result(text, board_size, swap_means)
         except NotationError as error:
             _refuse(games, f"{place}: {error}", skip_bad, error)
             continue
@@ -94,7 +100,8 @@ def keep_fitting(games: Games, rules: GameSettings, skip_bad: bool = False) -> N
         else:
             games.good.append((place, game))
     if not games.good:
-        raise UsageError(f"none of {len(games.refused)} games could be imported; the first: {games.refused[0]}")
+        tried = counted(len(games.refused), "game")
+        raise UsageError(f"none of {tried} could be imported; the first: {games.refused[0]}")
 
 
 def import_games(
@@ -114,7 +121,7 @@ def import_games(
     try:
         with ReplayArchive(folder.path / ARCHIVE_NAME, game) as archive:
             before, positions = archive.total_games, archive.total_positions
-            new = _without_known(games, archive)
+            new, repeats = _without_known(games, archive)
             archive.append(_records(game, watched(new)))
             done = Imported(
                 archive.total_games - before,
@@ -122,6 +129,7 @@ def import_games(
                 len(games.good) - len(new),
                 archive.total_games,
                 archive.total_positions,
+                repeats,
             )
         if is_new:
             folder.write_settings(settings)
@@ -166,8 +174,8 @@ def record_of(game: Game, moves: Sequence[int], winner: int) -> GameRecord:
     )
 
 
-def _game_with_result(text: str, board_size: int | None) -> HexGame:
-    game = checked_game(read_game(text, board_size))
+def _game_with_result(text: str, board_size: int | None, swap_means: str) -> HexGame:
+    game = checked_game(read_game(text, board_size, swap_means=swap_means))
     if not game.moves:
         raise NotationError("a game without moves: there is nothing to learn")
     if game.winning_seat is None:
@@ -181,16 +189,17 @@ def _refuse(games: Games, why: str, skip_bad: bool, cause: Exception | None = No
     games.refused.append(why)
 
 
-def _without_known(games: Games, archive: ReplayArchive) -> list[HexGame]:
-    """Each of ``games`` once, and none that an earlier import has brought."""
+def _without_known(games: Games, archive: ReplayArchive) -> tuple[list[HexGame], int]:
+    """Each of ``games`` once, and none that an earlier import has brought; and how many came again in ``games``."""
     known = {_identity(record.actions.tolist(), int(record.outcome.argmax())) for record in archive.imported()}
+    met: set[bytes] = set()
     new = []
     for _, game in games.good:
         identity = _identity(game.moves, _winner(game))
-        if identity not in known:
-            known.add(identity)
+        if identity not in met and identity not in known:
             new.append(game)
-    return new
+        met.add(identity)
+    return new, len(games.good) - len(met)
 
 
 def _identity(moves: Sequence[int], winner: int) -> bytes:

@@ -16,9 +16,9 @@ import psutil
 from hexpipe.config import Settings
 from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
+from hexpipe.nets.net_template import memory_bytes
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.messages import SEARCHING
-from hexpipe.pipeline.net_template import memory_bytes
 from hexpipe.pipeline.run_folder import find_runs, live_run, read_settings
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game

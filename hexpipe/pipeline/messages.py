@@ -13,6 +13,7 @@ from typing import Any
 
 from hexpipe.config import Settings
 from hexpipe.errors import DivergedError, GoneError, InferenceError, UsageError
+from hexpipe.pipeline.main_guard import NO_GUARD, NO_GUARD_EXIT
 from hexpipe.pipeline.run_folder import write_atomic
 from hexpipe.pipeline.stats import ProcessRow, StatsBoard, Stop
 from hexpipe.plain_files import own_folder, read_document
@@ -114,7 +115,8 @@ def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
         when, follows = float(content["monotonic"]), bool(content["follows"])
         return Death(process, pid, when, details, follows, content["usage"], full, bool(content["final"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return Death(process, pid, time.monotonic(), describe_exit(exit_code), disk_full=full)
+        usage = NO_GUARD if exit_code == NO_GUARD_EXIT else ""
+        return Death(process, pid, time.monotonic(), describe_exit(exit_code), usage=usage, disk_full=full)
 
 
 def describe_exit(exit_code: int) -> str:

@@ -50,6 +50,7 @@ def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
             f"{checkpoint.path} is of a {_net_in_words(net)}, these settings want a {_net_in_words(settings.net)}; "
             f"set {_net_differences(net, settings.net)} as in the checkpoint"
         )
+    checkpoint.check_fit()
 
 
 def _net_in_words(net: NetSettings) -> str:

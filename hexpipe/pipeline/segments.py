@@ -15,9 +15,9 @@ from hexpipe.games.game_env import Game
 from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
+from hexpipe.nets.net_template import net_template, num_parameters
 from hexpipe.pipeline.devices import GROUPS, Plan
 from hexpipe.pipeline.messages import CLUSTER, NODE, SEARCHING
-from hexpipe.pipeline.net_template import net_template, num_parameters
 from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
 from hexpipe.pipeline.stats import COLUMNS, StatsBoard
 from hexpipe.replay.layout import segment_fields

@@ -13,8 +13,8 @@ from hexpipe.inference.weights import WeightsBoard, WeightsSource
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
 from hexpipe.nets.choose_backend import choose_backend
+from hexpipe.nets.net_template import memory_bytes
 from hexpipe.pipeline.messages import ChildContext
-from hexpipe.pipeline.net_template import memory_bytes
 from hexpipe.pipeline.opponents import Opponents
 from hexpipe.pipeline.stats import Waiting
 from hexpipe.random_streams import Stream, generator

@@ -174,11 +174,12 @@ class StallWatch:
             is_child = row["pid"] and not row["done"] and not name.startswith(NODE)
             if not is_child or silence < self._silent_seconds or self._named.get(name) == beat:
                 continue
-            starting = row.waiting is Waiting.STARTING
-            if starting and (silence < self._seconds / 4 or time.monotonic() < self._look_again.get(name, 0.0)):
+            if row.waiting is Waiting.STARTING and silence < self._seconds / 4:
+                continue
+            if time.monotonic() < self._look_again.get(name, 0.0):
                 continue
             stack = self._stack(int(row["pid"]))
-            if starting and _IMPORTING in stack:  # a busy machine, and nothing that the run could wait for
+            if _IMPORTING in _of_main_thread(stack):  # it begins, on a busy machine: nothing to wait for
                 self._look_again[name] = time.monotonic() + self._silent_seconds
                 continue
             self._named[name] = beat
@@ -188,7 +189,12 @@ class StallWatch:
 
 
 def _in_one_line(name: str, row: ProcessRow, silence: float, stack: str) -> str:
-    """The process, what it waits for, and the innermost calls of its main thread, which faulthandler writes last."""
-    calls = [line.strip() for line in stack.rpartition("(most recent call first):")[2].splitlines() if line.strip()]
+    """The process, what it waits for, and the innermost calls of its main thread."""
+    calls = [line.strip() for line in _of_main_thread(stack).splitlines() if line.strip()]
     where = " < ".join(calls[:3])
     return f"{name} {WAITING_TEXT[row.waiting]} and has given no sign of life for {silence:.0f} s: {where}"
+
+
+def _of_main_thread(stack: str) -> str:
+    """The calls of the main thread, which faulthandler writes last."""
+    return stack.rpartition("(most recent call first):")[2]

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from hexpipe.config import Settings
-from hexpipe.errors import GoneError, HexpipeError
+from hexpipe.errors import DivergedError, GoneError, HexpipeError, NotFiniteError
 from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
@@ -38,7 +38,8 @@ from hexpipe.learner.recovery import Recovery
 from hexpipe.learner.train_step import StepLosses, mean_losses
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
-from hexpipe.nets.checkpoints import load_checkpoint, newest_whole
+from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint, newest_whole
+from hexpipe.nets.net_template import check_fit, net_template
 from hexpipe.pipeline.devices import GROUPS, available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.metrics import MetricsWriter
@@ -106,7 +107,10 @@ def train(
             with closing(trainer):
                 if metrics is None:
                     say, metrics = logger.info, open_files.enter_context(closing(MetricsWriter(folder.path, settings)))
-                ended = trainer.run(metrics, on_progress, should_stop)
+                try:
+                    ended = trainer.run(metrics, on_progress, should_stop)
+                except NotFiniteError as error:  # of its own training, not of a file
+                    raise DivergedError(str(error)) from error
             if ended is not None:
                 return ended
 
@@ -153,10 +157,15 @@ class _Trainer:
         self.game = stages[-1]
         device = plan_processes(settings, available_cores(), visible_gpus()).learner_devices[0]
         self.buffer = ReplayBuffer.create(settings.replay, stages, private=True)
+        checkpoint = newest_whole(folder.path, say)
+        start_from = load_checkpoint(init_from, groups=("ema", "model")) if checkpoint is None and init_from else None
+        wanted = dict(net_template(settings.net, self.game.shapes))
+        for found in filter(None, (checkpoint, start_from)):  # before such a net is built: it may be of any size
+            check_fit(wanted, found.play_weights, settings.net)
         self.learner = Learner(settings, self.game.shapes, device)
         self.pacer = Pacer.from_settings(settings)
         self.recovery = Recovery(self.learner, folder.path)
-        pacing = self._start_weights(init_from, say)
+        pacing = self._start_weights(checkpoint, start_from, say)
         check_games(settings, folder.path)
         check_trackers(settings.tracking)
         # nothing is written before here: what cannot begin leaves no run behind
@@ -272,15 +281,16 @@ class _Trainer:
             self._save()
             league.draw(self.learner.ema_weights())
 
-    def _start_weights(self, init_from: Path | None, say: Callable[[str], None]) -> dict[str, float] | None:
+    def _start_weights(
+        self, checkpoint: Checkpoint | None, start_from: Checkpoint | None, say: Callable[[str], None]
+    ) -> dict[str, float] | None:
         """Load what there is to load; returns the state of the pacing if it was saved."""
-        checkpoint = newest_whole(self.folder.path, say)
         if checkpoint is not None:
             self.learner.restore(checkpoint)
             say(f"goes on from {checkpoint.path.name}")
             return checkpoint.meta.get("pacing")
-        if init_from is not None:
-            self.learner.init_from(load_checkpoint(init_from, groups=("ema", "model")))
+        if start_from is not None:
+            self.learner.init_from(start_from)
         return None
 
     def _at_limit(self) -> bool:

@@ -17,6 +17,7 @@ from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
 from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.interrupts import Interrupts, start_resource_tracker
+from hexpipe.pipeline.main_guard import check_main_guard
 from hexpipe.pipeline.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
 from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
 from hexpipe.pipeline.nodes import check_cluster, end_session
@@ -62,6 +63,7 @@ def run(request: RunRequest, view: View | None = None) -> int:
     Raises UsageError before anything is started, GoneError where the run's folder or its archive was taken away,
     ProcessDiedError or another HexpipeError when the run failed.
     """
+    check_main_guard()
     start_resource_tracker()
     # signals first: a Ctrl-C while the processes start is an orderly end too
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import IO, Protocol
@@ -31,9 +32,14 @@ class View(Protocol):
 
 
 def make_view(stream: IO[str] | None = None, title: str = "") -> View:
-    """A live view where ``stream`` (standard output) is a terminal, plain lines otherwise."""
+    """A live view where ``stream`` (standard output) `redraws`, plain lines otherwise."""
     target = stream or sys.stdout
-    return LiveView(target, title) if target.isatty() else PlainView(target)
+    return LiveView(target, title) if redraws(target) else PlainView(target)
+
+
+def redraws(stream: IO[str]) -> bool:
+    """Whether ``stream`` is a terminal on which lines can be drawn anew: TERM=dumb says that it is none."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 class PlainView:

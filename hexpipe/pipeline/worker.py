@@ -82,7 +82,9 @@ class _LogFile(logging.FileHandler):
     """A full disk, which the run says in other ways, costs lines of the log and no more."""
 
     def _open(self) -> TextIOWrapper:
-        return open_own(Path(self.baseFilename), "a")  # type: ignore[return-value]
+        file: TextIOWrapper = open_own(Path(self.baseFilename), "a")  # type: ignore[assignment]
+        file.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
+        return file
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not is_disk_full(sys.exception()):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hexpipe.errors import HexpipeError, IllegalMoveError, UsageError
+from hexpipe.errors import HexpipeError, IllegalMoveError, InferenceError, UsageError
 from hexpipe.web.searches import BusyError
 
 MOST_BODY_BYTES = 1 << 20
@@ -59,7 +59,9 @@ def explain_errors(app: FastAPI) -> None:
     async def of_hexpipe(request: Request, error: Exception) -> Response:
         if isinstance(error, BusyError):
             return refusal(503, str(error), RETRY)
-        return refusal(400 if isinstance(error, UsageError | IllegalMoveError) else 500, str(error))
+        # a net that cannot answer is no fault of a visitor's
+        bad_input = isinstance(error, UsageError | IllegalMoveError) and not isinstance(error, InferenceError)
+        return refusal(400 if bad_input else 500, str(error))
 
     async def of_input(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

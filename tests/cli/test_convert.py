@@ -94,7 +94,8 @@ def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_written(
         (["#5,a1", "--to", "sgf", "--output", str(tmp_path / "none" / "out")], "cannot be written"),
         (["#5,a1", "--to", "pgn"], "'pgn'"),
         ([str(file), "--size", "x", "--to", "sgf"], "--size"),
-        (["#5," + "a1" * 3000, "--to", "sgf"], "played twice"),
+        (["#5," + "a1" * 300, "--to", "sgf"], "played twice"),
+        (["#5," + "a1" * 3000, "--to", "sgf"], "3,000 moves: a game of Hex has 731 at the most"),
         (["#9,x", "#9,y", "--to", "sgf", "--skip-bad"], "none of 2 games could be converted"),
     ):
         assert run(["convert", *arguments]) == 2
@@ -121,3 +122,65 @@ def test_bad_games_can_be_left_out(capsys: pytest.CaptureFixture[str], tmp_path:
     assert lines[0] == "hexpipe: 9 of 11 games left out"
     assert "line 2: 'a9' is off" in lines[1]
     assert lines[-1] == "hexpipe: and 4 more"
+
+
+def test_one_game_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["convert", "#9,x", "--skip-bad"]) == 2
+    assert "none of 1 game could be converted" in capsys.readouterr().err
+
+
+def test_a_stream_without_end_is_a_line_of_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["convert", "/dev/zero"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("hexpipe: /dev/zero: this is no text: there are zero bytes in it")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_line_without_end_is_a_line_of_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "games.txt"
+    file.write_text("#5,a1\n" + "b2 " * 1_000_000 + "\n#5,c3\n")
+    assert run(["convert", str(file), "--to", "moves", "--skip-bad"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "a1\nc3\n"
+    assert "line 2: 'b2 b2 b2 b2 b2 b2 b2 b2 b2 b2 b2 b2 b...' goes on for more than" in captured.err
+    assert len(captured.err) < 300
+
+
+def test_files_in_encodings_of_their_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The second byte of this character is a backslash, which without its first would hide the last move."""
+    file = tmp_path / "games.sgf"
+    text = b"(;FF[4]GM[11]CA[Big5]SZ[5]RE[B+R];B[a1];W[e1]C[\xa5\x5c];B[c3])"
+    file.write_bytes(text)
+    assert run(["convert", str(file), "--to", "moves"]) == 0
+    assert capsys.readouterr().out == "a1 e1 c3\n"
+    file.write_bytes(text.replace(b"CA[Big5]", b""))
+    assert run(["convert", str(file), "--to", "moves"]) == 2
+    assert f"{file}: how this text is encoded decides which moves it has" in capsys.readouterr().err
+    file.write_bytes(text.replace(b"Big5", b"Klingon"))
+    assert run(["convert", str(file), "--to", "moves"]) == 2
+    assert f"{file}: CA[Klingon] is no encoding that is known here" in capsys.readouterr().err
+
+
+def test_a_file_may_begin_with_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "games.sgf"
+    file.write_text("A line of text\n(;FF[4]GM[11]SZ[5]RE[B+R];B[a1];W[e1];B[c3])\n")
+    assert convert(capsys, str(file), "--to", "moves") == "a1 e1 c3\n"
+
+
+def test_a_swap_of_pieces_by_its_name_and_by_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    turned = "(;FF[4]GM[11]SZ[5];B[c2];W[swap-sides];W[b4];B[e1])\n"
+    assert convert(capsys, "--size", "5", "c2 swap d2 a5", "--swap-means", "pieces") == turned
+    assert convert(capsys, "--size", "5", "c2 swap-pieces d2 a5") == turned
+    assert convert(capsys, "--size", "5", "c2 swap b4 e1") == turned
+    assert convert(capsys, '{"size": 5, "moves": [7, 25, 8, 20]}', "--swap-means", "pieces") == turned
+
+
+def test_the_dialect_of_an_old_hexgui(capsys: pytest.CaptureFixture[str]) -> None:
+    dialect = "(;AP[HexGui:0.9]FF[4]GM[11]SZ[5];B[b1];W[swap-pieces];W[c1])\n"
+    assert convert(capsys, LINK, "--dialect", "hexgui-0.9") == dialect
+    assert convert(capsys, dialect, "--to", "hexworld") == "#5c1,b1:sa3\n"
+    assert run(["convert", LINK, "--dialect", "hexgui-0.9", "--to", "trmph"]) == 2
+    assert "--dialect is of SGF" in capsys.readouterr().err
+    assert run(["convert", "#20,a1", "--dialect", "hexgui-0.9"]) == 2
+    assert "a board of 20x20: HexGui 0.9 has none above 19" in capsys.readouterr().err

@@ -11,9 +11,11 @@ import pytest
 
 from hexpipe.cli.main import run
 from hexpipe.games.format_conversion import HexGame, cells_from_moves, to_trmph
+from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
 from hexpipe.nets.checkpoints import load_checkpoint
-from hexpipe.pipeline.run_folder import read_settings
+from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
+from hexpipe.replay.archive import ReplayArchive
 from tests.cli.test_train import TINY
 
 NET = ["--set", "net.blocks=2", "--set", "net.channels=16", "--set", "net.value_hidden=16", "--devices", "0"]
@@ -69,7 +71,7 @@ def test_play_goes_on_from_imported_games(tmp_path: Path, capsys: pytest.Capture
     done = json.loads(capsys.readouterr().out)
     assert done == {
         "run": str(path), "games": 4, "positions": 20, "duplicates": 0, "total_games": 4, "total_positions": 20,
-        "refused": [],
+        "repeats": 0, "refused": [],
     }  # fmt: skip
     assert run(["train", "--resume", str(path), "--workers", "0", "--steps", "20"]) == 0
     assert run(["train", "--resume", str(path), "--set", "selfplay.workers=none", "--steps", "23",
@@ -89,10 +91,34 @@ def test_a_run_that_is_there_keeps_its_settings(tmp_path: Path, capsys: pytest.C
     assert "has settings of its own: leave out game.board_size" in capsys.readouterr().err
     assert run(["import", "#4,a1b2 b", "#4,c3 r", "#5,a1 b", "--run-dir", str(path), "--skip-bad"]) == 0
     told = capsys.readouterr()
-    assert "1 games (1 positions) of Hex 4x4" in told.out
-    assert "1 were there already; 2 games in all" in told.out
+    assert "1 game (1 position) of Hex 4x4" in told.out
+    assert "1 was there already; 2 games in all" in told.out
     assert "1 of 3 games left out" in told.err
     assert "argument 3: a game on 5x5" in told.err
+
+
+def test_what_comes_again_in_the_input_was_not_there_already(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    assert run(["import", "#4,a1b2 b", "#4,a1b2 b", "#4,c3 r", "--run-dir", str(path), *NET]) == 0
+    assert "2 games (3 positions) of Hex 4x4" in (out := capsys.readouterr().out)
+    assert "; 1 came again in the input; 2 games in all" in out
+    assert "there already" not in out
+    assert run(["import", "#4,a1b2 b", "#4,a1b2 b", "#4,d4 b", "#4,c3 r", "--run-dir", str(path)]) == 0
+    assert "; 2 were there already; 1 came again in the input; 3 games in all" in capsys.readouterr().out
+
+
+def test_a_swap_means_what_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    # a swap of pieces: the first player connects b1 to b5
+    won = "a1 swap b1 a2 b2 a3 b3 a4 b4 a5 b5"
+    given = [won, "--size", "5", "--set", "game.swap=on", *NET, "--swap-means", "pieces"]
+    assert run(["import", *given, "--run-dir", str(path)]) == 0
+    with ReplayArchive(path / ARCHIVE_NAME, Hex(5, swap=True)) as archive:
+        (record,) = archive.imported()
+    assert record.actions[:4].tolist() == [0, 25, 5, 1]
+    assert record.outcome.tolist() == [1, -1]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Callable
 from itertools import product
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from hexpipe.errors import NotationError
 from hexpipe.games import game_sources, game_texts
 from hexpipe.games.conventions import CONVENTIONS, Convention
+from hexpipe.games.coordinates import format_moves, parse_moves
 from hexpipe.games.game_texts import HexGame, read_game
 from hexpipe.games.hex import Hex, checked_game
 from hexpipe.games.player_utils import COLOURS
@@ -80,7 +83,7 @@ def test_links_of_hexworld(game: HexGame, shown: str, cursor: int) -> None:
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda convention: convention.program)
 def test_the_table_of_conventions(convention: Convention) -> None:
     """Each sample, as that program writes it, is the game that its row says."""
-    game = read_game(convention.sample)
+    game = read_game(convention.sample, swap_means=convention.swap_means)
     assert game_texts.to_moves(game) == convention.moves
     assert COLOURS[game.winner or 0] == convention.winner
     # the cell of the first stone is b1, the second from the left in the uppermost row
@@ -96,10 +99,12 @@ def test_the_table_of_conventions(convention: Convention) -> None:
 
 
 def test_the_rows_of_one_game_agree() -> None:
-    """Four stones told by nine programs are one position."""
-    boards = {read_game(row.sample).moves[:4] for row in CONVENTIONS if row.swap != "none"}
-    assert len(boards) == 1
-    states = Hex(5, swap=True).play(boards.pop())
+    """Four stones told by twelve programs are one position."""
+    rows = [row for row in CONVENTIONS if row.swap != "none"]
+    games = [game_texts.to_moves(read_game(row.sample, swap_means=row.swap_means)) for row in rows]
+    assert len(rows) == 12
+    assert {" ".join(game.split()[:4]) for game in games} == {"b1 swap c1 e4"}
+    states = Hex(5, swap=True).play(parse_moves("b1 swap c1 e4", 5, swap=True))
     assert states.cells[0].nonzero()[0].tolist() == [1, 2, 19]
     assert states.cells[0][[1, 2, 19]].tolist() == [1, 2, 1]
 
@@ -240,7 +245,160 @@ def test_what_cannot_be_read(text: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "words"), [
+    ("(;FF[4]SZ[5]KM[6.5]RE[B+R];B[b2];W[d4])", "looks like a record of Go or gomoku (KM[6.5])"),
+    ("(;FF[4]SZ[5]RU[Japanese];B[b2];W[d4])", "RU[Japanese]"),
+    ("(;FF[4]SZ[5]HA[0];B[b2])", "HA[0]"),
+    ("(;FF[4]SZ[5];B[b2];W[d4]TB[a1][a2])", "TB[a1]"),
+    ("(;FF[4]SZ[5];B[b2];W[d4]TW[a1])", "TW[a1]"),
+    ("(;FF[4]SZ[15];B[hh];W[ii];B[hi])", "cells of two letters, black first"),
+    ("(;GM[4]SZ[15];B[hh])", "GM[4] is not Hex"),
+])  # fmt: skip
+def test_records_of_other_games_are_no_games_of_hex(text: str, words: str) -> None:
+    with pytest.raises(NotationError) as caught:
+        read_game(text)
+    assert words in str(caught.value)
+
+
+def test_what_says_that_it_is_hex_is() -> None:
+    """Also with properties or cells that others have, and Little Golem's, which say nothing but have white first."""
+    for text in ("(;GM[11]SZ[5]KM[0];B[b2])", "(;GM[11]SZ[5];B[bb])", "(;SZ[5];W[bb])", "(;SZ[5];B[b2])"):
+        assert game_texts.to_moves(read_game(text)) == "b2"
+
+
+@pytest.mark.parametrize(("text", "moves"), [
+    ("1. a1 2. swap 3. b2", "a1 swap b2"),
+    ("1.a1 2.b2 3.c3", "a1 b2 c3"),
+    ("1) a1 2) b2, 3) c3", "a1 b2 c3"),
+    ("1 a1 2 b2\n3 c3", "a1 b2 c3"),
+    ("1. a1 b2 2. c3 d4 3. e5", "a1 b2 c3 d4 e5"),
+    ("a1 b2 3. c3", "a1 b2 c3"),
+    ("b1 swap-pieces a3 d5", "b1 swap c1 e4"),
+    ("b1swap-piecesa3d5", "b1 swap c1 e4"),
+    ("b1 swap-sides c1 e4", "b1 swap c1 e4"),
+    ("1. b1 2. Swap-Pieces 3. a3", "b1 swap c1"),
+    ("1. a1 3. b2", "3 stands where move 2 begins"),
+    ("1. a1 2. b2 2. c3", "2 stands where move 3 begins"),
+    ("2. a1 3. b2", "2 stands where move 1 begins"),
+])  # fmt: skip
+def test_lists_of_moves(text: str, moves: str) -> None:
+    if "stands" in moves:
+        with pytest.raises(NotationError, match=moves):
+            read_game(text, 5)
+        return
+    assert game_texts.to_moves(read_game(text, 5)) == moves
+
+
+@settings(deadline=None)
+@given(hex_games(), st.sampled_from(("sides", "pieces")))
+def test_a_swap_is_what_is_said(game: HexGame, means: str) -> None:
+    """A program's own moves, its swap called by that word alone, are read right where its meaning is told."""
+    turned = game_texts.mirror_after_swap(game.moves, game.size) if means == "pieces" else game.moves
+    words = format_moves(turned, game.size)
+    assert read_game(words, game.size, swap_means=means).moves == game.moves
+    told = words.replace("swap", f"swap-{means}")
+    for other in ("sides", "pieces"):  # what a text says itself is not asked
+        assert read_game(told, game.size, swap_means=other).moves == game.moves
+        document = json.dumps({"size": game.size, "moves": words.split(), "swap_means": means})
+        assert read_game(document, swap_means=other).moves == game.moves
+    numbers = json.dumps({"size": game.size, "moves": turned})
+    assert read_game(numbers, swap_means=means).moves == game.moves
+
+
+@settings(deadline=None)
+@given(hex_games(), st.sampled_from(("", ":,", "#:,/")))
+def test_links_may_be_percent_encoded(game: HexGame, safe: str) -> None:
+    link = "https://hexworld.org/board/" + game_texts.to_hexworld(game)
+    assert read_game(quote(link, safe="/" + safe)) == read_game(link)
+    assert read_game(quote(link, safe="/:#")) == read_game(link)
+
+
+def test_links_of_other_pages() -> None:
+    assert game_texts.to_moves(read_game("#13c1%2Ca10b2")) == "a10 b2"
+    assert game_texts.to_moves(read_game("#13c1%2ca10%3Asb2")) == "a10 swap b2"
+    assert game_texts.to_moves(read_game("https://trmph.com/hex/board%2313%2Ca10b2")) == "a10 b2"
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("#5,a1 x", "no TRMPH string"),
+    ("https://trmph.com/hex/board#5a1", "no TRMPH string"),
+    ("#5,a1:", "no word of HexWorld"),
+    ("#5c1,a1 b2", "no HexWorld string"),
+    ("#5r9c1 a1", "no HexWorld string"),
+    ("https://hexworld.org/board/#a1b2", "no HexWorld string"),
+    ("#5,swap", "TRMPH cannot say swap"),
+    ('[Event "?"]', "looks like PGN"),
+    ("1. e4 e5 2. Nf3 Nc6", "looks like PGN"),
+    ("play b a1", "looks like commands of HTP"),
+    (". . . X O\n . . . . .", "looks like a picture of a board"),
+    ('["a1", "b2"]', "looks like a list in JSON"),
+    ("https://littlegolem.net/game/1", "looks like a link"),
+    ("a1 b2 c", "'c' is no list of moves"),
+    ("a1 b2", "how large the board is"),
+    ("hello", "is no game; games are written as"),
+    ("a1 " * 400_000, "more than 1,000,000 characters"),
+    ("(;SZ[27]" + ";B[a1];W[b1]" * 400 + ")", "800 moves: a game of Hex has 731 at the most"),
+    ("#27,a1" + "b1" * 800, "801 moves"),
+    ("#27c1," + "b1" * 800, "800 moves"),
+    ('{"size": 27, "moves": [' + "1," * 800 + "1]}", "801 moves"),
+    ('{"size": 5, "moves": [26]}', "there is no move 26"),
+    ('{"size": 5, "moves": [{"q": 5, "r": 0}]}', "off the 5x5 board"),
+    ('{"size": 5, "moves": [], "swap_means": "both"}', "swap_means is 'both'"),
+])  # fmt: skip
+def test_a_wrong_notation_is_named_as_what_it_looks_like(text: str, words: str) -> None:
+    with pytest.raises(NotationError) as caught:
+        read_game(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_game_of_all_moves_that_there_can_be() -> None:
+    """Each cell of the largest board, a swap and a resignation are 731."""
+    nodes = ";B[a1];W[swap-sides]"
+    for stone in range(1, 27 * 27):
+        nodes += f";{'BW'[stone % 2]}[{format_moves([stone], 27)}]"
+    game = read_game(f"(;GM[11]SZ[27]{nodes};W[resign])")
+    assert len(game.moves) == 730
+    assert game.ending == "resign"
+    assert read_game(game_texts.to_moves(game), 27).moves == game.moves
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("#5c1,b4:sb3c3d2", "move 5 (d2) is on a cell that is taken: the swap has turned b4 over to d2"),
+    ("#5c1,b4:sb3c3b3", "b3 is played twice, by move 5 again"),
+    ("(;GM[11]SZ[5];B[b4];W[swap-pieces];B[d2])", "move 3 (d2) is on a cell that is taken"),
+    ("(;SZ[5];W[bd];B[swap];W[ac];B[db])", "move 4 (db) is on a cell that is taken: the swap has turned bd over to db"),
+    ("(;SZ[5];W[bd];B[de];W[bd])", "bd is played twice"),
+    ("b4 swap-pieces d2", "move 3 (d2) is on a cell that is taken"),
+    ('{"size": 5, "moves": [16, 25, 8], "swap_means": "pieces"}', "move 3 (8) is on a cell that is taken"),
+    ("#3c1,a1:sb1c1b2c2b3a2", "move 8 (a2) is illegal: the game is won already"),
+])  # fmt: skip
+def test_messages_name_moves_as_they_are_written(text: str, words: str) -> None:
+    with pytest.raises(NotationError) as caught:
+        checked_game(read_game(text, 5))
+    assert words in str(caught.value)
+
+
+@settings(deadline=None)
+@given(hex_games())
+def test_the_dialect_of_hexgui(game: HexGame) -> None:
+    """HexGui to 0.9 knows swap-pieces alone, moves no stone for it, and no forfeit; each game comes back from it."""
+    if game.size > 19:
+        with pytest.raises(NotationError, match="has none above 19"):
+            game_texts.to_sgf(game, dialect="hexgui-0.9")
+        return
+    text = game_texts.to_sgf(game, dialect="hexgui-0.9")
+    assert text.startswith("(;AP[HexGui:0.9]FF[4]GM[11]")
+    assert "swap-sides" not in text
+    assert "[forfeit]" not in text
+    assert ("W[swap-pieces]" in text) == game.swapped
+    assert read_game(text) == game
+
+
 def test_what_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="no dialect"):
+        game_texts.to_sgf(HexGame(5), dialect="hexgui")
     with pytest.raises(NotationError, match="HexWorld"):
         game_texts.to_trmph(HexGame(5, (0, 25)))
 

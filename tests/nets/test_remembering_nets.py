@@ -22,7 +22,7 @@ from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.nets.choose_backend import choose_backend, random_codes
 from hexpipe.nets.engram import KEY_SIZE
 from hexpipe.nets.factory import InferenceNet, Net, build_net, fold, load_weights, net_weights
-from hexpipe.pipeline.net_template import memory_bytes, net_template
+from hexpipe.nets.net_template import memory_bytes, net_template
 
 ENTRIES = 40
 HEX = NetSettings(blocks=2, channels=16, value_hidden=16, engram=ENTRIES, engram_neighbours=5)

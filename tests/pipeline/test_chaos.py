@@ -35,7 +35,7 @@ def test_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.timeout(1800)
-def test_output_that_goes_away_and_an_archive_that_is_taken(tmp_path: Path) -> None:
+def test_output_that_goes_away_and_an_archive_and_a_folder_that_are_taken(tmp_path: Path) -> None:
     """The faults of which each is a start of its own, on the smallest run; they look for themselves."""
     patient = Patient(tmp_path / "run", [*RUN, "--workers=1", "--set=rating.share=0", "--set=reanalyze.ratio=0"])
     faults = Faults(patient, np.random.default_rng(0))
@@ -48,12 +48,16 @@ def test_output_that_goes_away_and_an_archive_that_is_taken(tmp_path: Path) -> N
         said = "there is no archive.sqlite beside the checkpoints"
         patient.until(lambda: said in patient.log(), said)
         assert "closed the run's terminal" in faults.give("terminal")
-        patient.signal_all(signal.SIGKILL)
-        patient.wait()
-        (aside,) = patient.archives_aside()
+        patient.until(lambda: patient.counter("replay-0", "ready") > 0, "the archive")
+        moved = patient.run_dir.rename(tmp_path / "elsewhere")
+        assert patient.wait() == 1
+        end = patient.output().splitlines()
+        assert end[-1].startswith(f"hexpipe: {patient.run_dir} is gone: it was deleted or moved away")
+        assert not [line for line in end[-3:] if "go on with:" in line]
+        assert not patient.run_dir.exists(), "nothing of it is made anew"
         senders: list[Sender] = []
-        for path in (aside, patient.run_dir / ARCHIVE_NAME):
-            with ReplayArchive(path, make_stages(read_settings(patient.run_dir)), read_only=True) as archive:
+        for path in (moved / "aside-1" / ARCHIVE_NAME, moved / ARCHIVE_NAME):
+            with ReplayArchive(path, make_stages(read_settings(moved)), read_only=True) as archive:
                 assert archive.total_games >= 20
                 senders += archive.senders()
         assert count_faults(senders) == {"games_lost": 0, "games_doubled": 0}

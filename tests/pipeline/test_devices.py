@@ -86,7 +86,7 @@ def test_the_command_refuses_before_it_starts_anything(
 
 
 def test_files_from_before_the_list_are_read() -> None:
-    text = dump_settings(load_settings("quick"))
+    text = dump_settings(load_settings("quick")).replace('"version": 1,', "")
     older = text.replace(f'"devices": "{AUTO}",\n    "prefetch', '"processes": 2,\n    "prefetch')
     assert older != text
     assert settings_from_json(older) == load_settings("quick")

@@ -18,9 +18,9 @@ from hexpipe.cli import main
 from hexpipe.config import Settings, dump_settings, load_settings
 from hexpipe.errors import HexpipeError, SettingsError
 from hexpipe.games.factory import make_game
+from hexpipe.nets.net_template import net_template
 from hexpipe.pipeline import nodes
 from hexpipe.pipeline.devices import plan_processes
-from hexpipe.pipeline.net_template import net_template
 from hexpipe.pipeline.nodes import Node, Report
 from hexpipe.pipeline.pod import FOLDER_PREFIX, Pod
 from hexpipe.pipeline.private_folder import private_folder, remove_if_dead

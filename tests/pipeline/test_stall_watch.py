@@ -141,6 +141,23 @@ def test_a_process_that_is_starting_is_not_named_for_its_imports(monkeypatch: py
     assert "_lazy_init" in told
 
 
+def test_what_is_imported_at_work_is_no_stall_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rating process loads its libraries when there is something to rate."""
+    clock = TestClock(monkeypatch)
+    stats = StatsBoard.create(["rating-0", "generator-0"], private=True)
+    stats.row("rating-0").begin(4711)
+    stats.row("rating-0").beat()
+    stacks = iter([IMPORTING, IMPORTING, AT_WORK])
+    watch = StallWatch(stats, 300, lambda pid: next(stacks))
+    said = []
+    for _ in range(70):
+        stats.row("generator-0").beat()
+        said += watch.check()
+        clock.sleep(1.0)
+    assert len(said) == 1
+    assert "_lazy_init" in said[0]
+
+
 def test_a_locked_archive_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     TestClock(monkeypatch)
     stats = StatsBoard.create(["generator-0", "replay-0"], private=True)

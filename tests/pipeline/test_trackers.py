@@ -279,3 +279,22 @@ def test_one_that_hangs_holds_nothing_up(
 def test_tensorboard_can_be_turned_off(tmp_path: Path) -> None:
     write_all(tmp_path, load_settings("quick", {"tracking.tensorboard": False}))
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_resumed_run_takes_back_what_tensorboard_drew_of_lost_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was killed goes on at its newest checkpoint, steps before its last figures: no step is shown twice."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for part, steps in enumerate([range(0, 100, 10), range(60, 130, 10), range(130, 150, 10)]):
+        monkeypatch.setattr("os.getpid", lambda part=part: 4_000_000 + part)  # each has a process of its own
+        tracker = trackers.tensorboard_tracker(tmp_path)
+        for step in steps:
+            tracker.write({"time": 1000.0 * part + step, "steps": step, "loss": float(part)})
+        tracker.close()
+    shown = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    (tag,) = (tag for tag in shown.Tags()["scalars"] if tag.endswith("/loss"))
+    losses = shown.Scalars(tag)
+    assert [event.step for event in losses] == list(range(0, 150, 10))
+    assert [event.value for event in losses] == [0.0] * 6 + [1.0] * 7 + [2.0] * 2

@@ -6,6 +6,7 @@ skipped, unless HEXPIPE_BROWSER_TESTS=required, as in continuous integration.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -98,6 +99,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [*HEXPIPE, "run", "--size", "4", "--games", "30", "--run-dir", str(folder), *settings]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
+    with (folder / "metrics.jsonl").open("a") as lines:  # a clock that was wrong, set right, and set back
+        for time_ in (*range(1000, 1060, 5), *range(10**9, 10**9 + 60, 5), *range(9 * 10**8, 9 * 10**8 + 60, 5)):
+            lines.write(json.dumps({"time": time_, "loss": 1.0, "games": 30}) + "\n")
     with served(folder) as found:
         yield found
 
@@ -446,6 +450,16 @@ def test_the_dashboard_of_a_run_that_is_over(browser: webdriver.Chrome, finished
     )
     assert int(games) > 0
     assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 250)
+    across = {
+        float(x)
+        for path in browser.execute_script(
+            "return [...document.querySelectorAll('#charts path')].map((p) => p.getAttribute('d'))"
+        )
+        for x in re.findall(r"[ML]([-\d.]+),", path)
+    }
+    assert 44 <= min(across) < 60  # from the one end of a chart to the other, and not all in one place
+    assert 340 < max(across) <= 354
+    assert len(across) > 20
     assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#games svg .stone"), 250)
     assert not browser.find_element(By.ID, "process-card").is_displayed()
     assert not browser.find_element(By.ID, "error").text

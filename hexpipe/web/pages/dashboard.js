@@ -104,10 +104,19 @@ function chart(title, names, series, times, range, scale = 1) {
   return card;
 }
 
+// Seconds of work at each point: without pauses, and whatever the clock was set to meanwhile.
+function worked(times) {
+  const gaps = times.slice(1).map((time, i) => time - times[i]);
+  const onward = gaps.filter((gap) => gap > 0).sort((a, b) => a - b);
+  const longest = 20 * (onward[onward.length >> 1] ?? 0);
+  let total = 0;
+  return [0, ...gaps.map((gap) => (total += gap > 0 && gap <= longest ? gap : 0))];
+}
+
 async function curves() {
   const series = await (await fetch("/api/run/metrics")).json();
-  const times = series.time ?? [];
-  if (!times.length) return;
+  if (!series.time?.length) return;
+  const times = worked(series.time);
   $("charts").replaceChildren(...CHARTS.map(([title, wanted, range, scale]) => {
     const names = wanted.filter((name) => series[name]?.some((value) => value !== null));
     return names.length ? chart(title, names, series, times, range, scale) : null;

@@ -1,4 +1,5 @@
-"""Names and shapes of the net's weights, told without torch: the supervisor sizes the weights board with them.
+"""Names and shapes of the net's weights, told without torch: the supervisor sizes the weights board with them, and
+weights are held against them before a net is built.
 
 It repeats what `hexpipe.nets` builds, on purpose: importing torch into the supervisor would take seconds of every
 start and hundreds of megabytes. The test compares it with the real nets.
@@ -6,7 +7,13 @@ start and hundreds of megabytes. The test compares it with the real nets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.errors import CheckpointError
 
 _POOL_EVERY = 3
 _POLICY_HIDDEN = 32
@@ -48,6 +55,25 @@ def net_template(settings: NetSettings, shapes: Shapes) -> Template:
         template += [("engram.project.weight", (_KEY_SIZE, 2 * channels)), ("engram.log_sharpness", (1,))]
         template += [("engram.read_out.weight", (2 * channels, shapes.num_seats)), ("engram.gate", (1,))]
     return template
+
+
+def check_fit(
+    wanted: Mapping[str, tuple[int, ...]], weights: Mapping[str, NDArray[Any]], settings: NetSettings
+) -> None:
+    """CheckpointError, in one line, unless ``weights`` are those of a net of ``settings``: ``wanted`` by name."""
+    if wanted.keys() != weights.keys():
+        odd = sorted(wanted.keys() ^ weights.keys())[0]
+        raise CheckpointError(
+            f"the weights do not fit a {settings.backbone} of {settings.blocks} blocks with "
+            f"{settings.dynamics_blocks} of dynamics ({odd[:80]!r} is on one side only); "
+            "use the net settings of the checkpoint's run"
+        )
+    for name, shape in wanted.items():
+        if shape != weights[name].shape:
+            raise CheckpointError(
+                f"the weights do not fit: {name!r} is {weights[name].shape}, the net wants {shape}; "
+                "use the net settings of the checkpoint's run"
+            )
 
 
 def memory_bytes(settings: NetSettings, shapes: Shapes) -> int:

@@ -2,7 +2,7 @@ import pytest
 
 from hexpipe.config import PRESETS, NetSettings, Shapes, load_settings
 from hexpipe.nets.factory import build_net, net_weights
-from hexpipe.pipeline.net_template import net_template, num_parameters
+from hexpipe.nets.net_template import net_template, num_parameters
 
 NETS = [
     *(load_settings(preset).net for preset in PRESETS),

@@ -1,0 +1,16 @@
+"""Numbers of things in words, and strange text in messages."""
+
+from __future__ import annotations
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """``text`` as a message may hold it: one line of at most ``most`` characters, "?" for what cannot be printed."""
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text[: 4 * most].split()))
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def counted(number: float, noun: str) -> str:
+    """ "1 game", "2,345 games"; ``noun`` in the singular, with an s for its plural or "ply" for "plies"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,.0f} " + (noun[:-1] + "ies" if noun.endswith("ly") else noun + "s")

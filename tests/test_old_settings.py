@@ -1,0 +1,117 @@
+"""Settings that were written before: whatever is missing has the value by which that run behaved."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hexpipe.cli.main import run
+from hexpipe.config import (
+    PRESETS,
+    Settings,
+    dump_settings,
+    flatten,
+    load_settings,
+    loading,
+    settings_from_json,
+    settings_of_0_1_0,
+)
+from hexpipe.errors import CheckpointError, SettingsError
+from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
+from tests.old_runs import NAMES, unpack
+
+RED = "\x1b[31mred\x1b]0;title\x07"
+
+
+def without(tree: dict[str, Any], name: str) -> str:
+    """The JSON text of ``tree`` without the dotted ``name``."""
+    copy = json.loads(json.dumps(tree))
+    section, _, key = name.rpartition(".")
+    del (copy[section] if section else copy)[key]
+    return json.dumps(copy)
+
+
+def test_every_setting_is_of_0_1_0_or_says_since_when_it_is_there() -> None:
+    names = set(flatten(Settings())) - {"preset"}
+    assert names == settings_of_0_1_0.BARE.keys() | loading.YOUNGER.keys(), "see config.loading.YOUNGER"
+    assert not settings_of_0_1_0.BARE.keys() & loading.YOUNGER.keys()
+    assert all(0 < since <= loading.VERSION for since, _ in loading.YOUNGER.values())
+    assert settings_of_0_1_0.PRESETS.keys() <= PRESETS.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_of_0_1_0_are_read(name: str, tmp_path: Path) -> None:
+    tree = json.loads((unpack(name, tmp_path) / "settings.json").read_text(encoding="utf-8"))
+    read = flatten(settings_from_json(json.dumps(tree)))
+    parts = [(name, part if isinstance(part, dict) else {"": part}) for name, part in tree.items()]
+    written = {f"{name}.{key}".rstrip("."): value for name, part in parts for key, value in part.items()}
+    assert json.loads(json.dumps({name: read[name] for name in written})) == written
+
+
+@pytest.mark.parametrize("preset", list(settings_of_0_1_0.PRESETS))
+def test_what_is_missing_is_as_the_preset_of_0_1_0_had_it(
+    preset: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_told", set())
+    tree: dict[str, Any] = {"preset": preset}
+    for name, value in settings_of_0_1_0.BARE.items():
+        section, _, key = name.rpartition(".")
+        (tree.setdefault(section, {}) if section else tree)[key] = value
+    for section, values in settings_of_0_1_0.PRESETS[preset].items():
+        tree[section] |= values
+    whole = settings_from_json(json.dumps(tree))
+    assert not caplog.records
+    monkeypatch.setitem(PRESETS, preset, {"search": {"num_simulations": 7}})  # as some later version may have it
+    with caplog.at_level(logging.WARNING):
+        for name in settings_of_0_1_0.BARE:
+            for _ in range(2):  # it is said once
+                assert settings_from_json(without(tree, name)) == whole, name
+        assert settings_from_json(without(tree, "search")) == whole
+    assert len(caplog.messages) == len(settings_of_0_1_0.BARE) + 1
+    assert all("\n" not in line and "hexpipe 0.1.0" in line for line in caplog.messages)
+    told = next(line for line in caplog.messages if "num_simulations" in line)
+    assert f"search.num_simulations={whole.search.num_simulations}" in told
+
+
+def test_later_settings_have_a_version_and_lack_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = json.loads(dump_settings(load_settings("standard")))
+    assert tree["version"] == loading.VERSION >= 1
+    with pytest.raises(SettingsError, match=r"no search.num_simulations; restore the file"):
+        settings_from_json(without(tree, "search.num_simulations"))
+    for version in (loading.VERSION + 1, -1, "1", True, None):
+        with pytest.raises(SettingsError, match=r"have version .*, this hexpipe reads up to"):
+            settings_from_json(json.dumps({**tree, "version": version}))
+    # a setting that comes later: older files have the value by which their runs behaved, newer ones must have their own
+    monkeypatch.setattr(loading, "VERSION", 2)
+    monkeypatch.setitem(loading.YOUNGER, "search.solver", (2, False))
+    assert not settings_from_json(without(tree, "search.solver")).search.solver
+    with pytest.raises(SettingsError, match=r"no search.solver"):
+        settings_from_json(without({**tree, "version": 2}, "search.solver"))
+
+
+@pytest.mark.parametrize("change", [{"preset": RED}, {"preset": "q" * 5000}, {"tracking": {"wandb": RED}}])
+def test_no_word_of_a_file_reaches_the_terminal_unquoted(
+    change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = unpack("hex-5x5", tmp_path)
+    checkpoint = latest_checkpoint(folder)
+    assert checkpoint is not None
+    for file in (folder / "settings.json", checkpoint / "checkpoint.json"):
+        document = json.loads(file.read_text(encoding="utf-8"))
+        tree = document if file.name == "settings.json" else document["settings"]
+        for name, value in change.items():
+            tree[name] = {**tree[name], **value} if isinstance(value, dict) else value
+        file.write_text(json.dumps(document), encoding="utf-8")
+    for command in ("run", "train"):
+        assert run([command, "--resume", str(folder)]) == 2
+        told = capsys.readouterr()
+        assert len(told.err) < 700
+        assert len(told.err.splitlines()) == 1
+        assert not {"\x1b", "\x07"} & set(told.out + told.err)
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(checkpoint)
+    assert "\x1b" not in str(caught.value)
