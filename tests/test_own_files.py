@@ -44,7 +44,6 @@ ELSEWHERE = {
     "selfplay/openings.py": "--openings",
     "pipeline/cluster.py": "a token in a temporary folder",
     "pipeline/devices.py": "/sys/fs/cgroup",
-    "pipeline/main_guard.py": "the script that started this process",
     "pipeline/output.py": "/proc: the streams of this process",
     "pipeline/main_guard.py": "the script that was started",
     "pipeline/patient.py": "/proc, and the output of a run in a temporary folder",
