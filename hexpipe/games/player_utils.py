@@ -42,6 +42,16 @@ def sides_to_move(cells: Int8Array, mirrored_swap: bool = False) -> Int8Array | 
     return movers
 
 
+def parse_side(side: object) -> int:
+    """The colour, 0 black or 1 white, that ``side`` names: 0, 1, "black", "b", "white", "w", in letters of any size."""
+    if isinstance(side, int | np.integer) and not isinstance(side, bool) and side in (0, 1):
+        return int(side)
+    for colour, name in enumerate(COLOURS):
+        if isinstance(side, str) and side.lower() in (name, name[0]):
+            return colour
+    raise NotationError(f"{side!r} is no colour; write black or white")
+
+
 def check_side_to_move(cells: Int8Array, to_move: int, mirrored_swap: bool = False) -> None:
     """NotationError unless ``to_move``, 0 black or 1 white, is `side_to_move`."""
     told = side_to_move(cells, mirrored_swap)

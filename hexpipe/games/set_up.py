@@ -18,7 +18,7 @@ from hexpipe.games.checked_play import checked_play
 from hexpipe.games.coordinates import cell_name
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.hex import Hex
-from hexpipe.games.player_utils import COLOURS
+from hexpipe.games.player_utils import COLOURS, parse_side
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,10 @@ def stones_of(states: States, to_move: int) -> SetUp:
 
 
 def parse_colour(word: object) -> int:
-    """The colour, 0 black or 1 white, that ``word`` names: "black" or "b", "white" or "w", in letters of any size."""
-    for colour, name in enumerate(COLOURS):
-        if isinstance(word, str) and word.lower() in (name, name[0]):
-            return colour
-    raise NotationError(f"{word!r} is no colour; write black or white")
+    """The colour, 0 black or 1 white, of a word ("black", "b", "white", "w", in letters of any size)."""
+    if not isinstance(word, str):
+        raise NotationError(f"{word!r} is no colour; write black or white")
+    return parse_side(word)
 
 
 def parse_stones(stones: Any) -> tuple[list[str], list[str]]:

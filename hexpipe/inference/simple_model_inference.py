@@ -5,7 +5,8 @@
     policies, values = model.batch_infer([board1, board2, board3])
 
 A board is whatever `format_conversion` reads: an array of cells, a move list, a TRMPH string and so on. Whose turn it
-is follows from its stones (`player_utils`); of boards after a mirrored swap say so: ``mirrored_swap=True``. With the
+is follows from its stones (`player_utils`) or is said, ``to_move="white"``, of any counts of stones; of boards after a
+mirrored swap say so: ``mirrored_swap=True``. With the
 swap rule on, a board of one black stone counts as one that may still be swapped. For a search over the net see
 `hexpipe.arena.engine`.
 """
@@ -132,7 +133,7 @@ class SimpleModelInference:
                 self._cache.clear()
 
     def simple_infer(
-        self, board: Any, mirrored_swap: bool = False, *, logits: bool = True
+        self, board: Any, mirrored_swap: bool = False, *, logits: bool = True, to_move: str | int | None = None
     ) -> tuple[NDArray[np.float32], float]:
         """Policy logits float32 [A] and the value's logit of one position; without ``logits`` its policy and its value,
         as `batch_infer` has them.
@@ -140,13 +141,19 @@ class SimpleModelInference:
         ``policy_logits[a]`` is the log-probability of absolute action a (cell row * n + column; last of all swap, where
         the rule is on), ILLEGAL_LOGIT if it is illegal. ``value_logit`` is for the side to move: its win probability is
         1 / (1 + exp(-value_logit)). ``mirrored_swap``: a swap has turned black's first stone into white's, so that of
-        one stone each it is white's turn (`player_utils.side_to_move`).
+        one stone each it is white's turn (`player_utils.side_to_move`). ``to_move``: "black" or "white" (0 or 1) is to
+        move, whatever the numbers of stones; else they tell.
         """
-        policies, values = self._infer([board], mirrored_swap, logits)
+        policies, values = self._infer([board], mirrored_swap, logits, None if to_move is None else [to_move])
         return policies[0], float(values[0])
 
     def batch_infer(
-        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool = False, *, logits: bool = False
+        self,
+        boards: Sequence[Any] | NDArray[Any],
+        mirrored_swap: bool = False,
+        *,
+        logits: bool = False,
+        to_move: str | int | Sequence[str | int] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions; with
         ``logits`` those of both, as `simple_infer` has them.
@@ -154,11 +161,12 @@ class SimpleModelInference:
         A value is for the side to move, in [-1, 1]: twice its win probability, less 1. Cached and repeated positions
         cost no forward pass, the others go in batches of ``batch_size``. ``mirrored_swap`` is said of all of them (see
         `simple_infer`). ``boards`` that are one array [B, n, n], or a list of such, are read quickest. NotationError
-        names the board it cannot read.
+        names the board it cannot read. ``to_move`` is of all boards, or one of each.
         """
         if not len(boards):
             return np.zeros((0, self.shapes.num_actions), np.float32), np.zeros(0, np.float32)
-        return self._infer(boards, mirrored_swap, logits)
+        sides = [to_move] * len(boards) if isinstance(to_move, str | int) else to_move
+        return self._infer(boards, mirrored_swap, logits, sides)
 
     def statistics(self) -> dict[str, float | int | str]:
         """Counts since the object was made.
@@ -204,11 +212,15 @@ class SimpleModelInference:
                 self._cache.clear()
 
     def _infer(
-        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, logits: bool
+        self,
+        boards: Sequence[Any] | NDArray[Any],
+        mirrored_swap: bool,
+        logits: bool,
+        sides: Sequence[str | int] | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Policies [B, A] in absolute actions and values [B] for the mover, or the ``logits`` of both."""
         with self._lock, self._timed("convert"):
-            codes, white = self._codes(boards, mirrored_swap)
+            codes, white = self._codes(boards, mirrored_swap, sides)
             legal = codes == 0
             legal[:, self.shapes.view_cells :] = codes[:, self.shapes.view_cells :] == 1
         turned = self._half_turned(codes) if self._symmetric else np.zeros(len(codes), np.bool_)
@@ -262,33 +274,42 @@ class SimpleModelInference:
         return turned
 
     def _codes(
-        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, sides: Sequence[str | int] | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
         n, num_cells = self.shapes.board_size, self.shapes.view_cells
         cells = format_conversion.stacked_cells(boards, n)
         movers = None if cells is None else player_utils.sides_to_move(cells, mirrored_swap)
+        if sides is not None:
+            if len(sides) != len(boards):
+                raise NotationError(
+                    f"to_move names {len(sides)} sides for {len(boards)} boards: one each, or one for all"
+                )
+            movers = np.array([player_utils.parse_side(side) for side in sides], np.int8)
         if cells is None or movers is None:
-            cells, movers = self._one_by_one(boards, mirrored_swap)
+            cells, movers = self._one_by_one(boards, mirrored_swap, movers)
         white = movers == 1
         codes = np.zeros((len(cells), self.shapes.code_length), np.int8)
         codes[:, :num_cells] = cells
         seen_by_white = np.take(_OTHER_COLOUR, cells[white]).reshape(-1, n, n)
         codes[white, :num_cells] = seen_by_white.transpose(0, 2, 1).reshape(-1, num_cells)
         if self.swap and not mirrored_swap:  # which has been, so that none can follow
-            codes[:, num_cells] = np.count_nonzero(cells, axis=1) == 1
+            lone = np.count_nonzero(cells, axis=1) == 1
+            codes[:, num_cells] = lone & ((cells == 2 - movers[:, None]).sum(axis=1) == 1)  # the other side's
         return codes, white
 
     def _one_by_one(
-        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool
+        self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, told: NDArray[np.int8] | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """Cells int8 [B, n * n] and the side to move int8 [B] of boards of any form; NotationError names a bad one."""
+        """Cells int8 [B, n * n] and the side to move int8 [B], ``told`` or by the stones, of boards of any form;
+        NotationError names a bad one."""
         cells = np.zeros((len(boards), self.shapes.view_cells), np.int8)
-        movers = np.zeros(len(boards), np.int8)
+        movers = np.zeros(len(boards), np.int8) if told is None else told
         for number, board in enumerate(boards):
             try:
                 cells[number] = format_conversion.to_cells(board, self.shapes.board_size, mirrored_swap)
-                movers[number] = player_utils.side_to_move(cells[number], mirrored_swap)
+                if told is None:
+                    movers[number] = player_utils.side_to_move(cells[number], mirrored_swap)
             except NotationError as error:
                 raise NotationError(f"board {number}: {error}" if len(boards) > 1 else str(error)) from error
         return cells, movers

@@ -375,3 +375,34 @@ def test_a_batch_is_faster_than_one_at_a_time(tmp_path: Path) -> None:
         ratios.append(((middle - began) / 64) / ((time.perf_counter() - middle) / 512))
     torch.set_num_threads(threads)
     assert statistics.median(ratios) > 1.5, f"{ratios} with {model.statistics()}"
+
+
+def test_either_side_may_be_to_move(model: SimpleModelInference) -> None:
+    """Any counts of stones, where it is said; where it is what the stones tell, nothing changes."""
+    n = model.shapes.board_size
+    cells = np.zeros((3, n * n), np.int8)
+    cells[0, [0, 1, 2]], cells[1, 5], cells[2, 3] = 1, 2, 1
+    with pytest.raises(NotationError):
+        model.batch_infer(cells)
+    for side in ("black", "WHITE", "b", 0, 1):
+        colour = side if isinstance(side, int) else int(side.lower().startswith("w"))
+        policies, values = model.batch_infer(cells, to_move=side)
+        for board, policy, value in zip(cells, policies, values, strict=True):
+            assert (policy[: n * n][board > 0] == 0).all()
+            assert policy.sum() == pytest.approx(1, abs=1e-3)
+            alone, alone_value = model.simple_infer(board, logits=False, to_move=side)
+            assert alone == pytest.approx(policy, abs=0.05)
+            assert alone_value == pytest.approx(value, abs=0.1)
+            # the same position transposed with the colours exchanged, for the other side
+            turned = np.where(board == 0, 0, 3 - board).reshape(n, n).T
+            mirrored, mirrored_value = model.simple_infer(turned, logits=False, to_move=1 - colour)
+            assert mirrored[: n * n].reshape(n, n).T.ravel() == pytest.approx(alone[: n * n], abs=1e-6)
+            assert mirrored_value == pytest.approx(alone_value, abs=1e-6)
+    by_stones = model.batch_infer(cells[2:])
+    said = model.batch_infer(cells[2:], to_move=["white"])
+    assert by_stones[0].tolist() == said[0].tolist()
+    assert by_stones[1].tolist() == said[1].tolist()
+    with pytest.raises(NotationError, match="2 sides for 3 boards"):
+        model.batch_infer(cells, to_move=[0, 1])
+    with pytest.raises(NotationError, match="'red' is no colour"):
+        model.simple_infer(cells[0], to_move="red")
