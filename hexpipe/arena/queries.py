@@ -17,12 +17,10 @@ from hexpipe.config import Settings, override_settings
 from hexpipe.errors import NotationError
 from hexpipe.games.board_moves import parse_move
 from hexpipe.games.factory import make_game
-from hexpipe.games.format_conversion import read_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import (
     Position,
-    SetUp,
     checked_position,
     first_moves,
     moves_of,
@@ -31,8 +29,7 @@ from hexpipe.games.set_up import (
     read_set_up,
     stones_of,
 )
-from hexpipe.games.sgf import find_tree
-from hexpipe.games.sgf_positions import read_position
+from hexpipe.games.sgf_positions import read_any
 
 LONGEST_LINE = 1 << 20
 _DEEPEST = 32
@@ -240,12 +237,7 @@ def _from(game: Game, start: Position, to_move: int | None) -> tuple[Position, P
 
 def _position_of_record(game: Game, text: str) -> Position:
     """A game of Hex in one of its notations, or a position in SGF, on this board."""
-    if find_tree(text) >= 0:
-        size, found = read_position(text.strip())
-        position: Position = found.moves if found == SetUp(moves=found.moves) else found
-    else:
-        record = read_game(text)
-        size, position = record.size, record.moves
+    size, position = read_any(text)
     if size != game.board_size:
         mine, theirs = f"{game.board_size}x{game.board_size}", f"{size}x{size}"
         raise NotationError(f'this is a game on {theirs}, the query is about {mine}: add "size": {size}')

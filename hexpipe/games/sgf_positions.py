@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hexpipe.errors import NotationError
 from hexpipe.games.coordinates import cell_name
+from hexpipe.games.game_texts import read_game
 from hexpipe.games.hex_sgf import SgfLine, SgfStep, from_sgf, read_line
-from hexpipe.games.set_up import SetUp
+from hexpipe.games.set_up import Position, SetUp
+from hexpipe.games.sgf import find_tree
 
 
 def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]:
@@ -23,6 +25,16 @@ def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]
         raise NotationError("a swap beside set-up stones cannot be read: set up the stones as they lie after it")
     moves = from_sgf(text).moves
     return line.size, SetUp(moves=moves if most_moves is None else moves[:most_moves])
+
+
+def read_any(text: str) -> tuple[int, Position]:
+    """The size of the board and the moves of a game of Hex in any of its notations, or the `SetUp` of a position in
+    SGF. NotationError where it is neither."""
+    if find_tree(text) < 0:
+        game = read_game(text)
+        return game.size, game.moves
+    size, found = read_position(text.strip())
+    return size, found.moves if found == SetUp(moves=found.moves) else found
 
 
 def position_to_sgf(size: int, position: SetUp) -> str:

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hexpipe.games import format_conversion
-from hexpipe.games.board_moves import checked_moves, move_name, parse_move
+from hexpipe.games.board_moves import move_name, parse_move
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.hex import Hex
+from hexpipe.games.player_utils import COLOURS
+from hexpipe.games.set_up import Position as Place
+from hexpipe.games.set_up import SetUp, checked_position
+from hexpipe.games.sgf_positions import position_to_sgf
 
 
 class Position:
-    """The position after ``words`` ("a1", "swap") of ``game``.
+    """The position after ``words`` ("a1", "swap") of ``game``, from stones that were set up where there is a ``start``.
 
-    NotationError for a word that is no move, IllegalMoveError for a move that the rules forbid.
+    ``place`` is what a search takes. NotationError for a word that is no move and for two stones on a cell,
+    IllegalMoveError for a move that the rules forbid and for stones that have won.
     """
 
-    def __init__(self, game: Game, words: Sequence[str]) -> None:
-        self.game = game
+    def __init__(self, game: Game, words: Sequence[str], start: SetUp | None = None) -> None:
+        self.game, self.start = game, start
         self.moves = [parse_move(game, word) for word in words]
-        self.states: States = checked_moves(game, self.moves)
+        self.place: Place = self.moves if start is None else replace(start, moves=tuple(self.moves))
+        self.states: States = checked_position(game, self.place)
 
     @property
     def is_over(self) -> bool:
@@ -35,7 +42,8 @@ class Position:
 
     def describe(self) -> dict[str, Any]:
         """What a page draws: size, seats, moves, cells (0 empty, 1.. stones row by row), to_move and its colour, legal
-        extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, and the game in text forms."""
+        extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in text forms, and
+        the start that was set up (null where there is none)."""
         game, states, row = self.game, self.states, np.zeros(1, np.int32)
         legal = np.zeros((1, game.num_actions), np.bool_)
         game.legal_mask(states, row, legal)
@@ -50,6 +58,7 @@ class Position:
             "seats": game.num_seats,
             "swap": game.swap,
             "moves": self.names(self.moves),
+            "start": None if self.start is None else self._start(self.start),
             "cells": states.cells[0].tolist(),
             "last": int(self.moves[-1]) if self.moves and self.moves[-1] < cells else None,
             "to_move": None if self.is_over else int(states.to_move[0]),
@@ -60,10 +69,16 @@ class Position:
             "texts": self._texts(),
         }
 
+    def _start(self, start: SetUp) -> dict[str, Any]:
+        """As `/api/position` takes it."""
+        return {"black": self.names(start.black), "white": self.names(start.white), "to_move": COLOURS[start.to_move]}
+
     def _texts(self) -> dict[str, str]:
-        """TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them."""
+        """TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them, of a set-up SGF alone."""
         if self.game.name != Hex.name:
             return {}
+        if isinstance(self.place, SetUp):
+            return {"sgf": position_to_sgf(self.game.board_size, self.place)}
         n, won = self.game.board_size, int(self.states.winner[0])
         swapped = n * n in self.moves
         winner = None if won == ONGOING else won ^ int(swapped)  # by colour

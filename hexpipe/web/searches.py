@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hexpipe.arena.analysis import Analysis
 from hexpipe.arena.engine import Engine
 from hexpipe.errors import HexpipeError
+from hexpipe.games.set_up import Position
 
 logger = logging.getLogger(__name__)
 CLOSING = "the server is closing: ask again when it is back"
@@ -26,7 +27,7 @@ class BusyError(HexpipeError):
 
 
 class _Request(NamedTuple):
-    moves: tuple[int, ...]
+    position: Position
     simulations: int
     answer: Future[Analysis]
     gone: threading.Event  # nobody waits for the answer any more
@@ -59,9 +60,9 @@ class SearchQueue:
         """Whether the thread has ended."""
         return not self._thread.is_alive()
 
-    async def analyse(self, moves: Sequence[int], simulations: int) -> Analysis:
-        """The analysis of the position after ``moves``, which must be legal and not over."""
-        request = _Request(tuple(moves), simulations, Future(), threading.Event())
+    async def analyse(self, position: Position, simulations: int) -> Analysis:
+        """The analysis of ``position``, which must be legal and not over."""
+        request = _Request(position, simulations, Future(), threading.Event())
         with self._changed:
             if self._closed:
                 raise BusyError(CLOSING)
@@ -100,7 +101,7 @@ class SearchQueue:
         while batch := self._next():
             try:
                 found = self.engine.analyse(
-                    [request.moves for request in batch], batch[0].simulations, stop=partial(self._unwanted, batch)
+                    [request.position for request in batch], batch[0].simulations, stop=partial(self._unwanted, batch)
                 )
             except Exception as error:  # each visitor has to hear of it, whatever it is
                 logger.exception("a search failed")

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 from fastapi import FastAPI, Request
@@ -21,8 +21,9 @@ from hexpipe.arena.analysis import Analysis, as_facts
 from hexpipe.arena.engine import Engine
 from hexpipe.errors import IllegalMoveError, UsageError
 from hexpipe.games.board_moves import move_name
-from hexpipe.games.format_conversion import read_game
 from hexpipe.games.hex import Hex
+from hexpipe.games.set_up import SetUp, moves_of, parse_colour
+from hexpipe.games.sgf_positions import read_any
 from hexpipe.web.dashboard import add_dashboard
 from hexpipe.web.guard import Guard
 from hexpipe.web.hosts import Hosts
@@ -43,9 +44,18 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class StartBody(_Body):
+    """Stones of Hex that were set up, in any numbers, and the colour that plays first from there."""
+
+    black: Annotated[list[Word], Field(max_length=MOST_MOVES)] = []
+    white: Annotated[list[Word], Field(max_length=MOST_MOVES)] = []
+    to_move: Literal["black", "white"] = "black"
+
+
 class GameBody(_Body):
     """A game by its moves."""
 
+    start: Annotated[StartBody | None, Field(description="what the moves begin from; null for the empty board")] = None
     moves: Annotated[list[Word], Field(max_length=MOST_MOVES, description='from the start: ["a1", "swap"]')] = []
 
 
@@ -177,7 +187,11 @@ def make_app(
 
 def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
     def position(body: GameBody) -> Position:
-        return Position(engine.game, body.moves)
+        if body.start is None:
+            return Position(engine.game, body.moves)
+        game, cells = engine.game, (body.start.black, body.start.white)
+        black, white = (tuple(map(game.parse_cell, names)) for names in cells)
+        return Position(game, body.moves, SetUp(black, white, parse_colour(body.start.to_move)))
 
     async def search(body: SearchBody, request: Request) -> tuple[Position, Analysis]:
         simulations = body.simulations if "simulations" in body.model_fields_set else min(SIMULATIONS, most_simulations)
@@ -186,7 +200,7 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
         here = await anyio.to_thread.run_sync(position, body)
         if here.is_over:
             raise IllegalMoveError("the game is over: there is no move to search for")
-        return here, await while_there(request, app.state.searches.analyse(here.moves, simulations))
+        return here, await while_there(request, app.state.searches.analyse(here.place, simulations))
 
     @app.post("/api/position", responses=refusals(400, 403, 422))
     def describe(body: GameBody) -> dict[str, Any]:
@@ -216,13 +230,15 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
 
     @app.post("/api/import", responses=refusals(400, 403, 422))
     def read(body: TextBody) -> dict[str, Any]:
-        """A game given as TRMPH, HexWorld or SGF, as `/api/position` would tell it; 400 if of another board."""
+        """A game given as TRMPH, HexWorld or SGF, or a position in SGF (AB, AW, AE, PL), as `/api/position` would tell
+        it; 400 if of another board."""
         if engine.game.name != Hex.name:
             raise UsageError(f"text forms are of Hex alone, and this server plays {engine.settings.game.title}")
-        game = read_game(body.text)
-        if game.size != engine.game.board_size:
-            raise UsageError(f"this is a game on {game.size}x{game.size}, the net here plays {engine.game.board_size}")
-        return Position(engine.game, [move_name(engine.game, move) for move in game.moves]).describe()
+        size, found = read_any(body.text)
+        if size != engine.game.board_size:
+            raise UsageError(f"this is a game on {size}x{size}, the net here plays {engine.game.board_size}")
+        words = [move_name(engine.game, move) for move in moves_of(found)]
+        return Position(engine.game, words, found if isinstance(found, SetUp) else None).describe()
 
 
 def _add_pages(app: FastAPI, plays: bool) -> None:

@@ -301,6 +301,25 @@ def test_games_go_out_and_come_back(browser: webdriver.Chrome, address: str) -> 
     assert page.moves == wanted
 
 
+def test_a_position_that_was_set_up_is_played_on(browser: webdriver.Chrome, address: str) -> None:
+    page = Page(browser, address)
+    page.find("text").send_keys("(;FF[4]GM[11]SZ[5];AB[a1][b1][c1]AW[e5]PL[W])")
+    page.find("load").click()
+    page.wait(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#board polygon.taken")) == 4)
+    assert page.status.startswith("White to move")
+    page.play(12)
+    page.wait(lambda: page.moves == ["c3"])
+    assert page.status.startswith("Black to move")
+    other = Page(browser, page.share("link"))
+    assert other.moves == ["c3"]
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#board polygon.taken")) == 5
+    other.find("undo").click()
+    other.wait(lambda: other.moves == [])
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#board polygon.taken")) == 4
+    other.find("new").click()
+    other.wait(lambda: not browser.find_elements(By.CSS_SELECTOR, "#board polygon.taken"))
+
+
 def test_a_saved_game_is_opened_again(browser: webdriver.Chrome, address: str, tmp_path: Path) -> None:
     page = Page(browser, address)
     page.select("side", "all")

@@ -67,6 +67,30 @@ def test_an_analysis_names_moves_and_variations(client: TestClient) -> None:
         assert move["variation"][0] == move["move"]
 
 
+def test_a_position_goes_in_is_played_on_and_goes_out(client: TestClient) -> None:
+    text = "(;FF[4]GM[11]SZ[4];AB[a1][b1][c1]AW[d4]PL[W];W[a2])"
+    position = client.post("/api/import", json={"text": text}).json()
+    start = {"black": ["a1", "b1", "c1"], "white": ["d4"], "to_move": "white"}
+    assert (position["start"], position["moves"], position["colour"]) == (start, ["a2"], 0)
+    assert list(position["texts"]) == ["sgf"]
+    assert client.post("/api/import", json={"text": position["texts"]["sgf"]}).json() == position
+    assert client.post("/api/position", json={"start": start, "moves": ["a2"]}).json() == position
+    found = client.post("/api/analyse", json={"start": start, "moves": [], "simulations": 8}).json()
+    assert found["to_move"] == 1
+    assert {"a1", "b1", "c1", "d4"}.isdisjoint(found["policy"])
+    move = client.post("/api/move", json={"start": start, "moves": ["a2"], "simulations": 8}).json()["move"]
+    assert client.post("/api/position", json={"start": start, "moves": ["a2", move]}).json()["moves"][1] == move
+    assert client.post("/api/position", json={"moves": ["a1"]}).json()["start"] is None
+    for bad, words in (
+        ({"black": ["a1"], "white": ["a1"]}, "two stones stand on a1"),
+        ({"black": ["a1", "a2", "a3", "a4"]}, "already won"),
+        ({"black": ["z9"]}, "z9"),
+    ):
+        answer = client.post("/api/position", json={"start": bad})
+        assert answer.status_code == 400
+        assert words in answer.json()["error"]
+
+
 def test_info_says_what_is_served(client: TestClient, engine: Engine) -> None:
     facts = client.get("/api/info").json()["engine"]
     assert facts["title"] == "Hex 4x4 with swap"

@@ -3,7 +3,7 @@ import { BoardView, cellName } from "/pages/boardview.js";
 
 const $ = (id) => document.getElementById(id);
 const COLOURS = ["Black", "White", "Blue"];
-const state = { info: null, moves: [], wanted: [], position: null, analysis: null, busy: false, turn: 0 };
+const state = { info: null, start: null, moves: [], wanted: [], position: null, analysis: null, busy: false, turn: 0 };
 const view = new BoardView($("board"), { onPlay: (cell) => playCell(cell), onHover: (cell) => showVariation(cell) });
 
 async function ask(path, body) {
@@ -16,12 +16,12 @@ async function ask(path, body) {
 }
 
 // Every change of the game goes through here; what comes back late, of an older change, is dropped.
-async function become(moves) {
+async function become(moves, start = state.start) {
   const turn = ++state.turn;
   state.wanted = moves;
   $("error").textContent = "";
   try {
-    const position = await ask("/api/position", { moves });
+    const position = await ask("/api/position", { moves, start });
     if (turn === state.turn) shown(position);
   } catch (error) {
     if (turn !== state.turn) return;
@@ -31,7 +31,7 @@ async function become(moves) {
 }
 
 function shown(position) {
-  Object.assign(state, { position, moves: position.moves, wanted: position.moves, analysis: null, busy: false });
+  Object.assign(state, { position, start: position.start, moves: position.moves, wanted: position.moves, analysis: null, busy: false });
   view.shape(position.game, position.size);
   view.show(position.cells, position.last, position.winner !== null);
   if (position.last !== null) view.lookAt(position.last);
@@ -46,9 +46,22 @@ function shown(position) {
   $("hint-text").textContent = "";
   shareLinks();
   say();
-  history.replaceState(null, "", "#" + encodeURIComponent(position.moves.join(",")));
+  history.replaceState(null, "", "#" + encodeURIComponent(startText(position.start) + position.moves.join(",")));
   if (position.winner !== null) return;
   if (isHuman()) hint(); else netMoves();
+}
+
+// Stones that were set up, in a link: "a1,b2/c3/white;" stands before the moves.
+function startText(start) {
+  return start ? `${start.black.join(",")}/${start.white.join(",")}/${start.to_move};` : "";
+}
+
+function readLink(text) {
+  const [before, after] = text.includes(";") ? text.split(";", 2) : [null, text];
+  const words = (list) => (list ? list.split(",") : []);
+  if (before === null) return [words(after), null];
+  const [black, white, to_move] = before.split("/");
+  return [words(after), { black: words(black), white: words(white), to_move }];
 }
 
 function say(text) {
@@ -82,7 +95,7 @@ async function netMoves() {
   state.busy = true;
   say("The net is thinking…");
   try {
-    const answer = await ask("/api/move", { moves: state.moves, simulations: simulations() });
+    const answer = await ask("/api/move", { moves: state.moves, start: state.start, simulations: simulations() });
     if (turn !== state.turn) return;
     await become([...state.moves, answer.move]);
     if (turn + 1 === state.turn) meter(1 - answer.win_probability);
@@ -98,7 +111,7 @@ async function hint() {
   const kind = $("hints").value, turn = state.turn;
   if (kind === "off" || state.position.winner !== null) return;
   try {
-    const analysis = await ask("/api/analyse", { moves: state.moves, simulations: kind === "policy" ? 2 : simulations() });
+    const analysis = await ask("/api/analyse", { moves: state.moves, start: state.start, simulations: kind === "policy" ? 2 : simulations() });
     if (turn !== state.turn) return;
     state.analysis = analysis;
     drawHints();
@@ -161,7 +174,7 @@ function undo() {
   let moves = state.wanted.slice(0, -1);
   const humans = humanSeats(), { seats } = state.position;
   // back to a position in which a person is to move, where one plays at all
-  while (moves.length && humans.length && !humans.includes(moves.length % seats)) moves = moves.slice(0, -1);
+  while (moves.length && humans.length && !humans.includes((moves.length + (state.start?.to_move === "white")) % seats)) moves = moves.slice(0, -1);
   become(moves);
 }
 
@@ -209,11 +222,11 @@ async function start() {
   strengthText();
   const given = decodeURIComponent(location.hash.slice(1));
   if (given) $("side").value = "all";
-  await become(given ? given.split(",") : []);
-  if (!state.position) await become([]);
+  await become(...readLink(given));
+  if (!state.position) await become([], null);
 }
 
-$("new").onclick = () => become([]);
+$("new").onclick = () => become([], null);
 $("undo").onclick = undo;
 $("swap").onclick = () => become([...state.moves, "swap"]);
 $("move").onclick = () => { if (!state.busy && state.position.winner === null) netMoves(); };
