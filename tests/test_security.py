@@ -144,4 +144,4 @@ def test_the_server_listens_to_this_machine_unless_told_otherwise() -> None:
         if isinstance(node, ast.Attribute) and node.attr in opening
     }
     # the benchmark asks for a port that is free, on the loopback, and closes it
-    assert called == {"cli/serve.py", "bench/cluster.py"}, "nothing else opens a port of its own"
+    assert called == {"web/listening.py", "bench/cluster.py"}, "nothing else opens a port of its own"

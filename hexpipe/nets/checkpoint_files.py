@@ -77,7 +77,7 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise DamagedCheckpointError(f"{file}: {name[:80]!r} is not finite; take another checkpoint")
-        if array.dtype.kind == "f" and array.size and max(array.max(), -array.min()) > _LARGEST:
+        if array.dtype.kind == "f" and array.size and max(float(array.max()), -float(array.min())) > _LARGEST:
             why = f"{file}: {name[:80]!r} has numbers that no training gives; take another checkpoint"
             raise DamagedCheckpointError(why)
     return arrays

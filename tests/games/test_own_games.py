@@ -20,6 +20,7 @@ from hexpipe.games.hex_solver import is_solvable
 from hexpipe.games.own_games import import_game
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.checkpoints import checkpoint_meta, load_checkpoint, save_checkpoint
+from hexpipe.nets.net_template import net_template
 from hexpipe.pipeline.run_folder import RunFolder
 from tests.arena.checkpoints import small_checkpoint
 from tests.games.drop import Drop
@@ -150,7 +151,8 @@ def foreign_run(path: Path) -> Path:
     with RunFolder.open(path, resume=False) as folder:
         folder.write_settings(settings)
     shapes = imported("tests.games.drop:Drop").shapes
-    save_checkpoint(path, {"model": {"x": np.zeros(3, np.float32)}}, checkpoint_meta(settings, shapes, 7))
+    weights = {name: np.zeros(shape, np.float32) for name, shape in net_template(settings.net, shapes)}
+    save_checkpoint(path, {"model": weights}, checkpoint_meta(settings, shapes, 7))
     return path
 
 
@@ -197,7 +199,7 @@ def test_a_net_of_ones_own_game_plays_where_the_game_is_named(
     mark.unlink()
     games = ["random", "--pairs", "1", "--simulations", "4", "--json"]
     arguments = [command, path, *(games if command != "analyze" else ["--simulations", "4"])]
-    monkeypatch.setattr(sys, "stdin", io.StringIO('{"id": "a", "moves": []}'))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"id": "a", "moves": []}')))
     assert run(arguments) == 2
     assert "name it too, with --game foreign:Mine" in capsys.readouterr().err
     assert not mark.exists()

@@ -58,5 +58,5 @@ def test_a_full_or_closed_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("in the way")
     with CheckpointWriter(tmp_path, settings) as writer:
         writer.begin(Learner(settings, SHAPES).snapshot())
-        with pytest.raises(RunFolderError, match="cannot be written"):
+        with pytest.raises(RunFolderError, match="is a file, no folder"):
             writer.finish()
