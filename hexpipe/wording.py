@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 
+def cut(text: str, most: int = 40) -> str:
+    """``text``, or its beginning and "..." where it has more than ``most`` characters."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def shortened(text: str, most: int = 40) -> str:
     """``text`` as a message may hold it: one line of at most ``most`` characters, "?" for what cannot be printed."""
-    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text[: 4 * most].split()))
-    return line if len(line) <= most else line[: most - 3] + "..."
+    return cut("".join(sign if sign.isprintable() else "?" for sign in " ".join(text[: 4 * most].split())), most)
 
 
 def counted(number: float, noun: str) -> str:

@@ -30,6 +30,7 @@ from hexpipe.games.set_up import (
     stones_of,
 )
 from hexpipe.games.sgf_positions import read_any
+from hexpipe.wording import cut
 
 LONGEST_LINE = 1 << 20
 _DEEPEST = 32
@@ -289,8 +290,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return cut(repr(value), 60)
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -27,6 +27,7 @@ from hexpipe.games.coordinates import (
 from hexpipe.games.hex_game import ENDINGS, MOST_MOVES, HexGame, board_size_of, check_length, game_told
 from hexpipe.games.hex_sgf import from_sgf, to_sgf
 from hexpipe.games.player_utils import COLOURS
+from hexpipe.wording import cut
 
 __all__ = [
     "ENDINGS",
@@ -178,17 +179,17 @@ def from_json(text: str, swap_means: str = "sides") -> HexGame:
     winner, ending = document.get("winner"), document.get("ending", "")
     swap_means = document.get("swap_means", swap_means)
     if not isinstance(size, int) or isinstance(size, bool):
-        raise NotationError(f"size is {_short(repr(size))}, it must be a number of cells such as 11")
+        raise NotationError(f"size is {cut(repr(size))}, it must be a number of cells such as 11")
     if not isinstance(moves, list):
         raise NotationError('moves must be a list of cells such as ["a1", "c3"]')
     if winner not in (None, *COLOURS) or not isinstance(ending, str):
-        raise NotationError(f"winner is {_short(repr(winner))}, it must be black, white or null, and ending a word")
+        raise NotationError(f"winner is {cut(repr(winner))}, it must be black, white or null, and ending a word")
     if swap_means not in SWAP_MEANINGS:
-        raise NotationError(f"swap_means is {_short(repr(swap_means))}, it must be sides or pieces")
+        raise NotationError(f"swap_means is {cut(repr(swap_means))}, it must be sides or pieces")
     board_size_of(str(size) if 0 < size < 1000 else "0")
     check_length(len(moves))
     found, turned = moves_of_words([_json_word(move, size) for move in moves], size, swap_means)
-    written = [move.strip() if isinstance(move, str) else _short(json.dumps(move)) for move in moves]
+    written = [move.strip() if isinstance(move, str) else cut(json.dumps(move)) for move in moves]
     return game_told(size, found, written, None if winner is None else COLOURS.index(winner), ending, turned)
 
 
@@ -200,7 +201,7 @@ def _json_word(move: Any, size: int) -> str:
     if isinstance(move, dict) and type(move.get("q")) is int and type(move.get("r")) is int:
         row, column = move["q"], move["r"]
         if not (0 <= row < size and 0 <= column < size):
-            raise NotationError(f"{_short(repr(move))} is off the {size}x{size} board: q and r are 0 to {size - 1}")
+            raise NotationError(f"{cut(repr(move))} is off the {size}x{size} board: q and r are 0 to {size - 1}")
         return action_name(row * size + column, size)
     if isinstance(move, int) and not isinstance(move, bool):
         if not 0 <= move <= size**2:
@@ -263,8 +264,4 @@ def _link_of(text: str, whole: bool) -> HexGame:
 
 
 def _shortened(text: str) -> str:
-    return repr(_short(text.strip()))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
+    return repr(cut(text.strip()))
