@@ -10,6 +10,7 @@ import pytest
 from hexpipe.config import (
     GameSettings,
     dump_settings,
+    flatten,
     load_settings,
     new_run_settings,
     override_settings,
@@ -22,11 +23,18 @@ LARGE = {"game.name": "inarow", "game.board_size": 100, "game.players": 3, "game
 
 def test_a_large_board_is_grown() -> None:
     for settings in (new_run_settings("quick", LARGE), new_run_settings("eight")):
-        assert settings.curriculum.stages == ((11, 4), (33, 6), (100, 8))
+        assert settings.curriculum.stages == ((11, 4), (33, 5), (100, 8))
         assert (settings.game.board_size, settings.game.win_length) == (100, 8)
         assert (settings.game.view_size, settings.game.move_cap) == (11, 0)
-        assert (settings.curriculum.stage_games, settings.selfplay.max_game_plies) == (200, 200)
+        assert (settings.selfplay.max_game_plies, settings.selfplay.opening_random_plies) == (96, 9)
         assert settings_from_json(dump_settings(settings)) == settings
+
+
+def test_quick_grows_as_eight_does() -> None:
+    """What a move is worth, and how soon it is learned from, is the game's, not the preset's."""
+    quick, eight = (flatten(new_run_settings(*given)) for given in (("quick", LARGE), ("eight",)))
+    differ = {name for name in quick if quick[name] != eight[name]}
+    assert differ == {"preset", "replay.max_games", "limits.minutes"}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +55,7 @@ def test_what_is_small_or_was_said_stays(overrides: dict[str, Any]) -> None:
 def test_settings_that_are_given_win() -> None:
     given = {"game.view_size": 15, "curriculum.stage_games": 7, "selfplay.max_game_plies": 90}
     settings = new_run_settings("eight", {**given, "game.board_size": 50})
-    assert settings.curriculum.stages == ((15, 4), (27, 6), (50, 8))
+    assert settings.curriculum.stages == ((15, 4), (27, 5), (50, 8))
     assert (settings.game.view_size, settings.curriculum.stage_games, settings.selfplay.max_game_plies) == (15, 7, 90)
 
 

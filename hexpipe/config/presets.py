@@ -30,10 +30,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "eight": {
         "game": {"name": "inarow", "board_size": 100, "players": 3, "win_length": 8},
         "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
-        "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
-        "selfplay": {"opening_random_plies": 3},
-        "replay": {"max_games": 20_000},
-        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
+        "search": {"root": "gumbel", "num_simulations": 32, "gumbel_considered": 32},
+        "replay": {"max_games": 20_000, "min_games": 50},
+        "learner": {"batch_size": 128, "learning_rate": 3e-3, "replay_ratio": 6.0, "checkpoint_minutes": 1.0},
     },
     "large": {
         "game": {"board_size": 13},
@@ -65,3 +64,13 @@ QUICK_MUZERO = {
     "learner.replay_ratio": 8.0,
 }
 """What muzero sets in the preset quick, where an unrolled step has to be cheap."""
+
+QUICK_GROWN = {
+    "search.gumbel_considered": 32,
+    "search.gumbel_c_scale": 1.0,
+    "replay.min_games": 50,
+    "learner.batch_size": 128,
+    "learner.learning_rate": 3e-3,
+}
+"""What boards that grow by themselves set in the preset quick, as the preset eight has it: all moves of a net that
+knows nothing are worth nearly the same, and the first boards are small and soon over."""

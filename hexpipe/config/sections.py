@@ -130,7 +130,7 @@ class SelfplaySettings(Section):
         1.0, gt=0, le=10, description="policy targets are the search's policy ** (1 / this)"
     )
     focus_share: float = Field(
-        0.75, ge=0, le=1, description="share of moves whose view goes where the net looks, not to the last stone"
+        0.75, ge=0, le=1, description="share of moves whose view goes where the net looks, not to a stone"
     )
     opening_random_plies: int = Field(
         0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"

@@ -64,7 +64,8 @@ class Samples(NamedTuple):
     where the game has none. Beside it: ``stages`` uint8 [B], what game each is of; ``cells`` int8 [B, n * n of the
     largest board] and ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins``
     int16 [B, 2] of their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int32 [U, B], the cell it fills
-    (-1 where it fills none), both only where mask is 1 (views are 0 elsewhere); ``rings`` int64 [B], the game's ring
+    (-1 where it fills none), both only where mask is 1 (views are 0 elsewhere); ``looking`` bool [B], set before, of
+    samples seen in the view of the move before them; ``rings`` int64 [B], the game's ring
     number, which `draw_positions` or `find_games` writes; ``intact`` bool [B].
     """
 
@@ -83,6 +84,7 @@ class Samples(NamedTuple):
     threats: NDArray[np.uint8]
     focus: NDArray[np.int16]
     games: NDArray[np.int64]
+    looking: NDArray[np.bool_]
     rings: NDArray[np.int64]
     intact: NDArray[np.bool_]
 
@@ -206,6 +208,15 @@ def _bucket(layout: PieceLayout, buckets: NDArray[np.int16], cell: int) -> np.in
 
 
 @njit(cache=True, nogil=True)
+def _came_first(data: NDArray[np.uint8], outcome: int, seat: int, seats: int) -> bool:
+    """Whether nobody's outcome, at data[outcome], is above that of ``seat``."""
+    own = best = read_value(data, outcome + 2 * seat)
+    for other in range(seats):
+        best = max(best, read_value(data, outcome + 2 * other))
+    return own == best
+
+
+@njit(cache=True, nogil=True)
 def _read_steps(
     data: NDArray[np.uint8],
     layout: PieceLayout,
@@ -220,11 +231,15 @@ def _read_steps(
     out: Samples,
     row: int,
 ) -> bool:
-    """Targets of ply, ply + 1, ... into row ``row``, seen in the view of ``ply``; zeros after the game's end and after
-    a move that this view does not show, and no actions there. False where damaged."""
+    """Targets of ply, ply + 1, ... into row ``row``, seen in the view of ``ply``, or of the ply before it where the
+    sample is one of looking; zeros after the game's end and after a move that this view does not show, and no actions
+    there. False where damaged."""
     steps, seats = out.mask.shape[1], layout.num_seats
     room = layout.board_size - layout.view_size
-    top, left = read_origin(data, layout, piece, places, ply)
+    looking = out.looking[row] and layout.view_moves and ply > 0
+    top, left = read_origin(data, layout, piece, places, ply - 1 if looking else ply)
+    if looking and (top > room or left > room):
+        return False
     out.origins[row, 0], out.origins[row, 1] = top, left
     policy_at = piece + places[POLICIES] + policy_place(data, layout, piece, places, ply)
     unrolled = True
@@ -268,7 +283,8 @@ def _read_steps(
             return False
         cell = board_cell(layout, action, own_top, own_left)
         if layout.thumbnail:
-            out.focus[row, u] = _bucket(layout, buckets, cell)
+            asked = layout.view_moves and (u > 0 or looking) and _came_first(data, piece + places[OUTCOME], seat, seats)
+            out.focus[row, u] = _bucket(layout, buckets, cell) if asked else np.int64(-1)
         if u < steps - 1:
             out.moves[u, row] = cell
             shown = shown_action(layout, action, down, right)

@@ -20,7 +20,7 @@ from hexpipe.games.local_view import LocalView
 from hexpipe.replay.decode_kernels import Decoder
 from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, find_games, play_moves, read_samples
 from hexpipe.replay.store import EmptyBufferError, Store, Window
-from hexpipe.replay.targets import Batch, allocate_batch, check_batch, code_weights, samples_into
+from hexpipe.replay.targets import LOOKING, Batch, allocate_batch, check_batch, code_weights, samples_into
 
 
 class Sampler:
@@ -69,6 +69,8 @@ class Sampler:
         else:
             check_batch(out, shapes, batch_size, unroll_steps, observations)
         samples = samples_into(out, self._largest**2)
+        if any(layout.view_moves for layout in store.layouts):
+            samples.looking[:] = rng.random(batch_size) < LOOKING
         out["weights"].fill(1)
         rows = np.arange(batch_size)
         while len(rows):

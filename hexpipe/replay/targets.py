@@ -17,11 +17,17 @@ A batch of B samples with U unroll steps is a dict of arrays:
     threats     uint8   [B, U + 1]      only where a game has them: `Game.threat_levels` of the position, two bits a
                                         seat from the mover on, lowest first
     focus       int16   [B, U + 1]      only where there is a thumbnail: its bucket (row * V + column) in which the move
-                                        of the step was played; -1 where mask is 0
+                                        of the step was played; -1 where mask is 0, where the view does not move, of a
+                                        seat that did not come first in its game, and of a start that is seen in the
+                                        view of its own move, which gives it away
     weights     float32 [B]             importance weights, mean 1 (see `sampler`); all 1 where sampling is uniform
     games       int64   [B]             each start's game, by its number among all that the run ever played, from 1
     next_codes  int8    [B, U, C]       only with ``observations``: the positions after each action, as their movers see
                                         them (for a consistency loss: arXiv:2111.00210, section 4.1)
+
+Where the local view moves, `LOOKING` of the samples are seen in the view of the move before them, as the next seat
+sees the board when it is asked where to look (`Mcts.focus_after`) and as a search sees what lies beyond its root.
+Policies are cut to that view as those of an unroll are, see below.
 
 A position that ends the game is no position to learn from: the step after the last ply is past the end, and there
 policy, values, rewards, mask, threats and next_codes are 0. An absorbing state is worth nothing more, whatever is
@@ -50,6 +56,9 @@ from hexpipe.records import MAX_CODE, STEPS_PER_OCTAVE, GameRecord
 from hexpipe.replay.sample_kernels import Samples
 
 Batch = dict[str, NDArray[Any]]
+
+LOOKING = 0.25
+"""Share of samples in which a net learns where to look, see above."""
 
 
 def batch_shapes(
@@ -115,6 +124,7 @@ def samples_into(batch: Batch, board_cells: int) -> Samples:
         threats=batch.get("threats", nothing),
         focus=batch.get("focus", nothing.astype(np.int16)),
         games=batch["games"],
+        looking=np.zeros(count, np.bool_),
         rings=np.empty(count, np.int64),
         intact=np.empty(count, np.bool_),
     )

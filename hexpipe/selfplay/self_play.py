@@ -24,6 +24,9 @@ from hexpipe.selfplay.moves import choose_moves, sample_rows
 from hexpipe.selfplay.schedule import Schedule
 from hexpipe.selfplay.turns import Group, Played, Turn
 
+OWN_SHARE = 0.75
+"""Of the moves whose view does not go where the net looks: share of those that go to a stone of the mover's own."""
+
 
 @dataclass
 class SelfPlayStats:
@@ -192,8 +195,8 @@ class SelfPlay:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
 
         They carry the play to positions that good play would never show the net. A game that they end starts over.
-        Where views move, chance also says where it looks, as often as the net does later: a random cell. Else all games
-        would be about the board's middle, and the net would never have to choose between two places.
+        Where views move, chance also says where it looks: else all games would be about the board's middle, and the net
+        would never have to choose between two places.
         """
         mcts, num_actions = group.mcts, group.game.num_actions
         most = self._most_opening_plies
@@ -207,7 +210,7 @@ class SelfPlay:
             going = games[chosen]
             if group.game.view_moves:
                 cells = self._rng.integers(0, group.game.board_size**2, len(going), dtype=np.int32)
-                mcts.place_views(going, self._focused(cells))
+                mcts.place_views(going, cells)
             rows = mcts.root_rows(going)
             group.game.legal_mask(mcts.states, rows, legal[: len(going)])
             self._play_unsearched(group, going, sample_rows(legal[: len(going)].astype(np.float32), self._rng))
@@ -252,14 +255,23 @@ class SelfPlay:
             if looks is not None:
                 buckets = looks[~over]
                 cells = np.where(buckets >= 0, group.game.bucket_cells[buckets], np.int32(-1))
-                mcts.place_views(going, self._focused(cells))
+                mcts.place_views(going, self._looks(group, going, cells))
             self._begin(group, going)
 
-    def _focused(self, cells: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Where views go: around ``cells`` int32 [k] with the probability of ``focus_share``, else around the last
-        stones (-1)."""
-        follow = self._rng.random(len(cells)) < self._focus_share
-        return np.where(follow, cells, np.int32(-1))
+    def _looks(self, group: Group, games: NDArray[np.int32], cells: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where the views of ``games`` int32 [k] go, a cell each, -1 for the last stone of all: to ``cells`` int32 [k],
+        -1 included, with the probability of ``focus_share``, else to a stone of the mover's own, any of them, with that
+        of `OWN_SHARE`.
+
+        A net that has not learned to look would never see its own stones again where others play elsewhere, and what
+        it looks at is what it learns to look at.
+        """
+        looks = cells.copy()
+        own = self._rng.random(len(cells)) < OWN_SHARE
+        seats = group.mcts.states.to_move[group.mcts.root_rows(games)]
+        for i in np.flatnonzero(self._rng.random(len(cells)) >= self._focus_share).tolist():
+            looks[i] = group.games[games[i]].own_cell(group.game, int(seats[i]), self._rng) if own[i] else -1
+        return looks
 
     def _drop_if_empty(self, turn: Turn, group: Group) -> None:
         """Let go of the trees of a stage whose last game has ended."""

@@ -296,12 +296,17 @@ def reference_priority(record: GameRecord, ply: int, td_steps: int) -> float:
     return min(1 + math.floor(error * 128), 256) / 256
 
 
-def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int, td_steps: int) -> dict[str, Any]:
-    """What sample_batch must give for ``ply`` of ``record``; actions are -1 where any will do."""
+def reference_sample(
+    game: Any, record: GameRecord, ply: int, unroll_steps: int, td_steps: int, looking: bool = False
+) -> dict[str, Any]:
+    """What sample_batch must give for ``ply`` of ``record``, which is seen in the view of the move before where it is
+    ``looking``; actions are -1 where any will do."""
+    looking = looking and game.view_moves and ply > 0
+    start = ply - looking
     policies = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
     steps, seats = unroll_steps + 1, game.num_seats
     sample = {
-        "codes": reference_codes(game, record, ply, ply),
+        "codes": reference_codes(game, record, ply, start),
         "policy": np.zeros((steps, game.num_actions), np.float32),
         "values": np.zeros((steps, seats), np.float32),
         "rewards": np.zeros((unroll_steps, seats), np.float32),
@@ -320,7 +325,7 @@ def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int,
             break
         frame = game.action_view[record.views[q]]
         for action in range(game.num_actions):
-            seen = seen_from_start(game, record, q, ply, action)
+            seen = seen_from_start(game, record, q, start, action)
             if seen is not None:
                 sample["policy"][u, frame[seen]] = policies[q, action]
         if sample["policy"][u].any():
@@ -331,12 +336,13 @@ def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int,
         sample["mask"][u] = 1
         if game.shapes.threats:
             sample["threats"][u] = reference_threats(slow_positions(game, record.weights_version)[q])
-        if game.shapes.thumbnail:
+        came_first = record.outcome[record.seats[q]] == record.outcome.max()
+        if game.shapes.thumbnail and game.view_moves and came_first and (u > 0 or looking):
             sample["focus"][u] = reference_focus(game, record, q)
         if u > 0:
-            sample["next_codes"][u - 1] = reference_codes(game, record, q, ply)
+            sample["next_codes"][u - 1] = reference_codes(game, record, q, start)
         if u < unroll_steps:
-            seen = seen_from_start(game, record, q, ply, int(record.actions[q]))
+            seen = seen_from_start(game, record, q, start, int(record.actions[q]))
             if seen is None:  # the unroll ends here, whatever comes
                 sample["unrolled"][u:] = 0
                 break
@@ -347,14 +353,16 @@ def reference_sample(game: Any, record: GameRecord, ply: int, unroll_steps: int,
     return sample
 
 
-def check_row(games: Any, batch: dict[str, np.ndarray], row: int, td_steps: int) -> tuple[int, int]:
+def check_row(
+    games: Any, batch: dict[str, np.ndarray], row: int, td_steps: int, looking: tuple[int, int] | None = None
+) -> tuple[int, int]:
     """Checks one sampled row against the reference; says which game and ply it is. Of several stages each has every
-    so many-th game."""
+    so many-th game. What a row of ``looking`` is, whose policy may be cut, is given."""
     stages = games if isinstance(games, Sequence) else (games,)
-    number, ply = where_from(batch["policy"][row, 0], stages[0].action_view)
+    number, ply = looking or where_from(batch["policy"][row, 0], stages[0].action_view)
     game = stages[number % len(stages)]
     unroll_steps = batch["actions"].shape[1]
-    wanted = reference_sample(game, known_game(game, number), ply, unroll_steps, td_steps)
+    wanted = reference_sample(game, known_game(game, number), ply, unroll_steps, td_steps, looking is not None)
     assert set(wanted) - {"next_codes"} <= set(batch) <= {*wanted, "weights", "games"}
     free = wanted["actions"] < 0
     wanted["actions"][free] = batch["actions"][row][free]

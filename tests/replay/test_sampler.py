@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hexpipe.games.game_env import as_stages
 from hexpipe.games.hex import Hex
 from hexpipe.records import pack_policies
-from hexpipe.replay import targets
+from hexpipe.replay import sampler, targets
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.shm import spawn_context
 from tests.replay.reference import (
@@ -28,6 +28,13 @@ from tests.replay.reference import (
     tiny_settings,
     views_game,
 )
+
+
+@pytest.fixture(autouse=True)
+def seen_in_their_own_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy spells where it is from, unless it is cut to the view of another move."""
+    monkeypatch.setattr(sampler, "LOOKING", 0.0)
+
 
 GAMES: dict[str, Any] = {
     "hex6": Hex(6),
@@ -93,8 +100,12 @@ def test_boards_and_views_of_any_size(
     stages = [views_game(size, view_size, players) for size in sizes]
     buffer = filled_buffer(stages, range(first, first + 4), td_steps=2, snapshot_interval=interval)
     batch = buffer.sample_batch(8, np.random.default_rng(first), unroll_steps, observations=True)
+    drawn = [check_row(stages, batch, row, td_steps=2) for row in range(8)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler, "LOOKING", 1.0)  # the same positions, from where the move before was played
+        batch = buffer.sample_batch(8, np.random.default_rng(first), unroll_steps, observations=True)
     for row in range(8):
-        check_row(stages, batch, row, td_steps=2)
+        check_row(stages, batch, row, td_steps=2, looking=drawn[row])
 
 
 def test_a_move_that_the_starts_view_does_not_show_cuts_the_unroll() -> None:
@@ -126,14 +137,35 @@ def test_a_move_that_the_starts_view_does_not_show_cuts_the_unroll() -> None:
     assert shown == [[0], [1], [24], [], [], []]
     np.testing.assert_array_equal(batch["policy"][row].sum(axis=1), [1, 1, 1, 0, 0, 0])
     assert batch["values"][row, :, 0].tolist() == [1, -1, 1, -1, 0, 0]
-    assert batch["focus"][row].tolist() == [2 * 7 + 2, 2 * 7 + 3, 4 * 7 + 4, 5 * 7 + 5, -1, -1]
+    # the start's own view gives its move away, and the seat of the second and the fourth ply has lost
+    assert batch["focus"][row].tolist() == [-1, -1, 4 * 7 + 4, -1, -1, -1]
     assert not batch["rewards"][row].any()
     stones = [batch["next_codes"][row, step, :49].nonzero()[0].tolist() for step in range(5)]
     assert stones == [[24], [24, 25], [24, 25, 48], [], []]
     # of the last ply the end is told as ever
-    last = int(np.flatnonzero(batch["mask"].sum(axis=1) == 1)[0])
-    assert batch["unrolled"][last].all()
+    last = int(np.flatnonzero((batch["mask"].sum(axis=1) == 1) & batch["unrolled"].all(axis=1))[0])
     assert batch["rewards"][last, 0].tolist() == [-1, 1]
+
+
+def test_a_part_of_the_samples_are_seen_from_the_view_of_the_move_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which tells where the mover came to look: in its own view there is nothing to be learned of that."""
+    monkeypatch.setattr(sampler, "LOOKING", targets.LOOKING)
+    game = views_game(16, 7, win_length=16)
+    record = replace(random_game(game, 3), outcome=np.zeros(2, np.float32))  # of a draw both are learned from
+    jumps = 1 + np.flatnonzero((np.diff(record.origins, axis=0) != 0).any(axis=1))
+    assert len(jumps) > 5
+    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+    buffer.add_game(record)
+    batch = buffer.sample_batch(4000, np.random.default_rng(0))
+    looking = batch["focus"][:, 0] >= 0
+    share = targets.LOOKING * (1 - 1 / record.num_plies)  # before the first ply there is no view
+    assert looking.mean() == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5)
+    own = {codes.tobytes() for codes in batch["codes"][~looking]}
+    assert np.mean([codes.tobytes() not in own for codes in batch["codes"][looking]]) == pytest.approx(
+        len(jumps) / (record.num_plies - 1), abs=0.06
+    )
+    whole = filled_buffer(views_game(7, 7), range(4)).sample_batch(200, np.random.default_rng(0), 3)
+    assert (whole["focus"] == -1).all()  # where all is in view there is nothing to look for
 
 
 def test_a_game_played_by_the_rules_gives_the_codes_that_its_states_give() -> None:
