@@ -13,12 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hexpipe.games.local_view_kernels import cell_of_action
-from hexpipe.replay.layout import PieceLayout
+from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, Section
 
-OUTCOME, POLICY_BASES, ACTIONS, FLAGS, POLICY_COUNTS, ROOT_VALUES, PRIORITIES, ORIGINS, THREATS, SNAPSHOTS, POLICIES = (
-    range(11)
-)
-INVERSE_VALUE_SCALE = np.float32(1.0 / 32767.0)
+INVERSE_VALUE_SCALE = np.float32(1.0 / VALUE_SCALE)
 
 # the number of a lone bit: its 64 products with a de Bruijn sequence differ in their upper six bits
 DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
@@ -82,7 +79,7 @@ def read_origin(
     """The origin (top, left) of the view of ``ply``."""
     if not layout.view_moves:
         return np.int64(layout.start_top), np.int64(layout.start_left)
-    at = piece + places[ORIGINS] + 2 * ply
+    at = piece + places[Section.ORIGINS] + 2 * ply
     return np.int64(data[at]), np.int64(data[at + 1])
 
 
@@ -126,7 +123,7 @@ def rebuild_cells(
     if snapshot == 0:
         cells[row, : layout.board_cells] = 0
     else:
-        at = piece + places[SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
+        at = piece + places[Section.SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
         if layout.cells_per_byte == 1:
             for i in range(layout.board_cells):
                 cells[row, i] = data[at + i]
@@ -141,8 +138,8 @@ def rebuild_cells(
             for i in range(layout.board_cells & ~3, layout.board_cells):
                 cells[row, i] = (data[at + (i >> 2)] >> (2 * (i & 3))) & 3
     for q in range(snapshot * layout.snapshot_interval, ply):
-        action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
-        view = data[piece + places[FLAGS] + q] >> 4
+        action = unsigned(data, piece + places[Section.ACTIONS], q, layout.wide_actions)
+        view = data[piece + places[Section.FLAGS] + q] >> 4
         if action >= layout.num_actions or view >= layout.num_views:
             return False
         top, left = read_origin(data, layout, piece, places, q)
@@ -158,12 +155,12 @@ def policy_place(
 ) -> np.int64:
     """Where the packed policy of ``ply`` begins in the piece's policies."""
     nearest = ply // layout.snapshot_interval
-    at = piece + places[POLICY_BASES] + 4 * nearest
+    at = piece + places[Section.POLICY_BASES] + 4 * nearest
     place = np.int64(0)
     for i in range(4):
         place |= np.int64(data[at + i]) << (8 * i)
     for q in range(nearest * layout.snapshot_interval, ply):
-        place += layout.mask_bytes + 1 + unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+        place += layout.mask_bytes + 1 + unsigned(data, piece + places[Section.POLICY_COUNTS], q, layout.wide_actions)
     return place
 
 
@@ -266,9 +263,11 @@ def decode_values(
     for k in range(seats):
         absolute = (seat + k) % seats
         if from_outcome:
-            values[row, step, k] = read_value(data, piece + places[OUTCOME] + 2 * absolute)
+            values[row, step, k] = read_value(data, piece + places[Section.OUTCOME] + 2 * absolute)
         elif layout.stored_seats == seats:
-            values[row, step, k] = read_value(data, piece + places[ROOT_VALUES] + 2 * (later * seats + absolute))
+            values[row, step, k] = read_value(
+                data, piece + places[Section.ROOT_VALUES] + 2 * (later * seats + absolute)
+            )
         else:
-            first = read_value(data, piece + places[ROOT_VALUES] + 2 * later)
+            first = read_value(data, piece + places[Section.ROOT_VALUES] + 2 * later)
             values[row, step, k] = first if absolute == 0 else -first

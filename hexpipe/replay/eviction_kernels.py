@@ -20,21 +20,7 @@ from hexpipe.replay.eviction import (
     PRIORITY_WEIGHT,
     STAGE_WEIGHT,
 )
-
-(
-    TAIL_GAME,
-    HEAD_GAME,
-    TAIL_POSITION,
-    HEAD_POSITION,
-    LIVE_GAMES,
-    LIVE_POSITIONS,
-    LIVE_BYTES,
-    HEAD_BYTE,
-    USED_BYTES,
-) = range(9)
-RING_BYTES = 11
-HEADER_LENGTH = 16
-STAGE_COUNTERS = 3
+from hexpipe.replay.layout import HEADER_LENGTH, STAGE_COUNTERS, Header
 
 
 class Index(NamedTuple):
@@ -80,9 +66,9 @@ def find_place(start: int, end: int, size: int, ring_bytes: int) -> int:
 @njit(cache=True, nogil=True)
 def _pass_tail(index: Index, header: NDArray[np.int64]) -> None:
     """Moves the tail over one game; its bytes stay counted."""
-    slot = header[TAIL_GAME] % len(index.dead)
-    header[TAIL_GAME] += 1
-    header[TAIL_POSITION] += index.plies[slot] - index.openings[slot]
+    slot = header[Header.TAIL_GAME] % len(index.dead)
+    header[Header.TAIL_GAME] += 1
+    header[Header.TAIL_POSITION] += index.plies[slot] - index.openings[slot]
 
 
 @njit(cache=True, nogil=True)
@@ -96,9 +82,9 @@ def _copy_bytes(target: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:
 def _count_live(index: Index, header: NDArray[np.int64], slot: int, sign: int, snapshot_interval: int) -> None:
     """Adds the game in ``slot`` to the live counters, its stage's too, or with ``sign`` -1 takes it off."""
     plies = np.int64(index.plies[slot])
-    header[LIVE_GAMES] += sign
-    header[LIVE_POSITIONS] += sign * (plies - index.openings[slot])
-    header[LIVE_BYTES] += sign * np.int64(index.sizes[slot])
+    header[Header.LIVE_GAMES] += sign
+    header[Header.LIVE_POSITIONS] += sign * (plies - index.openings[slot])
+    header[Header.LIVE_BYTES] += sign * np.int64(index.sizes[slot])
     held = HEADER_LENGTH + STAGE_COUNTERS * np.int64(index.stages[slot])
     header[held] += sign
     header[held + 1] += sign * plies
@@ -143,17 +129,17 @@ def write_game(
     The priority codes of its plies begin at piece[priorities].
     """
     slots = len(index.dead)
-    tail, head = header[TAIL_GAME], header[HEAD_GAME]
+    tail, head = header[Header.TAIL_GAME], header[Header.HEAD_GAME]
     place = np.int64(0)
     if head > tail:
-        place = find_place(index.offsets[tail % slots], header[HEAD_BYTE], len(piece), header[RING_BYTES])
+        place = find_place(index.offsets[tail % slots], header[Header.HEAD_BYTE], len(piece), header[Header.RING_BYTES])
     _copy_bytes(data[place : place + len(piece)], piece)
     codes = 0
     for i in range(priorities + openings, priorities + plies):
         codes += piece[i]
     priority = (1 + codes / (plies - openings)) / 256
     slot = head % slots
-    index.starts[slot] = header[HEAD_POSITION]
+    index.starts[slot] = header[Header.HEAD_POSITION]
     index.offsets[slot] = place
     index.plies[slot] = plies
     index.openings[slot] = openings
@@ -162,10 +148,10 @@ def write_game(
     index.merits[slot] = PRIORITY_WEIGHT * priority + DECISIVE_WEIGHT * decisiveness
     index.stages[slot] = stage
     index.dead[slot] = 0
-    header[HEAD_GAME] += 1
-    header[HEAD_POSITION] += plies - openings
-    header[HEAD_BYTE] = place + len(piece)
-    header[USED_BYTES] += len(piece)
+    header[Header.HEAD_GAME] += 1
+    header[Header.HEAD_POSITION] += plies - openings
+    header[Header.HEAD_BYTE] = place + len(piece)
+    header[Header.USED_BYTES] += len(piece)
     _count_live(index, header, slot, 1, snapshot_interval)
 
 
@@ -173,11 +159,11 @@ def write_game(
 def _pass_dead(index: Index, header: NDArray[np.int64]) -> None:
     """Moves the tail over the dead games before the oldest live one, whose bytes come free."""
     slots = len(index.dead)
-    while header[TAIL_GAME] < header[HEAD_GAME]:
-        slot = header[TAIL_GAME] % slots
+    while header[Header.TAIL_GAME] < header[Header.HEAD_GAME]:
+        slot = header[Header.TAIL_GAME] % slots
         if not index.dead[slot]:
             return
-        header[USED_BYTES] -= index.sizes[slot]
+        header[Header.USED_BYTES] -= index.sizes[slot]
         _pass_tail(index, header)
 
 
@@ -187,11 +173,11 @@ def is_crowded(header: NDArray[np.int64], size: int, usable_bytes: int, slots: i
 
     Its bytes must be there, a slot beside one that a copy needs, and not too many dead positions.
     """
-    dead = header[HEAD_POSITION] - header[TAIL_POSITION] - header[LIVE_POSITIONS]
+    dead = header[Header.HEAD_POSITION] - header[Header.TAIL_POSITION] - header[Header.LIVE_POSITIONS]
     crowded: bool = (
-        header[USED_BYTES] + size > usable_bytes
-        or header[HEAD_GAME] - header[TAIL_GAME] > slots - 2
-        or dead > DEAD_SHARE * header[LIVE_POSITIONS]
+        header[Header.USED_BYTES] + size > usable_bytes
+        or header[Header.HEAD_GAME] - header[Header.TAIL_GAME] > slots - 2
+        or dead > DEAD_SHARE * header[Header.LIVE_POSITIONS]
     )
     return crowded
 
@@ -214,22 +200,22 @@ def move_tail(
     call: publish ``header`` then, and call again. The first game is always passed.
     """
     slots = len(index.dead)
-    first = header[TAIL_GAME]
+    first = header[Header.TAIL_GAME]
     start = index.offsets[first % slots]
     while is_crowded(header, size, usable_bytes, slots):
-        slot = header[TAIL_GAME] % slots
+        slot = header[Header.TAIL_GAME] % slots
         if index.dead[slot]:
-            header[USED_BYTES] -= index.sizes[slot]
+            header[Header.USED_BYTES] -= index.sizes[slot]
             _pass_tail(index, header)
             continue
         piece_bytes = np.int64(index.sizes[slot])
-        place = find_place(start, header[HEAD_BYTE], piece_bytes, header[RING_BYTES])
-        if place < 0 or header[HEAD_GAME] - first >= slots:
+        place = find_place(start, header[Header.HEAD_BYTE], piece_bytes, header[Header.RING_BYTES])
+        if place < 0 or header[Header.HEAD_GAME] - first >= slots:
             return
         old = index.offsets[slot]
         _copy_bytes(data[place : place + piece_bytes], data[old : old + piece_bytes])
-        new = header[HEAD_GAME] % slots
-        index.starts[new] = header[HEAD_POSITION]
+        new = header[Header.HEAD_GAME] % slots
+        index.starts[new] = header[Header.HEAD_POSITION]
         index.offsets[new] = place
         index.plies[new] = index.plies[slot]
         index.openings[new] = index.openings[slot]
@@ -238,10 +224,10 @@ def move_tail(
         index.merits[new] = index.merits[slot]
         index.stages[new] = index.stages[slot]
         index.dead[new] = 0
-        rings[find_number(numbers, count, index.numbers[slot])] = header[HEAD_GAME]
-        header[HEAD_GAME] += 1
-        header[HEAD_POSITION] += index.plies[slot] - index.openings[slot]
-        header[HEAD_BYTE] = place + piece_bytes
+        rings[find_number(numbers, count, index.numbers[slot])] = header[Header.HEAD_GAME]
+        header[Header.HEAD_GAME] += 1
+        header[Header.HEAD_POSITION] += index.plies[slot] - index.openings[slot]
+        header[Header.HEAD_BYTE] = place + piece_bytes
         _pass_tail(index, header)
 
 

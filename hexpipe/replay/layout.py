@@ -100,6 +100,10 @@ class Section(IntEnum):
     SNAPSHOTS = 9
 
 
+POLICIES = len(Section)
+"""The row behind them in `section_starts`: where the policies begin."""
+
+
 class PieceLayout(NamedTuple):
     """What the bytes of a stage's pieces depend on, and what its actions mean; numbers, which kernels take as int64."""
 

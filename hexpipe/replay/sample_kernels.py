@@ -13,13 +13,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hexpipe.replay.decode_kernels import (
-    ACTIONS,
-    FLAGS,
-    OUTCOME,
-    POLICIES,
-    POLICY_COUNTS,
-    PRIORITIES,
-    THREATS,
     Decoder,
     board_cell,
     decode_policy,
@@ -33,7 +26,7 @@ from hexpipe.replay.decode_kernels import (
     stage_layout,
     unsigned,
 )
-from hexpipe.replay.layout import PieceLayout
+from hexpipe.replay.layout import POLICIES, PieceLayout, Section
 
 PRIORITY_SCALE = 1.0 / 256.0  # of priority codes, see `targets.value_priorities`
 MOST_DEAD = 256  # dead games drawn for one position after which the window is too old to draw from
@@ -124,7 +117,11 @@ def _priority(ring: Ring, layout: PieceLayout, position: int, slot: int) -> floa
     stage = np.int64(ring.stages[slot])
     if ply < 0 or ply >= num_plies or piece < 0 or stage >= len(ring.layouts):
         return 1.0
-    at = piece + _section_place(ring, stage, PRIORITIES, num_plies, (num_plies - 1) // layout.snapshot_interval) + ply
+    at = (
+        piece
+        + _section_place(ring, stage, Section.PRIORITIES, num_plies, (num_plies - 1) // layout.snapshot_interval)
+        + ply
+    )
     return (1.0 + ring.data[at]) * PRIORITY_SCALE if at < ring.ring_bytes else 1.0
 
 
@@ -213,7 +210,7 @@ def _came_first(data: NDArray[np.uint8], outcome: int, seat: int, seats: int) ->
     own = best = read_value(data, outcome + 2 * seat)
     for other in range(seats):
         best = max(best, read_value(data, outcome + 2 * other))
-    return own == best
+    return bool(own == best)
 
 
 @njit(cache=True, nogil=True)
@@ -259,9 +256,9 @@ def _read_steps(
             if layout.thumbnail:
                 out.focus[row, u] = -1
             continue
-        flags = data[piece + places[FLAGS] + q]
+        flags = data[piece + places[Section.FLAGS] + q]
         view, seat = flags >> 4, flags & 15
-        count = 1 + unsigned(data, piece + places[POLICY_COUNTS], q, layout.wide_actions)
+        count = 1 + unsigned(data, piece + places[Section.POLICY_COUNTS], q, layout.wide_actions)
         if view >= layout.num_views or seat >= seats or policy_at + layout.mask_bytes + count > end:
             return False
         own_top, own_left = read_origin(data, layout, piece, places, q)
@@ -277,13 +274,19 @@ def _read_steps(
         out.mask[row, u] = 1
         out.views[u, row] = view
         if layout.threats:
-            out.threats[row, u] = decode_threats(np.int64(data[piece + places[THREATS] + q]), seats, np.int64(seat))
-        action = unsigned(data, piece + places[ACTIONS], q, layout.wide_actions)
+            out.threats[row, u] = decode_threats(
+                np.int64(data[piece + places[Section.THREATS] + q]), seats, np.int64(seat)
+            )
+        action = unsigned(data, piece + places[Section.ACTIONS], q, layout.wide_actions)
         if action >= layout.num_actions:
             return False
         cell = board_cell(layout, action, own_top, own_left)
         if layout.thumbnail:
-            asked = layout.view_moves and (u > 0 or looking) and _came_first(data, piece + places[OUTCOME], seat, seats)
+            asked = (
+                layout.view_moves
+                and (u > 0 or looking)
+                and _came_first(data, piece + places[Section.OUTCOME], seat, seats)
+            )
             out.focus[row, u] = _bucket(layout, buckets, cell) if asked else np.int64(-1)
         if u < steps - 1:
             out.moves[u, row] = cell
@@ -295,7 +298,9 @@ def _read_steps(
             out.actions[row, u] = decoder.action_view[view, shown]
             if q == num_plies - 1:
                 for k in range(seats):
-                    out.rewards[row, u, k] = read_value(data, piece + places[OUTCOME] + 2 * ((seat + 1 + k) % seats))
+                    out.rewards[row, u, k] = read_value(
+                        data, piece + places[Section.OUTCOME] + 2 * ((seat + 1 + k) % seats)
+                    )
     return True
 
 
