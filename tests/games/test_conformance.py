@@ -348,14 +348,16 @@ def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorith
     settings = load_settings("quick", options)
     records = play_games(game, settings, 2)
     unroll_steps = 2
-    seen, seen_later = set(), set()
+    seen, seen_before, seen_later = set(), set(), set()
     for record in records:
         states = game.new_states(1)
         for ply, move in enumerate(record.actions.tolist()):
-            if game.view_moves:  # as it was seen, and as those that were sampled before it see it
-                for start in range(max(record.opening_plies, ply - unroll_steps), ply):
+            if game.view_moves:  # as it was seen, as the move before saw it, and as those sampled before it see it
+                for start in range(max(0, record.opening_plies - 1, ply - unroll_steps - 1), ply):
                     states.origin[0] = record.origins[start]
                     seen_later.add(codes(game, states).tobytes())
+                    if start == ply - 1 and ply >= record.opening_plies:
+                        seen_before.add(codes(game, states).tobytes())
                 states.origin[0] = record.origins[ply]
             assert move in legal(game, states)
             if ply >= record.opening_plies:
@@ -367,8 +369,8 @@ def test_games_of_self_play_are_sampled_as_they_were_played(game: Game, algorith
         buffer.add_game(record)
     batch = buffer.sample_batch(4 * len(seen), np.random.default_rng(0), unroll_steps, observations=True)
     sampled = {row.tobytes() for row in batch["codes"]}
-    assert sampled <= seen
-    assert len(sampled) > len(seen) / 2
+    assert sampled <= seen | seen_before
+    assert len(sampled & seen) > len(seen) / 2
     assert {row.tobytes() for row in batch["next_codes"][batch["mask"][:, 1:] == 1]} <= seen | seen_later
     cells, flags = np.split(batch["codes"][:, : game.num_actions], [game.shapes.view_cells], axis=1)
     assert not batch["policy"][:, 0][np.concatenate([cells != 0, flags == 0], axis=1)].any()
