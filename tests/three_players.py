@@ -3,34 +3,22 @@
     python -P tests/three_players.py RUN [--against CHECKPOINT] [--games 60] [--simulations 32] [--seed 7]
 
 Every seat is sat in equally often. Games are on the run's own board to their ends, without the step cap of self-play,
-and begin with three random plies, as nets play one game alike.
-Prints first places (a third is chance), and the plies of the games.
+and begin with three random plies, as nets play one game alike. Prints first places (a third is chance), and the plies
+of the games.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hexpipe.arena.contestants import EnginePlayer
 from hexpipe.arena.engine import Engine
 from hexpipe.arena.match import play_match
 from hexpipe.arena.players import Player, RandomPlayer
-
-
-class EnginePlayer:
-    """A checkpoint's net with a search of ``simulations``."""
-
-    def __init__(self, engine: Engine, simulations: int) -> None:
-        self._engine, self._simulations = engine, simulations
-
-    def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
-        """One legal move int32 [k] for each of k positions."""
-        return np.array(self._engine.choose(positions, self._simulations), np.int32)
 
 
 def first_places(engine: Engine, own: Player, others: Player, games: int, seed: int) -> tuple[list[int], list[int]]:

@@ -54,11 +54,14 @@ class SolverPlayer:
         return int(self._rng.choice(winning or np.flatnonzero(cells == 0)))
 
 
-class _EnginePlayer:
+class EnginePlayer:
+    """A checkpoint's net with a search of ``simulations``, or of its run's own."""
+
     def __init__(self, engine: Engine, simulations: int | None) -> None:
         self._engine, self._simulations = engine, simulations
 
     def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+        """One legal move int32 [k] for each of k > 0 positions."""
         return self._engine.choose(positions, self._simulations)
 
 
@@ -135,7 +138,7 @@ def make_contestants(
             player = resources.enter_context(HtpPlayer(game, spec.removeprefix(HTP_PREFIX)))
         else:
             engine = Engine(spec, board_size=rules.board_size, swap=rules.swap, device=device)
-            player = _EnginePlayer(engine, simulations)
+            player = EnginePlayer(engine, simulations)
             name = _short_name(spec) + (f"@{simulations}" if simulations else "")
         contestants.append(Contestant(given or name, player))
     names = [contestant.name for contestant in contestants]

@@ -58,8 +58,8 @@ class Samples(NamedTuple):
     largest board] and ``plies`` int32 [B], absolute, of the start (`play_moves` takes both a step further), ``origins``
     int16 [B, 2] of their views; ``views`` int8 [U + 1, B] of each step and ``moves`` int32 [U, B], the cell it fills
     (-1 where it fills none), both only where mask is 1 (views are 0 elsewhere); ``looking`` bool [B], set before, of
-    samples seen in the view of the move before them; ``rings`` int64 [B], the game's ring
-    number, which `draw_positions` or `find_games` writes; ``intact`` bool [B].
+    samples seen in the view of the move before them; ``rings`` int64 [B], the game's ring number, which
+    `draw_positions` or `find_games` writes; ``intact`` bool [B].
     """
 
     stages: NDArray[np.uint8]
