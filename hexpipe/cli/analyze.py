@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Analyse positions for programs, by JSON lines.",
     epilog="""\b
 A query: {"id": "a", "moves": ["c3", "b2"], "simulations": 200}
   or with a game as TRMPH, HexWorld or SGF: {"id": "b", "game": "#5,c3b2", "turns": [0, 1, 2]}

@@ -42,9 +42,7 @@ class BenchGroup(click.Group):
             formatter.write_dl(list(BENCHMARKS.items()))
 
 
-@click.command(
-    short_help="Measure one part of the pipeline.", cls=BenchGroup, name="bench", invoke_without_command=True
-)
+@click.command(cls=BenchGroup, name="bench", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Measure one part of the pipeline; most take under a minute as they are, cluster and memory longer.

@@ -10,9 +10,7 @@ from typing import Any
 import click
 
 
-@click.command(
-    short_help="Put a run through kills, stops and full disks.", context_settings={"ignore_unknown_options": True}
-)
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="How long."
 )

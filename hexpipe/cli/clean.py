@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="Remove what dead runs have left.")
+@click.command()
 @click.argument("folder", metavar="[FOLDER]", type=click.Path(path_type=Path), default=Path("runs"))
 @click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 def command(folder: Path, dry_run: bool) -> int:

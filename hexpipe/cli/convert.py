@@ -28,7 +28,6 @@ WRITERS: dict[str, Callable[[notation.HexGame], str]] = {
 
 
 @click.command(
-    short_help="Convert games of Hex between notations.",
     epilog="""\b
 Examples:
   hexpipe convert "https://hexworld.org/board/#11c1,a2:sf6" --to sgf

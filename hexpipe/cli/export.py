@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="Write a net as ONNX, checked against torch.")
+@click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT|RUN")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--format", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True)

@@ -36,7 +36,6 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
 
 
 @click.command(
-    short_help="List, count or write out a run's games.",
     epilog="""\b
 Examples:
   hexpipe games runs/NAME --newest 5

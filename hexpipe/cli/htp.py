@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Play Hex in HexGui, over its text protocol.",
     epilog="""\b
 Examples:
   hexpipe htp runs/mine --seconds 5

@@ -16,7 +16,6 @@ from hexpipe.wording import counted
 
 
 @click.command(
-    short_help="Bring games played elsewhere into a run.",
     epilog="""\b
 Examples:
   hexpipe import games.sgf more.trmph --run-dir runs/mine --preset standard

@@ -1,4 +1,4 @@
-"""The `hexpipe` command: subcommands are found by name and imported only when they are asked for.
+"""The `hexpipe` command: subcommands are listed here and imported only when they are asked for.
 
 A bad input ends with one line and exit code 2, a failure of the program with one message and exit code 1. This module
 is imported by every process of a run (a spawned child imports the main module), so it imports next to nothing.
@@ -7,9 +7,7 @@ is imported by every process of a run (a spawned child imports the main module),
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import keyword
-import pkgutil
 import sys
 from collections.abc import Sequence
 
@@ -21,25 +19,66 @@ from hexpipe.cli._streams import LostOutputError, check_output, give_up_output, 
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 
 
+COMMANDS = {
+    "Train": {
+        "run": "Train with all processes, with a live view.",
+        "train": "Train in one process, repeatable bit for bit.",
+        "settings": "List every setting: what it is in a preset, what it does.",
+        "export": "Write a net as ONNX, checked against torch.",
+    },
+    "Watch": {
+        "runs": "List runs: state, games, steps, rating, size.",
+        "plot": "Draw the curves of a run as a picture.",
+        "memory-report": "Say where the memory of a run goes, while it runs.",
+        "clean": "Remove what dead runs have left.",
+    },
+    "Games": {
+        "games": "List, count or write out a run's games.",
+        "selfplay": "Play many games of one net against itself.",
+        "import": "Bring games played elsewhere into a run.",
+        "convert": "Convert games of Hex between notations.",
+    },
+    "Play": {
+        "serve": "Play a net and watch a run, in a browser.",
+        "htp": "Play Hex in HexGui, over its text protocol.",
+        "match": "Play two players until it is clear who is better.",
+        "tournament": "Play everyone against everyone, and rate them.",
+        "analyze": "Analyse positions for programs, by JSON lines.",
+    },
+    "Measure": {
+        "score": "Hold a net against solved positions.",
+        "solve": "Solve small Hex positions exactly.",
+        "bench": "Measure one part of the pipeline.",
+        "chaos": "Put a run through kills, stops and full disks.",
+    },
+}
+"""Every command, in the groups and with the lines of `hexpipe --help`: a module beside this one, ``memory_report.py``, or
+``import_.py`` where the name is a word of Python's, that holds a ``command``."""
+_LINES = {name: line for group in COMMANDS.values() for name, line in group.items()}
+
+
 class LazyCommands(click.Group):
-    """A group whose commands are the modules beside this one that hold a ``command``: ``memory_report.py``, and
-    ``import_.py`` where the name is a word of Python's."""
+    """The group of `COMMANDS`, which imports one only when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, sorted."""
-        package = importlib.import_module("hexpipe.cli")
-        names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-        return sorted(
-            name.rstrip("_").replace("_", "-") for name in names if name != "main" and not name.startswith("_")
-        )
+        """The names of all commands, in the order of `COMMANDS`."""
+        return list(_LINES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called ``cmd_name``, imported now; None if there is none."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in _LINES:
             return None
         module = cmd_name.replace("-", "_") + "_" * keyword.iskeyword(cmd_name)
-        command = importlib.import_module(f"hexpipe.cli.{module}").command
-        return command if isinstance(command, click.Command) else None
+        command: click.Command = importlib.import_module(f"hexpipe.cli.{module}").command
+        command.short_help = _LINES[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line a command under its group's name, all in one column, without importing any."""
+        width = max(map(len, _LINES))
+        for title, lines in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in lines.items()])
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

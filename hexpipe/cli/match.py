@@ -14,7 +14,6 @@ from hexpipe.cli._tournament import begin, forfeits, play_out, rating_table, tou
 
 
 @click.command(
-    short_help="Play two players until it is clear who is better.",
     epilog="""\b
 Players are checkpoints or runs (their newest checkpoint), random, solver (Hex to 5x5), and programs that speak HTP:
   hexpipe match runs/mine runs/other --simulations 100

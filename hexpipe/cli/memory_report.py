@@ -12,7 +12,7 @@ from hexpipe.cli._run_options import import_named_game, overrides_of, settings_o
 from hexpipe.errors import RunFolderError
 
 
-@click.command(short_help="Say where the memory of a run goes, while it runs.")
+@click.command()
 @click.argument("run_dir", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
 @click.option("--estimate", is_flag=True, help="Say what the given settings would take; allocates nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")

@@ -10,7 +10,6 @@ from hexpipe.errors import UsageError
 
 
 @click.command(
-    short_help="Draw the curves of a run as a picture.",
     epilog="""\b
 Examples:
   hexpipe plot                          draws the newest run in the folder runs

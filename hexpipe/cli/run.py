@@ -10,7 +10,7 @@ import click
 from hexpipe.cli._run_options import SETTINGS_HINT, chosen_settings, run_options
 
 
-@click.command(short_help="Train with all processes, with a live view.", epilog=SETTINGS_HINT)
+@click.command(epilog=SETTINGS_HINT)
 @run_options
 @click.option(
     "--ray", metavar="ADDRESS|local", help="Play on every node of the Ray cluster whose head is at host:port, not here."

@@ -16,7 +16,7 @@ from hexpipe.errors import UsageError
 _RATING = ("rating_elo", "rating_elo_error", "rating_step")
 
 
-@click.command(short_help="List runs: state, games, steps, rating, size.")
+@click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path), default=Path("runs"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(folder: Path, as_json: bool) -> None:

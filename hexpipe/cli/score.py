@@ -29,7 +29,6 @@ _LABELS = {
 
 
 @click.command(
-    short_help="Hold a net against solved positions.",
     epilog="""\b
 A solved position, a line each (`hexpipe solve --count` writes them):
   {"n":5,"moves":["a1","c3"],"to_move":"black","value":1,"winning_moves":["b2"]}""",

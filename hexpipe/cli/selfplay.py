@@ -24,7 +24,6 @@ _STARTING = "the net is being loaded and timed"
 
 
 @click.command(
-    short_help="Play many games of one net against itself.",
     epilog="""\b
 Examples:
   hexpipe selfplay --model-path runs/mine --num-games 1000 --num-workers 4 --batch-size 100

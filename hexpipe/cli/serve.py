@@ -11,7 +11,6 @@ from hexpipe.errors import SettingsError, UsageError, install_command
 
 
 @click.command(
-    short_help="Play a net and watch a run, in a browser.",
     epilog="""\b
 Examples:
   hexpipe serve                       the newest run in runs/

@@ -14,7 +14,6 @@ from hexpipe.errors import UsageError
 
 
 @click.command(
-    short_help="List every setting: what it is in a preset, what it does.",
     epilog="""\b
 Examples:
   hexpipe settings search             what the search can be told

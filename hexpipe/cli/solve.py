@@ -34,7 +34,6 @@ _NEWEST_GAMES = 2000
 
 
 @click.command(
-    short_help="Solve small Hex positions exactly.",
     epilog="""\b
 Examples:
   hexpipe solve --size 5 a1 c3

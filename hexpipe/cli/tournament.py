@@ -15,7 +15,6 @@ from hexpipe.cli._tournament import begin, cross_table, forfeits, play_out, rati
 
 
 @click.command(
-    short_help="Play everyone against everyone, and rate them.",
     epilog="""\b
 Players as for match; a run or a folder of checkpoints stands for all of them.
   hexpipe tournament runs/mine --simulations 50 --plot ratings.png

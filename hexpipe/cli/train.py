@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 5.0
 
 
-@click.command(short_help="Train in one process, repeatable bit for bit.", epilog=SETTINGS_HINT)
+@click.command(epilog=SETTINGS_HINT)
 @run_options
 def command(
     preset: str | None,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hexpipe.cli.main import group, run
+from hexpipe.cli.main import COMMANDS, group, run
 from hexpipe.config import load_settings
 from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.pipeline.run_folder import RunFolder
@@ -103,10 +104,17 @@ def test_a_damaged_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    package = Path(importlib.import_module("hexpipe.cli").__path__[0])
+    modules = {path.stem for path in package.glob("[a-z]*.py")} - {"main"}
+    assert sorted(group.list_commands(click.Context(group))) == sorted(
+        name.rstrip("_").replace("_", "-") for name in modules
+    )
     assert run(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"\n  {name} " in text for name in group.list_commands(click.Context(group)))
-    assert "..." not in text.partition("Commands:")[2], "a description that does not fit its line"
+    for title, lines in COMMANDS.items():
+        shown = text.partition(f"\n{title}:\n")[2].partition("\n\n")[0].splitlines()
+        assert [line.split(maxsplit=1) for line in shown] == [[*row] for row in lines.items()]
+    assert max(map(len, text.splitlines())) <= 80
     assert run(["run", "--help"]) == 0
     assert "`hexpipe settings` lists" in capsys.readouterr().out
 
