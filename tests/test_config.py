@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hexpipe.config import Shapes, dump_settings, load_settings, override_settings, settings_from_json
+from hexpipe.config import LimitSettings, Shapes, dump_settings, load_settings, override_settings, settings_from_json
+from hexpipe.config.limits import limit_reached, limits_in_words, share_done
 from hexpipe.errors import SettingsError
 
 
@@ -112,3 +113,17 @@ def test_an_algorithm_stands_for_its_settings() -> None:
     load_settings("quick", {"algorithm": "muzero", "inference.backend": "eager"})
     with pytest.raises(SettingsError, match="no algorithm 'alphago'; take one of: alphazero, muzero"):
         load_settings("quick", {"algorithm": "alphago"})
+
+
+def test_how_near_a_run_is_to_its_limits() -> None:
+    none, both = LimitSettings(), LimitSettings(minutes=0.5, games=0, steps=2_000_000)
+    assert (limits_in_words(none), limit_reached(none, 1e9, 10**9, 10**9), share_done(none, 1, 1, 1)) == ([], "", None)
+    assert limits_in_words(both) == ["0.5 minutes", "2000000 training steps"]
+    assert not limit_reached(both, minutes=0.499, games=10**9, steps=1_999_999)
+    assert limit_reached(both, minutes=0.5) == "the limit of 0.5 minutes is reached"
+    assert limit_reached(both, steps=2_000_000) == "the limit of 2000000 training steps is reached"
+    assert limit_reached(LimitSettings(games=7), games=7) == "the limit of 7 games is reached"
+    assert share_done(both, minutes=0.1, steps=1_000_000) == 0.5
+    assert share_done(both, minutes=0.3, steps=1_000_000) == 0.6
+    assert share_done(both, games=10**9) == 0.0
+    assert share_done(both, minutes=1) == 1.0

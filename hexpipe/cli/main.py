@@ -18,7 +18,6 @@ from hexpipe import kernel_cache
 from hexpipe.cli._streams import LostOutputError, check_output, give_up_output, prepare_streams
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 
-
 COMMANDS = {
     "Train": {
         "run": "Train with all processes, with a live view.",
@@ -52,8 +51,8 @@ COMMANDS = {
         "chaos": "Put a run through kills, stops and full disks.",
     },
 }
-"""Every command, in the groups and with the lines of `hexpipe --help`: a module beside this one, ``memory_report.py``, or
-``import_.py`` where the name is a word of Python's, that holds a ``command``."""
+"""Every command, in the groups and with the lines of `hexpipe --help`. Each is the ``command`` of a module beside this
+one: ``memory_report.py``, and ``import_.py`` where the name is a word of Python's."""
 _LINES = {name: line for group in COMMANDS.values() for name, line in group.items()}
 
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from hexpipe import kernel_cache
 from hexpipe.cli._run_options import SETTINGS_HINT, chosen_settings, run_options
 from hexpipe.config import LimitSettings
+from hexpipe.config.limits import share_done
 from hexpipe.wording import counted
 
 if TYPE_CHECKING:
@@ -83,20 +84,6 @@ def describe_progress(progress: TrainProgress) -> str:
     return line
 
 
-def share_done(limits: LimitSettings, progress: TrainProgress) -> float | None:
-    """How much of the run is over, by its nearest limit; None without one."""
-    shares = [
-        done / limit
-        for done, limit in (
-            (progress.steps, limits.steps),
-            (progress.games, limits.games),
-            (progress.elapsed / 60.0, limits.minutes),
-        )
-        if limit
-    ]
-    return min(1.0, max(shares)) if shares else None
-
-
 @contextmanager
 def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]]:
     """A progress bar on a terminal, a plain line every few seconds elsewhere."""
@@ -115,7 +102,7 @@ def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]
         task = bar.add_task("starting", total=None)
 
         def show(progress: TrainProgress) -> None:
-            share = share_done(limits, progress)
+            share = share_done(limits, progress.elapsed / 60, progress.games, progress.steps)
             bar.update(
                 task, description=describe_progress(progress), total=None if share is None else 1.0, completed=share
             )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexpipe.config import Settings, Shapes
+from hexpipe.config.limits import share_done
 from hexpipe.errors import CheckpointError
 from hexpipe.learner.remember import remember
 from hexpipe.learner.train_step import StepLosses, train_step
@@ -99,7 +100,7 @@ class Learner:
         """Train on one batch. ``progress``: the share of the run that is over, by steps if not given."""
         learner = self.settings.learner
         if progress is None:
-            progress = self.steps / self.settings.limits.steps if self.settings.limits.steps else 0.0
+            progress = share_done(self.settings.limits, steps=self.steps) or 0.0
         self.learning_rate = learning_rate(learner.learning_rate, learner.warmup_steps, self.steps, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate

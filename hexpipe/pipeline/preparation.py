@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hexpipe.config import NetSettings, Settings
+from hexpipe.config.limits import limits_in_words
 from hexpipe.errors import CheckpointError, SettingsError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import Checkpoint
@@ -200,9 +201,7 @@ def announcement(
         yield f"nothing is played: {learners} on {where}, 1 replay process with the games that are there{rating}"
     if settings.rating.share and plan.rating_device is None:
         yield "no checkpoint is rated: ratings are for games of two players"
-    limits = settings.limits
-    named = ((limits.minutes, "minutes"), (limits.steps, "training steps"), (limits.games, "games"))
-    given = [f"{value:g} {name}" for value, name in named if value]
+    given = limits_in_words(settings.limits)
     yield f"runs for {' or '.join(given)}" if given else "runs until you press Ctrl-C"
     yield f"run folder: {request.run_dir}"
     if request.resume:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hexpipe.cli.main import run
-from hexpipe.cli.train import describe_progress, share_done
-from hexpipe.config import LimitSettings, load_settings
+from hexpipe.cli.train import describe_progress
+from hexpipe.config import load_settings
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint
 from hexpipe.pipeline.preparation import check_net
@@ -123,12 +123,9 @@ def test_ctrl_c_ends_with_a_checkpoint(tmp_path: Path) -> None:
     assert latest_checkpoint(path) is not None
 
 
-def test_progress_in_words_and_as_a_share() -> None:
+def test_progress_in_words() -> None:
     losses = {"policy_loss": 1.0, "policy_kl": 0.25, "value_loss": 0.5, "value_sign_accuracy": 0.9}
     progress = TrainProgress(elapsed=30.0, games=10, positions=100, steps=4, losses=losses)
     line = describe_progress(progress)
     assert "10 games, 100 positions, 4 steps, policy loss 1.000 (KL 0.250)" in line
     assert "value sign 90%" in line
-    assert share_done(LimitSettings.model_validate({}), progress) is None
-    assert share_done(LimitSettings.model_validate({"steps": 8, "minutes": 5}), progress) == 0.5
-    assert share_done(LimitSettings.model_validate({"minutes": 0.1}), progress) == 1.0
