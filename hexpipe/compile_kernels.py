@@ -25,11 +25,10 @@ from typing import Any
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
-from numpy.typing import NDArray
 
 import hexpipe
 from hexpipe import kernel_cache
-from hexpipe.config import Settings, Shapes, load_settings
+from hexpipe.config import load_settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
@@ -41,17 +40,7 @@ from hexpipe.nets import winograd_kernels
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
-from hexpipe.selfplay.self_play import SelfPlay
-
-_SIZE = 4
-_TINY = {
-    "game.board_size": _SIZE,
-    "game.swap": True,
-    "search.num_simulations": 8,
-    "selfplay.games_per_worker": 4,
-    "selfplay.opening_random_plies": 2,
-}
+from hexpipe.selfplay.dry_play import SIZE, FlatEvaluator, play_games, play_learned, play_true_rules
 
 
 def kernel_modules() -> list[types.ModuleType]:
@@ -66,11 +55,6 @@ def compile_all() -> None:
     kernel_cache.take_as_ready()
     for name in kernel_cache.GROUPS:
         _WORK[name]()
-
-
-def compile_selfplay() -> list[GameRecord]:
-    """Run the kernels of a generator alone, with both kinds of root and model; returns the games it played."""
-    return [*_search(), *_learned()]
 
 
 def main(groups: Sequence[str]) -> int:
@@ -172,7 +156,7 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
 
 def _cache() -> None:
     """What slots and the cache of evaluations carry."""
-    shapes = Hex(_SIZE, swap=True).shapes
+    shapes = Hex(SIZE, swap=True).shapes
     half, single = np.zeros((2, shapes.num_actions), np.uint16), np.zeros((2, shapes.num_actions), np.float32)
     lru_kernels.half_to_float(half, single)
     lru_kernels.float_to_half(single, half)
@@ -182,55 +166,8 @@ def _cache() -> None:
         evaluator.collect(0)
 
 
-def _search() -> list[GameRecord]:
-    game = Hex(_SIZE, swap=True)
-    return [
-        record
-        for root in ("puct", "gumbel")
-        for record in play_games(game, load_settings("quick", {**_TINY, "search.root": root}))
-    ]
-
-
-def _learned() -> list[GameRecord]:
-    game = Hex(_SIZE, swap=True)
-    return play_games(game, load_settings("quick", {**_TINY, "algorithm": "muzero", "search.root": "puct"}))
-
-
-class FlatEvaluator:
-    """Even priors and values of 0 at once: an evaluator without a net, shaped like `inference.client`'s."""
-
-    def __init__(self, shapes: Shapes) -> None:
-        self._shapes = shapes
-        self._rows: dict[int, int] = {}
-        self._learned = False
-
-    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Note how many rows of codes int8 [L, C] came."""
-        self._rows[group] = len(codes) if moves is None else len(moves.rows)
-        self._learned = moves is not None
-
-    def collect(self, group: int) -> Evaluation:
-        """Priors 1 / A and values 0."""
-        rows = self._rows.pop(group)
-        priors = np.full((rows, self._shapes.num_actions), 1 / self._shapes.num_actions, np.float32)
-        values = np.zeros((rows, self._shapes.num_seats), np.float32)
-        return Evaluation(priors, values, 1, np.zeros_like(values) if self._learned else None)
-
-
-def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecord]:
-    """At least ``count`` finished games of self-play without a net; with true rules through the evaluation cache."""
-    records: list[GameRecord] = []
-    evaluator: Evaluator = FlatEvaluator(game.shapes)
-    if settings.algorithm == "alphazero":
-        evaluator = CachedEvaluator(evaluator, LRUCache(64, game.shapes), game.shapes)
-    selfplay = SelfPlay(game, settings, evaluator, settings.seed, records.append)
-    while len(records) < count:
-        selfplay.step()
-    return records
-
-
 def _replay() -> None:
-    game, rng = Hex(_SIZE, swap=True), np.random.default_rng(0)
+    game, rng = Hex(SIZE, swap=True), np.random.default_rng(0)
     _fill_buffer(game, [_random_game(game, rng) for _ in range(4)])
 
 
@@ -285,7 +222,7 @@ def _random_game(game: Game, rng: np.random.Generator) -> GameRecord:
 
 
 def _hex() -> None:
-    game = Hex(_SIZE, swap=True)
+    game = Hex(SIZE, swap=True)
     states, row = game.play([0, 1]), np.zeros(1, np.int32)
     codes = np.zeros((1, game.shapes.code_length), np.int8)
     game.codes(states, row, codes)
@@ -316,7 +253,7 @@ def _inarow() -> None:
 
 def _nets() -> None:
     """A convolution as `nets.backend_winograd` lays it out, without torch."""
-    boards, blocks, size, tile = 1, 1, _SIZE, 4
+    boards, blocks, size, tile = 1, 1, SIZE, 4
     width = (blocks, winograd_kernels.BLOCK)
     x = np.zeros((boards, blocks, tile + 2, tile + 2, winograd_kernels.BLOCK), np.float32)
     tiles = np.zeros((boards, (tile + 2) ** 2, *width), np.float32)
@@ -337,17 +274,17 @@ def _bench() -> None:
 
     rules.run(seconds=0.0)
     rules.run(seconds=0.0, game="inarow")
-    search.run(seconds=0.0, size=_SIZE, games=2, simulations=4)
-    search.run(seconds=0.0, size=_SIZE, games=2, simulations=4, algorithm="muzero")
+    search.run(seconds=0.0, size=SIZE, games=2, simulations=4)
+    search.run(seconds=0.0, size=SIZE, games=2, simulations=4, algorithm="muzero")
 
 
 _WORK: dict[str, Callable[[], object]] = {
-    "search": _search,
+    "search": play_true_rules,
     "replay": _replay,
     "cache": _cache,
     "inarow": _inarow,
     "nets": _nets,
-    "learned": _learned,
+    "learned": play_learned,
     "solver": _solver,
     "bench": _bench,
     "hex": _hex,

@@ -18,9 +18,9 @@ from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import load_checkpoint
-from hexpipe.pipeline.run_folder import read_settings
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.game_list import GameFilter, find_games, moves_of_record
+from hexpipe.run_folder import read_settings
 from hexpipe.search.evaluator import Moves
 
 FOLDER = Path(__file__).parent / "runs_of_0_1_0"

@@ -15,8 +15,8 @@ import click
 
 from hexpipe.cli.main import group, run
 from hexpipe.config import flatten, load_settings
-from hexpipe.pipeline.progress import ProgressMeter, as_metrics
-from hexpipe.pipeline.stats import StatsBoard
+from hexpipe.processes.stats import StatsBoard
+from hexpipe.watch.progress import ProgressMeter, as_metrics
 from tests.old_runs import unpack
 
 DOCUMENTS = ("README.md", "EFFICIENCY.md", "hexpipe/games/README.md")

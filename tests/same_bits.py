@@ -22,8 +22,8 @@ TRAININGS = {
     "hex": ["--size", "5", "--steps", "60"],
     "muzero": ["--game", "inarow", "--size", "3", "--algorithm", "muzero", "--steps", "40"],
     "league": ["--size", "4", "--games", "230", "--set", "league.share=0.3", "--set", "reanalyze.ratio=0.5"],
-    "three-seats": ["--game", "inarow", "--size", "8", "--set", "game.players=3", "--set", "game.win_length=4"]
-    + ["--set", "curriculum.stages=[[6,3],[8,4]]", "--set", "curriculum.stage_games=30", "--games", "70"],
+    "three-seats": ["--game", "inarow", "--size", "8", "--set", "game.players=3", "--set", "game.win_length=4",
+    "--set", "curriculum.stages=[[6,3],[8,4]]", "--set", "curriculum.stage_games=30", "--games", "70"],
 }  # fmt: skip
 
 

@@ -25,15 +25,17 @@ ALLOWED = {
         "hexpipe.shm",
         "hexpipe.inference.slots",
         "hexpipe.learner.prefetch",
-        "hexpipe.pipeline.",
+        "hexpipe.processes.",
+        "hexpipe.replay.outbox",
+        "hexpipe.bulk.",
         "hexpipe.bench.",
     ),
     "sqlite3": ("hexpipe.sqlite_file",),
     "openvino": ("hexpipe.nets.",),
-    "tensorboard": ("hexpipe.pipeline.trackers",),
-    "wandb": ("hexpipe.pipeline.trackers",),
-    "mlflow": ("hexpipe.pipeline.trackers",),
-    "ray": ("hexpipe.pipeline.cluster",),
+    "tensorboard": ("hexpipe.watch.trackers",),
+    "wandb": ("hexpipe.watch.trackers",),
+    "mlflow": ("hexpipe.watch.trackers",),
+    "ray": ("hexpipe.cluster.ray_bridge",),
     "click": ("hexpipe.cli.",),
 }
 # What a self-play generator runs on.
@@ -153,7 +155,7 @@ def in_fresh_process(code: str) -> object:
 def test_the_search_of_old_games_imports_no_torch() -> None:
     """Its archive is SQLite's, which a generator has no use for."""
     loads = in_fresh_process(
-        "import json, sys, hexpipe.pipeline.reanalyze_main\n"
+        "import json, sys, hexpipe.roles.reanalyze\n"
         "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
     )
     assert loads == []
@@ -161,7 +163,7 @@ def test_the_search_of_old_games_imports_no_torch() -> None:
 
 def test_the_rating_of_checkpoints_imports_no_torch_before_there_is_something_to_rate() -> None:
     loads = in_fresh_process(
-        "import json, sys, hexpipe.pipeline.rating_main\n"
+        "import json, sys, hexpipe.roles.rating\n"
         "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
     )
     assert loads == []

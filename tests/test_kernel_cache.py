@@ -149,7 +149,7 @@ from pathlib import Path
 from hexpipe import kernel_cache
 from hexpipe.compile_kernels import kernel_modules
 from hexpipe.config import load_settings
-from hexpipe.pipeline.run_folder import RunFolder
+from hexpipe.run_folder import RunFolder
 from hexpipe.pipeline.train import train
 small = {"limits.steps": 2, "limits.minutes": 5, "search.num_simulations": 8, "replay.min_games": 2,
     "selfplay.games_per_worker": 4, "net.blocks": 3, "net.channels": 16, "learner.batch_size": 8,

@@ -22,10 +22,10 @@ from hexpipe.cli.analyze import answers
 from hexpipe.cli.main import run
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
-from hexpipe.pipeline.metrics import metrics_lines
-from hexpipe.pipeline.pace import Pace
-from hexpipe.pipeline.rating_main import CheckpointRatings
-from hexpipe.pipeline.run_folder import RATINGS_NAME, read_settings
+from hexpipe.roles.pace import Pace
+from hexpipe.roles.rating import CheckpointRatings
+from hexpipe.run_folder import RATINGS_NAME, read_settings
+from hexpipe.watch.metrics import metrics_lines
 from tests.old_runs import FOLDER, NAMES, OWN_GAME, facts_of, unpack, write_own_game
 
 FACTS: dict[str, Any] = json.loads((FOLDER / "facts.json").read_text(encoding="utf-8"))

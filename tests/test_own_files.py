@@ -18,8 +18,8 @@ from hexpipe import plain_files
 from hexpipe.cli.main import run
 from hexpipe.errors import RunFolderError
 from hexpipe.nets.checkpoints import load_checkpoint
-from hexpipe.pipeline.messages import write_error
 from hexpipe.plain_files import check_own, open_new, open_own, own_folder, write_output
+from hexpipe.processes.messages import write_error
 from tests.old_runs import unpack
 
 PRECIOUS = b"not hexpipe's\n"
@@ -42,12 +42,12 @@ ELSEWHERE = {
     "kernel_cache.py": "the folder of compiled kernels, /proc",
     "arena/solved_positions.py": "--positions",
     "selfplay/openings.py": "--openings",
-    "pipeline/cluster.py": "a token in a temporary folder",
-    "pipeline/devices.py": "/sys/fs/cgroup",
-    "pipeline/output.py": "/proc: the streams of this process",
-    "pipeline/main_guard.py": "the script that was started",
-    "pipeline/patient.py": "/proc, and the output of a run in a temporary folder",
-    "pipeline/private_folder.py": "a temporary folder just made",
+    "cluster/ray_bridge.py": "a token in a temporary folder",
+    "processes/machine.py": "/sys/fs/cgroup",
+    "processes/output.py": "/proc: the streams of this process",
+    "processes/main_guard.py": "the script that was started",
+    "chaos/patient.py": "/proc, and the output of a run in a temporary folder",
+    "private_folder.py": "a temporary folder just made",
     "shm.py": "/proc, /sys/fs/cgroup",
 }
 OPENERS = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "touch", "mkfifo", "FileHandler", "savefig"}
@@ -281,4 +281,4 @@ def test_nothing_else_opens_files() -> None:
                     found.append((name, words))
                 if words == "sqlite3.connect" and name != "sqlite_file.py":
                     found.append((name, words))
-    assert found == [("pipeline/plots.py", "figure.savefig")], "that goes into memory; use hexpipe.plain_files"
+    assert found == [("watch/plots.py", "figure.savefig")], "that goes into memory; use hexpipe.plain_files"

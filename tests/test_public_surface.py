@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hexpipe.pipeline.trackers import _scalars
+from hexpipe.watch.trackers import _scalars
 from tests import public_surface
 from tests.old_runs import FOLDER
 from tests.test_docs import resolve

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from hexpipe import shm
+from hexpipe.bulk.game_files import GameFiles
 from hexpipe.config import load_settings
 from hexpipe.errors import RunFolderError
 from hexpipe.games.hex import Hex
-from hexpipe.pipeline.game_files import GameFiles
-from hexpipe.pipeline.run_folder import RunFolder
 from hexpipe.pipeline.train import train
+from hexpipe.run_folder import RunFolder
 from tests.pipeline.test_train import TINY
 
 PACKAGE = Path(__file__).parents[1] / "hexpipe"

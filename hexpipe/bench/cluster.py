@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from hexpipe.bench.commands import running
 from hexpipe.bench.median import median_interval
 from hexpipe.errors import HexpipeError, SettingsError, install_command
-from hexpipe.pipeline.devices import exported
-from hexpipe.pipeline.live_stats import live_board
-from hexpipe.pipeline.run_folder import live_run
-from hexpipe.pipeline.stats import INDEX
+from hexpipe.processes.machine import exported
+from hexpipe.processes.stats import INDEX
+from hexpipe.run_folder import live_run
+from hexpipe.watch.live_stats import live_board
 
 OPTIONS = {
     "workers": "generator processes, in all",

@@ -18,7 +18,8 @@ from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError, SettingsError
 from hexpipe.games.factory import make_game
-from hexpipe.pipeline.devices import available_cores, exported, plan_processes, thread_environment, visible_gpus
+from hexpipe.processes.machine import available_cores, exported, thread_environment, visible_gpus
+from hexpipe.roles.plan import plan_processes
 from hexpipe.shm import set_parent_death_signal, spawn_context
 
 OPTIONS = {

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.pipeline.chaos_faults import Faults
-from hexpipe.pipeline.patient import Patient, Vitals
+from hexpipe.chaos.faults import Faults
+from hexpipe.chaos.patient import Patient, Vitals
 
 OPTIONS = {
     "minutes": "of measuring, once the buffer is full and all are at work; 30 give a slope that means something",

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
 from hexpipe.bench.median import median_interval
-from hexpipe.bench.slices import CACHED, FORWARD, SELFPLAY, STOP, Board, generator_main, server_main
+from hexpipe.bench.slice_board import CACHED, FORWARD, SELFPLAY, STOP, Board
+from hexpipe.bench.slices import generator_main, server_main
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import HexpipeError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.pipeline.devices import GROUPS, available_cores, exported, plan_processes, thread_environment, visible_gpus
+from hexpipe.processes.machine import available_cores, exported, thread_environment, visible_gpus
+from hexpipe.roles.plan import GROUPS, plan_processes
 from hexpipe.shm import spawn_context
 
 START_SECONDS = 300.0

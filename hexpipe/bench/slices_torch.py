@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from hexpipe.bench.bare_batch import BATCHES
-from hexpipe.bench.slices import Board
+from hexpipe.bench.slice_board import Board
 from hexpipe.config import Settings, Shapes
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.nets.backends import Backend
 from hexpipe.nets.choose_backend import choose_backend, random_codes
 from hexpipe.nets.factory import build_net, net_weights
-from hexpipe.pipeline.server_main import batch_sizes
+from hexpipe.roles.server import batch_sizes
 
 START_SECONDS = 240.0
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hexpipe.bench.commands import running
 from hexpipe.errors import HexpipeError
-from hexpipe.pipeline.live_stats import live_rows
-from hexpipe.pipeline.run_folder import live_run
+from hexpipe.run_folder import live_run
+from hexpipe.watch.live_stats import live_rows
 
 OPTIONS = {
     "preset": "the preset to run",

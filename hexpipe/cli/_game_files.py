@@ -16,8 +16,8 @@ from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.game_sources import games_in
 from hexpipe.games.game_texts import SWAP_MEANINGS, GameText
-from hexpipe.pipeline.output import may_go_away
 from hexpipe.plain_files import write_output
+from hexpipe.processes.output import may_go_away
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)

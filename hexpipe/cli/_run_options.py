@@ -95,7 +95,7 @@ def chosen_settings(
     options: dict[str, Any],
 ) -> Settings:
     """The settings that `run_options` ask for; SettingsError where one is wrong or two contradict each other."""
-    from hexpipe.pipeline.run_folder import read_settings
+    from hexpipe.run_folder import read_settings
 
     overrides = overrides_of(options, assignments)
     if resume is None:

@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
-from hexpipe.pipeline.output import may_go_away
+from hexpipe.processes.output import may_go_away
 from hexpipe.wording import counted
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ def command(
 
     ARGUMENTS are further ones of `hexpipe run`: hexpipe chaos -- --algorithm muzero
     """
-    from hexpipe.pipeline.chaos import chaos, check
-    from hexpipe.pipeline.output import may_go_away
+    from hexpipe.chaos.chaos import chaos, check
+    from hexpipe.processes.output import may_go_away
 
     def say(text: str) -> None:
         click.echo(text, err=as_json)

@@ -18,7 +18,7 @@ def command(folder: Path, dry_run: bool) -> int:
     never touched.
     """
     from hexpipe.errors import RunFolderError
-    from hexpipe.pipeline.run_folder import Leftover, find_runs, held_if_dead, leftovers, shared_leftovers
+    from hexpipe.run_folder import Leftover, find_runs, held_if_dead, leftovers, shared_leftovers
 
     count, refused = 0, 0
 

@@ -66,9 +66,9 @@ def command(
     The run may be at work. TRMPH, SGF and HexWorld links are for Hex; lists of moves and JSON for every game.
     """
     from hexpipe.games.factory import make_stages
-    from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
     from hexpipe.replay.archive import ReplayArchive
     from hexpipe.replay.game_list import find_games
+    from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 
     stages = make_stages(read_settings(run))
     if not (run / ARCHIVE_NAME).exists():

@@ -103,6 +103,6 @@ def _engine(checkpoint: Path, size: int, swap: bool, device: str) -> Engine:
 
 
 def _best_device() -> str:
-    from hexpipe.pipeline.devices import visible_gpus
+    from hexpipe.processes.machine import visible_gpus
 
     return "cuda:0" if visible_gpus() else "cpu"

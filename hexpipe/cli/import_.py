@@ -44,8 +44,8 @@ def command(
     Each game is played by the rules and needs a result: what its text says, or stones that connect. One that is there
     already, or comes again, is left out and counted. If a game cannot be used, none is imported, unless --skip-bad.
     """
-    from hexpipe.pipeline.game_import import board_size_of, import_games, keep_fitting, read_games
-    from hexpipe.pipeline.run_folder import RunFolder, default_run_folder, read_settings, resume_arguments
+    from hexpipe.bulk.game_import import board_size_of, import_games, keep_fitting, read_games
+    from hexpipe.run_folder import RunFolder, default_run_folder, read_settings, resume_arguments
 
     overrides = overrides_of(options, assignments)
     known = run_dir if run_dir is not None and (run_dir / "settings.json").is_file() else None

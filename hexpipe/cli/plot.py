@@ -21,9 +21,9 @@ Examples:
 def command(run: Path | None, picture: Path | None) -> None:
     """Draw learning curves, ratings, throughput and memory of RUN (default: the newest in runs) into FILE (.png or
     .svg)."""
-    from hexpipe.pipeline.plots import plot_run
-    from hexpipe.pipeline.run_folder import find_runs
     from hexpipe.plain_files import check_own
+    from hexpipe.run_folder import find_runs
+    from hexpipe.watch.plots import plot_run
 
     if run is None:
         found = find_runs(Path("runs"))

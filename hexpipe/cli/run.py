@@ -28,8 +28,8 @@ def command(
     Ctrl-C ends the run in order, with a checkpoint; --resume goes on.
     """
     from hexpipe.pipeline.preparation import RunRequest
-    from hexpipe.pipeline.run_folder import default_run_folder
     from hexpipe.pipeline.train_async import run
+    from hexpipe.run_folder import default_run_folder
 
     settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
     if resume is not None:

@@ -21,7 +21,7 @@ _RATING = ("rating_elo", "rating_elo_error", "rating_step")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs), newest first: state, game, games, steps, rating, size on disk."""
-    from hexpipe.pipeline.run_folder import find_runs
+    from hexpipe.run_folder import find_runs
 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}: name the one that your runs are in")
@@ -51,8 +51,8 @@ def command(folder: Path, as_json: bool) -> None:
 def describe(run: Path) -> dict[str, Any]:
     """The facts of one run; "damaged" is the state of one whose settings cannot be read."""
     from hexpipe.errors import HexpipeError
-    from hexpipe.pipeline.metrics import newest_figures
-    from hexpipe.pipeline.run_folder import live_run, read_settings
+    from hexpipe.run_folder import live_run, read_settings
+    from hexpipe.watch.metrics import newest_figures
 
     facts: dict[str, Any] = {
         "run": str(run),

@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from hexpipe.cli._tables import print_table
-from hexpipe.pipeline.output import may_go_away
+from hexpipe.processes.output import may_go_away
 from hexpipe.wording import counted
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def command(checkpoint: Path, positions_file: Path, simulations: int, device: st
     from hexpipe.errors import UsageError
     from hexpipe.games.factory import plays_hex
     from hexpipe.nets.checkpoints import load_checkpoint
-    from hexpipe.pipeline.devices import visible_gpus
+    from hexpipe.processes.machine import visible_gpus
 
     positions = read_positions(positions_file)
     loaded = load_checkpoint(checkpoint, groups=("ema", "model"))

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from hexpipe.cli._run_options import own_game_option
 from hexpipe.cli._tables import print_table
-from hexpipe.pipeline.output import may_go_away
+from hexpipe.processes.output import may_go_away
 
 if TYPE_CHECKING:
-    from hexpipe.pipeline.bulk_selfplay import BulkProgress
+    from hexpipe.bulk.bulk_selfplay import BulkProgress
 
 _STARTING = "the net is being loaded and timed"
 
@@ -114,9 +114,9 @@ def command(as_json: bool, workers: int | None, **options: Any) -> int:
     Every game is saved as it ends, with its opening: games.jsonl has all games, of Hex games.sgf and games.trmph too
     (games.hexworld with the swap rule), which `hexpipe convert` reads. Ctrl-C ends in order; the same command goes on.
     """
-    from hexpipe.pipeline.bulk_request import BulkRequest
-    from hexpipe.pipeline.bulk_selfplay import play_games
-    from hexpipe.pipeline.devices import available_cores
+    from hexpipe.bulk.bulk_request import BulkRequest
+    from hexpipe.bulk.bulk_selfplay import play_games
+    from hexpipe.processes.machine import available_cores
 
     request = BulkRequest(workers=workers or available_cores(), **options)
     with _progress_bar(request.num_games, hidden=as_json) as on_progress:

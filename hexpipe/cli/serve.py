@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
     from hexpipe.nets.checkpoints import latest_checkpoint
-    from hexpipe.pipeline.output import may_go_away
-    from hexpipe.pipeline.run_folder import find_runs
+    from hexpipe.processes.output import may_go_away
+    from hexpipe.run_folder import find_runs
 
     if path is None:
         runs = find_runs(Path("runs"))

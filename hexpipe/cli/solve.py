@@ -25,9 +25,9 @@ from hexpipe.games.hex_solver import (
     random_positions,
 )
 from hexpipe.games.player_utils import COLOURS
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
 from hexpipe.plain_files import write_output
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 from hexpipe.wording import counted
 
 _NEWEST_GAMES = 2000

@@ -42,7 +42,7 @@ def command(players: tuple[str, ...], anchor: str | None, plot: Path | None, as_
         play_out(tournament, results, rules, quiet=as_json)
         fixed = names.index(anchor) if anchor is not None else 0
         if plot is not None:
-            from hexpipe.pipeline.plots import plot_ratings
+            from hexpipe.watch.plots import plot_ratings
 
             plot_ratings(names, tournament.ratings(fixed), rules, plot)
         if as_json:

@@ -42,11 +42,11 @@ def command(
     it). Ctrl-C ends with a checkpoint.
     """
     from hexpipe.nets.checkpoints import latest_checkpoint
-    from hexpipe.pipeline.interrupts import Interrupts
-    from hexpipe.pipeline.output import may_go_away
-    from hexpipe.pipeline.run_folder import RunFolder, check_resume, default_run_folder, read_settings, resume_arguments
     from hexpipe.pipeline.train import train
-    from hexpipe.pipeline.worker import logging_to
+    from hexpipe.processes.child import logging_to
+    from hexpipe.processes.interrupts import Interrupts
+    from hexpipe.processes.output import may_go_away
+    from hexpipe.run_folder import RunFolder, check_resume, default_run_folder, read_settings, resume_arguments
 
     settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
     if resume is not None:
@@ -87,7 +87,7 @@ def describe_progress(progress: TrainProgress) -> str:
 @contextmanager
 def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]]:
     """A progress bar on a terminal, a plain line every few seconds elsewhere."""
-    from hexpipe.pipeline.view import redraws
+    from hexpipe.watch.view import redraws
 
     if not redraws(sys.stdout):
         yield _plain_lines()

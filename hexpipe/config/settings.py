@@ -115,7 +115,7 @@ class Settings(Section):
         return self
 
     def _check_devices(self) -> None:
-        """What can be said of the named devices on any machine; `pipeline.devices` knows this one's."""
+        """What can be said of the named devices on any machine; `roles.plan` knows this one's."""
         for name, text in (("inference.devices", self.inference.devices), ("learner.devices", self.learner.devices)):
             if not _DEVICES.fullmatch(text):
                 raise ValueError(f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu")

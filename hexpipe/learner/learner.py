@@ -74,7 +74,7 @@ class Learner:
         self.device = torch.device(device)
         self.steps = 0
         self.first_weights: Any = {"seed": settings.seed}
-        """Where the weights of step 0 came from, as `pipeline.first_weights` reads it; None where that is not known."""
+        """Where the weights of step 0 came from, as `roles.first_weights` reads it; None where that is not known."""
         self.learning_rate = 0.0  # of the last step
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)

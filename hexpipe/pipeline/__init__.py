@@ -1,0 +1,20 @@
+"""`hexpipe run` and `hexpipe train`: the roles put together."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+_MOVED = {
+    "cluster": "hexpipe.cluster.ray_bridge",
+    "cluster_main": "hexpipe.cluster.cluster_main",
+    "pace": "hexpipe.roles.pace",
+    "pod": "hexpipe.cluster.pod",
+}
+"""Where modules are that documents of 0.1.0 named here."""
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _MOVED:
+        return importlib.import_module(_MOVED[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator
-from hexpipe.pipeline.opponents import draw_checkpoint
 from hexpipe.random_streams import Stream, generator
+from hexpipe.roles.opponents import draw_checkpoint
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.league import LeagueEvaluator
 

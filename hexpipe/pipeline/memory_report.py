@@ -17,12 +17,13 @@ from hexpipe.config import Settings
 from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.net_template import memory_bytes
-from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
-from hexpipe.pipeline.messages import SEARCHING
-from hexpipe.pipeline.run_folder import find_runs, live_run, read_settings
 from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
+from hexpipe.processes.machine import available_cores, visible_gpus
+from hexpipe.processes.messages import SEARCHING
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
 from hexpipe.replay.store import describe_store
+from hexpipe.roles.plan import plan_processes
+from hexpipe.run_folder import find_runs, live_run, read_settings
 from hexpipe.shm import available_memory, read_only_view
 
 # what a process of each role takes for itself (uss), as measured on a CPU with small nets; of one that searches without

@@ -12,12 +12,13 @@ from hexpipe.config.limits import limits_in_words
 from hexpipe.errors import CheckpointError, SettingsError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import Checkpoint
-from hexpipe.pipeline.devices import Plan, thread_environment
-from hexpipe.pipeline.messages import CLUSTER, Start
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.pipeline.segments import PlayingSegments, Segments
-from hexpipe.pipeline.supervisor import ChildSpec
+from hexpipe.processes.machine import thread_environment
+from hexpipe.processes.messages import CLUSTER, Start
+from hexpipe.processes.supervisor import ChildSpec
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.roles.plan import Plan
+from hexpipe.run_folder import ARCHIVE_NAME
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,12 @@ def child_specs(
     settings: Settings, plan: Plan, segments: Segments, checkpoint: Path | None, init_from: Path | None
 ) -> list[ChildSpec]:
     """The children in the order in which they are started: those that take longest to start come first."""
-    package = "hexpipe.pipeline"
     one = thread_environment(1)
     start = Start(checkpoint, None if checkpoint is not None else init_from)
     learners = [
         ChildSpec(
             f"learner-{number}",
-            f"{package}.learner_main:learner_main",
+            "hexpipe.roles.learner:learner_main",
             {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
             thread_environment(plan.learner_threads),
             replaceable=True,
@@ -83,14 +83,14 @@ def child_specs(
     ]
     replay = ChildSpec(
         "replay-0",
-        f"{package}.replay_main:replay_main",
+        "hexpipe.roles.replay:replay_main",
         {"outboxes": segments.outboxes, "buffer": segments.buffer},
         one,
         replaceable=True,
     )
     reanalyze = [_reanalyze_spec(plan.workers, segments, one)] if settings.reanalyze.ratio else []
     rating = [
-        ChildSpec("rating-0", f"{package}.rating_main:rating_main", {"device": device}, one)
+        ChildSpec("rating-0", "hexpipe.roles.rating:rating_main", {"device": device}, one)
         for device in [plan.rating_device]
         if device is not None
     ]
@@ -105,7 +105,7 @@ def server_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
     newest = [
         ChildSpec(
             f"inference-{number}",
-            "hexpipe.pipeline.server_main:server_main",
+            "hexpipe.roles.server:server_main",
             {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
             one,
             replaceable=True,
@@ -115,7 +115,7 @@ def server_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
     opponents = [
         ChildSpec(
             f"league-{number}",
-            "hexpipe.pipeline.server_main:league_main",
+            "hexpipe.roles.server:league_main",
             {"slots": league.for_server(number), "weights": segments.weights, "device": device},
             one,
             replaceable=True,
@@ -132,7 +132,7 @@ def generator_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
     return [
         ChildSpec(
             f"generator-{number}",
-            "hexpipe.pipeline.generator_main:generator_main",
+            "hexpipe.roles.generator:generator_main",
             {
                 "outboxes": segments.outboxes,
                 "slots": segments.slots.for_worker(number),
@@ -147,14 +147,14 @@ def generator_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
 
 def _cluster_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
     parts = {"outboxes": segments.outboxes, "weights": segments.weights, "worker": worker}
-    target = "hexpipe.pipeline.cluster_main:cluster_main"
+    target = "hexpipe.cluster.cluster_main:cluster_main"
     return ChildSpec(f"{CLUSTER}-0", target, parts, environment, replaceable=True, worker=worker)
 
 
 def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
     slots = segments.slots.for_worker(worker)
     parts = {"outboxes": segments.outboxes, "slots": slots, "buffer": segments.buffer, "worker": worker}
-    target = "hexpipe.pipeline.reanalyze_main:reanalyze_main"
+    target = "hexpipe.roles.reanalyze:reanalyze_main"
     return ChildSpec("reanalyze-0", target, parts, environment, replaceable=True, worker=worker)
 
 

@@ -16,12 +16,12 @@ from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
 from hexpipe.nets.net_template import net_template, num_parameters
-from hexpipe.pipeline.devices import GROUPS, Plan
-from hexpipe.pipeline.messages import CLUSTER, NODE, SEARCHING
-from hexpipe.pipeline.outbox import Outboxes, largest_record_bytes
-from hexpipe.pipeline.stats import COLUMNS, StatsBoard
+from hexpipe.processes.messages import CLUSTER, NODE, SEARCHING
+from hexpipe.processes.stats import COLUMNS, StatsBoard
 from hexpipe.replay.layout import segment_fields
+from hexpipe.replay.outbox import Outboxes, largest_record_bytes
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.roles.plan import GROUPS, Plan
 from hexpipe.search.mcts import nodes_per_game
 from hexpipe.search.tree import new_tree
 from hexpipe.shm import SharedSegment, semaphores_made, spawn_context

@@ -40,22 +40,23 @@ from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint, newest_whole
 from hexpipe.nets.net_template import check_fit, net_template
-from hexpipe.pipeline.devices import GROUPS, available_cores, plan_processes, visible_gpus
 from hexpipe.pipeline.league_serial import SerialLeague
-from hexpipe.pipeline.metrics import MetricsWriter
 from hexpipe.pipeline.preparation import check_games
 from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.pipeline.segments import pool_shape
-from hexpipe.pipeline.trackers import check_trackers
 from hexpipe.presence import Presence
+from hexpipe.processes.machine import available_cores, visible_gpus
 from hexpipe.random_streams import Stream, stream
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.roles.plan import GROUPS, plan_processes
+from hexpipe.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
 from hexpipe.selfplay.self_play import SelfPlay
+from hexpipe.watch.metrics import MetricsWriter
+from hexpipe.watch.trackers import check_trackers
 
 logger = logging.getLogger(__name__)
 

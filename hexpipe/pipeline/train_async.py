@@ -15,16 +15,23 @@ from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
-from hexpipe.pipeline.devices import available_cores, plan_processes, visible_gpus
-from hexpipe.pipeline.interrupts import Interrupts, start_resource_tracker
-from hexpipe.pipeline.main_guard import check_main_guard
-from hexpipe.pipeline.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
-from hexpipe.pipeline.metrics import MetricsWriter, room_may_lack
-from hexpipe.pipeline.nodes import check_cluster, end_session
-from hexpipe.pipeline.output import may_go_away
 from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
-from hexpipe.pipeline.progress import Figures, ProgressMeter, as_metrics
-from hexpipe.pipeline.run_folder import (
+from hexpipe.pipeline.segments import Segments, make_segments
+from hexpipe.plain_files import read_document
+from hexpipe.presence import Presence
+from hexpipe.processes.child import setup_logging
+from hexpipe.processes.interrupts import Interrupts, start_resource_tracker
+from hexpipe.processes.machine import available_cores, visible_gpus
+from hexpipe.processes.main_guard import check_main_guard
+from hexpipe.processes.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
+from hexpipe.processes.output import may_go_away
+from hexpipe.processes.stall_watch import StallWatch, forget_stacks, stack_of
+from hexpipe.processes.stats import Stop
+from hexpipe.processes.supervisor import Supervisor
+from hexpipe.replay.archive import ReplayArchive
+from hexpipe.roles.cluster import check_cluster, end_session
+from hexpipe.roles.plan import plan_processes
+from hexpipe.run_folder import (
     ARCHIVE_NAME,
     RunFolder,
     check_resume,
@@ -32,17 +39,11 @@ from hexpipe.pipeline.run_folder import (
     resume_arguments,
     write_atomic,
 )
-from hexpipe.pipeline.segments import Segments, make_segments
-from hexpipe.pipeline.stall_watch import StallWatch, forget_stacks, stack_of
-from hexpipe.pipeline.stats import Stop
-from hexpipe.pipeline.supervisor import Supervisor
-from hexpipe.pipeline.trackers import check_trackers
-from hexpipe.pipeline.view import View, clock, make_view
-from hexpipe.pipeline.worker import setup_logging
-from hexpipe.plain_files import read_document
-from hexpipe.presence import Presence
-from hexpipe.replay.archive import ReplayArchive
 from hexpipe.shm import named_semaphores
+from hexpipe.watch.metrics import MetricsWriter, room_may_lack
+from hexpipe.watch.progress import Figures, ProgressMeter, as_metrics
+from hexpipe.watch.trackers import check_trackers
+from hexpipe.watch.view import View, clock, make_view
 
 log = logging.getLogger(__name__)
 

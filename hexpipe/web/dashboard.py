@@ -17,14 +17,14 @@ from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisco
 
 from hexpipe.errors import HexpipeError, UsageError
 from hexpipe.games.factory import make_stages
-from hexpipe.pipeline.curves import Curves
-from hexpipe.pipeline.live_stats import live_rows
-from hexpipe.pipeline.metrics import metrics_line
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
-from hexpipe.pipeline.stats import WAITING_TEXT, ProcessRow
 from hexpipe.plain_files import open_own
+from hexpipe.processes.stats import WAITING_TEXT, ProcessRow
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.game_list import moves_of_record
+from hexpipe.run_folder import ARCHIVE_NAME, live_run, read_settings
+from hexpipe.watch.curves import Curves
+from hexpipe.watch.live_stats import live_rows
+from hexpipe.watch.metrics import metrics_line
 from hexpipe.web.refusals import refusals
 
 Found = TypeVar("Found")

@@ -10,7 +10,8 @@ import pytest
 
 from hexpipe.bench import selfplay
 from hexpipe.bench.median import median_interval
-from hexpipe.bench.slices import CACHED, SELFPLAY, Board, SwitchEvaluator
+from hexpipe.bench.slice_board import CACHED, SELFPLAY, Board
+from hexpipe.bench.slices import SwitchEvaluator
 from hexpipe.search.evaluator import Evaluation
 
 

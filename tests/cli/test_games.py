@@ -10,10 +10,10 @@ import pytest
 from hexpipe.cli.main import run
 from hexpipe.config import dump_settings, load_settings
 from hexpipe.games.factory import make_game
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive, Sender
-from tests.pipeline.games import make_record
+from hexpipe.run_folder import ARCHIVE_NAME
+from tests.replay.games import make_record
 from tests.selfplay.test_curriculum import finished
 
 GAMES = 60

@@ -14,8 +14,8 @@ from hexpipe.games.format_conversion import HexGame, cells_from_moves, to_trmph
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
 from hexpipe.nets.checkpoints import load_checkpoint
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, read_settings
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 from tests.cli.test_train import TINY
 
 NET = ["--set", "net.blocks=2", "--set", "net.channels=16", "--set", "net.value_hidden=16", "--devices", "0"]

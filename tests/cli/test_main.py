@@ -13,7 +13,7 @@ import pytest
 from hexpipe.cli.main import COMMANDS, group, run
 from hexpipe.config import load_settings
 from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
-from hexpipe.pipeline.run_folder import RunFolder
+from hexpipe.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
+from hexpipe.bulk.game_import import record_of
 from hexpipe.cli._tables import print_table
 from hexpipe.config import load_settings
 from hexpipe.games.hex import Hex
-from hexpipe.pipeline.game_import import record_of
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder
-from hexpipe.pipeline.view import LiveView, PlainView, make_view
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.run_folder import ARCHIVE_NAME, RunFolder
+from hexpipe.watch.view import LiveView, PlainView, make_view
 
 ROOT = Path(__file__).parents[2]
 MAIN = f"{sys.executable} -P -m hexpipe.cli.main"

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hexpipe.compile_kernels import play_games
 from hexpipe.config import load_settings
 from hexpipe.errors import IllegalMoveError, NotationError
 from hexpipe.games.factory import make_game
@@ -22,6 +21,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.games.own_games import import_game
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.selfplay.dry_play import play_games
 from tests.games.reference_inarow import game_settings, turned_origin
 
 

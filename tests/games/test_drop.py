@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hexpipe.arena.match import play_match
 from hexpipe.arena.players import NetPlayer, PerfectPlayer, Player, RandomPlayer
 from hexpipe.cli.main import run
-from hexpipe.compile_kernels import FlatEvaluator
 from hexpipe.config import GameSettings, SearchSettings
 from hexpipe.errors import IllegalMoveError
 from hexpipe.games.game_env import States
@@ -24,6 +23,7 @@ from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.search.mcts import nodes_per_game, search_positions
+from hexpipe.selfplay.dry_play import FlatEvaluator
 from tests.games.drop import Drop
 from tests.games.reference_drop import PASS, SlowDrop, Solver
 

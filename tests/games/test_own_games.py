@@ -21,7 +21,7 @@ from hexpipe.games.own_games import import_game
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.checkpoints import checkpoint_meta, load_checkpoint, save_checkpoint
 from hexpipe.nets.net_template import net_template
-from hexpipe.pipeline.run_folder import RunFolder
+from hexpipe.run_folder import RunFolder
 from tests.arena.checkpoints import small_checkpoint
 from tests.games.drop import Drop
 

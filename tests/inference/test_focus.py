@@ -13,8 +13,8 @@ from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.pipeline.devices import GROUPS, Plan
 from hexpipe.pipeline.segments import estimate, max_leaves
+from hexpipe.roles.plan import GROUPS, Plan
 from hexpipe.search.evaluator import Evaluation, Moves
 from tests.inference.fakes import LARGE, SHAPES, FakeBackend, expected, expected_focus, random_codes
 

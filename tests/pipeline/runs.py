@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from hexpipe.pipeline.live_stats import live_rows
-from hexpipe.pipeline.run_folder import live_run
+from hexpipe.run_folder import live_run
+from hexpipe.watch.live_stats import live_rows
 
 ROOT = Path(__file__).parents[2]
 TINY = (

@@ -21,9 +21,9 @@ from hexpipe.cli.main import run as command_line
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline.memory_report import live_report
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.selfplay.league import win_share
 from tests.pipeline.runs import TINY, all_gone, sequences_by_outbox, tiny_run
 from tests.pipeline.stages import STAGES

@@ -13,11 +13,11 @@ import pytest
 from hexpipe.config import load_settings
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.inference.lru_cache import LRUCache
-from hexpipe.pipeline.devices import GROUPS, plan_processes
 from hexpipe.pipeline.memory_report import _processes, estimated_report
-from hexpipe.pipeline.outbox import largest_record_bytes
 from hexpipe.pipeline.segments import estimate, games_per_group, make_segments, search_bytes
 from hexpipe.replay.layout import largest_game, largest_piece, piece_layout
+from hexpipe.replay.outbox import largest_record_bytes
+from hexpipe.roles.plan import GROUPS, plan_processes
 from hexpipe.search.mcts import Mcts
 
 SMALL: dict[str, Any] = {"replay.max_memory_gb": 0.1, "replay.min_games": 2, "selfplay.workers": 2, "devices": 0}

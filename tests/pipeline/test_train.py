@@ -15,11 +15,11 @@ from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline import league_serial
 from hexpipe.pipeline import train as train_module
-from hexpipe.pipeline.opponents import draw_checkpoint
-from hexpipe.pipeline.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings
 from hexpipe.pipeline.train import TrainProgress, train
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.roles.opponents import draw_checkpoint
+from hexpipe.run_folder import ARCHIVE_NAME, RunFolder, check_resume, read_settings
 from hexpipe.selfplay.league import win_share
 from tests.pipeline.stages import STAGES
 

@@ -1,0 +1,137 @@
+"""What the supervisor hands to a child when it spawns it, and how a child says what it died of."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hexpipe.config import Settings
+from hexpipe.errors import DivergedError, GoneError, InferenceError, UsageError
+from hexpipe.plain_files import own_folder, read_document
+from hexpipe.processes.main_guard import NO_GUARD, NO_GUARD_EXIT
+from hexpipe.processes.stats import ProcessRow, StatsBoard, Stop
+from hexpipe.run_folder import write_atomic
+
+SEARCHING = ("generator", "reanalyze")
+"""Roles that search: the clients of the inference servers, and the first to be stopped."""
+
+HELPERS = ("rating",)
+"""Roles that a run goes on without: one that dies is left out, and its silence is no stall."""
+
+CLUSTER = "cluster"
+"""The role of the process that brings in the games of a Ray cluster's nodes."""
+
+NODE = "node"
+"""What the rows of these nodes are called on the stats board: no processes, the cluster process writes them."""
+
+
+DISK_FULL_EXIT = 74  # EX_IOERR of sysexits.h
+
+
+@dataclass(frozen=True)
+class ChildContext:
+    """Everything that every child gets: who it is, the settings, the run folder and the stats board."""
+
+    name: str
+    number: int
+    settings: Settings
+    run_dir: Path
+    stats: StatsBoard
+    session: int = 0
+    run_started: float = 0.0  # monotonic seconds
+
+    @property
+    def row(self) -> ProcessRow:
+        """The child's own row of the stats board."""
+        return self.stats.row(self.name)
+
+    def stopping(self) -> bool:
+        """Whether the supervisor has asked this process to stop."""
+        return self.row.stop is not Stop.RUN
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the learner's weights come from: a checkpoint to resume, one to start from, or (neither) the seed."""
+
+    resume: Path | None = None
+    init_from: Path | None = None
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a process ended on its own. ``when`` is in monotonic seconds, the same clock for all processes.
+
+    ``follows`` says that it ended because another had: one that searches, whose inference server failed. ``usage`` is
+    the message of a UsageError before the process was ready: something that was asked for cannot be had. ``disk_full``
+    says that it found no room to write, where it may have found none for its error either. ``final``: a replacement
+    would end in the same way.
+    """
+
+    process: str
+    pid: int
+    when: float
+    details: str
+    follows: bool = False
+    usage: str = ""
+    disk_full: bool = False
+    final: bool = False
+
+
+def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
+    """Write RUN/errors/<process>-<pid>.json: the time, the error and its traceback."""
+    folder = own_folder(run_dir / "errors")
+    content: dict[str, Any] = {
+        "process": process,
+        "pid": os.getpid(),
+        "monotonic": time.monotonic(),
+        "time": time.time(),
+        "error": f"{type(error).__name__}: {error}",
+        "usage": str(error) if isinstance(error, UsageError) and not ready else "",
+        "follows": isinstance(error, InferenceError) and process.startswith(SEARCHING),
+        "final": isinstance(error, (DivergedError, GoneError)),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    write_atomic(folder / f"{process}-{os.getpid()}.json", json.dumps(content, indent=1) + "\n")
+
+
+def forget_error(run_dir: Path, process: str, pid: int) -> None:
+    """Remove what an earlier process of the same name and number wrote; call it when a new one has been started."""
+    (run_dir / "errors" / f"{process}-{pid}.json").unlink(missing_ok=True)
+
+
+def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
+    """What is known of a process that has ended: its error file, else the signal or exit code."""
+    full = exit_code == DISK_FULL_EXIT
+    try:
+        content = read_document(run_dir / "errors" / f"{process}-{pid}.json")
+        details = str(content["traceback"]).rstrip()
+        when, follows = float(content["monotonic"]), bool(content["follows"])
+        return Death(process, pid, when, details, follows, content["usage"], full, bool(content["final"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        usage = NO_GUARD if exit_code == NO_GUARD_EXIT else ""
+        return Death(process, pid, time.monotonic(), describe_exit(exit_code), usage=usage, disk_full=full)
+
+
+def describe_exit(exit_code: int) -> str:
+    """An exit code in words."""
+    if exit_code == DISK_FULL_EXIT:
+        return "it found no room on the disk"
+    if exit_code >= 0:
+        return f"it ended with exit code {exit_code} and said nothing"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = str(-exit_code)
+    hint = {
+        "SIGKILL": " (by someone, or by the kernel because memory ran out)",
+        "SIGSEGV": " (a crash in compiled code)",
+        "SIGBUS": " (shared memory or a mapped file could not be provided)",
+    }.get(name, "")
+    return f"it was killed by signal {name}{hint}"

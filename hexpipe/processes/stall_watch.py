@@ -1,0 +1,200 @@
+"""Notices that a process, or the whole run, does not go on, and says who waits for what, and where each stands.
+
+A process gives a sign of life with every step and before every wait. One that has given none for a while is asked for
+its stack, which faulthandler writes from a signal handler, whatever the interpreter is doing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from hexpipe.errors import HexpipeError
+from hexpipe.plain_files import open_own
+from hexpipe.processes.messages import HELPERS, NODE
+from hexpipe.processes.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
+from hexpipe.run_folder import STACKS_NAME
+
+log = logging.getLogger(__name__)
+
+SILENT_SECONDS = 20.0
+"""Without a sign of life after which a process is named, with its stack."""
+_ARCHIVE_SECONDS = 60.0  # between two lines about an archive that cannot be written
+_IMPORTING = "<frozen importlib"  # in the stack of a process that is still loading its modules
+_UNWRITTEN = {
+    Waiting.DISK: (
+        "the disk is full: play and training wait until there is room; no committed game is lost",
+        "there is room on the disk again: the run goes on",
+    ),
+    Waiting.LOCKED: (
+        "another program holds the archive locked: play and training wait until it lets go; no committed game is lost",
+        "the archive is free again: the run goes on",
+    ),
+}
+"""Why the archive cannot be written, and what is said of it, and when it is over."""
+_ANSWER_SECONDS = 2.0
+_POLL_SECONDS = 0.05
+_STILL_POLLS = 4  # without a further line: the stack is whole
+
+
+def answer_with_stack(run_dir: Path) -> IO[str]:
+    """From now on this process writes the stacks of its threads to the file that is returned, which must stay open,
+    when `stack_of` asks for them."""
+    file = open_own(run_dir / STACKS_NAME, "a")
+    faulthandler.register(signal.SIGUSR2, file, all_threads=True)
+    return file
+
+
+def stack_of(run_dir: Path, pid: int) -> str:
+    """Where the threads of a child process are, innermost call first; or in words why it cannot answer."""
+    try:
+        status = psutil.Process(pid).status()
+        if status == psutil.STATUS_STOPPED:
+            return "it is stopped by a signal (kill -CONT lets it go on)"
+        if status == psutil.STATUS_DISK_SLEEP:
+            return "it waits for the disk, in the kernel"
+        path = run_dir / STACKS_NAME
+        before = path.stat().st_size
+        os.kill(pid, signal.SIGUSR2)
+        deadline, size, still = time.monotonic() + _ANSWER_SECONDS, before, 0
+        while time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            size, last = path.stat().st_size, size
+            still = still + 1 if size == last > before else 0
+            if still == _STILL_POLLS:
+                break
+        with open_own(path, "rb") as file:
+            file.seek(before)
+            found: bytes = file.read()
+            return found.decode(errors="replace").strip() or "it does not answer"
+    except (OSError, psutil.Error) as error:
+        return f"its stack cannot be had ({error})"
+
+
+def forget_stacks(run_dir: Path) -> None:
+    """Remove the file of stacks; the log has what was asked for."""
+    with contextlib.suppress(OSError):
+        (run_dir / STACKS_NAME).unlink(missing_ok=True)
+
+
+class StallWatch:
+    """Looks at the stats board of a run; ``stack`` gives the stack of a process by its id."""
+
+    def __init__(
+        self, stats: StatsBoard, seconds: float, stack: Callable[[int], str], silent_seconds: float = SILENT_SECONDS
+    ) -> None:
+        self._stats, self._seconds, self._stack = stats, seconds, stack
+        self._silent_seconds = silent_seconds
+        self._last: tuple[float, ...] = ()
+        self._since = time.monotonic()
+        self._warned = 0.0
+        self._look_again: dict[str, float] = {}  # when, at those that were seen to import
+        self._named: dict[str, float] = {}  # silent processes that were named: their last sign of life
+        self._archive_told = 0.0
+        self._unwritten: Waiting | None = None
+
+    def begin_anew(self) -> None:
+        """Count the seconds without progress from now on: what is waited for is not here."""
+        self._since = time.monotonic()
+
+    def check(self) -> list[str]:
+        """What there is to say now: of each silent process once, of the whole run once in each ``seconds / 4`` without
+        progress, of an archive that cannot be written, for which the run waits without end, once a minute.
+
+        Raises HexpipeError after ``seconds`` without progress, or without a sign of life of some process.
+        """
+        said = [*self._look_at_archive(), *self._name_silent()]
+        if self._unwritten is not None:
+            self._since = time.monotonic()
+        else:
+            said += self._look_at_progress()
+        return said
+
+    def _look_at_progress(self) -> list[str]:
+        now = time.monotonic()
+        progress = tuple(
+            row[column]
+            for row in self._stats.rows().values()
+            for column in ("positions", "evals", "total_games", "steps", "resumed_games", "ready")
+        )
+        if progress != self._last:
+            self._last, self._since, self._warned = progress, now, 0.0
+        silent = max(
+            (now - row["beat"], name)
+            for name, row in self._stats.rows().items()
+            if not row["done"] and not name.startswith((*HELPERS, NODE))
+        )
+        stalled = max(now - self._since, silent[0])
+        if stalled >= self._seconds:
+            raise HexpipeError(
+                f"nothing has gone on for {stalled:.0f} s. {self.explain()}. The run ends; start it again with --resume"
+            )
+        if stalled >= self._seconds / 4 and now - self._warned >= self._seconds / 4:
+            self._warned = now
+            return [f"slow: {stalled:.0f} s without progress. {self.explain()}"]
+        return []
+
+    def explain(self) -> str:
+        """Who waits for what, and since when each has given no sign of life."""
+        now = time.monotonic()
+        parts = []
+        for name, row in self._stats.rows().items():
+            if name.startswith(NODE) and not row["started"]:
+                continue  # no node has come for this row
+            silence = now - row["beat"]
+            quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
+            parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
+        return "; ".join(parts)
+
+    def _look_at_archive(self) -> list[str]:
+        now = time.monotonic()
+        found = [row.waiting for row in self._stats.rows("replay").values() if row.waiting in _UNWRITTEN]
+        if found and (now - self._archive_told >= _ARCHIVE_SECONDS or found[0] is not self._unwritten):
+            self._archive_told, self._unwritten = now, found[0]
+            return [_UNWRITTEN[found[0]][0]]
+        if not found and self._unwritten is not None:
+            over, self._unwritten = self._unwritten, None
+            return [_UNWRITTEN[over][1]]
+        return []
+
+    def _name_silent(self) -> list[str]:
+        said = []
+        for name, row in self._stats.rows().items():
+            beat = row["beat"]
+            silence = time.monotonic() - beat
+            is_child = row["pid"] and not row["done"] and not name.startswith(NODE)
+            if not is_child or silence < self._silent_seconds or self._named.get(name) == beat:
+                continue
+            if row.waiting is Waiting.STARTING and silence < self._seconds / 4:
+                continue
+            if time.monotonic() < self._look_again.get(name, 0.0):
+                continue
+            stack = self._stack(int(row["pid"]))
+            if _IMPORTING in _of_main_thread(stack):  # it begins, on a busy machine: nothing to wait for
+                self._look_again[name] = time.monotonic() + self._silent_seconds
+                continue
+            self._named[name] = beat
+            log.warning("%s has given no sign of life for %.0f s; its stack:\n%s", name, silence, stack)
+            said.append(_in_one_line(name, row, silence, stack))
+        return said
+
+
+def _in_one_line(name: str, row: ProcessRow, silence: float, stack: str) -> str:
+    """The process, what it waits for, and the innermost calls of its main thread."""
+    calls = [line.strip() for line in _of_main_thread(stack).splitlines() if line.strip()]
+    where = " < ".join(calls[:3])
+    return f"{name} {WAITING_TEXT[row.waiting]} and has given no sign of life for {silence:.0f} s: {where}"
+
+
+def _of_main_thread(stack: str) -> str:
+    """The calls of the main thread, which faulthandler writes last."""
+    return stack.rpartition("(most recent call first):")[2]

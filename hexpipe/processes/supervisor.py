@@ -1,0 +1,282 @@
+"""Supervisor: spawns the child processes, watches them, replaces those that can be and ends the rest in order.
+
+It knows processes, not what they compute. Every process is spawned (never forked: threads and CUDA forbid it) from the
+thread that calls `start`, which must live as long as the children: the kernel kills them when that thread is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from hexpipe.config import Settings
+from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
+from hexpipe.processes.child import child_main
+from hexpipe.processes.interrupts import signals_blocked
+from hexpipe.processes.machine import exported
+from hexpipe.processes.messages import HELPERS, SEARCHING, ChildContext, Death, forget_error, read_death
+from hexpipe.processes.stats import ProcessRow, StatsBoard, Stop
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 0.3  # after a death: what died of the same cause gets to say so
+CAUSE_SECONDS = 5.0
+STEADY_SECONDS = 10.0
+"""Work after which a process's death is one of its own, and not one more of a crash loop."""
+MOST_DEATHS = 4
+"""Deaths of a process in a row, none after steady work, that end the run; a replacement waits 0, 1, 2, ... seconds."""
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """One child: its name ("generator-0"), body ("module:function"), parts and environment.
+
+    ``worker`` is its number among those that have slots and an outbox, where that is not the number in its name.
+    ``together``: those of its role are one group, which none can join later: all are replaced when one dies.
+    """
+
+    name: str
+    target: str
+    parts: dict[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    replaceable: bool = False
+    worker: int | None = None
+    together: bool = False
+
+    @property
+    def role(self) -> str:
+        """The name without its number."""
+        return self.name.rpartition("-")[0]
+
+    @property
+    def number(self) -> int:
+        """The number in the name."""
+        return int(self.name.rpartition("-")[2])
+
+
+class Supervisor:
+    """The children of one run."""
+
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        settings: Settings,
+        run_dir: Path,
+        stats: StatsBoard,
+        repair: Callable[[str, int], None],
+        session: int = 0,
+    ) -> None:
+        """``repair(role, number)`` makes usable for its replacement what a dead process has shared; the number is that
+        among the workers where it is one of them."""
+        self.specs = {spec.name: spec for spec in specs}
+        self.settings, self.run_dir, self.stats = settings, run_dir, stats
+        self.processes: dict[str, SpawnProcess] = {}
+        self.deaths: list[Death] = []
+        self._repair = repair
+        self._session = session
+        self._started = time.monotonic()
+        self._context = multiprocessing.get_context("spawn")
+        self._leaving: set[str] = set()
+        self._killed: set[str] = set()  # by us
+        self._early_deaths: dict[str, list[Death]] = {}
+        self._due: dict[str, float] = {}  # replacements that wait, by name: when they are started
+
+    def start(self, names: Sequence[str] | None = None) -> None:
+        """Spawn the children, in the order of the specs. Raises HexpipeError if the system refuses."""
+        for name in names or list(self.specs):
+            self._spawn(self.specs[name])
+
+    def watch(self, timeout: float) -> list[Death]:
+        """Wait up to ``timeout`` seconds for a death; replace the dead that can be, leave out helpers (they are gone
+        from ``processes``), and return their deaths.
+
+        Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError where it died because
+        something cannot be had that the settings ask for.
+        """
+        self._spawn_due()
+        if self._due:
+            timeout = min(timeout, max(0.0, min(self._due.values()) - time.monotonic()))
+        sentinels = {process.sentinel: name for name, process in self.processes.items() if name not in self._leaving}
+        if not sentinels:
+            time.sleep(timeout)
+            return []
+        if not connection.wait(list(sentinels), timeout):
+            return []
+        time.sleep(GRACE_SECONDS)
+        deaths = self._collect()
+        if deaths and all(death.follows for death in deaths):
+            # their inference server is on its way out: let it say why
+            left = [p.sentinel for name, p in self.processes.items() if self.specs[name].role not in SEARCHING]
+            if connection.wait(left, CAUSE_SECONDS):
+                time.sleep(GRACE_SECONDS)
+                deaths = sorted(deaths + self._collect(), key=_cause_first)
+        needed = [death for death in deaths if not death.process.startswith(HELPERS)]
+        if needed and needed[0].usage and not self.stats.row(needed[0].process)["restarts"]:
+            raise UsageError(needed[0].usage)  # a replacement could not have it either
+        for death in needed:
+            self._count_early(death)
+        final = [death for death in needed if death.final or not self.specs[death.process].replaceable]
+        if final:
+            first = next((death for death in final if death.final), needed[0])
+            if first.usage:
+                raise UsageError(first.usage)
+            raise ProcessDiedError(first.process, first.details)
+        for early in self._early_deaths.values():
+            if len(early) >= MOST_DEATHS:
+                raise ProcessDiedError(
+                    early[0].process,
+                    f"{early[0].details}\n(it died {len(early)} times in a row within {STEADY_SECONDS:.0f} s of its "
+                    "start: giving up)",
+                )
+        healed: set[str] = set()
+        for death in deaths:
+            if death not in needed:
+                self.stats.row(death.process)["done"] = 1
+            elif death.process not in healed:
+                healed.update(self._heal(death))
+        return deaths
+
+    def revive(self, role: str) -> None:
+        """Replace at once those of a role that have died, seen or unseen, so that they may end in order."""
+        for spec in self.specs.values():
+            process = self.processes.get(spec.name)
+            if spec.role == role and (process is None or not process.is_alive()):
+                self._due.pop(spec.name, None)
+                self._repair_after(spec)
+                self._spawn(spec)
+
+    def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
+        """Ask the processes of a role to end; their end is expected from now on."""
+        for name in self._of_role(role):
+            self._leaving.add(name)
+            self.stats.row(name)["stop"] = stop
+
+    def join(self, role: str, timeout: float, hurry: Callable[[], bool] = lambda: False) -> list[str]:
+        """Wait for the processes of a role to end, ``timeout`` seconds or until ``hurry()``; names of those left."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = [name for name in self._of_role(role) if self.processes[name].is_alive()]
+            remaining = deadline - time.monotonic()
+            if not left or remaining <= 0 or hurry():
+                return left
+            connection.wait([self.processes[name].sentinel for name in left], min(remaining, 0.2))
+
+    def kill(self, role: str) -> None:
+        """End the processes of a role at once."""
+        for name in self._of_role(role):
+            self._leaving.add(name)
+            if self.processes[name].is_alive():
+                self._killed.add(name)
+                self.processes[name].kill()
+        for name in self._of_role(role):
+            self.processes[name].join(5.0)
+
+    def at_work(self, role: str) -> bool:
+        """Whether a living process of a role has begun its work; one that has not has nothing to save."""
+        return any(self.stats.row(name)["ready"] for name in self.alive(role))
+
+    def alive(self, role: str) -> list[str]:
+        """Names of the living processes of a role."""
+        return [name for name in self._of_role(role) if self.processes[name].is_alive()]
+
+    def failed(self, role: str) -> list[Death]:
+        """Deaths among processes of a role that were asked to end and did so with an error."""
+        found = []
+        for name in self._of_role(role):
+            process = self.processes[name]
+            if process.exitcode not in (None, 0) and process.pid is not None and name not in self._killed:
+                found.append(read_death(self.run_dir, name, process.pid, int(process.exitcode or 0)))
+        return sorted(found, key=lambda death: death.when)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the living children by name."""
+        return {name: int(p.pid) for name, p in self.processes.items() if p.pid is not None and p.is_alive()}
+
+    def _of_role(self, role: str) -> list[str]:
+        return [name for name in self.processes if self.specs[name].role == role]
+
+    def _spawn(self, spec: ChildSpec) -> None:
+        context = ChildContext(
+            spec.name, spec.number, self.settings, self.run_dir, self.stats, self._session, self._started
+        )
+        process = self._context.Process(
+            target=child_main, args=(context, spec.target, spec.parts), name=spec.name, daemon=True
+        )
+        row = self.stats.row(spec.name)
+        row["started"] = row["beat"] = time.monotonic()
+        try:
+            with exported(spec.environment), signals_blocked():
+                process.start()
+        except OSError as error:
+            raise HexpipeError(
+                f"{spec.name} cannot be started ({error}): lower --workers or raise the limits on processes and files"
+            ) from error
+        forget_error(self.run_dir, spec.name, int(process.pid or 0))
+        self.processes[spec.name] = process
+        log.info("started %s (process %d)", spec.name, process.pid)
+
+    def _collect(self) -> list[Death]:
+        """Record the new deaths, first one first."""
+        deaths = []
+        for name, process in list(self.processes.items()):
+            if name in self._leaving or process.is_alive():
+                continue
+            process.join()
+            deaths.append(read_death(self.run_dir, name, int(process.pid or 0), int(process.exitcode or 0)))
+            del self.processes[name]
+        deaths.sort(key=_cause_first)
+        for death in deaths:
+            log.error("%s (process %d) died: %s", death.process, death.pid, death.details)
+        self.deaths += deaths
+        return deaths
+
+    def _heal(self, death: Death) -> list[str]:
+        """Replace the dead, and all of its group; the names of those that are replaced."""
+        spec = self.specs[death.process]
+        group = [s for s in self.specs.values() if s.role == spec.role] if spec.together else [spec]
+        early = len(self._early_deaths.get(spec.name, []))
+        due = time.monotonic() + max(0, early - 1)
+        for one in group:
+            process = self.processes.pop(one.name, None)
+            if process is not None:
+                process.kill()
+                process.join()
+        for one in group:
+            row = self._repair_after(one)
+            row["started"] = row["beat"] = time.monotonic()
+            self._due[one.name] = due
+        self._spawn_due()
+        return [one.name for one in group]
+
+    def _repair_after(self, spec: ChildSpec) -> ProcessRow:
+        """Make usable what a dead process has shared, and count its replacement; its row."""
+        self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
+        row = self.stats.row(spec.name)
+        row.add("restarts", 1)
+        row["ready"] = 0.0  # a replacement that cannot even begin must not pass for one that has worked
+        return row
+
+    def _spawn_due(self) -> None:
+        """Start the replacements whose time has come."""
+        for name in [name for name, when in self._due.items() if when <= time.monotonic()]:
+            del self._due[name]
+            self._spawn(self.specs[name])
+            log.warning("%s was replaced", name)
+
+    def _count_early(self, death: Death) -> None:
+        ready = self.stats.row(death.process)["ready"]
+        if ready and death.when - ready >= STEADY_SECONDS:
+            self._early_deaths.pop(death.process, None)
+        else:
+            self._early_deaths.setdefault(death.process, []).append(death)
+
+
+def _cause_first(death: Death) -> tuple[bool, float]:
+    return death.follows, death.when

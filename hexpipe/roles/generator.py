@@ -1,0 +1,123 @@
+"""The body of a self-play generator. It must never import torch, neither here nor in anything it imports."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.games.factory import make_stages
+from hexpipe.games.game_env import Game
+from hexpipe.inference.client import CachedEvaluator, InferenceClient
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.inference.slots import InferenceSlots
+from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.stats import ProcessRow, Waiting
+from hexpipe.random_streams import Stream, stream
+from hexpipe.records import GameRecord
+from hexpipe.replay.outbox import Outboxes
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
+from hexpipe.selfplay.league import LeagueEvaluator
+from hexpipe.selfplay.self_play import SelfPlay
+
+_EXPORT_SECONDS = 0.25
+_POLL_SECONDS = 0.02
+_COUNTERS = ("positions", "simulations", "leaves", "cache_hits", "wait_seconds", "league_games", "league_wins")
+
+
+class WatchedEvaluator:
+    """Notes on the stats board while its process waits for a server, and the newest version it saw."""
+
+    def __init__(self, evaluator: Evaluator, row: ProcessRow, waiting: Waiting) -> None:
+        self._evaluator = evaluator
+        self._row, self._waiting = row, waiting
+
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        self._evaluator.submit(group, codes, moves)
+
+    def collect(self, group: int) -> Evaluation:
+        self._row.beat(self._waiting)
+        answer = self._evaluator.collect(group)
+        self._row.beat()
+        if self._waiting is Waiting.INFERENCE:  # a league's versions only number its opponents
+            self._row["version"] = answer.version
+        return answer
+
+
+class _Net:
+    """A net as a generator asks it: over the slots of its servers, and through a cache of its own."""
+
+    def __init__(self, context: ChildContext, slots: InferenceSlots, game: Game, waiting: Waiting) -> None:
+        settings = context.settings
+        stall = settings.limits.stall_seconds
+        self.client = InferenceClient(slots, context.number, start_timeout=stall, replace_timeout=stall)
+        self.evaluator: Evaluator = WatchedEvaluator(self.client, context.row, waiting)
+        self._cached: CachedEvaluator | None = None
+        if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
+            cache = LRUCache(settings.selfplay.cache_entries, game.shapes, half=True)
+            self.evaluator = self._cached = CachedEvaluator(self.evaluator, cache, game.shapes)
+
+    @property
+    def leaves(self) -> int:
+        """Rows that a search has asked for."""
+        return self.client.evals if self._cached is None else self._cached.evals
+
+    @property
+    def cache_hits(self) -> int:
+        """Rows among them that went to no server."""
+        return 0 if self._cached is None else self._cached.hits + self._cached.repeats
+
+
+def generator_main(
+    context: ChildContext, outboxes: Outboxes, slots: InferenceSlots, league: InferenceSlots | None
+) -> None:
+    """Play games until asked to stop; each finished one goes to the outbox."""
+    row, settings = context.row, context.settings
+    stages = make_stages(settings)
+    game = stages[-1]  # to a net they are all alike
+    nets = [_Net(context, slots, game, Waiting.INFERENCE)]
+    evaluator = nets[0].evaluator
+    if league is not None:
+        nets.append(_Net(context, league, game, Waiting.LEAGUE))
+        evaluator = LeagueEvaluator(evaluator, nets[1].evaluator, nets[1].client.release)
+    sender = outboxes.sender(context.number)
+
+    def on_game(record: GameRecord) -> None:
+        row.beat(Waiting.OUTBOX)
+        sender.send(record, lambda: _wait_on(context, Waiting.OUTBOX))
+        row.beat()
+        if not row["first_game"]:
+            row["first_game"] = time.monotonic()
+        row.add("games", 1)
+
+    # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
+    seed = stream(Stream.GENERATOR, settings.seed, context.session, context.number, int(row["restarts"]))
+    replay = context.stats.row("replay-0")
+    while len(stages) > 1 and not replay["stage"]:  # replay asks the archive
+        if not _wait_on(context, Waiting.REFILL):
+            return
+        time.sleep(_POLL_SECONDS)
+    play = SelfPlay(
+        stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: int(replay["stage"] or 1) - 1
+    )
+    base = {name: row[name] for name in _COUNTERS}
+    row.set_ready()
+    next_export = 0.0
+    while not context.stopping():
+        play.step()
+        now = time.monotonic()
+        if now >= next_export:
+            next_export = now + _EXPORT_SECONDS
+            row["positions"] = base["positions"] + play.stats.moves
+            row["simulations"] = base["simulations"] + play.stats.simulations
+            row["leaves"] = base["leaves"] + sum(net.leaves for net in nets)
+            row["cache_hits"] = base["cache_hits"] + sum(net.cache_hits for net in nets)
+            row["wait_seconds"] = base["wait_seconds"] + sum(net.client.wait_seconds for net in nets)
+            row["league_games"] = base["league_games"] + play.stats.league_games
+            row["league_wins"] = base["league_wins"] + play.stats.league_wins
+
+
+def _wait_on(context: ChildContext, waiting: Waiting) -> bool:
+    context.row.beat(waiting)
+    return not context.stopping()

@@ -1,0 +1,167 @@
+"""The body of the replay process: the one writer of the archive and of the replay buffer.
+
+New games go into both. Old ones that were searched anew go into the buffer alone, in the place of what they were: the
+archive says what was played and found at the time, and that is what a resumed run starts with.
+
+As it sees every finished game it also says which stage of the curriculum is played.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from hexpipe.config import dump_settings
+from hexpipe.errors import DiskFullError, FileBusyError, GoneError
+from hexpipe.games.factory import make_stages
+from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.stats import ProcessRow, Waiting
+from hexpipe.records import GameRecord
+from hexpipe.replay.archive import ReplayArchive, Sender
+from hexpipe.replay.outbox import Arrival, Outboxes
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.run_folder import ARCHIVE_NAME
+from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_WAIT_SECONDS = 0.2
+_ROOM_SECONDS = 0.5
+
+
+def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer) -> None:
+    """Fill the buffer from the archive, then commit games as they come, until asked to stop and all are committed.
+
+    A replacement does the same: the archive tells it which of the games that lie in the outboxes it has already.
+    """
+    row = context.row
+    receiver = outboxes.receiver()
+    with _with_room(context, lambda: _open_archive(context)) as archive:
+        row.beat(Waiting.REFILL)
+        curriculum = _restore_stage(row, context, archive)
+        _refill(context, archive, buffer)
+        # the outboxes are as old as this part of the run: at its start they hold nothing that is known
+        known = archive.newest_sequences(context.session, outboxes.num_slots) if row["restarts"] else {}
+        _export(row, buffer)
+        row.set_ready()
+        while True:
+            stopping = context.stopping()  # looked at before the outboxes: what came before the request is committed
+            row.beat(Waiting.STOPPING if stopping else Waiting.GAMES)
+            receiver.wait(0.0 if stopping else _WAIT_SECONDS)
+            arrivals = receiver.take()
+            if arrivals:
+                row.beat()
+                # the archive first: it is the truth, and a game in it is never lost
+                new = [a for a in arrivals if not a.number and a.sequence > known.get(a.worker, -1)]
+                records = [arrival.record for arrival in new]
+                senders = [Sender(context.session, arrival.worker, arrival.sequence) for arrival in new]
+                if new:
+                    _with_room(context, partial(archive.append, records, senders))
+                for record in records:
+                    buffer.add_game(record)
+                _refresh(row, buffer, [arrival for arrival in arrivals if arrival.number])
+                receiver.acknowledge(arrivals)
+                _count(row, context, records)
+                for record in records:
+                    curriculum.add(record)
+                _look_at_stage(row, context, archive, curriculum)
+                _export(row, buffer)
+            elif stopping:
+                return
+
+
+def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer) -> None:
+    """Fill the buffer, which may take minutes: each game is a sign of life. It is left where the run is to end."""
+    row = context.row
+    row["resumed_games"] = 0
+
+    def go_on() -> bool:
+        row.beat(Waiting.REFILL)
+        row.add("resumed_games", 1)
+        return not context.stopping()
+
+    buffer.refill(archive, go_on)
+
+
+def _open_archive(context: ChildContext) -> ReplayArchive:
+    path = context.run_dir / ARCHIVE_NAME
+    if context.row["restarts"] and not path.exists():
+        raise GoneError(path)  # a new one would hide that
+    archive = ReplayArchive(path, make_stages(context.settings))
+    archive.note_settings(dump_settings(context.settings))
+    return archive
+
+
+def _with_room(context: ChildContext, write: Callable[[], T]) -> T:
+    """What ``write`` returns, once there is room on the disk for it and no other program holds the archive locked;
+    DiskFullError or FileBusyError where the run is to end before.
+
+    New games lie in their outboxes meanwhile, and whoever has filled his plays no more: no game is lost.
+    """
+    while True:
+        try:
+            return write()
+        except (DiskFullError, FileBusyError) as error:
+            if context.stopping():
+                raise
+            waiting = Waiting.DISK if isinstance(error, DiskFullError) else Waiting.LOCKED
+            if context.row.waiting is not waiting:
+                log.warning("%s", error)
+            context.row.beat(waiting)
+            time.sleep(_ROOM_SECONDS)
+
+
+def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive) -> Curriculum:
+    """The curriculum as the archive has it; generators wait for this."""
+    begin = archive.stage
+    curriculum = Curriculum(context.settings, begin.number, archive.newest_weights(begin.games_before))
+    curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
+    row["stage"], row["mastered_after"] = begin.number + 1, begin.mastered_after
+    if context.settings.curriculum.stages:
+        log.info("%s", stage_in_words(context.settings, begin.number, begin.mastered_after))
+    _look_at_stage(row, context, archive, curriculum)
+    return curriculum
+
+
+def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive, curriculum: Curriculum) -> None:
+    """Begin the next stage if this one has ended."""
+    if curriculum.ended:
+        games = curriculum.games
+        curriculum.next_stage()
+        _with_room(context, lambda: archive.begin_stage(curriculum.stage, games))
+        row["mastered_after"] = games
+        row["stage"] = curriculum.stage + 1
+        log.info("%s", stage_in_words(context.settings, curriculum.stage, games))
+    row["stage_games"] = curriculum.games
+    row["league_share"], row["league_window"] = curriculum.shares.mean, curriculum.shares.games
+
+
+def _refresh(row: ProcessRow, buffer: ReplayBuffer, arrivals: list[Arrival]) -> None:
+    for arrival in arrivals:
+        if buffer.refresh_game(arrival.number, arrival.record):
+            row.add("refreshed_games", 1)
+            row.add("refreshed_positions", arrival.record.num_positions)
+
+
+def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord]) -> None:
+    newest = context.stats.row("learner-0")["published"]
+    row.add("session_games", len(records))
+    for record in records:
+        row.add("plies_sum", record.num_positions)
+        # versions are training steps + 1
+        row.add("lag_sum", max(0.0, newest - max(1, record.weights_version)))
+
+
+def _export(row: ProcessRow, buffer: ReplayBuffer) -> None:
+    report = buffer.memory_report()
+    row["total_games"] = report["total_games"]
+    row["total_positions"] = report["total_positions"]
+    row["replay_games"] = report["games"]
+    row["replay_positions"] = report["positions"]
+    row["replay_bytes"] = report["used_bytes"]
+    row["replay_budget"] = report["capacity_bytes"]

@@ -1,0 +1,133 @@
+"""The body of an inference server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from hexpipe.inference.inference_server import ServerLoop
+from hexpipe.inference.latent_server import LatentServer
+from hexpipe.inference.overlapping_server import server_of_positions
+from hexpipe.inference.slots import InferenceSlots
+from hexpipe.inference.weights import WeightsBoard, WeightsSource
+from hexpipe.nets.backend_latent import LatentBackend
+from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
+from hexpipe.nets.choose_backend import choose_backend
+from hexpipe.nets.net_template import memory_bytes
+from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.stats import Waiting
+from hexpipe.random_streams import Stream, generator
+from hexpipe.roles.opponents import Opponents
+
+log = logging.getLogger(__name__)
+
+
+_COUNTERS = ("evals", "batches", "forward_seconds")
+_RECHECK_SECONDS = 60.0  # between two comparisons of a fast dtype with float32, which new weights come more often than
+
+
+def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBoard, device: str) -> None:
+    """The same with past checkpoints of the run: serve the opponents of a league."""
+    settings = context.settings
+
+    def announce(name: str) -> None:
+        context.row.note = f"plays {name}"
+        log.info("plays %s", name)
+
+    restarts = int(context.row["restarts"])
+    rng = generator(Stream.LEAGUE, settings.seed, context.session, context.number, restarts)
+    opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce, restarts)
+    server_main(context, slots, opponents, device)
+
+
+def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsSource, device: str) -> None:
+    """Choose the fastest backend on ``device`` and serve until asked to stop."""
+    row, settings = context.row, context.settings
+    slots.announce_server(context.number)
+    row.beat(Waiting.STARTING)
+
+    # a server that replaces a dead one counts on from it
+    base = {name: row[name] for name in _COUNTERS}
+    row["version"] = 0
+
+    def export(server: ServerLoop) -> None:
+        for name in _COUNTERS:
+            row[name] = base[name] + getattr(server, name)
+        row["version"] = server.weights_version
+        row.beat(Waiting.WORKING if server.evals > last[0] else Waiting.REQUESTS)
+        last[0] = server.evals
+
+    def should_stop() -> bool:
+        if not row["version"]:
+            if weights.latest_version:
+                row["version"] = weights.latest_version
+                row.set_ready()
+            else:
+                row.beat(Waiting.WEIGHTS)
+        return context.stopping()
+
+    last = [0]
+    make = _latent_server if settings.algorithm == "muzero" else _state_server
+    make(context, slots, weights, device, export).run(should_stop)
+
+
+def _state_server(
+    context: ChildContext,
+    slots: InferenceSlots,
+    weights: WeightsSource,
+    device: str,
+    export: Callable[[ServerLoop], None],
+) -> ServerLoop:
+    settings = context.settings
+    sizes = batch_sizes(slots, settings.inference.max_batch)
+    backend, _, table = choose_backend(
+        settings.net, slots.shapes, settings.inference, device, sizes, recheck_seconds=_RECHECK_SECONDS
+    )
+    dtype = ""
+
+    def export_all(server: ServerLoop) -> None:
+        nonlocal dtype
+        if backend.dtype != dtype:  # of new weights another may be near enough to float32
+            dtype = backend.dtype
+            context.row.note = f"{backend.name} {dtype} on {device}{_memory_note(context, slots)}"
+        export(server)
+
+    context.row.note = f"{backend.name} {backend.dtype} on {device}{_memory_note(context, slots)}"
+    for found in table:
+        log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
+    log.info("serves with %s", context.row.note)
+    most = settings.inference.max_batch
+    return server_of_positions(slots, context.number, backend, weights, max_batch=most, on_progress=export_all)
+
+
+def _latent_server(
+    context: ChildContext,
+    slots: InferenceSlots,
+    weights: WeightsSource,
+    device: str,
+    export: Callable[[ServerLoop], None],
+) -> ServerLoop:
+    settings = context.settings
+    assert slots.pool is not None
+    rows, most = slots.regions_per_server * slots.pool.rows, settings.inference.max_batch
+    net: LatentBackend | LatentGraphsBackend
+    eager = settings.inference.backend == "eager"
+    if eager or device == "cpu":
+        net = LatentBackend(settings.net, slots.shapes, rows, device=device, eager=eager)
+    else:
+        net = LatentGraphsBackend(settings.net, slots.shapes, rows, device=device, max_batch=most)
+    context.row.note = f"{net.name} {net.dtype} on {device}, {net.pool_bytes / 1e6:.0f} MB of latents"
+    context.row.note += _memory_note(context, slots)
+    log.info("serves with %s", context.row.note)
+    return LatentServer(slots, context.number, net, weights, max_batch=most, on_progress=export)
+
+
+def _memory_note(context: ChildContext, slots: InferenceSlots) -> str:
+    size = memory_bytes(context.settings.net, slots.shapes)
+    return f", {size / 1e6:.1f} MB of engram" if size else ""
+
+
+def batch_sizes(slots: InferenceSlots, max_batch: int) -> list[int]:
+    """Batches that this server will meet: one region's leaves, half of them, and those of all its regions."""
+    sizes = {max(1, slots.max_leaves // 2), slots.max_leaves, slots.max_leaves * slots.regions_per_server}
+    return sorted({min(size, max_batch) for size in sizes})

@@ -1,0 +1,79 @@
+"""Self-play without a net, which gives real games in milliseconds, for kernels to be compiled, benches and tests."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.config import Settings, Shapes, load_settings
+from hexpipe.games.game_env import Game
+from hexpipe.games.hex import Hex
+from hexpipe.inference.client import CachedEvaluator
+from hexpipe.inference.lru_cache import LRUCache
+from hexpipe.records import GameRecord
+from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
+from hexpipe.selfplay.self_play import SelfPlay
+
+SIZE = 4
+TINY = {
+    "game.board_size": SIZE,
+    "game.swap": True,
+    "search.num_simulations": 8,
+    "selfplay.games_per_worker": 4,
+    "selfplay.opening_random_plies": 2,
+}
+"""Settings of games that are over soon."""
+
+
+class FlatEvaluator:
+    """Even priors and values of 0 at once: an evaluator without a net, shaped like `inference.client`'s."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+        self._rows: dict[int, int] = {}
+        self._learned = False
+
+    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
+        """Note how many rows of codes int8 [L, C] came."""
+        self._rows[group] = len(codes) if moves is None else len(moves.rows)
+        self._learned = moves is not None
+
+    def collect(self, group: int) -> Evaluation:
+        """Priors 1 / A and values 0."""
+        rows = self._rows.pop(group)
+        priors = np.full((rows, self._shapes.num_actions), 1 / self._shapes.num_actions, np.float32)
+        values = np.zeros((rows, self._shapes.num_seats), np.float32)
+        return Evaluation(priors, values, 1, np.zeros_like(values) if self._learned else None)
+
+
+def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecord]:
+    """At least ``count`` finished games of self-play without a net; with true rules through the evaluation cache."""
+    records: list[GameRecord] = []
+    evaluator: Evaluator = FlatEvaluator(game.shapes)
+    if settings.algorithm == "alphazero":
+        evaluator = CachedEvaluator(evaluator, LRUCache(64, game.shapes), game.shapes)
+    selfplay = SelfPlay(game, settings, evaluator, settings.seed, records.append)
+    while len(records) < count:
+        selfplay.step()
+    return records
+
+
+def compile_selfplay() -> list[GameRecord]:
+    """Run the kernels of a generator alone, with both kinds of root and model; returns the games it played."""
+    return [*play_true_rules(), *play_learned()]
+
+
+def play_true_rules() -> list[GameRecord]:
+    """Games of both kinds of root over the true rules."""
+    game = Hex(SIZE, swap=True)
+    return [
+        record
+        for root in ("puct", "gumbel")
+        for record in play_games(game, load_settings("quick", {**TINY, "search.root": root}))
+    ]
+
+
+def play_learned() -> list[GameRecord]:
+    """Games whose leaves learned dynamics would make."""
+    game = Hex(SIZE, swap=True)
+    return play_games(game, load_settings("quick", {**TINY, "algorithm": "muzero", "search.root": "puct"}))
