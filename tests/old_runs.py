@@ -68,7 +68,7 @@ def facts_of(run: Path) -> dict[str, Any]:
     none = np.zeros(0, np.int32)
     root = Moves(none, none, np.zeros(1, np.int32)) if settings.algorithm == "muzero" else None
     evaluator.submit(0, codes, root)
-    answer = evaluator.collect(0)
+    answer = evaluator.collect(0).answers
     return {
         "step": checkpoint.step,
         "games": games,

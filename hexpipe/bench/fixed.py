@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import numpy as np
-
+from hexpipe.answers import Answers
 from hexpipe.bench import learner, library, replay, rules, search, selfplay, serve, slots
 from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
 from hexpipe.config import ReplaySettings, Settings, load_settings
@@ -109,13 +108,11 @@ def forward_work() -> Iterator[Work]:
     with learner.one_thread():
         backend = choose_backend(settings.net, shapes, settings.inference, batch_sizes=(64,)).backend
         backend.load(net_weights(build_net(settings.net, shapes)))
-        codes = random_codes(shapes, 64)
-        priors = np.zeros((64, shapes.num_actions), np.float16)
-        values = np.zeros((64, shapes.num_seats), np.float32)
+        codes, out = random_codes(shapes, 64), Answers.allocate(64, shapes, sent=True)
 
         def work() -> int:
             for _ in range(20):
-                backend.infer(codes, priors, values)
+                backend.infer(codes, out)
             return 20 * 64
 
         yield work

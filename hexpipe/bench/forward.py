@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Literal
 
-import numpy as np
-
+from hexpipe.answers import Answers
 from hexpipe.bench.bare_batch import BATCHES, TUNING_SECONDS, fastest_batch
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError, SettingsError
@@ -195,11 +194,10 @@ def _measure(state: dict[str, Any], shapes: Shapes, batch: int, seconds: float) 
     from hexpipe.nets.choose_backend import random_codes
 
     backend, codes = state["backend"], random_codes(shapes, batch)
-    priors = np.zeros((len(codes), shapes.num_actions), np.float16)
-    values = np.zeros((len(codes), shapes.num_seats), np.float32)
-    backend.infer(codes, priors, values)  # what compiles for a new batch does it here
+    out = Answers.allocate(batch, shapes, sent=True)
+    backend.infer(codes, out)  # what compiles for a new batch does it here
     passes, begin = 0, time.perf_counter()
     while passes == 0 or time.perf_counter() < begin + seconds:
-        backend.infer(codes, priors, values)
+        backend.infer(codes, out)
         passes += 1
     return float(passes * len(codes) / (time.perf_counter() - begin))

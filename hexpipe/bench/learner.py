@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from hexpipe.bench.hash_kernels import hash_evaluate
+from hexpipe.bench.replay import HashEvaluator
 from hexpipe.config import Settings, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
@@ -25,7 +24,6 @@ from hexpipe.learner.batches import training_batch
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, default_threads, prepare_batch
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
 OPTIONS = {
@@ -141,27 +139,10 @@ def _timed_steps(learner: Learner, next_batch: Callable[[], Mapping[str, Any]], 
                 return steps, elapsed
 
 
-class _HashEvaluator:
-    """Priors and values from a hash of the position."""
-
-    def __init__(self, game: Game) -> None:
-        self._game = game
-        self._answers: dict[int, Evaluation] = {}
-
-    def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        priors = np.zeros((len(codes), self._game.num_actions), np.float32)
-        values = np.zeros((len(codes), self._game.num_seats), np.float32)
-        hash_evaluate(codes, priors, values)
-        self._answers[group] = Evaluation(priors, values, 0)
-
-    def collect(self, group: int) -> Evaluation:
-        return self._answers.pop(group)
-
-
 def sampler(settings: Settings, game: Game, games: int) -> Sample:
     """Batches from a replay buffer of games that a short search played with an evaluator that costs nothing."""
     buffer = ReplayBuffer.create(settings.replay, game, private=True)
-    selfplay = SelfPlay(game, settings, _HashEvaluator(game), 0, buffer.add_game)
+    selfplay = SelfPlay(game, settings, HashEvaluator(game, 2), 0, buffer.add_game)
     while buffer.num_games < games:
         selfplay.step()
 

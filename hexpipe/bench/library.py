@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
 from hexpipe.bench.plain_resnet18 import PlainResNet18
 from hexpipe.config import NetSettings, Shapes, load_settings
@@ -146,13 +147,12 @@ def _bare(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> 
     shapes = model.shapes
     codes = np.zeros((batch, shapes.code_length), np.int8)
     codes[:, : shapes.view_cells] = boards[:batch].reshape(batch, -1)
-    priors = np.zeros((batch, shapes.num_actions), np.float32)
-    values = np.zeros((batch, shapes.num_seats), np.float32)
+    out = Answers.allocate(batch, shapes)
 
     def passes() -> None:
         for first in range(0, batch, model.batch_size):
             part = slice(first, first + model.batch_size)
-            model.backend.infer(codes[part], priors[part], values[part])
+            model.backend.infer(codes[part], out.at(part))
 
     return passes
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import ReplaySettings, Settings, load_settings
 from hexpipe.games.factory import make_game
@@ -160,10 +161,9 @@ class HashEvaluator:
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Evaluates ``codes`` [L, C] for ``group``."""
-        priors = np.empty((len(codes), self._game.num_actions), np.float32)
-        values = np.empty((len(codes), self._game.num_seats), np.float32)
-        hash_evaluate(codes, priors, values)
-        self._answers[group] = Evaluation(priors, values, 0)
+        answers = Answers.allocate(len(codes), self._game.shapes)._replace(focus=None)  # it looks nowhere
+        hash_evaluate(codes, answers.priors, answers.values)
+        self._answers[group] = Evaluation(answers, 0)
 
     def collect(self, group: int) -> Evaluation:
         """The answer to the group's submit."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
 from hexpipe.config import SearchSettings
 from hexpipe.games.hex import Hex
@@ -80,9 +81,7 @@ class Searches:
             }
         )
         self.mcts = mcts = Mcts(game, games, settings, np.random.default_rng(0), learned)
-        self._priors = np.zeros((mcts.max_leaves, game.num_actions), np.float32)
-        self._values = np.zeros((mcts.max_leaves, game.num_seats), np.float32)
-        self._rewards = np.zeros((mcts.max_leaves, game.num_seats if learned else 0), np.float32)
+        self._answers = Answers.allocate(mcts.max_leaves, game.shapes, learned)
         self._pool = np.zeros(games * mcts.num_nodes, np.uint64)
         everyone = np.arange(games, dtype=np.int32)
         mcts.reset(everyone)
@@ -109,16 +108,17 @@ class Searches:
 
     def evaluate(self) -> bool:
         """Select leaves and evaluate them; whether there were any."""
-        mcts, priors, values, pool = self.mcts, self._priors, self._values, self._pool
+        mcts, pool = self.mcts, self._pool
         count = mcts.select()
+        answers = self._answers.at(slice(count))
+        priors, values = answers.priors, answers.values
         codes, moves = mcts.request
         roots = len(codes)
         hash_evaluate(codes, priors[:roots], values[:roots])
         if moves is not None:
             hash_roots(codes, moves.rows[:roots], pool)
-            below = slice(roots, count)
-            hash_children(moves.parents, moves.actions, moves.rows[below], pool, priors[below], values[below])
-        mcts.update(priors[:count], values[:count], self._rewards[:count])
+            hash_children(moves.parents, moves.actions, moves.rows[roots:], pool, priors[roots:], values[roots:])
+        mcts.update(answers)
         return count > 0
 
 

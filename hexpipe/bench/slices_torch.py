@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
+from hexpipe.answers import Answers
 from hexpipe.bench.bare_batch import BATCHES
 from hexpipe.bench.slice_board import Board
 from hexpipe.config import Settings, Shapes
@@ -24,13 +24,12 @@ class BareForward:
         most = max(BATCHES)
         self._backend = backend
         self._codes = random_codes(shapes, most)
-        self._priors = np.zeros((most, shapes.num_actions), np.float16)
-        self._values = np.zeros((most, shapes.num_seats), np.float32)
+        self._answers = Answers.allocate(most, shapes, sent=True)
         self.evals = 0
 
     def run_batch(self, rows: int) -> None:
         """One forward pass of ``rows`` boards."""
-        self._backend.infer(self._codes[:rows], self._priors[:rows], self._values[:rows])
+        self._backend.infer(self._codes[:rows], self._answers.at(slice(rows)))
         self.evals += rows
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers, answer_bytes
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError
@@ -50,63 +51,37 @@ class HashBackend:
     def __init__(self, shapes: Shapes, max_batch: int) -> None:
         self._priors = np.zeros((max_batch, shapes.num_actions), np.float32)
 
-    def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """There is nothing to load."""
-
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: NDArray[Any],
-        values_out: NDArray[Any],
-        focus_out: NDArray[np.int16] | None = None,
-    ) -> None:
-        """Fills priors_out float16 [L, A] and values_out float32 [L, S] for codes int8 [L, C]; Hex has no focus."""
-        priors = self._priors[: len(codes)]
-        hash_evaluate(codes, priors, values_out)
-        float_to_half(priors, priors_out.view(np.uint16))
-
-
-class HashLatents:
-    """The same for learned dynamics: a latent is one number."""
-
-    def __init__(self, shapes: Shapes, rows: int, max_batch: int) -> None:
-        self._pool = np.zeros(rows, np.uint64)
-        self._priors = np.zeros((max_batch, shapes.num_actions), np.float32)
-
     def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None:
         """There is nothing to load."""
 
-    def initial(
-        self,
-        slot: int,
-        codes: NDArray[np.int8],
-        rows: NDArray[Any],
-        priors_out: NDArray[Any],
-        values_out: NDArray[Any],
-        focus_out: NDArray[np.int16] | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
+        """Fill ``out``, whose priors are float16, for codes int8 [L, C]; Hex has no focus."""
+        priors = self._priors[: len(codes)]
+        hash_evaluate(codes, priors, out.values)
+        float_to_half(priors, out.priors.view(np.uint16))
+
+
+class HashLatents(HashBackend):
+    """The same for learned dynamics: a latent is one number."""
+
+    def __init__(self, shapes: Shapes, rows: int, max_batch: int) -> None:
+        super().__init__(shapes, max_batch)
+        self._pool = np.zeros(rows, np.uint64)
+
+    def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[Any], out: Answers) -> None:
         """See `inference.latents.LatentNet`."""
         hash_roots(codes, rows, self._pool)
-        priors = self._priors[: len(codes)]
-        hash_evaluate(codes, priors, values_out)
-        float_to_half(priors, priors_out.view(np.uint16))
+        self.infer(codes, out)
 
     def recurrent(
-        self,
-        slot: int,
-        parents: NDArray[Any],
-        actions: NDArray[Any],
-        rows: NDArray[Any],
-        priors_out: NDArray[Any],
-        values_out: NDArray[Any],
-        rewards_out: NDArray[Any],
-        focus_out: NDArray[np.int16] | None = None,
+        self, slot: int, parents: NDArray[Any], actions: NDArray[Any], rows: NDArray[Any], out: Answers
     ) -> None:
         """See `inference.latents.LatentNet`; no move earns a reward."""
         priors = self._priors[: len(rows)]
-        hash_children(parents, actions, rows, self._pool, priors, values_out)
-        float_to_half(priors, priors_out.view(np.uint16))
-        rewards_out[...] = 0
+        hash_children(parents, actions, rows, self._pool, priors, out.values)
+        float_to_half(priors, out.priors.view(np.uint16))
+        if out.rewards is not None:
+            out.rewards[:] = 0
 
 
 def run(
@@ -249,10 +224,8 @@ def _figures(
     before: NDArray[np.float64], after: NDArray[np.float64], shapes: Shapes, learned: bool
 ) -> dict[str, float | int | str]:
     elapsed, server_cpu, generator_cpu, evals, requests, simulations, roots, batches, rows = (after - before).tolist()
-    answer_bytes = 2 * shapes.num_actions + 4 * shapes.num_seats
-    data_bytes = roots * shapes.code_length + evals * answer_bytes
-    if learned:  # row, parent and action; rewards
-        data_bytes += evals * 3 * 4 + evals * 4 * shapes.num_seats
+    # with learned dynamics row, parent and action too
+    data_bytes = roots * shapes.code_length + evals * (answer_bytes(shapes, learned) + 3 * 4 * learned)
     # a message with its length, and request id, response id and version
     request_bytes = 4 + len(pickle.dumps((1, 1_000_000, 200, 200))) + 3 * 8
     return {

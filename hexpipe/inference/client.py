@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError, SearchesLostError
 from hexpipe.inference import lru_kernels
@@ -45,10 +46,7 @@ class InferenceClient:
         self._rows = [0] * slots.groups
         self._priors = np.zeros((slots.groups, slots.max_leaves, slots.shapes.num_actions), np.float32)
         self._codes = [slots.arrays["codes"][region] for region in self._regions]
-        self._answers = [slots.arrays["priors"][region].view(np.uint16) for region in self._regions]
-        self._values = [slots.arrays["values"][region] for region in self._regions]
-        self._focus = [slots.arrays["focus"][region] for region in self._regions] if slots.shapes.thumbnail else None
-        self._rewards = [slots.arrays["rewards"][region] for region in self._regions]
+        self._answers = [slots.answers_of(region) for region in self._regions]
         self._moves = [tuple(slots.arrays[name][region] for name in Moves._fields) for region in self._regions]
         self.requests = 0
         self.evals = 0
@@ -84,14 +82,12 @@ class InferenceClient:
             raise InferenceError(f"group {group} has no request under way: submit first")
         self._wait(group)
         self._rows[group] = 0
-        priors = self._priors[group, :rows]
-        lru_kernels.half_to_float(self._answers[group][:rows], priors)
+        sent, priors = self._answers[group].at(slice(rows)), self._priors[group, :rows]
+        lru_kernels.half_to_float(sent.priors.view(np.uint16), priors)
         version = int(self._slots.arrays["version"][self._regions[group]])
         if version == LOST:
             raise SearchesLostError("an inference server was replaced, and the latents it held are gone: search again")
-        rewards = None if self._slots.pool is None else self._rewards[group][:rows]
-        focus = None if self._focus is None else self._focus[group][:rows]
-        return Evaluation(priors, self._values[group][:rows], version, rewards, focus)
+        return Evaluation(sent._replace(priors=priors), version)
 
     def release(self, group: int) -> None:
         """Says that no search of ``group`` is under way, so that none of them holds weights any more.
@@ -179,14 +175,14 @@ class CachedEvaluator:
         priors, values = buffers.priors[:rows], buffers.values[:rows]
         focus = buffers.focus[:rows]
         if misses:
-            answer = self._evaluator.collect(group)
-            looked = NOTHING_SAID if answer.focus is None else answer.focus
-            if answer.version > self._version:
+            answers, version = self._evaluator.collect(group)
+            looked = NOTHING_SAID if answers.focus is None else answers.focus
+            if version > self._version:
                 self._cache.clear()
-                self._version = answer.version
-            if answer.version == self._version:
-                self._cache.insert(buffers.misses[:misses], answer.priors, answer.values, looked)
+                self._version = version
+            if version == self._version:
+                self._cache.insert(buffers.misses[:misses], answers.priors, answers.values, looked)
             lru_kernels.scatter_misses(
-                buffers.source[:rows], answer.priors, answer.values, looked, priors, values, focus
+                buffers.source[:rows], answers.priors, answers.values, looked, priors, values, focus
             )
-        return Evaluation(priors, values, self._version, focus=focus if self._shapes.thumbnail else None)
+        return Evaluation(Answers(priors, values, focus=focus if self._shapes.thumbnail else None), self._version)

@@ -12,11 +12,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.request_reader import RequestReader
@@ -204,13 +205,8 @@ class InferenceServer(ServerLoop):
         self._backend = backend
         shapes = slots.shapes
         self._codes = np.zeros((max_batch, shapes.code_length), np.int8)
-        # what a batch of several requests is answered into, by the names of the slots' fields
-        self._answers: dict[str, NDArray[Any]] = {
-            "priors": np.zeros((max_batch, shapes.num_actions), np.float16),
-            "values": np.zeros((max_batch, shapes.num_seats), np.float32),
-        }
-        if shapes.thumbnail:
-            self._answers["focus"] = np.zeros(max_batch, np.int16)
+        self._answers = Answers.allocate(max_batch, shapes, sent=True)  # of a batch of several requests
+        self._regions = [slots.answers_of(region) for region in range(slots.workers * slots.groups)]
 
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
         self._backend.load(tensors)
@@ -224,13 +220,13 @@ class InferenceServer(ServerLoop):
 
     def _serve_alone(self, request: Request) -> None:
         """Straight from and into the region, without copies; more than max_batch rows take several passes."""
-        arrays, region = self._slots.arrays, request.region
+        codes = self._slots.arrays["codes"][request.region]
         for start in range(0, request.rows, self._max_batch):
             part = slice(start, min(start + self._max_batch, request.rows))
-            self._infer(arrays["codes"][region, part], *(arrays[name][region, part] for name in self._answers))
+            self._infer(codes[part], self._regions[request.region].at(part))
 
     def _serve_together(self, batch: list[Request], rows: int) -> None:
-        self._infer(self._gathered(batch), *(answer[:rows] for answer in self._answers.values()))
+        self._infer(self._gathered(batch), self._answers.at(slice(rows)))
         self._scatter(batch)
 
     def _gathered(self, batch: list[Request]) -> NDArray[np.int8]:
@@ -244,17 +240,15 @@ class InferenceServer(ServerLoop):
 
     def _scatter(self, batch: list[Request]) -> None:
         """The answers, as `_gathered` has the codes, into the regions."""
-        arrays, start = self._slots.arrays, 0
+        start = 0
         for request in batch:
             end = start + request.rows
-            for name, answer in self._answers.items():
-                arrays[name][request.region, : request.rows] = answer[start:end]
+            self._regions[request.region].put(slice(request.rows), self._answers.at(slice(start, end)))
             start = end
 
-    def _infer(self, codes: NDArray[np.int8], *answers: NDArray[Any]) -> None:
-        """``answers``: where priors and values go, and focus where there is a thumbnail."""
+    def _infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         with self._timed_forward(len(codes)):
-            self._backend.infer(codes, *answers)
+            self._backend.infer(codes, out)
 
 
 class LocalEvaluator:
@@ -267,7 +261,7 @@ class LocalEvaluator:
     def __init__(self, backend: Backend, shapes: Shapes, *, groups: int = 2, max_batch: int = 256) -> None:
         self.backend, self._shapes = backend, shapes
         self._max_batch = max_batch
-        self._buffers = [self._allocate(0) for _ in range(groups)]
+        self._answers = [Answers.allocate(0, shapes) for _ in range(groups)]
         self._rows = [0] * groups
         self.version = 0
         self.batches = 0
@@ -284,13 +278,12 @@ class LocalEvaluator:
         if self._rows[group]:
             raise InferenceError(f"group {group} has a request under way: collect it first")
         rows = len(codes)
-        if len(self._buffers[group][0]) < rows:
-            self._buffers[group] = self._allocate(rows)
-        outputs: list[NDArray[Any]] = [array for array in self._buffers[group] if array is not None]
+        if len(self._answers[group].priors) < rows:
+            self._answers[group] = Answers.allocate(rows, self._shapes)
         began = time.perf_counter()
         for start in range(0, rows, self._max_batch):
             part = slice(start, min(start + self._max_batch, rows))
-            self.backend.infer(codes[part], *(array[part] for array in outputs))
+            self.backend.infer(codes[part], self._answers[group].at(part))
             self.batches += 1
         self.forward_seconds += time.perf_counter() - began
         self.evals += rows
@@ -302,14 +295,4 @@ class LocalEvaluator:
         if not rows:
             raise InferenceError(f"group {group} has no request under way: submit first")
         self._rows[group] = 0
-        priors, values, focus = self._buffers[group]
-        return Evaluation(priors[:rows], values[:rows], self.version, focus=None if focus is None else focus[:rows])
-
-    def _allocate(self, rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16] | None]:
-        """Room for ``rows`` priors, values and, where there is a thumbnail, focuses."""
-        shapes = self._shapes
-        return (
-            np.zeros((rows, shapes.num_actions), np.float32),
-            np.zeros((rows, shapes.num_seats), np.float32),
-            np.zeros(rows, np.int16) if shapes.thumbnail else None,
-        )
+        return Evaluation(self._answers[group].at(slice(rows)), self.version)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.inference.inference_server import ServerLoop
-from hexpipe.inference.latents import Answers, LatentNet, Latents
+from hexpipe.inference.latents import LatentNet, Latents
 from hexpipe.inference.slots import InferenceSlots, Request
 from hexpipe.inference.weights import WeightsSource
 from hexpipe.search.evaluator import Moves
@@ -36,7 +37,8 @@ class LatentServer(ServerLoop):
         self._place[own] = np.arange(len(own))
         self._latents = Latents(net, len(own), slots.pool)
         self._lives = slots.arrays["lives"].copy()
-        self._out = Answers.allocate(max(max_batch, slots.max_leaves), slots.shapes, np.float16)
+        self._out = Answers.allocate(max(max_batch, slots.max_leaves), slots.shapes, learned=True, sent=True)
+        self._regions = [slots.answers_of(region) for region in range(regions)]
 
     def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
         """All roots first, then all children, as `Latents.evaluate` wants them; the answers back to their regions."""
@@ -57,14 +59,11 @@ class LatentServer(ServerLoop):
         region = np.concatenate([np.full(part.stop - part.start, self._place[number]) for number, part in parts])
         with self._timed_forward(rows):
             known = self._latents.evaluate(region, codes, moves, self._out)
-        for name, answers in zip(Answers._fields, self._out, strict=True):
-            if answers is None:
-                continue
-            start = 0
-            for number, part in parts:
-                end = start + part.stop - part.start
-                arrays[name][number, part] = answers[start:end]
-                start = end
+        start = 0
+        for number, part in parts:
+            end = start + part.stop - part.start
+            self._regions[number].put(part, self._out.at(slice(start, end)))
+            start = end
         if known.all():
             return ()
         numbers = np.concatenate([np.full(part.stop - part.start, number) for number, part in parts])

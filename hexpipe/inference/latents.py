@@ -10,16 +10,16 @@ has none, its search has ended and holds nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.search.evaluator import Evaluation, Moves
 
-FloatArray = NDArray[np.floating]
 NOBODY = -1
 
 
@@ -27,25 +27,14 @@ class LatentNet(Protocol):
     """What runs the net: `nets.backend_latent.LatentBackend`, or a benchmark's that costs nothing."""
 
     def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None: ...
-    def initial(
-        self,
-        slot: int,
-        codes: NDArray[np.int8],
-        rows: NDArray[np.integer],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: NDArray[np.int16] | None = None,
-    ) -> None: ...
+    def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[np.integer], out: Answers) -> None: ...
     def recurrent(
         self,
         slot: int,
         parents: NDArray[np.integer],
         actions: NDArray[np.integer],
         rows: NDArray[np.integer],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        rewards_out: FloatArray,
-        focus_out: NDArray[np.int16] | None = None,
+        out: Answers,
     ) -> None: ...
 
 
@@ -59,35 +48,6 @@ class PoolShape(NamedTuple):
     def rows(self) -> int:
         """Rows of one group."""
         return self.games * self.nodes
-
-
-class Answers(NamedTuple):
-    """Where evaluations go: priors float [L, A], values float [L, S], rewards float [L, S], and focus int16 [L] where
-    there is a thumbnail."""
-
-    priors: FloatArray
-    values: FloatArray
-    rewards: FloatArray
-    focus: NDArray[np.int16] | None = None
-
-    @classmethod
-    def allocate(cls, rows: int, shapes: Shapes, priors: type[np.floating]) -> Answers:
-        """Room for ``rows`` evaluations, priors of the dtype ``priors``."""
-        return cls(
-            np.zeros((rows, shapes.num_actions), priors),
-            np.zeros((rows, shapes.num_seats), np.float32),
-            np.zeros((rows, shapes.num_seats), np.float32),
-            np.zeros(rows, np.int16) if shapes.thumbnail else None,
-        )
-
-    def part(self, first: int, last: int) -> Answers:
-        """Rows ``first`` to ``last``, in the same memory."""
-        focus = None if self.focus is None else self.focus[first:last]
-        return Answers(self.priors[first:last], self.values[first:last], self.rewards[first:last], focus)
-
-    def arrays(self) -> list[NDArray[Any]]:
-        """Those that there are, in order."""
-        return [array for array in self if array is not None]
 
 
 class Latents:
@@ -136,29 +96,29 @@ class Latents:
         self._evaluation += 1
         self._asked[region, games] = self._last[region, 0] = self._evaluation
         self._slot_of[region[:roots], games[:roots]] = self._newest
-        out.rewards[:roots] = 0
         base = region * self.shape.rows
         rows = base + moves.rows
         if roots:
-            priors, values, _, *focus = out.part(0, roots).arrays()
-            self._net.initial(self._newest, codes, rows[:roots], priors, values, *focus)
+            room = out.at(slice(roots))
+            if room.rewards is not None:
+                room.rewards[:] = 0  # no move led to them
+            self._net.initial(self._newest, codes, rows[:roots], room._replace(rewards=None))
         known = np.ones(len(rows), np.bool_)
         if len(rows) == roots:
             return known
         slots = self._slot_of[region[roots:], games[roots:]]
         parents, children = base[roots:] + moves.parents, rows[roots:]
-        below = out.part(roots, len(rows))
+        below = out.at(slice(roots, len(rows)))
         known[roots:] = slots != NOBODY
         used = np.unique(slots)
         if len(used) == 1:
-            self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, *below.arrays())
+            self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, below)
             return known
         for slot in used:
             at = np.flatnonzero(slots == slot)
-            parts = [array[at] for array in below.arrays()]
-            self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], *parts)
-            for array, part in zip(below.arrays(), parts, strict=True):
-                array[at] = part
+            part = below.at(at)
+            self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], part)
+            below.put(at, part)
         return known
 
     def _sound(self, slot: int) -> int:
@@ -198,7 +158,7 @@ class LocalLatentEvaluator:
         rows = len(moves.rows)
         answers = self._answers.get(group)
         if answers is None or len(answers.priors) < rows:
-            answers = self._answers[group] = Answers.allocate(rows, self._shapes, np.float32)
+            answers = self._answers[group] = Answers.allocate(rows, self._shapes, learned=True)
         self._load_waiting()
         self._latents.evaluate(np.full(rows, group), codes, moves, answers)
         self._rows[group] = rows
@@ -207,9 +167,7 @@ class LocalLatentEvaluator:
 
     def collect(self, group: int) -> Evaluation:
         """The answer to the group's last submit; its arrays are valid until the next."""
-        rows = self._rows.pop(group)
-        priors, values, rewards, focus = self._answers[group].part(0, rows)
-        return Evaluation(priors, values, self.version, rewards, focus)
+        return Evaluation(self._answers[group].at(slice(self._rows.pop(group))), self.version)
 
     def release(self, group: int) -> None:
         """No search of ``group`` is under way, so that none of them holds weights any more."""

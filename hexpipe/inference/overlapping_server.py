@@ -69,7 +69,7 @@ class OverlappingServer(InferenceServer):
     def _finish_oldest(self) -> None:
         batch, rows, ticket, version, began = self._under_way.popleft()
         cpu = time.process_time()
-        self._device.finish(ticket, *(answer[:rows] for answer in self._answers.values()))
+        self._device.finish(ticket, self._answers.at(slice(rows)))
         self.forward_cpu_seconds += time.process_time() - cpu
         now = time.perf_counter()
         self.forward_seconds += now - max(began, self._ended)

@@ -227,8 +227,8 @@ class SimpleModelInference:
         with self._lock, self._timed("cache"):
             forward = self._local.forward_seconds
             self._evaluator.submit(0, codes)
-            answer = self._evaluator.collect(0)
-            priors, values = answer.priors, answer.values[:, 0].copy()
+            answers = self._evaluator.collect(0).answers
+            priors, values = answers.priors, answers.values[:, 0].copy()
             priors[turned, : self.shapes.view_cells] = priors[turned, : self.shapes.view_cells][:, ::-1]
             policies = self._absolute(priors, white)
             forward = self._local.forward_seconds - forward

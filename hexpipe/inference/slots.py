@@ -1,6 +1,6 @@
 """Where generators and inference servers meet: shared arrays for the data, tiny queue messages for the news.
 
-A *region* is one worker's one group: ``max_leaves`` rows of codes, priors and values. A request is the message
+A *region* is one worker's one group: ``max_leaves`` rows of codes and answers. A request is the message
 (region, request id, rows) through the queue of its worker and server; its answer is written into the region and told
 by the region's semaphore. Each request goes to the server with the fewest rows outstanding, so that a device that is
 slow, or shared, gets less of the work; where a server knows what others do not (the latents of a search, the net of an
@@ -31,9 +31,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
+from hexpipe.answers import Answers, answer_fields
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.latents import PoolShape
+from hexpipe.search.evaluator import Moves
 from hexpipe.shm import Field, SharedSegment, allow_open_files, semaphores_made, spawn_context
 
 # server_state; STARTING with pid 0 means that nobody has come yet
@@ -56,14 +58,13 @@ class Request(NamedTuple):
 class InferenceSlots:
     """The shared arrays and the queues between ``workers`` x ``groups`` regions and ``servers``.
 
-    ``arrays``: codes int8 [regions, max_leaves, C]; priors float16 [regions, max_leaves, A]; values float32
-    [regions, max_leaves, S]; focus int16 [regions, max_leaves], only where there is a thumbnail; request_id,
-    request_rows, request_roots, response_id, version, lives int64 [regions] (lives: how often all searches of a region
-    have ended at once, because its client died or said so); request_server int64 [regions], of the last request, or of
-    the first that is to come; with learned dynamics parents, actions, rows int32
-    [regions, max_leaves] and rewards float32 [regions, max_leaves, S] (see `search.evaluator.Moves`; of length 0
-    without); server_state, server_pid int64 [servers]; server_beat float64 [servers] (seconds of time.monotonic, which
-    all processes share); stop int64 [1].
+    ``arrays``: codes int8 [regions, max_leaves, C]; the parts of answers as they are sent (`answers.FIELDS`), of
+    [regions, max_leaves] positions; request_id, request_rows, request_roots, response_id, version, lives int64
+    [regions] (lives: how often all searches of a region have ended at once, because its client died or said so);
+    request_server int64 [regions], of the last request, or of the first that is to come; with learned dynamics parents,
+    actions, rows int32 [regions, max_leaves] (see `search.evaluator.Moves`; of length 0 without); server_state,
+    server_pid int64 [servers]; server_beat float64 [servers] (seconds of time.monotonic, which all processes share);
+    stop int64 [1].
     Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """
 
@@ -112,11 +113,11 @@ class InferenceSlots:
         children = 0 if pool is None else max_leaves
         fields = [
             Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
-            Field("priors", "float16", (regions, max_leaves, shapes.num_actions)),
-            Field("values", "float32", (regions, max_leaves, shapes.num_seats)),
-            *([Field("focus", "int16", (regions, max_leaves))] if shapes.thumbnail else []),
-            *(Field(name, "int32", (regions, children)) for name in ("parents", "actions", "rows")),
-            Field("rewards", "float32", (regions, children, shapes.num_seats)),
+            *(
+                Field(part.name, part.sent.__name__, (regions, max_leaves, *part.shape(shapes)))
+                for part in answer_fields(shapes, learned=pool is not None)
+            ),
+            *(Field(name, "int32", (regions, children)) for name in Moves._fields),
             *(Field(name, "int64", (regions,)) for name in (*_PER_REGION, "request_server")),
             Field("server_state", "int64", (servers,)),
             Field("server_pid", "int64", (servers,)),
@@ -154,6 +155,11 @@ class InferenceSlots:
     def region(self, worker: int, group: int) -> int:
         """The region of a worker's group."""
         return worker * self.groups + group
+
+    def answers_of(self, region: int) -> Answers:
+        """The answers of a region, max_leaves of them, in the shared memory."""
+        parts = (part.name for part in answer_fields(self.shapes, learned=self.pool is not None))
+        return Answers(**{name: self.arrays[name][region] for name in parts})
 
     def server_of(self, region: int) -> int:
         """The server that a region's last request went to; unless work goes by load, all of them go there."""
@@ -280,7 +286,7 @@ class InferenceSlots:
         self.arrays["server_beat"][server] = time.monotonic()
 
     def answer(self, request: Request, version: int) -> None:
-        """Tells the worker that the priors and values of ``request`` are written."""
+        """Tells the worker that the answers to ``request`` are written."""
         self.arrays["version"][request.region] = version
         self.arrays["response_id"][request.region] = request.request_id
         self._answers[request.region].release()

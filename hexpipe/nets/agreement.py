@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
-from hexpipe.nets.backends import Backend, BySize, FloatArray, FocusArray, OverlappingBackend, overlaps
+from hexpipe.nets.backends import Backend, BySize, OverlappingBackend, overlaps
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,11 @@ def measure(backend: Backend, exact: Backend, codes: NDArray[np.int8], shapes: S
     """
     wanted = _answers(exact, codes, shapes)
     try:
-        priors, values = _answers(backend, codes, shapes)
+        found = _answers(backend, codes, shapes)
     except InferenceError:  # of a range that is too small for these weights
         return Agreement(backend.dtype, float("inf"), float("inf"), float("inf"))
-    off = np.abs(values - wanted[1])
-    variation = 0.5 * np.abs(priors - wanted[0]).sum(axis=1)
+    off = np.abs(found.values - wanted.values)
+    variation = 0.5 * np.abs(found.priors - wanted.priors).sum(axis=1)
     return Agreement(backend.dtype, float(off.mean()), float(off.max()), float(variation.mean()))
 
 
@@ -120,15 +121,9 @@ class AgreedBackend:
             self._fallback.load(weights)
         self._current = self._fallback
 
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         """As `Backend.infer`."""
-        self._current.infer(codes, priors_out, values_out, focus_out)
+        self._current.infer(codes, out)
 
 
 class AgreedOverlappingBackend(AgreedBackend):
@@ -141,19 +136,14 @@ class AgreedOverlappingBackend(AgreedBackend):
         self._under_way += 1
         return ticket
 
-    def finish(
-        self, ticket: int, priors_out: FloatArray, values_out: FloatArray, focus_out: FocusArray | None = None
-    ) -> None:
+    def finish(self, ticket: int, out: Answers) -> None:
         """As `OverlappingBackend.finish`, also where another has taken over since."""
         backend: OverlappingBackend = self._fallback if ticket % 2 else self._fast  # type: ignore[assignment]
         self._under_way -= 1
-        backend.finish(ticket // 2, priors_out, values_out, focus_out)
+        backend.finish(ticket // 2, out)
 
 
-def _answers(
-    backend: Backend, codes: NDArray[np.int8], shapes: Shapes
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    priors = np.zeros((len(codes), shapes.num_actions), np.float32)
-    values = np.zeros((len(codes), shapes.num_seats), np.float32)
-    backend.infer(codes, priors, values)
-    return priors, values
+def _answers(backend: Backend, codes: NDArray[np.int8], shapes: Shapes) -> Answers:
+    out = Answers.allocate(len(codes), shapes)
+    backend.infer(codes, out)
+    return out

@@ -16,11 +16,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.nets.backend_torch import placed
-from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
-from hexpipe.nets.cuda_graphs import GraphMaker, host_twin, load_in_place, new_stream, padded_sizes, within
+from hexpipe.nets.backends import write_outputs
+from hexpipe.nets.cuda_graphs import (
+    GraphMaker,
+    host_twin,
+    load_in_place,
+    new_stream,
+    padded_sizes,
+    result_buffers,
+    within,
+)
 from hexpipe.nets.factory import InferenceNet, folded_net
 
 LANES = 2
@@ -31,14 +40,10 @@ class _Lane:
 
     def __init__(self, max_batch: int, shapes: Shapes, device: torch.device) -> None:
         self.codes = torch.zeros(max_batch, shapes.code_length, dtype=torch.int8, device=device)
-        self.results = [
-            torch.zeros(max_batch, shapes.num_actions, device=device),
-            torch.zeros(max_batch, shapes.num_seats, device=device),
-        ]
-        if shapes.thumbnail:
-            self.results.append(torch.zeros(max_batch, dtype=torch.int16, device=device))
+        self.results = result_buffers(max_batch, shapes, device)
         self.codes_host = host_twin(self.codes)
         self.results_host = [host_twin(part) for part in self.results]
+        self.answers = Answers.named((host.numpy() for host in self.results_host), shapes)  # in the same memory
         # a wait that sleeps: generators want the core
         self.done = torch.cuda.Event(blocking=True) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.rows = 0
@@ -78,18 +83,11 @@ class CudaGraphsBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         load_in_place(self._net.net, folded_net(self._settings, self._shapes, weights), self._compute)
 
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         limit = self._sizes[-1]
         for first in range(0, len(codes), limit):
             part = slice(first, first + limit)
-            focus_part = None if focus_out is None else focus_out[part]
-            self.finish(self.start(codes[part]), priors_out[part], values_out[part], focus_part)
+            self.finish(self.start(codes[part]), out.at(part))
 
     def start(self, codes: NDArray[np.int8]) -> int:
         if not self._free:
@@ -115,14 +113,11 @@ class CudaGraphsBackend:
             lane.done.record(self._out)
         return ticket
 
-    def finish(
-        self, ticket: int, priors_out: FloatArray, values_out: FloatArray, focus_out: FocusArray | None = None
-    ) -> None:
+    def finish(self, ticket: int, out: Answers) -> None:
         if ticket in self._free:
             raise InferenceError(f"no batch of ticket {ticket} is under way: start one first")
         lane = self._lanes[ticket]
         if lane.done is not None:
             lane.done.synchronize()
         self._free.append(ticket)  # its buffers are read now, and nothing is started meanwhile
-        priors, values, *focus = (host.numpy()[: lane.rows] for host in lane.results_host)
-        write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
+        write_outputs(lane.answers.at(slice(lane.rows)), out, self.name)

@@ -6,16 +6,17 @@ belongs to the weights that made its root.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.backend_torch import DTYPES
-from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
+from hexpipe.nets.backend_torch import DTYPES, named_answers
+from hexpipe.nets.backends import write_outputs
 from hexpipe.nets.factory import folded_muzero_net
 from hexpipe.nets.muzero_network import MuZeroNet
 
@@ -75,33 +76,18 @@ class LatentBackend:
         """Take new weights into ``slot``. CheckpointError if they do not fit."""
         self._nets[slot] = self._prepared(weights)
 
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         """`Backend.infer` with slot 0; keeps no latent."""
         with torch.inference_mode():
             _, *outputs = self._nets[0][0](self._on_device(codes))
-            self._write(outputs, priors_out, values_out, focus_out)
+            write_outputs(named_answers(outputs, self._shapes), out, self.name)
 
-    def initial(
-        self,
-        slot: int,
-        codes: NDArray[np.int8],
-        rows: NDArray[np.integer],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
-        """Evaluate roots: codes int8 [R, C] into priors [R, A], values [R, S] and focus [R], their latents into pool
-        ``rows``."""
+    def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[np.integer], out: Answers) -> None:
+        """Evaluate roots: codes int8 [R, C] into ``out``, which has no rewards, their latents into pool ``rows``."""
         with torch.inference_mode():
             latent, *outputs = self._nets[slot][0](self._on_device(codes))
             self.pool.index_copy_(0, self._on_device(rows, np.int64), latent)
-            self._write(outputs, priors_out, values_out, focus_out)
+            write_outputs(named_answers(outputs, self._shapes), out, self.name)
 
     def recurrent(
         self,
@@ -109,29 +95,15 @@ class LatentBackend:
         parents: NDArray[np.integer],
         actions: NDArray[np.integer],
         rows: NDArray[np.integer],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        rewards_out: FloatArray,
-        focus_out: FocusArray | None = None,
+        out: Answers,
     ) -> None:
-        """Evaluate the children by ``actions`` [K] of the latents in pool rows ``parents`` [K], their latents into pool
-        ``rows`` [K]."""
+        """Evaluate the children by ``actions`` [K] of the latents in pool rows ``parents`` [K] into ``out``, their
+        latents into pool ``rows`` [K]."""
         with torch.inference_mode():
             latents = self.pool.index_select(0, self._on_device(parents, np.int64))
-            following, priors, values, rewards, *focus = self._nets[slot][1](
-                latents, self._on_device(actions, np.int64)
-            )
+            following, *outputs = self._nets[slot][1](latents, self._on_device(actions, np.int64))
             self.pool.index_copy_(0, self._on_device(rows, np.int64), following)
-            rewards_out[...] = rewards.float().cpu().numpy()
-            self._write([priors, values, *focus], priors_out, values_out, focus_out)
-
-    def _write(
-        self, outputs: Sequence[Tensor], priors_out: FloatArray, values_out: FloatArray, focus_out: FocusArray | None
-    ) -> None:
-        """Priors, values and, where the net looks anywhere, focus."""
-        priors, values = (part.float().cpu().numpy() for part in outputs[:2])
-        focus = [part.cpu().numpy() for part in outputs[2:]]
-        write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
+            write_outputs(named_answers(outputs, self._shapes, learned=True), out, self.name)
 
     def _on_device(self, array: NDArray[np.generic], dtype: type | None = None) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype)).to(self._device)

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backend_latent import WEIGHT_SLOTS
 from hexpipe.nets.backend_torch import DTYPES
-from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
-from hexpipe.nets.cuda_graphs import Graph, GraphMaker, host_twin, load_in_place, padded_sizes, within
+from hexpipe.nets.backends import write_outputs
+from hexpipe.nets.cuda_graphs import (
+    Graph,
+    GraphMaker,
+    host_twin,
+    load_in_place,
+    padded_sizes,
+    result_buffers,
+    within,
+)
 from hexpipe.nets.factory import folded_muzero_net
 from hexpipe.nets.muzero_network import MuZeroNet
 
@@ -74,10 +83,9 @@ class LatentGraphsBackend:
         self._parents, self._rows = _Input.make(spare, rows), _Input.make(spare.clone(), rows)
         self._actions = _Input.make(torch.zeros_like(spare))
         self._codes = _Input.make(spare.new_zeros((max_batch, shapes.code_length), dtype=torch.int8))
-        widths = (shapes.num_actions, shapes.num_seats, shapes.num_seats)
-        results = [torch.zeros(max_batch, width, device=self._device) for width in widths]
-        results += [torch.zeros(max_batch, dtype=torch.int16, device=self._device)] * shapes.thumbnail
+        results = result_buffers(max_batch, shapes, self._device, learned=True)
         self._results_host = [host_twin(part) for part in results]
+        self._answers = Answers.named((host.numpy() for host in self._results_host), shapes, learned=True)
         self._nets = [self._prepared() for _ in range(WEIGHT_SLOTS)]
         maker = GraphMaker(self._device)
         self._compute = maker.compute
@@ -94,18 +102,9 @@ class LatentGraphsBackend:
         """Copy new weights into ``slot``. CheckpointError if they do not fit."""
         load_in_place(self._nets[slot], folded_muzero_net(self._settings, self._shapes, weights), self._compute)
 
-    def initial(
-        self,
-        slot: int,
-        codes: NDArray[np.int8],
-        rows: NDArray[np.integer],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[np.integer], out: Answers) -> None:
         """As `LatentBackend.initial`."""
-        inputs = [(self._codes, codes), (self._rows, rows)]
-        self._run(self._initial[slot], inputs, priors_out, values_out, None, focus_out)
+        self._run(self._initial[slot], [(self._codes, codes), (self._rows, rows)], out)
 
     def recurrent(
         self,
@@ -113,38 +112,25 @@ class LatentGraphsBackend:
         parents: NDArray[np.integer],
         actions: NDArray[np.integer],
         rows: NDArray[np.integer],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        rewards_out: FloatArray,
-        focus_out: FocusArray | None = None,
+        out: Answers,
     ) -> None:
         """As `LatentBackend.recurrent`."""
         inputs = [(self._parents, parents), (self._actions, actions), (self._rows, rows)]
-        self._run(self._recurrent[slot], inputs, priors_out, values_out, rewards_out, focus_out)
+        self._run(self._recurrent[slot], inputs, out)
 
     def _run(
-        self,
-        graphs: Mapping[int, Graph],
-        inputs: Sequence[tuple[_Input, NDArray[np.generic]]],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        rewards_out: FloatArray | None,
-        focus_out: FocusArray | None,
+        self, graphs: Mapping[int, Graph], inputs: Sequence[tuple[_Input, NDArray[np.generic]]], out: Answers
     ) -> None:
-        limit, total = self._sizes[-1], len(priors_out)
+        limit, total = self._sizes[-1], len(out.priors)
         for first in range(0, total, limit):
             part = slice(first, min(first + limit, total))
             pieces = [(buffer, array[part]) for buffer, array in inputs]
-            priors, values, rewards, *focus = self._replayed(graphs, pieces, part.stop - first)
-            if rewards_out is not None:
-                rewards_out[part] = rewards
-            focus_part = None if focus_out is None else focus_out[part]
-            write_outputs(priors, values, priors_out[part], values_out[part], self.name, focus, focus_part)
+            write_outputs(self._replayed(graphs, pieces, part.stop - first), out.at(part), self.name)
 
     def _replayed(
         self, graphs: Mapping[int, Graph], inputs: Sequence[tuple[_Input, NDArray[np.generic]]], count: int
-    ) -> list[NDArray[Any]]:
-        """Results of ``count`` rows, valid until the next call."""
+    ) -> Answers:
+        """Answers of ``count`` rows, valid until the next call."""
         size = next(size for size in self._sizes if size >= count)
         graph = graphs[size]
         with torch.inference_mode(), within(self._compute):
@@ -155,7 +141,7 @@ class LatentGraphsBackend:
                 own[:count].copy_(result[:count], non_blocking=True)
         if self._compute is not None:
             self._compute.synchronize()
-        return [host.numpy()[:count] for host in self._results_host]
+        return self._answers.at(slice(count))
 
     def _roots(self, net: MuZeroNet, size: int) -> tuple[Tensor, ...]:
         latent, priors, values, *focus = net.initial(self._codes.device[:size])

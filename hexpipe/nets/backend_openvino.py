@@ -16,8 +16,9 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
+from hexpipe.answers import Answers, answer_fields
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
+from hexpipe.nets.backends import write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import ILLEGAL_LOGIT
 from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, recalled, residual_trunk, transformer_trunk
@@ -43,17 +44,10 @@ class OpenVinoBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._request = self._compiled(folded_net(self._settings, self._shapes, weights))
 
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         self._request.infer([codes], share_inputs=True)
-        count = 3 if self._shapes.thumbnail else 2
-        priors, values, *focus = (self._request.get_output_tensor(index).data for index in range(count))
-        write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
+        outputs = (self._request.get_output_tensor(i).data for i in range(len(answer_fields(self._shapes))))
+        write_outputs(Answers.named(outputs, self._shapes), out, self.name)
 
     def _compiled(self, plain: HexNet) -> Any:
         options = {

@@ -5,14 +5,16 @@ Both keep to the threads that the process was given: run one-thread processes (d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
+from hexpipe.nets.backends import write_outputs
 from hexpipe.nets.factory import InferenceNet, folded_net
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -26,6 +28,12 @@ def placed(net: InferenceNet, device: torch.device, dtype: str) -> InferenceNet:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     net.net.edges = net.net.edges.contiguous(memory_format=torch.channels_last)
     return net
+
+
+def named_answers(outputs: Iterable[Tensor], shapes: Shapes, learned: bool = False) -> Answers:
+    """``outputs`` of a net, in their order, on the host; floats as float32."""
+    plain = (part.float() if part.is_floating_point() else part for part in outputs)
+    return Answers.named((part.cpu().numpy() for part in plain), shapes, learned)
 
 
 class EagerBackend:
@@ -42,17 +50,10 @@ class EagerBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._net = self._prepared(weights)
 
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         with torch.inference_mode():
             outputs = self._net(torch.from_numpy(codes).to(self._device))
-            priors, values, *focus = (part.cpu().numpy() for part in outputs)
-            write_outputs(priors, values, priors_out, values_out, self.name, focus, focus_out)
+            write_outputs(named_answers(outputs, self._shapes), out, self.name)
 
     def _prepared(self, weights: Mapping[str, NDArray[np.float32]] | None) -> torch.nn.Module:
         plain = folded_net(self._settings, self._shapes, weights)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hexpipe import kernel_cache
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets import winograd_kernels as kernels
-from hexpipe.nets.backends import FloatArray, FocusArray, write_outputs
+from hexpipe.nets.backend_torch import named_answers
+from hexpipe.nets.backends import write_outputs
 from hexpipe.nets.factory import HexNet, folded_net
 from hexpipe.nets.heads import SideLogits, highest_focus, value_from_logits
 from hexpipe.nets.planes import expand_codes
@@ -87,24 +89,15 @@ class WinogradBackend:
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._take(folded_net(self._settings, self._shapes, weights))
 
-    def infer(
-        self,
-        codes: NDArray[np.int8],
-        priors_out: FloatArray,
-        values_out: FloatArray,
-        focus_out: FocusArray | None = None,
-    ) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         with torch.inference_mode():
             for first in range(0, len(codes), self._chunk):
                 part = slice(first, first + self._chunk)
                 policy_logits, value_logits, *side = self._logits(codes[part])
                 priors = torch.softmax(policy_logits, dim=1)
                 values = value_from_logits(value_logits, self._shapes.num_seats)
-                focus = [bucket.numpy() for bucket in highest_focus(side)]
-                looks = None if focus_out is None else focus_out[part]
-                write_outputs(
-                    priors.numpy(), values.numpy(), priors_out[part], values_out[part], self.name, focus, looks
-                )
+                outputs = [priors, values, *highest_focus(side)]
+                write_outputs(named_answers(outputs, self._shapes), out.at(part), self.name)
 
     def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
         count, size = len(codes), self._shapes.view_size

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.nets.agreement import POSITIONS, AgreedBackend, AgreedOverlappingBackend
@@ -132,17 +133,15 @@ def _learned(net: NetSettings, shapes: Shapes, inference: InferenceSettings, dev
 
 def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on_cpu: bool) -> float:
     """Positions a second of the quickest pass of ``batch`` random boards within ``seconds``, after a first one."""
-    codes = random_codes(shapes, batch)
-    priors = np.zeros((batch, shapes.num_actions), np.float32)
-    values = np.zeros((batch, shapes.num_seats), np.float32)
-    backend.infer(codes, priors, values)
+    codes, out = random_codes(shapes, batch), Answers.allocate(batch, shapes)
+    backend.infer(codes, out)
     # one thread on a CPU: its own time is the same on a quiet machine, and tells the truth on a busy one
     clock = time.process_time if on_cpu and torch.get_num_threads() == 1 else time.perf_counter
     quickest = float("inf")
     end = time.perf_counter() + seconds
     while True:
         begin = clock()
-        backend.infer(codes, priors, values)
+        backend.infer(codes, out)
         quickest = min(quickest, clock() - begin)
         if time.perf_counter() >= end:
             return batch / quickest

@@ -17,6 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hexpipe.answers import Answers
+from hexpipe.config import Shapes
+
 WARM_UP_PASSES = 3  # cuDNN chooses its algorithms before the capture
 
 
@@ -86,6 +89,11 @@ def within(stream: torch.cuda.Stream | None, after: torch.cuda.Stream | None = N
 def host_twin(buffer: Tensor) -> Tensor:
     """Host memory like ``buffer``, pinned where that is on a GPU: copies between them need no wait."""
     return torch.zeros_like(buffer, device="cpu", pin_memory=buffer.is_cuda)
+
+
+def result_buffers(rows: int, shapes: Shapes, device: torch.device, learned: bool = False) -> list[Tensor]:
+    """Static buffers on ``device`` for a net's outputs about ``rows`` positions, in their order."""
+    return [torch.from_numpy(part).to(device) for part in Answers.allocate(rows, shapes, learned).parts()]
 
 
 @torch.no_grad()

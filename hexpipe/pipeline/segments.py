@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hexpipe.answers import answer_bytes
 from hexpipe.config import Settings
 from hexpipe.errors import SettingsError, SharedMemoryError
 from hexpipe.games.factory import make_stages
@@ -161,9 +162,8 @@ def estimate(settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
     """Bytes of each segment that `make_segments` would make; allocates nothing."""
     shapes = game.shapes
     clients, group_rows = num_clients(settings, plan), GROUPS * max_leaves(settings)
-    slot_bytes = shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats + 2 * shapes.thumbnail
-    if settings.algorithm == "muzero":
-        slot_bytes += 3 * 4 + 4 * shapes.num_seats  # parent, action and row; rewards
+    learned = settings.algorithm == "muzero"
+    slot_bytes = shapes.code_length + answer_bytes(shapes, learned) + 3 * 4 * learned  # parent, action and row
     queue = max(1, clients) * settings.selfplay.game_queue * _record_bytes(settings)
     fields = segment_fields(settings.replay, make_stages(settings))
     replay = sum(int(np.prod(f.shape)) * np.dtype(f.dtype).itemsize for f in fields)
@@ -215,7 +215,7 @@ def search_bytes(settings: Settings, game: Game) -> int:
     arrays = new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned, shapes.thumbnail)
     tree = sum(part.nbytes for part in arrays)
     states = sum(part.nbytes for part in game.new_states(1)) * (1 if learned else nodes)
-    entry = 16 + shapes.code_length + 2 * shapes.num_actions + 4 * shapes.num_seats + 2 * shapes.thumbnail
+    entry = 16 + shapes.code_length + answer_bytes(shapes)
     cached = 0 if learned else settings.selfplay.cache_entries * entry
     return GROUPS * games_per_group(settings) * (tree + states) + cached
 

@@ -1,4 +1,4 @@
-"""What a search asks its evaluator: priors and values for a batch of states, in two steps."""
+"""What a search asks its evaluator: answers about a batch of states, in two steps."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
+
 
 class Evaluation(NamedTuple):
-    """The answer for one submitted batch of L leaves; its arrays are valid until the group's next submit.
+    """The answers about one submitted batch of L leaves; their arrays are valid until the group's next submit.
 
-    priors: float32 [L, A], net frame, softmax over the legal actions (illegal ones are 0).
-    values: float32 [L, S] in [-1, 1]; values[:, k] is for seat (to_move + k) % S.
-    version: the weights version of the oldest forward pass in the batch.
-    rewards: float32 [L, S], seats like those of values, of the moves that led to the leaves (0 for roots); None from an
-    evaluator of states, where the rules say who has won.
-    focus: int16 [L], the bucket of the thumbnail where the net would look on the whole board, -1 where nobody said;
-    None where a game has no thumbnail.
+    There are no rewards from an evaluator of states, where the rules say who has won, and there is no focus where a
+    game has no thumbnail. version: the weights version of the oldest forward pass in the batch.
     """
 
-    priors: NDArray[np.float32]
-    values: NDArray[np.float32]
+    answers: Answers
     version: int
-    rewards: NDArray[np.float32] | None = None
-    focus: NDArray[np.int16] | None = None
 
 
 class Moves(NamedTuple):

@@ -2,9 +2,9 @@
 
 One turn of the loop is::
 
-    count = mcts.select()                          # leaves of all searching games; states stepped; codes written
-    priors, values = evaluate(mcts.codes[:count])  # anywhere: the search does not wait here
-    mcts.update(priors, values)                    # expand, send the values up
+    count = mcts.select()                    # leaves of all searching games; states stepped; codes written
+    answers = evaluate(mcts.codes[:count])   # anywhere: the search does not wait here
+    mcts.update(answers)                     # expand, send the values up
 
 A game whose search has ended stands still until `advance` or `begin` gives it something to do.
 """
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe import kernel_cache
+from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.board_moves import play_moves
@@ -245,37 +246,31 @@ class Mcts:
         self.evaluations += self._count
         return self._count
 
-    def update(
-        self,
-        priors: NDArray[np.float32],
-        values: NDArray[np.float32],
-        rewards: NDArray[np.float32] | None = None,
-        focus: NDArray[np.int16] | None = None,
-    ) -> None:
+    def update(self, answers: Answers) -> None:
         """Expand the leaves of the last `select` and send their values up.
 
-        ``priors`` float32[count, A] in the mover's frame, ``values`` float32[count, S] and, with learned dynamics,
-        ``rewards`` float32[count, S] relative to the mover; ``focus`` int16[count] where the game has a thumbnail and
-        the evaluator looks at it. InferenceError if one is unusable.
+        ``answers`` are about the leaves, in their order; with learned dynamics they have rewards. InferenceError if one
+        is unusable.
         """
         count = self._count
-        if focus is not None:
-            self.tree.focus[self._leaves[0, :count], self._leaves[1, :count]] = focus
+        if answers.focus is not None:
+            self.tree.focus[self._leaves[0, :count], self._leaves[1, :count]] = answers.focus
         bad = expand_kernels.expand_and_backward(
             self.tree,
             self._leaves,
             count,
-            priors,
-            values,
-            self._no_rewards if rewards is None else rewards,
+            answers.priors,
+            answers.values,
+            self._no_rewards if answers.rewards is None else answers.rewards,
             self.model.legal,
             self.model.view,
             self.game.action_view,
         )
         if bad >= 0:
             raise InferenceError(
-                f"the net's answer to leaf {bad} is not a policy and a value (sum {float(priors[bad].sum())}, values "
-                f"{values[bad].tolist()}): the weights have probably diverged; lower learner.learning_rate"
+                f"the net's answer to leaf {bad} is not a policy and a value (sum {float(answers.priors[bad].sum())}, "
+                f"values {answers.values[bad].tolist()}): the weights have probably diverged; "
+                "lower learner.learning_rate"
             )
         if self._swap_first:
             self._put_swaps_first()
@@ -381,8 +376,7 @@ def search_turn(mcts: Mcts, evaluator: Evaluator) -> int:
     count = mcts.select()
     if count:
         evaluator.submit(0, *mcts.request)
-        answer = evaluator.collect(0)
-        mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
+        mcts.update(evaluator.collect(0).answers)
     return count
 
 
@@ -462,7 +456,7 @@ def _look(mcts: Mcts, evaluator: Evaluator, games: NDArray[np.int32]) -> NDArray
     game.codes(mcts.states, rows, codes)
     roots = Moves(nothing, nothing, mcts.tree.handle[games, 0]) if mcts.model.has_rewards else None
     evaluator.submit(0, codes, roots)
-    focus = evaluator.collect(0).focus
+    focus = evaluator.collect(0).answers.focus
     if focus is None:
         return np.full(len(games), -1, np.int32)
     return np.where((focus >= 0) & (mcts.states.ply[rows] > 0), game.bucket_cells[focus], np.int32(-1))

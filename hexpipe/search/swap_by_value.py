@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
@@ -40,11 +41,12 @@ class SwapByValue:
     def collect(self, group: int) -> Evaluation:
         """The answer to the group's last submit, with what is known of swaps."""
         free, empty = self._pending.pop(group)
-        answer = self._evaluator.collect(group)
-        priors, values = answer.priors.copy(), answer.values.copy()
-        self._allow_swaps(priors, values, free)
-        self._value_openings(priors, values, empty)
-        return answer._replace(priors=priors, values=values)
+        evaluation = self._evaluator.collect(group)
+        priors, values = evaluation.answers.priors.copy(), evaluation.answers.values.copy()
+        answers = evaluation.answers._replace(priors=priors, values=values)
+        self._allow_swaps(answers, free)
+        self._value_openings(answers, empty)
+        return evaluation._replace(answers=answers)
 
     def _without(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
         """A copy of ``codes`` in which nobody may swap."""
@@ -68,11 +70,12 @@ class SwapByValue:
         for start in range(0, self._cells, self._at_once):
             part = slice(start, start + self._at_once)
             self._evaluator.submit(group, codes[part])
-            values[part] = self._evaluator.collect(group).values[:, 0]
+            values[part] = self._evaluator.collect(group).answers.values[:, 0]
         return values
 
-    def _allow_swaps(self, priors: NDArray[np.float32], values: NDArray[np.float32], free: IntArray) -> None:
-        """Put the swap into the answers ``free`` int [k] of positions after one stone."""
+    def _allow_swaps(self, answers: Answers, free: IntArray) -> None:
+        """Put the swap into the ``answers`` in rows ``free`` int [k], of positions after one stone."""
+        priors, values = answers.priors, answers.values
         floor = 1.0 / self._cells  # the legal moves: every cell but one, and the swap
         value = values[free, 0]
         swap = np.clip((1.0 - value) / 2.0, floor, 1.0 - floor)
@@ -80,14 +83,14 @@ class SwapByValue:
         priors[free, self._cells] = swap
         values[free, 0], values[free, 1] = np.abs(value), -np.abs(value)
 
-    def _value_openings(self, priors: NDArray[np.float32], values: NDArray[np.float32], empty: IntArray) -> None:
-        """Let the answers ``empty`` int [k] of the empty board know that the other seat may swap."""
+    def _value_openings(self, answers: Answers, empty: IntArray) -> None:
+        """Let the ``answers`` in rows ``empty`` int [k], of the empty board, know that the other seat may swap."""
         if self._openings is None or not len(empty):
             return
         far = np.abs(self._openings)
         likely = np.exp(_OPENING_SHARPNESS * (far.min() - far))
-        priors[empty, : self._cells] = likely / likely.sum()
-        values[empty, 0], values[empty, 1] = -far.min(), far.min()
+        answers.priors[empty, : self._cells] = likely / likely.sum()
+        answers.values[empty, 0], answers.values[empty, 1] = -far.min(), far.min()
 
 
 class LatentSwapByValue(SwapByValue):
@@ -143,12 +146,11 @@ class LatentSwapByValue(SwapByValue):
     def collect(self, group: int) -> Evaluation:
         """The answer to the group's last submit, with what is known of swaps."""
         order, (free, empty), imagined = self._order.pop(group), self._pending.pop(group), self._imagined.pop(group)
-        answer = self._evaluator.collect(group)
-        priors, values = answer.priors[order], answer.values[order]
-        rewards = None if answer.rewards is None else answer.rewards[order]
-        if rewards is not None:
-            rewards[self._swapped.pop(group)] = 0.0
-        priors[imagined, self._cells] = 0.0
-        self._allow_swaps(priors, values, free)
-        self._value_openings(priors, values, empty)
-        return answer._replace(priors=priors, values=values, rewards=rewards)
+        evaluation = self._evaluator.collect(group)
+        answers = evaluation.answers.at(order)
+        if answers.rewards is not None:
+            answers.rewards[self._swapped.pop(group)] = 0.0
+        answers.priors[imagined, self._cells] = 0.0
+        self._allow_swaps(answers, free)
+        self._value_openings(answers, empty)
+        return evaluation._replace(answers=answers)

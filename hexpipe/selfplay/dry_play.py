@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
@@ -43,7 +44,7 @@ class FlatEvaluator:
         rows = self._rows.pop(group)
         priors = np.full((rows, self._shapes.num_actions), 1 / self._shapes.num_actions, np.float32)
         values = np.zeros((rows, self._shapes.num_seats), np.float32)
-        return Evaluation(priors, values, 1, np.zeros_like(values) if self._learned else None)
+        return Evaluation(Answers(priors, values, np.zeros_like(values) if self._learned else None), 1)
 
 
 def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecord]:

@@ -116,4 +116,5 @@ class LeagueEvaluator:
             self._version = answers[0].version
         if len(answers) == 1:
             return answers[0]._replace(version=self._version)
-        return join_answers(answers, [rows for _, rows in asked], self._version)
+        rows = [rows for _, rows in asked]
+        return Evaluation(join_answers([answer.answers for answer in answers], rows), self._version)

@@ -62,7 +62,7 @@ def _values(game: Game, states: States, evaluator: Evaluator, group: int) -> NDA
     codes = np.zeros((len(states.ply), game.shapes.code_length), np.int8)
     game.codes(states, np.arange(len(codes), dtype=np.int32), codes)
     evaluator.submit(group, codes)
-    return evaluator.collect(group).values
+    return evaluator.collect(group).answers.values
 
 
 def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> tuple[list[Opening], States]:

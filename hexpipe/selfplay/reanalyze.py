@@ -100,12 +100,12 @@ class Reanalysis:
         if group.waiting:
             group.waiting = False
             try:
-                answer = self.evaluator.collect(turn)
+                evaluation = self.evaluator.collect(turn)
             except SearchesLostError:
                 self._search_again(group)
             else:
-                self._weights_version = answer.version
-                mcts.update(answer.priors, answer.values, answer.rewards, answer.focus)
+                self._weights_version = evaluation.version
+                mcts.update(evaluation.answers)
             self._note(group)
             if not group.searched and not group.games:
                 self.on_idle(turn)

@@ -6,12 +6,12 @@ The rows of a request are its roots and then, with learned dynamics, its childre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.search.evaluator import Evaluation, Moves
+from hexpipe.answers import Answers
+from hexpipe.search.evaluator import Moves
 
 Request = tuple[NDArray[np.int8], Moves | None]
 """What `Evaluator.submit` takes: codes int8 [R, C], and moves where learned dynamics make the leaves."""
@@ -49,22 +49,11 @@ def join_requests(requests: Sequence[Request]) -> tuple[Request, list[NDArray[np
     return (codes, joined), places
 
 
-def answer_part(answer: Evaluation, places: NDArray[np.intp]) -> Evaluation:
-    """The rows of ``answer`` at ``places`` int [L]."""
-    parts: dict[str, Any] = {
-        name: field[places] for name, field in answer._asdict().items() if isinstance(field, np.ndarray)
-    }
-    return answer._replace(**parts)
-
-
-def join_answers(answers: Sequence[Evaluation], rows: Sequence[NDArray[np.bool_]], version: int) -> Evaluation:
-    """One answer of ``version`` from those to the parts of a request whose ``rows`` bool [L] are given."""
-    fields: dict[str, Any] = {}
-    for name in Evaluation._fields:
-        parts = [getattr(answer, name) for answer in answers]
-        if isinstance(parts[0], np.ndarray):
-            whole = np.empty((len(rows[0]), *parts[0].shape[1:]), parts[0].dtype)
-            for own, part in zip(rows, parts, strict=True):
-                whole[own] = part
-            fields[name] = whole
-    return Evaluation(**{**fields, "version": version})
+def join_answers(answers: Sequence[Answers], rows: Sequence[NDArray[np.bool_]]) -> Answers:
+    """The answers to a whole request, from those to its parts, whose ``rows`` bool [L] are given."""
+    whole = Answers._make(
+        None if part is None else np.empty((len(rows[0]), *part.shape[1:]), part.dtype) for part in answers[0]
+    )
+    for own, part in zip(rows, answers, strict=True):
+        whole.put(own, part)
+    return whole

@@ -96,12 +96,12 @@ class SelfPlay:
         if turn.waiting:
             turn.waiting = False
             try:
-                answer = self.evaluator.collect(number)
+                evaluation = self.evaluator.collect(number)
             except SearchesLostError:
                 self._search_again(turn)
             else:
-                self._weights_version = answer.version
-                turn.update(answer)
+                self._weights_version = evaluation.version
+                turn.update(evaluation.answers)
         while turn.groups and not turn.waiting:
             for group in list(turn.groups.values()):
                 finished = group.finished()

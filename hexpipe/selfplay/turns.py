@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import Settings
 from hexpipe.games.game_env import Game
-from hexpipe.search.evaluator import Evaluation
 from hexpipe.search.mcts import Mcts
-from hexpipe.selfplay.requests import Request, answer_part, join_requests
+from hexpipe.selfplay.requests import Request, join_requests
 
 
 @dataclass
@@ -90,8 +90,7 @@ class Turn:
             theirs[places] = part
         return theirs
 
-    def update(self, answer: Evaluation) -> None:
-        """Give each group its part of the ``answer``."""
+    def update(self, answers: Answers) -> None:
+        """Give each group its part of the ``answers``."""
         for i, group in enumerate(self._asking):
-            part = answer if len(self._asking) == 1 else answer_part(answer, self._places[i])
-            group.mcts.update(part.priors, part.values, part.rewards, part.focus)
+            group.mcts.update(answers if len(self._asking) == 1 else answers.at(self._places[i]))

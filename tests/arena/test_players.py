@@ -147,7 +147,8 @@ class Looking(FlatEvaluator):
         self.focus = codes[:, view : 3 * view].reshape(len(codes), 2, view).max(1).argmax(1).astype(np.int16)
 
     def collect(self, group: int) -> Any:
-        return super().collect(group)._replace(focus=self.focus)
+        evaluation = super().collect(group)
+        return evaluation._replace(answers=evaluation.answers._replace(focus=self.focus))
 
 
 def test_a_net_player_wins_where_it_looks_whatever_the_last_stone() -> None:

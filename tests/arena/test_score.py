@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.arena import score as score_module
 from hexpipe.arena.score import make_share, score_positions, wilson_interval
 from hexpipe.arena.solved_positions import SolvedPosition
@@ -37,7 +38,7 @@ class NetLikeEvaluator:
         priors = np.where(legal, 0.5, 0.0) + (np.cumsum(legal, axis=1) == 1) * legal
         priors = (priors / priors.sum(1, keepdims=True)).astype(np.float32)
         values = np.tile(np.array([self.value, -self.value], np.float32), (len(codes), 1))
-        self._answer = Evaluation(priors, values, 0)
+        self._answer = Evaluation(Answers(priors, values), 0)
 
     def collect(self, group: int) -> Evaluation:
         assert self._answer is not None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.bench import selfplay
 from hexpipe.bench.median import median_interval
 from hexpipe.bench.slice_board import CACHED, SELFPLAY, Board
@@ -35,7 +36,7 @@ class _Named:
         pass
 
     def collect(self, group: int) -> Evaluation:
-        return Evaluation(np.zeros((1, 1), np.float32), np.zeros((1, 2), np.float32), self.version)
+        return Evaluation(Answers(np.zeros((1, 1), np.float32), np.zeros((1, 2), np.float32)), self.version)
 
 
 def test_a_batch_is_collected_where_it_was_submitted() -> None:

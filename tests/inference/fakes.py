@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 
 SHAPES = Shapes(board_size=4, num_actions=16, num_seats=2, code_length=16)
@@ -25,15 +26,9 @@ class FakeBackend:
     def load(self, weights: Mapping[str, np.ndarray]) -> None:
         self.shift = float(weights["shift"][0])
 
-    def infer(
-        self, codes: np.ndarray, priors_out: np.ndarray, values_out: np.ndarray, focus_out: np.ndarray | None = None
-    ) -> None:
+    def infer(self, codes: np.ndarray, out: Answers) -> None:
         self.batch_sizes.append(len(codes))
-        priors, values = expected(codes, self.shift)
-        priors_out[...] = priors
-        values_out[...] = values
-        if focus_out is not None:
-            focus_out[...] = expected_focus(codes, self.shift)
+        out.put(slice(None), Answers(*expected(codes, self.shift), focus=expected_focus(codes, self.shift)))
 
 
 def expected(codes: np.ndarray, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

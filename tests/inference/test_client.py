@@ -74,7 +74,7 @@ def test_known_positions_are_not_asked_for_again() -> None:
         group = turn % 2
         codes = pool[rng.integers(0, len(pool), rng.integers(1, 12))]
         cached.submit(group, codes)
-        answer = cached.collect(group)
+        answer = cached.collect(group).answers
         priors, values = expected(codes)
         np.testing.assert_array_equal(answer.priors, priors)
         np.testing.assert_array_equal(answer.values, values)
@@ -91,8 +91,8 @@ def test_two_groups_under_way_keep_their_own_rows() -> None:
     first, second = random_codes(rng, 5), random_codes(rng, 9)
     cached.submit(0, first)
     cached.submit(1, np.concatenate([first, second]))
-    np.testing.assert_array_equal(cached.collect(0).priors, expected(first)[0])
-    np.testing.assert_array_equal(cached.collect(1).priors, expected(np.concatenate([first, second]))[0])
+    np.testing.assert_array_equal(cached.collect(0).answers.priors, expected(first)[0])
+    np.testing.assert_array_equal(cached.collect(1).answers.priors, expected(np.concatenate([first, second]))[0])
 
 
 def test_newer_weights_empty_the_cache_and_older_answers_are_not_kept() -> None:
@@ -101,8 +101,8 @@ def test_newer_weights_empty_the_cache_and_older_answers_are_not_kept() -> None:
 
     def ask(rows: np.ndarray) -> tuple[np.ndarray, int]:
         cached.submit(0, rows)
-        answer = cached.collect(0)
-        return answer.values.copy(), answer.version
+        answers, version = cached.collect(0)
+        return answers.values.copy(), version
 
     local.load(4, {"shift": np.array([0.25], np.float32)})
     ask(codes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.config import Shapes, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
@@ -21,8 +22,8 @@ from tests.inference.fakes import LARGE, SHAPES, FakeBackend, expected, expected
 POOL = PoolShape(games=3, nodes=5)
 
 
-def check(answer: Evaluation, codes: np.ndarray, shift: float = 0.0) -> None:
-    priors, values = expected(codes, shift)
+def check(evaluation: Evaluation, codes: np.ndarray, shift: float = 0.0) -> None:
+    answer, (priors, values) = evaluation.answers, expected(codes, shift)
     np.testing.assert_array_equal(answer.priors, priors)
     np.testing.assert_array_equal(answer.values, values)
     assert answer.focus is not None
@@ -72,7 +73,7 @@ def test_in_one_process() -> None:
     check(local.collect(1), second, 0.5)
     hexagons = LocalEvaluator(FakeBackend(), SHAPES)
     hexagons.submit(0, random_codes(rng, 2))
-    assert hexagons.collect(0).focus is None
+    assert hexagons.collect(0).answers.focus is None
 
 
 def test_the_cache_keeps_it() -> None:
@@ -106,18 +107,19 @@ def test_a_new_answer_of_a_kept_position_replaces_its_focus() -> None:
 def test_of_an_evaluator_that_looks_nowhere_nothing_is_known() -> None:
     class Blind(LocalEvaluator):
         def collect(self, group: int) -> Evaluation:
-            return super().collect(group)._replace(focus=None)
+            evaluation = super().collect(group)
+            return evaluation._replace(answers=evaluation.answers._replace(focus=None))
 
     cached = CachedEvaluator(Blind(FakeBackend(), LARGE), LRUCache(64, LARGE), LARGE)
     codes = random_codes(np.random.default_rng(0), 3, LARGE)
     for _ in range(2):  # asked, then kept
         cached.submit(0, codes[[0, 1, 0, 2]])
-        answer = cached.collect(0)
+        answer = cached.collect(0).answers
         assert answer.focus is not None
         assert answer.focus.tolist() == [-1] * 4
     blind = CachedEvaluator(LocalEvaluator(FakeBackend(), SHAPES), LRUCache(64, SHAPES), SHAPES)
     blind.submit(0, random_codes(np.random.default_rng(0), 3))
-    assert blind.collect(0).focus is None
+    assert blind.collect(0).answers.focus is None
 
 
 class LookingNet:
@@ -130,19 +132,18 @@ class LookingNet:
     def load(self, weights: dict[str, np.ndarray], slot: int = 0) -> None:
         self.shift[slot] = int(weights["shift"][0])
 
-    def initial(self, slot: int, codes: np.ndarray, rows: np.ndarray, *outs: np.ndarray) -> None:
-        self._answer(rows, codes.sum(1) + self.shift[slot], outs)
+    def initial(self, slot: int, codes: np.ndarray, rows: np.ndarray, out: Answers) -> None:
+        self._answer(rows, codes.sum(1) + self.shift[slot], out)
 
-    def recurrent(
-        self, slot: int, parents: np.ndarray, actions: np.ndarray, rows: np.ndarray, *outs: np.ndarray
-    ) -> None:
-        self._answer(rows, self.pool[parents] + actions + self.shift[slot], outs)
+    def recurrent(self, slot: int, parents: np.ndarray, actions: np.ndarray, rows: np.ndarray, out: Answers) -> None:
+        self._answer(rows, self.pool[parents] + actions + self.shift[slot], out)
 
-    def _answer(self, rows: np.ndarray, numbers: np.ndarray, outs: tuple[np.ndarray, ...]) -> None:
+    def _answer(self, rows: np.ndarray, numbers: np.ndarray, out: Answers) -> None:
         self.pool[rows] = numbers
-        for out in outs[:-1]:
-            out[...] = 0.25
-        outs[-1][...] = numbers
+        for part in out.parts():
+            part[...] = 0.25
+        assert out.focus is not None
+        out.focus[:] = numbers
 
 
 def turns(rng: np.random.Generator) -> list[tuple[np.ndarray, Moves, list[int]]]:
@@ -165,7 +166,7 @@ def test_learned_dynamics_look_too_each_search_with_its_weights() -> None:
         if number == 1:
             local.load(2, {"shift": np.array([20], np.float32)})
         local.submit(0, codes, moves)
-        answer = local.collect(0)
+        answer = local.collect(0).answers
         assert answer.focus is not None
         assert answer.focus.tolist() == focus
 
@@ -180,7 +181,7 @@ def test_learned_dynamics_through_slots_and_server() -> None:
             client.submit(group, codes, moves)
         server.run(lambda done=2 * number + 2: server.requests >= done)
         for group in range(2):
-            answer = client.collect(group)
+            answer = client.collect(group).answers
             assert answer.focus is not None
             wanted = np.array(focus) - np.array([[10, 10], [20, 20, 20], [40, 30]][number])
             assert answer.focus.tolist() == wanted.tolist()

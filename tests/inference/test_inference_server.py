@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.errors import InferenceError
 from hexpipe.inference.client import InferenceClient
 from hexpipe.inference.inference_server import InferenceServer, LocalEvaluator
@@ -22,11 +23,11 @@ def _run_until(server: InferenceServer, requests: int) -> None:
 
 
 def _check(client: InferenceClient, group: int, codes: np.ndarray, shift: float = 0.0) -> int:
-    answer = client.collect(group)
+    answers, version = client.collect(group)
     priors, values = expected(codes, shift)
-    np.testing.assert_array_equal(answer.priors, priors)
-    np.testing.assert_array_equal(answer.values, values)
-    return answer.version
+    np.testing.assert_array_equal(answers.priors, priors)
+    np.testing.assert_array_equal(answers.values, values)
+    return version
 
 
 def test_all_that_has_arrived_goes_into_one_batch() -> None:
@@ -133,7 +134,7 @@ def test_progress_is_told_and_stop_is_obeyed() -> None:
 
 def test_an_error_of_the_backend_goes_up_and_reaches_the_client() -> None:
     class Broken(FakeBackend):
-        def infer(self, codes: np.ndarray, priors_out: np.ndarray, values_out: np.ndarray) -> None:
+        def infer(self, codes: np.ndarray, out: Answers) -> None:
             raise InferenceError("not finite")
 
     slots = _slots()

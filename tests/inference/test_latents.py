@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.errors import InferenceError, SearchesLostError
 from hexpipe.inference.client import InferenceClient
 from hexpipe.inference.latent_server import LatentServer
@@ -30,37 +31,27 @@ class FakeNet:
     def load(self, weights: Mapping[str, np.ndarray], slot: int = 0) -> None:
         self.shift[slot] = int(weights["shift"][0])
 
-    def initial(
-        self, slot: int, codes: np.ndarray, rows: np.ndarray, priors_out: np.ndarray, values_out: np.ndarray
-    ) -> None:
+    def initial(self, slot: int, codes: np.ndarray, rows: np.ndarray, out: Answers) -> None:
         self.calls.append(("initial", slot, len(codes)))
         self.pool[rows] = [root_number(code, self.shift[slot]) for code in codes]
-        priors_out[...], values_out[...], _ = answers(self.pool[rows])
+        assert out.rewards is None
+        out.put(slice(None), answers(self.pool[rows]))
 
-    def recurrent(
-        self,
-        slot: int,
-        parents: np.ndarray,
-        actions: np.ndarray,
-        rows: np.ndarray,
-        priors_out: np.ndarray,
-        values_out: np.ndarray,
-        rewards_out: np.ndarray,
-    ) -> None:
+    def recurrent(self, slot: int, parents: np.ndarray, actions: np.ndarray, rows: np.ndarray, out: Answers) -> None:
         self.calls.append(("recurrent", slot, len(rows)))
         self.pool[rows] = 3 * self.pool[parents] + actions + self.shift[slot]
-        priors_out[...], values_out[...], rewards_out[...] = answers(self.pool[rows])
+        out.put(slice(None), answers(self.pool[rows]))
 
 
 def root_number(code: np.ndarray, shift: int) -> int:
     return int(code.astype(np.int64) @ (np.arange(SHAPES.code_length) + 1)) % 100 + shift
 
 
-def answers(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def answers(numbers: np.ndarray) -> Answers:
     """Exact in float16."""
     priors = ((numbers[:, None] + 7 * np.arange(SHAPES.num_actions)) % 64) / 256
     values = np.stack([numbers % 1024, -(numbers % 1024)], axis=1) / 1024
-    return priors, values, values / 2
+    return Answers(priors, values, values / 2)
 
 
 class Search:
@@ -83,13 +74,12 @@ class Search:
         parents = [game * POOL.nodes + parent for game, parent, _ in children]
         return codes, Moves(np.array(parents, np.int32), actions, np.array(rows, np.int32))
 
-    def check(self, answer: Evaluation, roots: list[int], children: list[tuple[int, int, int]]) -> None:
+    def check(self, evaluation: Evaluation, roots: list[int], children: list[tuple[int, int, int]]) -> None:
         nodes = [(game, 0) for game in roots] + [(game, node) for game, _, node in children]
-        priors, values, rewards = answers(np.array([self.numbers[node] for node in nodes]))
-        rewards[: len(roots)] = 0
-        np.testing.assert_array_equal(answer.priors, priors)
-        np.testing.assert_array_equal(answer.values, values)
-        np.testing.assert_array_equal(answer.rewards, rewards)
+        wanted = answers(np.array([self.numbers[node] for node in nodes]))
+        wanted.rewards[: len(roots)] = 0
+        for own, part in zip(evaluation.answers.parts(), wanted.parts(), strict=True):
+            np.testing.assert_array_equal(own, part)
 
 
 def slots_for(workers: int, servers: int = 1, max_leaves: int = 8) -> InferenceSlots:

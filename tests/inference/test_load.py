@@ -67,7 +67,7 @@ def play(slots: InferenceSlots, turns_of: list[int], rounds: int) -> list[int]:
         answered = slots.arrays["response_id"] == slots.arrays["request_id"]
         for worker, group in [place for place in asked if answered[slots.region(*place)]]:
             priors, _ = expected(asked.pop((worker, group)))
-            np.testing.assert_array_equal(clients[worker].collect(group).priors, priors)
+            np.testing.assert_array_equal(clients[worker].collect(group).answers.priors, priors)
     return [stepped.server.evals for stepped in servers]
 
 
@@ -106,7 +106,7 @@ def test_two_servers_answer_as_one_does() -> None:
                     clients[place // 2].submit(place % 2, codes)
                 for server in servers:
                     server.turn()
-                found = [clients[place // 2].collect(place % 2) for place in range(4)]
+                found = [clients[place // 2].collect(place % 2).answers for place in range(4)]
                 got += [np.concatenate([answer.priors, answer.values], axis=1) for answer in found]
             answers.append(np.concatenate(got))
             evals.append([server.server.evals for server in servers])
@@ -173,7 +173,7 @@ def test_what_waits_at_a_dead_server_waits_for_its_replacement() -> None:
         living.turn()
         assert (replacement.server.evals, living.server.evals) == (4, 4 + 10)
         for (worker, group), codes in asked.items():
-            np.testing.assert_array_equal(clients[worker].collect(group).priors, expected(codes)[0])
+            np.testing.assert_array_equal(clients[worker].collect(group).answers.priors, expected(codes)[0])
         assert slots.outstanding_rows() == [0, 0]
 
 
@@ -192,7 +192,7 @@ def test_the_successor_of_a_dead_client_asks_the_server_that_may_still_answer() 
         assert slots.outstanding_rows() == [3, 1]
         assert slots.server_of(0) == 0
         servers[0].turn()
-        np.testing.assert_array_equal(client.collect(0).priors, expected(codes)[0])
+        np.testing.assert_array_equal(client.collect(0).answers.priors, expected(codes)[0])
         assert servers[0].server.evals == 3, "what nobody waits for is not evaluated"
         client.submit(0, random_codes(rng, 3))
         assert slots.server_of(0) == 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings
 from hexpipe.inference import inference_server
 from hexpipe.inference.client import InferenceClient
@@ -25,24 +26,19 @@ class TwoAtOnce(FakeBackend):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[str] = []
-        self._results: dict[int, tuple[np.ndarray, ...]] = {}
+        self._results: dict[int, Answers] = {}
 
     def start(self, codes: np.ndarray) -> int:
         assert len(self._results) < 2
         ticket = min({0, 1} - self._results.keys())
         self.told.append(f"start {len(codes)}")
-        priors, values = expected(codes, self.shift)
-        self._results[ticket] = priors, values, expected_focus(codes, self.shift)
+        self._results[ticket] = Answers(*expected(codes, self.shift), focus=expected_focus(codes, self.shift))
         return ticket
 
-    def finish(
-        self, ticket: int, priors_out: np.ndarray, values_out: np.ndarray, focus_out: np.ndarray | None = None
-    ) -> None:
-        priors, values, focus = self._results.pop(ticket)
-        self.told.append(f"finish {len(priors)}")
-        priors_out[...], values_out[...] = priors, values
-        if focus_out is not None:
-            focus_out[...] = focus
+    def finish(self, ticket: int, out: Answers) -> None:
+        answers = self._results.pop(ticket)
+        self.told.append(f"finish {len(answers.priors)}")
+        out.put(slice(None), answers)
 
 
 @pytest.fixture
@@ -60,11 +56,11 @@ def ask(client: InferenceClient, group: int, rows: int) -> np.ndarray:
 
 
 def check(client: InferenceClient, group: int, codes: np.ndarray, shift: float = 0.0) -> int:
-    answer = client.collect(group)
+    answers, version = client.collect(group)
     priors, values = expected(codes, shift)
-    np.testing.assert_array_equal(answer.priors, priors)
-    np.testing.assert_array_equal(answer.values, values)
-    return answer.version
+    np.testing.assert_array_equal(answers.priors, priors)
+    np.testing.assert_array_equal(answers.values, values)
+    return version
 
 
 def test_the_next_batch_is_started_before_the_last_is_waited_for(slots: InferenceSlots) -> None:
@@ -129,7 +125,7 @@ def test_focus_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     client.submit(0, codes)
     server = OverlappingServer(slots.for_server(0), 0, TwoAtOnce())
     server.run(lambda: server.requests >= 1)
-    answer = client.collect(0)
+    answer = client.collect(0).answers
     np.testing.assert_array_equal(answer.focus, expected_focus(codes))
     np.testing.assert_array_equal(answer.priors, expected(codes)[0])
     slots.close()
@@ -152,8 +148,7 @@ def test_graphs_serve_as_the_plain_net_does(slots: InferenceSlots) -> None:
     server._turn(reader)
     server._turn(reader)
     for group, codes in enumerate(asked):
-        answer = client.collect(group)
-        priors, values = np.zeros((len(codes), 16), np.float32), np.zeros((len(codes), 2), np.float32)
-        backend.infer(codes, priors, values)
-        np.testing.assert_allclose(answer.priors, priors, atol=1e-3)
-        np.testing.assert_allclose(answer.values, values, atol=1e-6)
+        answers, wanted = client.collect(group).answers, Answers.allocate(len(codes), SHAPES)
+        backend.infer(codes, wanted)
+        np.testing.assert_allclose(answers.priors, wanted.priors, atol=1e-3)
+        np.testing.assert_allclose(answers.values, wanted.values, atol=1e-6)

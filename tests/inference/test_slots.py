@@ -38,7 +38,7 @@ def _generate(slots: InferenceSlots, worker: int, board: SharedSegment, seed: in
         client.submit(group, sent[group])
     while True:
         for group in range(GROUPS):
-            answer = client.collect(group)
+            answer = client.collect(group).answers
             priors, values = expected(sent[group])
             assert np.array_equal(answer.priors, priors)
             assert np.array_equal(answer.values, values)
@@ -174,7 +174,7 @@ def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
     turns = []
     replaced.run(lambda: turns.append(1) or len(turns) > 2)
     for (n, group), rows in codes.items():
-        answer = clients[n].collect(group)
+        answer = clients[n].collect(group).answers
         np.testing.assert_array_equal(answer.priors, expected(rows)[0])
     assert replaced.evals == sum(map(len, codes.values())), "each once"
     slots.close()
@@ -198,7 +198,7 @@ def test_clients_go_on_while_their_servers_are_killed_in_a_loop(servers: int, ki
             clients[n].submit(group, rows)
         while not stop.is_set():
             for group in range(2):
-                answer = clients[n].collect(group)
+                answer = clients[n].collect(group).answers
                 if not np.array_equal(answer.priors, expected(asked[group])[0]):
                     wrong.append(f"client {n}, group {group}")
                 answered[n] += 1

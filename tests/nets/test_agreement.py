@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.nets import choose_backend as chooser
@@ -46,20 +47,20 @@ class Fake:
         if self.dtype != "float32":
             self.value, self.policy, self.most = (float(weights.get(k, 0)) for k in ("value", "policy", "most"))
 
-    def infer(self, codes: NDArray[np.int8], priors: Any, values: Any, focus: None = None) -> None:
+    def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         if not np.isfinite(self.value):
             raise InferenceError("a number that is not finite")
-        priors[...] = 1 / 9
-        priors[:, 0] += self.policy
-        priors[:, 1] -= self.policy
-        values[:, 0], values[:, 1] = self.value, -self.value
-        values[0, 0] += self.most
+        out.priors[...] = 1 / 9
+        out.priors[:, 0] += self.policy
+        out.priors[:, 1] -= self.policy
+        out.values[:, 0], out.values[:, 1] = self.value, -self.value
+        out.values[0, 0] += self.most
 
     def start(self, codes: NDArray[np.int8]) -> int:
         return len(codes)
 
-    def finish(self, ticket: int, priors: Any, values: Any, focus: None = None) -> None:
-        values[...] = ticket if self.dtype == "float32" else -ticket
+    def finish(self, ticket: int, out: Answers) -> None:
+        out.values[...] = ticket if self.dtype == "float32" else -ticket
 
 
 def weights(**off: float) -> dict[str, Any]:
@@ -89,9 +90,9 @@ def test_what_is_near_enough_is_taken(off: dict[str, float], near: bool, caplog:
     assert found.holds == near
     assert backend.dtype == ("bfloat16" if near else "float32")
     assert ("bfloat16 is taken" if near else "bfloat16 is refused, float32 taken") in caplog.text
-    values = np.zeros((4, 2), np.float32)
-    backend.infer(CODES[:4], np.zeros((4, 9), np.float32), values)
-    assert values[1, 0] == pytest.approx(fast.value if near else 0.0)
+    out = Answers.allocate(4, SHAPES)
+    backend.infer(CODES[:4], out)
+    assert out.values[1, 0] == pytest.approx(fast.value if near else 0.0)
 
 
 def test_each_load_is_looked_at_or_the_first_within_a_time() -> None:
@@ -119,9 +120,9 @@ def test_what_was_started_is_finished_where_it_was_started() -> None:
     backend.load(weights())
     assert backend.dtype == "float32", "two batches are under way: not now"
     for ticket, wanted in ((second, 3), (first, -3)):
-        values = np.zeros((3, 2), np.float32)
-        backend.finish(ticket, np.zeros((3, 9), np.float32), values)
-        assert (values == wanted).all()
+        out = Answers.allocate(3, SHAPES)
+        backend.finish(ticket, out)
+        assert (out.values == wanted).all()
     backend.load(weights())
     assert backend.dtype == "bfloat16"
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, InferenceError, SettingsError
 from hexpipe.games.factory import make_game
@@ -45,15 +46,12 @@ def expected_outputs(weights: dict[str, np.ndarray], board: Shapes, codes: np.nd
     return priors.numpy(), values.numpy()
 
 
-def run(backend, board: Shapes, codes: np.ndarray, dtype=np.float32) -> tuple[np.ndarray, ...]:
-    priors = np.full((len(codes), board.num_actions), np.nan, dtype)
-    values = np.full((len(codes), board.num_seats), np.nan, np.float32)
-    if not board.thumbnail:
-        backend.infer(codes, priors, values)
-        return priors, values
-    focus = np.full(len(codes), -9, np.int16)
-    backend.infer(codes, priors, values, focus)
-    return priors, values, focus
+def run(backend, board: Shapes, codes: np.ndarray, sent: bool = False) -> list[np.ndarray]:
+    out = Answers.allocate(len(codes), board, sent=sent)
+    for part in out.parts():
+        part[...] = np.nan if part.dtype.kind == "f" else -9
+    backend.infer(codes, out)
+    return out.parts()
 
 
 def make(name: str, board: Shapes, dtype: str = "float32"):
@@ -136,7 +134,7 @@ def test_backends_know_the_planes_of_other_games_than_hex(name: str, rules: str)
         assert own.tolist() == wanted.tolist()
         assert len(set(own.tolist())) > 2
         assert own.max() < game.shapes.view_cells
-        backend.infer(codes, *(np.zeros_like(part) for part in (priors, values)))  # who does not ask is not told
+        backend.infer(codes, Answers(np.zeros_like(priors), np.zeros_like(values)))  # who does not ask is not told
     np.testing.assert_allclose(priors, want_priors, atol=1e-4)
     np.testing.assert_allclose(values, want_values, atol=1e-4)
     assert (priors[~legal] == 0).all()
@@ -146,9 +144,10 @@ def test_backends_know_the_planes_of_other_games_than_hex(name: str, rules: str)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_net_that_looks_nowhere_has_no_focus_to_give(name: str) -> None:
     board = shapes(5)
-    priors, values = np.zeros((2, 25), np.float32), np.zeros((2, 2), np.float32)
-    with pytest.raises(ValueError, match="looks nowhere"):
-        make(name, board).infer(random_codes(board, 2), priors, values, np.zeros(2, np.int16))
+    with pytest.raises(ValueError, match="no focus to give"):
+        make(name, board).infer(
+            random_codes(board, 2), Answers.allocate(2, board)._replace(focus=np.zeros(2, np.int16))
+        )
 
 
 @pytest.mark.parametrize("tile", [4, 6])
@@ -198,7 +197,7 @@ def test_float16_outputs_are_filled() -> None:
     weights = shaken_weights(0)
     backend.load(weights)
     codes = random_codes(board, 4)
-    priors, _ = run(backend, board, codes, np.float16)
+    priors, _ = run(backend, board, codes, sent=True)
     np.testing.assert_allclose(priors, expected_outputs(weights, board, codes)[0], atol=1e-3)
 
 
@@ -336,15 +335,15 @@ def test_two_batches_are_under_way_at_once(device: str) -> None:
         backend.start(codes[2])
     backend.load(newer)  # what is under way was started with the older ones
 
-    def finished(ticket: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        priors, values = np.zeros((count, 25), np.float32), np.zeros((count, 2), np.float32)
-        backend.finish(ticket, priors, values)
-        return priors, values
+    def finished(ticket: int, count: int) -> list[np.ndarray]:
+        out = Answers.allocate(count, board)
+        backend.finish(ticket, out)
+        return out.parts()
 
     results = [finished(tickets[1], 16)]
     third = backend.start(codes[2])
     with pytest.raises(InferenceError, match="2 batches are under way"):
-        backend.infer(codes[2], np.zeros((5, 25)), np.zeros((5, 2)))
+        backend.infer(codes[2], Answers.allocate(5, board))
     results += [finished(tickets[0], 3), finished(third, 5)]
     with pytest.raises(InferenceError, match=f"no batch of ticket {third} is under way"):
         finished(third, 5)

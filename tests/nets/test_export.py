@@ -38,9 +38,9 @@ def test_any_batch_has_the_net_s_answers(tmp_path: Path, overrides: dict[str, An
     priors, values = session.run(None, {"codes": codes})[:2]
     evaluator = checkpoint_evaluator(checkpoint, game, PoolShape(32, 2))
     evaluator.submit(0, codes)
-    answer = evaluator.collect(0)
-    np.testing.assert_allclose(priors, answer.priors, atol=5e-3)  # the fastest backend may compute in bfloat16
-    np.testing.assert_allclose(values, answer.values, atol=2e-2)
+    answers = evaluator.collect(0).answers
+    np.testing.assert_allclose(priors, answers.priors, atol=5e-3)  # the fastest backend may compute in bfloat16
+    np.testing.assert_allclose(values, answers.values, atol=2e-2)
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

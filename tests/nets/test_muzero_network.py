@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.backend_latent import LatentBackend
@@ -150,7 +151,7 @@ def backend_of(kind: str, shapes: Shapes, rows: int, device: str) -> LatentBacke
 
 def looks_without_latents(backend: LatentBackend | LatentGraphsBackend) -> list[Callable[..., None]]:
     """The backend's calls that evaluate roots."""
-    found: list[Callable[..., None]] = [lambda codes, *out: backend.initial(0, codes, np.arange(len(codes)), *out)]
+    found: list[Callable[..., None]] = [lambda codes, out: backend.initial(0, codes, np.arange(len(codes)), out)]
     return [*found, backend.infer] if isinstance(backend, LatentBackend) else found
 
 
@@ -165,14 +166,13 @@ def test_backend_looks_where_the_net_does(kind: str, device: str) -> None:
     with torch.no_grad():
         latent, *_, root_focus = made.initial(codes)
         *_, child_focus = made.recurrent(latent, actions[:, 0])
-    outs = [np.zeros((10, width), np.float32) for width in (25, 3, 3)]
-    focus, rows = np.full(10, -9, np.int16), np.arange(10)
+    out, rows = Answers.allocate(10, shapes, learned=True), np.arange(10)
     for ask in looks_without_latents(backend):
-        focus[:] = -9
-        ask(codes.numpy(), *outs[:2], focus)
-        assert focus.tolist() == root_focus.tolist()
-    backend.recurrent(0, rows, actions[:, 0].numpy(), rows + 10, *outs, focus)
-    assert focus.tolist() == child_focus.tolist()
+        out.focus[:] = -9
+        ask(codes.numpy(), out._replace(rewards=None))
+        assert out.focus.tolist() == root_focus.tolist()
+    backend.recurrent(0, rows, actions[:, 0].numpy(), rows + 10, out)
+    assert out.focus.tolist() == child_focus.tolist()
     assert len({*root_focus.tolist()}) > 2
 
 
@@ -188,22 +188,21 @@ def test_backend_runs_what_the_net_says_with_the_weights_of_the_slot(net: MuZero
     for slot, made in enumerate((net, other)):
         backend.load(net_weights(made), slot)
     codes, actions = batch(3, 2)
-    outs = [np.zeros((3, width), np.float32) for width in (25, 2, 2)]
-    rows = np.array([4, 9, 2])
+    out, rows = Answers.allocate(3, SHAPES, learned=True), np.array([4, 9, 2])
     for slot, made in enumerate((net, other)):
         with torch.no_grad():
             latent, priors, values = made.initial(codes)
             second = made.recurrent(latent, actions[:, 0])
             third = made.recurrent(second[0], actions[:, 1])
-        backend.initial(slot, codes.numpy(), rows, *outs[:2])
-        np.testing.assert_allclose(outs[0], priors, atol=atol)
-        np.testing.assert_allclose(outs[1], values, atol=atol)
+        backend.initial(slot, codes.numpy(), rows, out._replace(rewards=None))
+        np.testing.assert_allclose(out.priors, priors, atol=atol)
+        np.testing.assert_allclose(out.values, values, atol=atol)
         if isinstance(backend, LatentBackend):
-            backend.infer(codes.numpy(), *outs[:2])
-            assert np.allclose(outs[1], values, atol=atol) == (slot == 0)
+            backend.infer(codes.numpy(), out._replace(rewards=None))
+            assert np.allclose(out.values, values, atol=atol) == (slot == 0)
         for parents, children, step, (_, *expected) in ((rows, rows + 5, 0, second), (rows + 5, rows, 1, third)):
-            backend.recurrent(slot, parents, actions[:, step].numpy(), children, *outs)
-            for own, wanted in zip(outs, expected, strict=True):
+            backend.recurrent(slot, parents, actions[:, step].numpy(), children, out)
+            for own, wanted in zip(out.parts(), expected, strict=True):
                 np.testing.assert_allclose(own, wanted, atol=atol)
 
 
@@ -220,7 +219,7 @@ def test_graphs_touch_the_rows_of_their_requests_alone(net: MuZeroNet, device: s
         each.load(net_weights(net), 0)
         each.load(net_weights(net), 1)
     rng = np.random.default_rng(0)
-    outs = {each: [np.zeros((20, width), np.float32) for width in (25, 2, 2)] for each in (backend, plain)}
+    outs = {each: Answers.allocate(20, SHAPES, learned=True) for each in (backend, plain)}
     for turn in range(12):
         count, slot = int(rng.integers(1, 20)), turn % 2
         codes, actions = batch(count, 1)
@@ -230,9 +229,9 @@ def test_graphs_touch_the_rows_of_their_requests_alone(net: MuZeroNet, device: s
             backend.load(net_weights(other), 1)
             plain.load(net_weights(other), 1)
         for each, out in outs.items():
-            each.initial(slot, codes.numpy(), parents, *(part[:count] for part in out[:2]))
-            each.recurrent(slot, parents, actions[:, 0].numpy(), rows, *(part[:count] for part in out))
-        for own, wanted in zip(*outs.values(), strict=True):
+            each.initial(slot, codes.numpy(), parents, out.at(slice(count))._replace(rewards=None))
+            each.recurrent(slot, parents, actions[:, 0].numpy(), rows, out.at(slice(count)))
+        for own, wanted in zip(*(out.parts() for out in outs.values()), strict=True):
             np.testing.assert_allclose(own[:count], wanted[:count], atol=1e-5 if device == "cpu" else 2e-3)
         torch.testing.assert_close(backend.pool[:60], plain.pool, atol=1e-5 if device == "cpu" else 2e-3, rtol=0)
     assert plain.pool.any()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Settings, Shapes, load_settings
 from hexpipe.errors import CheckpointError
 from hexpipe.games.factory import make_game
@@ -164,10 +165,9 @@ def make(name: str, shapes: Shapes, settings: NetSettings = HEX, dtype: str = "f
 def check_answers(backend: Backend, net: Net, shapes: Shapes, **tolerance: float) -> None:
     for count in (1, 12, 40):
         codes = codes_of(shapes, count)
-        priors = np.full((count, shapes.num_actions), np.nan, np.float32)
-        values = np.full((count, shapes.num_seats), np.nan, np.float32)
-        backend.infer(codes.numpy(), priors, values)
-        for own, wanted in zip((priors, values), answers(net, codes), strict=True):
+        out = Answers.allocate(count, shapes)
+        backend.infer(codes.numpy(), out)
+        for own, wanted in zip(out.parts(), answers(net, codes), strict=True):
             np.testing.assert_allclose(own, wanted, **tolerance)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, SettingsError
 from hexpipe.learner.learner import Learner
@@ -254,10 +255,9 @@ def check_backend(backend, board: Shapes, seeds: tuple[int, ...], tolerance: flo
         backend.load(weights)
         for count in (1, 5, 40):
             codes = random_codes(board, count, seed)
-            priors = np.full((count, board.num_actions), np.nan, np.float32)
-            values = np.full((count, 2), np.nan, np.float32)
-            backend.infer(codes, priors, values)
-            for got, want in zip((priors, values), expected_outputs(weights, board, codes), strict=True):
+            out = Answers.allocate(count, board)
+            backend.infer(codes, out)
+            for got, want in zip(out.parts(), expected_outputs(weights, board, codes), strict=True):
                 assert want.std() > 0.01
                 np.testing.assert_allclose(got, want, atol=tolerance)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.roles.pace import Pace, PacedEvaluator
 from hexpipe.search.evaluator import Evaluation
 
@@ -67,7 +68,7 @@ def test_a_search_rests_after_every_batch() -> None:
             clocks.work(float(len(codes)))
 
         def collect(self, group: int) -> Evaluation:
-            return Evaluation(np.zeros((1, 4), np.float32), np.zeros((1, 2), np.float32), 3)
+            return Evaluation(Answers(np.zeros((1, 4), np.float32), np.zeros((1, 2), np.float32)), 3)
 
     clocks = Clocks()
     evaluator = PacedEvaluator(Net(), clocks.pace(0.25))

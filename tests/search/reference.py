@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
 from hexpipe.games.game_env import Game, States
 from hexpipe.search.mcts import Mcts
@@ -43,16 +44,16 @@ def hash_evaluator(game: Game, seed: int, sharpness: float = 1.0) -> Evaluate:
     return evaluate
 
 
-def evaluate_batch(evaluate: Evaluate, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def evaluate_batch(evaluate: Evaluate, codes: np.ndarray) -> Answers:
     """Priors float32 [L, A] and values float32 [L, S] for codes int8 [L, C]."""
     answers = [evaluate(row) for row in codes]
-    return np.stack([priors for priors, _ in answers]), np.stack([values for _, values in answers])
+    return Answers(np.stack([priors for priors, _ in answers]), np.stack([values for _, values in answers]))
 
 
 def finish(mcts: Mcts, evaluate: Evaluate) -> None:
     """Run the kernels' searches to their ends."""
     while count := mcts.select():
-        mcts.update(*evaluate_batch(evaluate, mcts.codes[:count]))
+        mcts.update(evaluate_batch(evaluate, mcts.codes[:count]))
 
 
 def begin_at(mcts: Mcts, games: Sequence[int], moves: Sequence[int], **options: Any) -> None:

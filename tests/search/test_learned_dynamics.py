@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
 from hexpipe.games.hex import Hex
-from hexpipe.search.evaluator import Evaluation, Moves
+from hexpipe.search.evaluator import Moves
 from hexpipe.search.mcts import Mcts
 from tests.search import reference
 
@@ -23,7 +24,7 @@ class PerfectDynamics:
         self.states = self.game.new_states(mcts.num_games * mcts.num_nodes)
         self.children = 0
 
-    def answer(self, codes: np.ndarray, moves: Moves | None) -> Evaluation:
+    def answer(self, codes: np.ndarray, moves: Moves | None) -> Answers:
         assert moves is not None
         game, states, roots = self.game, self.states, len(codes)
         count = len(moves.rows)
@@ -51,13 +52,12 @@ class PerfectDynamics:
             code = np.zeros((1, game.shapes.code_length), np.int8)
             game.codes(states, one, code)
             priors[i], values[i] = self.evaluate(code[0])
-        return Evaluation(priors, values, 0, rewards)
+        return Answers(priors, values, rewards)
 
 
 def finish(mcts: Mcts, model: PerfectDynamics) -> None:
     while mcts.select():
-        answer = model.answer(*mcts.request)
-        mcts.update(answer.priors, answer.values, answer.rewards)
+        mcts.update(model.answer(*mcts.request))
 
 
 def learned(size: int, seed: int, games: int = 2, **options: Any) -> tuple[Mcts, PerfectDynamics]:
@@ -127,8 +127,7 @@ def test_only_roots_are_described_by_codes() -> None:
     assert moves is not None
     assert (len(moves.parents), len(moves.actions)) == (0, 0)
     assert moves.rows.tolist() == [0, mcts.num_nodes]
-    answer = model.answer(codes, moves)
-    mcts.update(answer.priors, answer.values, answer.rewards)
+    mcts.update(model.answer(codes, moves))
     assert mcts.select() == 4
     codes, moves = mcts.request
     assert moves is not None
@@ -146,4 +145,4 @@ def test_a_reward_out_of_range_is_refused() -> None:
     assert answer.rewards is not None
     answer.rewards[1, 0] = np.nan
     with pytest.raises(InferenceError, match="leaf 1"):
-        mcts.update(answer.priors, answer.values, answer.rewards)
+        mcts.update(answer)

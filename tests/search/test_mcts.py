@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
@@ -64,7 +65,7 @@ def test_batches(root: str, leaves: int) -> None:
         assert tree.pending[:, 0].sum() == count
         assert all(tree.pending[g, node] == 1 for g, node in nodes)
         evaluations += count
-        mcts.update(*reference.evaluate_batch(evaluate, mcts.codes[:count]))
+        mcts.update(reference.evaluate_batch(evaluate, mcts.codes[:count]))
         assert not tree.pending.any()
     assert evaluations == mcts.evaluations
     assert mcts.simulations == 4 * 40
@@ -92,7 +93,7 @@ def test_games_go_at_their_own_pace() -> None:
         mcts.begin(np.array([g], np.int32), noise=False)
         for _ in range(6):
             count = mcts.select()
-            mcts.update(*reference.evaluate_batch(evaluate, mcts.codes[:count]))
+            mcts.update(reference.evaluate_batch(evaluate, mcts.codes[:count]))
     reference.finish(mcts, evaluate)
     for g in EVERYONE:
         assert reference.kernel_tree(mcts, g) == reference.kernel_tree(alone, 0)
@@ -140,9 +141,10 @@ def test_unusable_answers_are_refused(bad: str) -> None:
     mcts = started(3, num_simulations=8)
     for turn in range(2):
         count = mcts.select()
-        priors, values = reference.evaluate_batch(reference.hash_evaluator(mcts.game, 0), mcts.codes[:count])
+        answers = reference.evaluate_batch(reference.hash_evaluator(mcts.game, 0), mcts.codes[:count])
         if turn == 0:
-            mcts.update(priors, values)
+            mcts.update(answers)
+    priors, values = answers.priors, answers.values
     free = int(np.flatnonzero(mcts.codes[3] == 0)[0])
     match bad:
         case "nan prior":
@@ -160,7 +162,7 @@ def test_unusable_answers_are_refused(bad: str) -> None:
         case "large value":
             values[3, 0] = 1.5
     with pytest.raises(InferenceError, match="leaf 3"):
-        mcts.update(priors, values)
+        mcts.update(answers)
 
 
 def test_priors_are_made_to_sum_to_1_over_legal_moves() -> None:
@@ -170,7 +172,7 @@ def test_priors_are_made_to_sum_to_1_over_legal_moves() -> None:
     count = mcts.select()
     # a net that knows no rules, and a value that rounding has left above 1
     flat = np.full((count, 9), 1 / 9, np.float32)
-    mcts.update(flat, np.full((count, 2), 1 + 1e-6, np.float32))
+    mcts.update(Answers(flat, np.full((count, 2), 1 + 1e-6, np.float32)))
     wanted = [0.125] * 4 + [-1] + [0.125] * 4
     for priors in mcts.root_priors(EVERYONE):
         assert priors.tolist() == pytest.approx(wanted)
@@ -207,7 +209,7 @@ def test_noise_differs_between_games_and_seeds() -> None:
         mcts.begin(EVERYONE)
         mcts.select()
         flat = np.full((4, 9), 1 / 9, np.float32)
-        mcts.update(flat, np.zeros((4, 2), np.float32))
+        mcts.update(Answers(flat, np.zeros((4, 2), np.float32)))
         return mcts.root_priors(EVERYONE)
 
     assert np.array_equal(priors(0), priors(0))
@@ -229,7 +231,7 @@ class Answering:
         self.codes = codes.copy()
 
     def collect(self, group: int) -> Evaluation:
-        return Evaluation(*reference.evaluate_batch(self.evaluate, self.codes), 7)
+        return Evaluation(reference.evaluate_batch(self.evaluate, self.codes), 7)
 
 
 @pytest.mark.parametrize("root", ["puct", "gumbel"])

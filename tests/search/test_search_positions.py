@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import SearchSettings
 from hexpipe.games.hex import Hex
@@ -24,7 +25,7 @@ class HashEvaluator:
         priors = np.zeros((len(self.codes), 16), np.float32)
         values = np.zeros((len(self.codes), 2), np.float32)
         hash_evaluate(self.codes, priors, values)
-        return Evaluation(priors, values, 0)
+        return Evaluation(Answers(priors, values), 0)
 
 
 @pytest.mark.parametrize("root", ["puct", "gumbel"])
@@ -41,7 +42,7 @@ def test_results_are_of_the_positions_asked_for(root: str) -> None:
         GAME.codes(states, np.zeros(1, np.int32), codes)
         evaluator = HashEvaluator()
         evaluator.submit(0, codes)
-        net = evaluator.collect(0)
+        net = evaluator.collect(0).answers
         view, seat = int(states.view[0]), int(states.to_move[0])
         legal = states.cells[0] == 0
         np.testing.assert_allclose(

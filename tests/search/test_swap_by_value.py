@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
@@ -41,7 +42,7 @@ class Knowing:
 
     def submit(self, group: int, codes: np.ndarray, moves: Moves | None = None) -> None:
         answers = [self.evaluate(row) for row in codes]
-        self.answer = Evaluation(np.stack([a for a, _ in answers]), np.stack([v for _, v in answers]), 0)
+        self.answer = Evaluation(Answers(np.stack([a for a, _ in answers]), np.stack([v for _, v in answers])), 0)
 
     def collect(self, group: int) -> Evaluation:
         return self.answer
@@ -68,7 +69,8 @@ class KnowingDynamics(Knowing):
             self.latents[int(row)] = np.append(turned, 0).astype(np.int8)
         answers = [self.evaluate(self.latents[int(row)]) for row in moves.rows]
         values = np.stack([value for _, value in answers])
-        self.answer = Evaluation(np.stack([priors for priors, _ in answers]), values, 0, np.ones_like(values) / 100)
+        priors = np.stack([priors for priors, _ in answers])
+        self.answer = Evaluation(Answers(priors, values, np.ones_like(values) / 100), 0)
 
 
 def search(**changes: Any) -> SearchSettings:
@@ -91,7 +93,7 @@ def test_the_answer_of_a_position_that_may_be_swapped() -> None:
         GAME.codes(states, np.zeros(1, np.int32), codes)
         evaluator = SwapByValue(Knowing(), GAME.shapes)
         evaluator.submit(0, codes)
-        priors, values, *_ = evaluator.collect(0)
+        priors, values, *_ = evaluator.collect(0).answers
         assert values[0].tolist() == pytest.approx([0.9, -0.9])
         assert priors[0, CELLS] == pytest.approx(1 - 1 / CELLS if first_stone_wins(cell) else 1 / CELLS)
         assert priors[0].sum() == pytest.approx(1, abs=1e-5)
@@ -106,7 +108,7 @@ def test_its_prior_is_never_less_than_one_of_the_legal_moves_nor_the_only_one() 
     for sharpness in (1.0, -1.0, 0.0):
         evaluator = SwapByValue(Knowing(sharpness), GAME.shapes)
         evaluator.submit(0, codes)
-        priors = evaluator.collect(0).priors[0]
+        priors = evaluator.collect(0).answers.priors[0]
         assert 1 / CELLS <= priors[CELLS] <= 1 - 1 / CELLS
         assert (priors[:CELLS][codes[0, :CELLS] == 0] > 0).all()
 

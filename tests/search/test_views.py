@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import after_moves
 from hexpipe.games.hex import Hex
@@ -33,9 +34,8 @@ def look(codes: np.ndarray) -> int:
 def search(mcts: Mcts, asked: dict[bytes, int] | None = None) -> None:
     while count := mcts.select():
         codes = mcts.codes[:count]
-        priors, values = reference.evaluate_batch(EVALUATE, codes)
         focus = np.array([look(code) for code in codes], np.int16)
-        mcts.update(priors, values, focus=focus)
+        mcts.update(reference.evaluate_batch(EVALUATE, codes)._replace(focus=focus))
         if asked is not None:
             asked.update((code.tobytes(), int(said)) for code, said in zip(codes, focus, strict=True))
 
@@ -93,7 +93,7 @@ def test_hex_pays_nothing() -> None:
     mcts.reset(games)
     mcts.begin(games)
     while count := mcts.select():
-        mcts.update(np.full((count, 16), 1 / 16, np.float32), np.zeros((count, 2), np.float32))
+        mcts.update(Answers(np.full((count, 16), 1 / 16, np.float32), np.zeros((count, 2), np.float32)))
     assert mcts.focus_after(games, games).tolist() == [-1] * 3
 
 
@@ -158,7 +158,7 @@ def test_learned_dynamics_place_the_real_view() -> None:
         while mcts.select():
             answer = model.answer(*mcts.request)
             focus = np.arange(len(answer.priors), dtype=np.int16) + np.int16(mcts.tree.num_nodes[0])
-            mcts.update(answer.priors, answer.values, answer.rewards, focus)
+            mcts.update(answer._replace(focus=focus))
         move = mcts.results(ONE).actions
         child = mcts.tree.first_child[0, 0]
         while mcts.tree.action[0, child] != move[0]:
@@ -186,7 +186,7 @@ class Looking:
         priors = np.full((self.rows, GAME.num_actions), 1 / GAME.num_actions, np.float32)
         values = np.zeros((self.rows, 2), np.float32)
         focus = None if self.bucket is None else np.full(self.rows, self.bucket, np.int16)
-        return Evaluation(priors, values, 0, values if self.learned else None, focus)
+        return Evaluation(Answers(priors, values, values if self.learned else None, focus), 0)
 
 
 @pytest.mark.parametrize("learned", [False, True])

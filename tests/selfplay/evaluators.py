@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from hexpipe.answers import Answers
 from hexpipe.errors import SearchesLostError
 from hexpipe.games.game_env import Game
 from hexpipe.search.evaluator import Evaluation, Moves
@@ -47,7 +48,7 @@ class HashLatents:
             priors[i] = weights / weights.sum()
             values[i] = rng.uniform(-0.9, 0.9, seats)
             rewards[i] = rng.uniform(-0.05, 0.05, seats) * (i >= roots)
-        return Evaluation(priors, values, self.seed, rewards)
+        return Evaluation(Answers(priors, values, rewards), self.seed)
 
     def collect(self, group: int) -> Evaluation:
         return self.waiting.pop(group)

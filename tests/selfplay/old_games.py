@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
 from hexpipe.games.game_env import Game
 from hexpipe.records import GameRecord, pack_policies
@@ -35,7 +36,7 @@ class HashEvaluator:
             hash_children(moves.parents, moves.actions, moves.rows[roots:], pool, priors[roots:], values[roots:])
         self.batches.append(count)
         rewards = None if moves is None else np.zeros_like(values)
-        self._answers[group] = Evaluation(priors, values, len(self.batches), rewards)
+        self._answers[group] = Evaluation(Answers(priors, values, rewards), len(self.batches))
 
     def collect(self, group: int) -> Evaluation:
         return self._answers.pop(group)

@@ -177,8 +177,7 @@ def best_move(game: Game, record: GameRecord, ply: int, evaluator: Evaluator, se
     mcts.begin(one, noise=False)
     while mcts.select():
         evaluator.submit(0, *mcts.request)
-        answer = evaluator.collect(0)
-        mcts.update(answer.priors, answer.values, answer.rewards)
+        mcts.update(evaluator.collect(0).answers)
     return int(mcts.results(one).actions[0])
 
 

@@ -77,7 +77,7 @@ def test_each_row_has_the_answer_of_its_net(rows: list[bool], seed: int) -> None
         codes[:, 4] = 0  # one action is legal at the least
         league.divide(group, theirs)
         league.submit(group, codes)
-        answer = league.collect(group)
+        answer = league.collect(group).answers
         for i, code in enumerate(codes):
             priors, values = evaluates[rows[i]](code)
             assert answer.priors[i].tolist() == priors.tolist()
@@ -116,14 +116,14 @@ def test_roots_and_children_have_the_latents_of_their_net(data: st.DataObject) -
         league.submit(5, codes, moves)
         assert released[before:] == ([5] if had_opponent and not theirs.any() else [])
         had_opponent = bool(theirs.any())
-        answer = league.collect(5)
+        answer = league.collect(5).answers
         for i, g in enumerate([*roots, *children]):
             k = i - len(roots)
             one = Moves(moves.parents[k : k + 1], moves.actions[k : k + 1], moves.rows[i : i + 1])
             if k < 0:
                 one = Moves(moves.parents[:0], moves.actions[:0], moves.rows[i : i + 1])
             single[net_of[g]].submit(5, codes[i : i + 1] if k < 0 else codes[:0], one)
-            wanted = single[net_of[g]].collect(5)
+            wanted = single[net_of[g]].collect(5).answers
             assert answer.priors[i].tolist() == wanted.priors[0].tolist()
             assert answer.values[i].tolist() == wanted.values[0].tolist()
             assert wanted.rewards is not None

@@ -87,7 +87,7 @@ def test_balanced_openings_lean_less_than_random_ones_by_the_same_net(kind: str)
             assert states.winner[0] == ONGOING
             game.codes(states, np.zeros(1, np.int32), codes[number : number + 1])
         evaluator.submit(0, codes)
-        leans.append(lean(evaluator.collect(0).values))
+        leans.append(lean(evaluator.collect(0).answers.values))
     assert leans[0].mean() < 0.6 * leans[1].mean()
 
 

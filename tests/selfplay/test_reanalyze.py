@@ -101,8 +101,7 @@ def search_prefix(game: Game, settings: Settings, record: GameRecord, ply: int) 
     mcts.begin(only, noise=False, may_stop=may_stop, simulations=simulations)
     while mcts.select():
         evaluator.submit(0, *mcts.request)
-        answer = evaluator.collect(0)
-        mcts.update(answer.priors, answer.values, answer.rewards)
+        mcts.update(evaluator.collect(0).answers)
     found = mcts.results(only)
     if selfplay.policy_temperature == 1:
         return found

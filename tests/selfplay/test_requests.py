@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexpipe.search.evaluator import Evaluation, Moves
-from hexpipe.selfplay.requests import Request, answer_part, join_answers, join_requests, request_part
+from hexpipe.answers import Answers
+from hexpipe.search.evaluator import Moves
+from hexpipe.selfplay.requests import Request, join_answers, join_requests, request_part
 
 
 def labelled(label: int, roots: int, children: int, learned: bool) -> tuple[Request, list[tuple[int, ...]]]:
@@ -46,11 +47,11 @@ def test_joined_requests_hold_each_row_at_its_place(sizes: list[tuple[int, int]]
     for (_, wanted), at in zip(made, places, strict=True):
         assert [rows[place] for place in at] == wanted
 
-    answer = Evaluation(np.arange(len(rows) * 2, dtype=np.float32).reshape(-1, 2), np.zeros((len(rows), 2)), 7, None)
+    answers = Answers(np.arange(len(rows) * 2, dtype=np.float32).reshape(-1, 2), np.zeros((len(rows), 2)))
     for at in places:
-        part = answer_part(answer, at)
+        part = answers.at(at)
         assert part.priors[:, 0].tolist() == [2 * place for place in at]
-        assert (part.version, part.rewards) == (7, None)
+        assert part.rewards is None
 
 
 @given(size=st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(any), learned=st.booleans(), data=st.data())
@@ -62,9 +63,8 @@ def test_parts_of_a_request_make_the_whole(size: tuple[int, int], learned: bool,
     for mask in masks:
         assert rows_of(request_part(request, mask)) == [row for row, mine in zip(rows, mask, strict=True) if mine]
         numbers = np.flatnonzero(mask).astype(np.float32)
-        answers.append(Evaluation(numbers[:, None], numbers[:, None] + 0.5, 3, numbers[:, None] if learned else None))
-    whole = join_answers(answers, masks, 9)
+        answers.append(Answers(numbers[:, None], numbers[:, None] + 0.5, numbers[:, None] if learned else None))
+    whole = join_answers(answers, masks)
     assert whole.priors[:, 0].tolist() == list(range(len(rows)))
     assert whole.values[:, 0].tolist() == [row + 0.5 for row in range(len(rows))]
-    assert whole.version == 9
     assert (whole.rewards is None) == (not learned)

@@ -39,7 +39,7 @@ class CountingEvaluator:
         self.batches += 1
         if self.batches > self.most:
             raise InferenceError("the server has gone")
-        return Evaluation(*reference.evaluate_batch(self.evaluate, codes), self.batches)
+        return Evaluation(reference.evaluate_batch(self.evaluate, codes), self.batches)
 
 
 def small_settings(**options: Any) -> Settings:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import Settings, load_settings
 from hexpipe.games.factory import make_game
@@ -50,7 +51,7 @@ class LookingEvaluator:
         values = np.zeros((len(codes), self.shapes.num_seats), np.float32)
         hash_evaluate(codes, priors, values)
         focus = np.array([self.look(code) for code in codes], np.int16)
-        self.answers[group] = Evaluation(priors, values, 1, focus=focus)
+        self.answers[group] = Evaluation(Answers(priors, values, focus=focus), 1)
 
     def collect(self, group: int) -> Evaluation:
         return self.answers.pop(group)
@@ -179,7 +180,8 @@ def test_a_share_between_takes_either() -> None:
 def test_of_a_net_that_says_nothing_views_follow_the_stones() -> None:
     class Blind(LookingEvaluator):
         def collect(self, group: int) -> Evaluation:
-            return super().collect(group)._replace(focus=None)
+            evaluation = super().collect(group)
+            return evaluation._replace(answers=evaluation.answers._replace(focus=None))
 
     settings, look = settings_for(), by_hash(49)
     for record in play(settings, Blind(settings, look), 4):
@@ -265,7 +267,7 @@ def test_learned_dynamics_say_where_to_look_too() -> None:
             rows = len(moves.rows)
             focus = np.concatenate([np.zeros(len(codes), np.int16), moves.actions.astype(np.int16)])
             values = np.zeros((rows, 2), np.float32)
-            answers[group] = Evaluation(np.full((rows, 49), 1 / 49, np.float32), values, 1, values, focus)
+            answers[group] = Evaluation(Answers(np.full((rows, 49), 1 / 49, np.float32), values, values, focus), 1)
 
         def collect(self, group: int) -> Evaluation:
             return answers.pop(group)
