@@ -106,9 +106,7 @@ class Reanalysis:
             else:
                 self._weights_version = evaluation.version
                 mcts.update(evaluation.answers)
-            self._note(group)
-            if not group.searched and not group.games:
-                self.on_idle(turn)
+            self._note(turn)
         while not group.waiting:
             if not group.searched and not group.games:
                 self._take_games(group)
@@ -117,7 +115,7 @@ class Reanalysis:
                 self.evaluator.submit(turn, *mcts.request)
                 group.waiting = True
             elif group.searched:
-                self._note(group)
+                self._note(turn)
             else:
                 break
         return any(group.waiting for group in self._groups)
@@ -177,8 +175,9 @@ class Reanalysis:
         if game.next_ply < len(origins):
             group.positions.origin[game.row] = origins[game.next_ply]
 
-    def _note(self, group: _Group) -> None:
-        """Keep what the searches that have ended found; a game all of whose plies are searched is finished."""
+    def _note(self, turn: int) -> None:
+        """Keep what the group's searches that have ended found; a game all of whose plies are searched is finished."""
+        group = self._groups[turn]
         trees = np.array([tree for tree in group.mcts.finished().tolist() if tree in group.searched], np.int32)
         if not len(trees):
             return
@@ -192,6 +191,8 @@ class Reanalysis:
             game.unsearched -= 1
             if not game.unsearched:
                 self._finish(game)
+        if not group.searched and not group.games:
+            self.on_idle(turn)
 
     def _finish(self, game: _Game) -> None:
         offsets, packed = pack_policies(game.policies)
