@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from hexpipe.bench import BENCHMARKS
 from hexpipe.cli import main
 from hexpipe.config import PRESETS, Settings, load_settings
+from hexpipe.config.loading import GONE
 from hexpipe.games.hex import Hex
 from hexpipe.replay.archive import ReplayArchive
 
@@ -112,6 +113,22 @@ def documented_settings() -> dict[str, list[str]]:
 @pytest.mark.parametrize(("name", "default", "span"), [row[:3] for row in setting_rows()])
 def test_scalability_gives_default_and_range(name: str, default: str, span: str) -> None:
     assert documented_settings()[name][:2] == [default, span]
+
+
+def test_scalability_gives_every_setting_one_reason() -> None:
+    table = read("SCALABILITY.md").partition("## Why each setting is there")[2].split("\n\n")[2].splitlines()[2:]
+    reasons = [
+        f"{section}.{name}".removeprefix("run.")
+        for section, names, _ in ([cell.strip() for cell in row.split("|")[1:-1]] for row in table)
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert sorted(reasons) == sorted(row[0] for row in setting_rows())
+
+
+def test_scalability_names_the_settings_that_are_gone() -> None:
+    table = read("SCALABILITY.md").partition("These are gone.")[2]
+    rows = re.findall(r"^\| ([a-z_.]+) \| (\w+) \|", table, re.MULTILINE)
+    assert rows[1:] == [(name, _number(usual)) for name, (usual, _) in GONE.items()]
 
 
 def test_scalability_names_no_unknown_setting() -> None:

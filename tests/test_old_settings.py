@@ -37,7 +37,9 @@ def without(tree: dict[str, Any], name: str) -> str:
 
 def test_every_setting_is_of_0_1_0_or_says_since_when_it_is_there() -> None:
     names = set(flatten(Settings())) - {"preset"}
-    assert names == settings_of_0_1_0.BARE.keys() | loading.YOUNGER.keys(), "see config.loading.YOUNGER"
+    known = settings_of_0_1_0.BARE.keys() | loading.YOUNGER.keys()
+    assert names == known - loading.GONE.keys(), "see config.loading.YOUNGER"
+    assert loading.GONE.keys() <= known
     assert not settings_of_0_1_0.BARE.keys() & loading.YOUNGER.keys()
     assert all(0 < since <= loading.VERSION for since, _ in loading.YOUNGER.values())
     assert settings_of_0_1_0.PRESETS.keys() <= PRESETS.keys()
@@ -49,6 +51,9 @@ def test_settings_of_0_1_0_are_read(name: str, tmp_path: Path) -> None:
     read = flatten(settings_from_json(json.dumps(tree)))
     parts = [(name, part if isinstance(part, dict) else {"": part}) for name, part in tree.items()]
     written = {f"{name}.{key}".rstrip("."): value for name, part in parts for key, value in part.items()}
+    assert {name: written.pop(name) for name in loading.GONE} == {
+        name: usual for name, (usual, _) in loading.GONE.items()
+    }
     assert json.loads(json.dumps({name: read[name] for name in written})) == written
 
 
@@ -67,11 +72,11 @@ def test_what_is_missing_is_as_the_preset_of_0_1_0_had_it(
     assert not caplog.records
     monkeypatch.setitem(PRESETS, preset, {"search": {"num_simulations": 7}})  # as some later version may have it
     with caplog.at_level(logging.WARNING):
-        for name in settings_of_0_1_0.BARE:
+        for name in settings_of_0_1_0.BARE.keys() - loading.GONE.keys():
             for _ in range(2):  # it is said once
                 assert settings_from_json(without(tree, name)) == whole, name
         assert settings_from_json(without(tree, "search")) == whole
-    assert len(caplog.messages) == len(settings_of_0_1_0.BARE) + 1
+    assert len(caplog.messages) == len(settings_of_0_1_0.BARE) - len(loading.GONE) + 1
     assert all("\n" not in line and "hexpipe 0.1.0" in line for line in caplog.messages)
     told = next(line for line in caplog.messages if "num_simulations" in line)
     assert f"search.num_simulations={whole.search.num_simulations}" in told
@@ -86,11 +91,36 @@ def test_later_settings_have_a_version_and_lack_nothing(monkeypatch: pytest.Monk
         with pytest.raises(SettingsError, match=r"have version .*, this hexpipe reads up to"):
             settings_from_json(json.dumps({**tree, "version": version}))
     # a setting that comes later: older files have the value by which their runs behaved, newer ones must have their own
-    monkeypatch.setattr(loading, "VERSION", 2)
-    monkeypatch.setitem(loading.YOUNGER, "search.solver", (2, False))
+    later = loading.VERSION + 1
+    monkeypatch.setattr(loading, "VERSION", later)
+    monkeypatch.setitem(loading.YOUNGER, "search.solver", (later, False))
     assert not settings_from_json(without(tree, "search.solver")).search.solver
     with pytest.raises(SettingsError, match=r"no search.solver"):
-        settings_from_json(without({**tree, "version": 2}, "search.solver"))
+        settings_from_json(without({**tree, "version": later}, "search.solver"))
+
+
+@pytest.mark.parametrize("name", loading.GONE)
+def test_a_setting_that_is_gone_may_have_the_value_that_all_goes_on_by(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual, _ = loading.GONE[name]
+    assert usual == settings_of_0_1_0.BARE[name]
+    assert load_settings("quick", {name: usual}) == load_settings("quick")
+    tree = json.loads(dump_settings(load_settings("quick")))
+    section, _, key = name.rpartition(".")
+    tree[section][key] = usual
+    for version in (1, loading.VERSION):
+        assert settings_from_json(json.dumps({**tree, "version": version})) == load_settings("quick")
+    tree[section][key] = 7
+    with pytest.raises(SettingsError, match=rf"no setting {name} any more \(got 7\): .*; make it {usual}"):
+        settings_from_json(json.dumps(tree))
+    run_dir = unpack("hex-5x5", tmp_path)
+    for words in (["--run-dir", str(tmp_path / "new")], ["--resume", str(run_dir)]):
+        assert run(["run", *words, "--set", f"{name}=7"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    (run_dir / "settings.json").write_text(json.dumps(tree), encoding="utf-8")
+    assert run(["run", "--resume", str(run_dir)]) == 2
+    assert capsys.readouterr().err.count("make it") == 1
 
 
 @pytest.mark.parametrize("change", [{"preset": RED}, {"preset": "q" * 5000}, {"tracking": {"wandb": RED}}])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hexpipe.config.loading import GONE
 from hexpipe.watch.trackers import _scalars
 from tests import public_surface
 from tests.old_runs import FOLDER
@@ -25,6 +26,7 @@ def test_commands_and_their_options_stay() -> None:
 def test_keys_of_json_stay() -> None:
     now = public_surface.json_keys()
     gone = {name: sorted(set(keys) - set(now[name])) for name, keys in BEFORE["json"].items()}
+    gone["settings"] = [key for key in gone["settings"] if not key.startswith(tuple(GONE))]  # of a setting, what it was
     assert {name: keys for name, keys in gone.items() if keys} == {}
 
 
@@ -44,4 +46,4 @@ def test_importable_names_stay(name: str) -> None:
 def test_settings_stay() -> None:
     from hexpipe.config import flatten, load_settings
 
-    assert set(BEFORE["settings"]) - set(flatten(load_settings())) == set()
+    assert set(BEFORE["settings"]) - set(flatten(load_settings())) == GONE.keys()

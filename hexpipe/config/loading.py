@@ -16,11 +16,17 @@ from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
 
-VERSION = 1
+VERSION = 2
 """Of written settings; one more whenever a setting comes, goes or changes its meaning. 0 is hexpipe 0.1.0."""
 
 YOUNGER: dict[str, tuple[int, Any]] = {}
 """Settings that came after 0.1.0: the first version that has them, and the value by which runs before it behaved."""
+
+GONE: dict[str, tuple[Any, str]] = {
+    "net.engram_neighbours": (8, "a net's memory gives the 8 nearest entries"),
+    "reanalyze.games": (8, "a quarter of selfplay.games_per_worker, 8 at the least, are searched at once"),
+}
+"""Settings that there were: the value by which all goes on as it did, and what holds now."""
 
 _told: set[str] = set()
 
@@ -176,7 +182,17 @@ def _brief(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
+def _leave_out_gone(tree: dict[str, Any]) -> None:
+    """Take settings that are `GONE` out of ``tree``; SettingsError where one is to be what it cannot be any more."""
+    for name, (usual, now) in GONE.items():
+        section, _, key = name.rpartition(".")
+        part = tree.get(section)
+        if isinstance(part, dict) and key in part and (value := part.pop(key)) != usual:
+            raise SettingsError(f"there is no setting {name} any more (got {_brief(value)}): {now}; make it {usual}")
+
+
 def _validated(tree: dict[str, Any]) -> Settings:
+    _leave_out_gone(tree)
     _settle_stages(tree)
     try:
         return Settings.model_validate(tree)

@@ -39,16 +39,6 @@ class NetSettings(Section):
     engram: int = Field(
         0, ge=0, le=2**24, description="entries of the net's episodic memory of positions played; 0: it has none"
     )
-    engram_neighbours: int = Field(8, ge=1, le=256, description="entries that a position is compared with")
-
-    @model_validator(mode="after")
-    def _engram_large_enough(self) -> NetSettings:
-        if 0 < self.engram < self.engram_neighbours:
-            raise ValueError(
-                f"net.engram of {self.engram} entries cannot give net.engram_neighbours={self.engram_neighbours}: "
-                "raise the one or lower the other"
-            )
-        return self
 
     @model_validator(mode="after")
     def _fitting_heads(self) -> NetSettings:
@@ -181,7 +171,6 @@ class ReanalyzeSettings(Section):
     ratio: float = Field(
         0.0, ge=0, le=100, description="positions searched anew for each new position; 0: there is no such process"
     )
-    games: int = Field(8, ge=1, le=1024, description="old games searched at once")
 
 
 class LeagueSettings(Section):

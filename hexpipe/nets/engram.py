@@ -48,6 +48,7 @@ MAX_CAPACITY = 2**24  # places that float32, in which weights are published, can
 DELTA = 1e-3  # added to squared distances (Pritzel et al.): an entry so near counts as the same
 START_SHARPNESS = 1.0  # the kernel's exponent
 START_GATE = 0.2
+NEIGHBOURS = 8  # entries that a position is compared with, or all where there are fewer
 NO_SOURCE = -1  # of an entry that any query may read
 _NEVER = -1e9  # a logit whose exp() is exactly 0
 
@@ -72,7 +73,7 @@ class Engram(nn.Module):
     sources: Tensor
     cursor: Tensor
 
-    def __init__(self, channels: int, capacity: int, key_size: int, value_size: int, k: int = 8) -> None:
+    def __init__(self, channels: int, capacity: int, key_size: int, value_size: int, k: int = NEIGHBOURS) -> None:
         super().__init__()
         sizes = {"channels": channels, "capacity": capacity, "key_size": key_size, "value_size": value_size, "k": k}
         for name, size in sizes.items():
@@ -178,4 +179,5 @@ def make_engram(settings: NetSettings, shapes: Shapes) -> Engram | None:
     each seat, its mover first: float32 [S], the value target that it was trained on."""
     if not settings.engram:
         return None
-    return Engram(settings.channels, settings.engram, KEY_SIZE, shapes.num_seats, settings.engram_neighbours)
+    neighbours = min(NEIGHBOURS, settings.engram)
+    return Engram(settings.channels, settings.engram, KEY_SIZE, shapes.num_seats, neighbours)

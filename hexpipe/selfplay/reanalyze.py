@@ -27,6 +27,8 @@ from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import Mcts
 from hexpipe.selfplay.schedule import Schedule
 
+_LEAST_GAMES = 8
+
 
 class OldGame(NamedTuple):
     """A game that was played before, and its number in the archive."""
@@ -85,7 +87,8 @@ class Reanalysis:
         self.evaluator = evaluator
         self.take, self.on_game, self.on_idle = take, on_game, on_idle
         trees = max(1, settings.selfplay.games_per_worker // groups)
-        self._games_per_group = max(1, settings.reanalyze.games // groups)
+        games = max(_LEAST_GAMES, settings.selfplay.games_per_worker // 4)  # of many plies for each tree
+        self._games_per_group = games // groups
         self._groups = [_Group(game, settings, trees, self._games_per_group) for _ in range(groups)]
         self._schedule = Schedule(settings)
         self._turn = 0

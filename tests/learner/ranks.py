@@ -23,7 +23,7 @@ from hexpipe.learner.learner import Learner
 SHAPES = Shapes(board_size=3, num_actions=9, num_seats=2, code_length=9)
 RANKS = 2
 _UNROLL = 2
-_SMALL = {"net.blocks": 1, "net.channels": 8, "net.value_hidden": 8, "net.engram_neighbours": 3}
+_SMALL = {"net.blocks": 1, "net.channels": 8, "net.value_hidden": 8}
 _TRAINED = {
     "net.blocks": 2,
     "net.channels": 16,

@@ -92,7 +92,7 @@ def test_shares_and_seeds_of_ranks() -> None:
 def test_all_that_is_trained_has_a_gradient_at_every_step(settings: dict[str, float], backbone: str) -> None:
     """DistributedDataParallel waits for the gradients of all that it was given."""
     unroll = 2 if "net.dynamics_blocks" in settings else 0
-    small = {"net.blocks": 1, "net.channels": 16, "net.backbone": backbone, "net.engram_neighbours": 3}
+    small = {"net.blocks": 1, "net.channels": 16, "net.backbone": backbone}
     case = Case({**small, **settings}, steps=2, size=8, unroll=unroll)
     learner = Learner(load_settings("quick", case.settings), SHAPES)
     train(learner, case, slice(None))

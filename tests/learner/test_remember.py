@@ -30,7 +30,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def settings(**overrides: object) -> Settings:
-    net = {"net.blocks": 1, "net.channels": 16, "net.value_hidden": 16, "net.engram": 64, "net.engram_neighbours": 2}
+    net = {"net.blocks": 1, "net.channels": 16, "net.value_hidden": 16, "net.engram": 64}
     return load_settings("quick", {**net, "learner.warmup_steps": 0, **overrides})
 
 

@@ -26,7 +26,7 @@ from hexpipe.nets.factory import InferenceNet, Net, build_net, fold, load_weight
 from hexpipe.nets.net_template import memory_bytes, net_template
 
 ENTRIES = 40
-HEX = NetSettings(blocks=2, channels=16, value_hidden=16, engram=ENTRIES, engram_neighbours=5)
+HEX = NetSettings(blocks=2, channels=16, value_hidden=16, engram=ENTRIES)
 MUZERO = HEX.model_copy(update={"dynamics_blocks": 1})
 SHAPES = Shapes(5, 25, 2, 25, turns_frame=True)
 THREE_SEATS = make_game(

@@ -72,7 +72,7 @@ THREE_SEATS = {"game.name": "inarow", "game.players": 3, "game.board_size": 4, "
     VIEWS,
     {"algorithm": "muzero", **VIEWS},
     {**OLD_GAMES, "reanalyze.ratio": 0.7},
-    {"algorithm": "muzero", **TICTACTOE, **OLD_GAMES, "reanalyze.ratio": 2.0, "reanalyze.games": 3},
+    {"algorithm": "muzero", **TICTACTOE, **OLD_GAMES, "reanalyze.ratio": 2.0},
     {**VIEWS, **OLD_GAMES, "reanalyze.ratio": 0.7, "league.share": 0.5},
     {"net.engram": 50},
     {"net.engram": 50, "algorithm": "muzero", **THREE_SEATS},

@@ -46,7 +46,6 @@ def settings_for(game: str, search: str = "puct", **options: Any) -> Settings:
         "search.leaves_per_game": 2,
         "selfplay.games_per_worker": 10,
         "selfplay.temperature_plies": 3,
-        "reanalyze.games": 6,
     }
     return load_settings("quick", {**small, **GAMES[game], **SEARCHES[search], **options})
 
@@ -161,13 +160,13 @@ def test_plies_of_several_games_fill_the_batches() -> None:
 def test_groups_are_idle_when_they_say_so_and_go_on_with_what_comes() -> None:
     settings = settings_for("hex", "learned")
     game = make_game(settings.game)
-    run = Run(settings, [random_old_game(game, seed) for seed in range(3)])
-    assert len(run.finish()) == 3
-    assert run.idle == [0], "three games are one group's; the other never began"
+    run = Run(settings, [random_old_game(game, seed) for seed in range(4)])
+    assert len(run.finish()) == 4
+    assert run.idle == [0], "four games are one group's; the other never began"
     assert not run.reanalysis.step()
-    run.waiting.extend(OldGame(20 + seed, random_old_game(game, seed)) for seed in range(8))
-    assert len(run.finish()) == 11
-    assert sorted(run.idle) == [0, 0, 0, 1], "six at once, then the last two"
+    run.waiting.extend(OldGame(20 + seed, random_old_game(game, seed)) for seed in range(10))
+    assert len(run.finish()) == 14
+    assert sorted(run.idle) == [0, 0, 0, 1], "eight at once, then the last two"
     twice = [run.done[20 + seed].to_bytes() for seed in range(3)]
     for first, second in zip((run.done[10 + seed] for seed in range(3)), twice, strict=True):
         again = GameRecord.from_bytes(second)
