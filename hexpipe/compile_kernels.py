@@ -184,9 +184,11 @@ def _fill_buffer(game: Game, records: list[GameRecord]) -> None:
     # a smaller budget than settings can have, so that it is used up and the tail moves on
     small_budget = {"max_games": 1000, "max_memory_gb": 0.00016}
     buffer = ReplayBuffer.create(settings.model_copy(update=small_budget), game, private=True)
+    rng = np.random.default_rng(0)
     for k in range(1000):
         buffer.add_game(records[k % len(records)])
-    buffer.refresh_game(buffer.total_games, records[999 % len(records)])
+        number = buffer.held_game(rng)
+        buffer.refresh_game(number, records[(number - 1) % len(records)])
 
 
 def _random_game(game: Game, rng: np.random.Generator) -> GameRecord:

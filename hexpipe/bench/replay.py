@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -65,11 +64,12 @@ def run(
 
     Games of n in a row have three players, a view of 21 cells (or the board), the thumbnail, and a win length that
     keeps them from ending before they have all their plies. Keys: add_positions_per_s, until it is full;
-    evict_positions_per_s, added after that, of games of mixed quality, the second time that as many come as are held;
-    copies_per_game, games copied to the head then for each that came; sample_positions_per_s; bytes_per_position, the
-    whole segment (index, counters and slack too) over the positions in the full store; policy_kl, mean Kullback-Leibler
-    divergence in nats of the stored from the searches' visit shares; policy_entries, mean actions with visits;
-    store_mb; positions; plies_per_game; unroll_cut, the share of sampled steps that the start's view does not reach.
+    evict_positions_per_s, added after that, with fresh targets of another game for each, the second time that as many
+    come as are held; copies_per_game, games copied to the head then for each that came; sample_positions_per_s;
+    bytes_per_position, the whole segment (index, counters and slack too) over the positions in the full store;
+    policy_kl, mean Kullback-Leibler divergence in nats of the stored from the searches' visit shares; policy_entries,
+    mean actions with visits; store_mb; positions; plies_per_game; unroll_cut, the share of sampled steps that the
+    start's view does not reach.
     """
     usual = _USUAL[game]
     size, count = size or usual.size, games or usual.games
@@ -191,8 +191,7 @@ def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
     before = buffer.total_positions
     started = time.perf_counter()
     while buffer.total_games == buffer.num_games:
-        for record in records:
-            buffer.add_game(record)
+        buffer.add_game(records[buffer.total_games % len(records)])
     return (buffer.total_positions - before) / (time.perf_counter() - started)
 
 
@@ -200,24 +199,21 @@ def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, floa
     """Adds games until as many have come as are held, and does it again; of the second time positions a second, and
     games copied for each that came.
 
-    A third of these games was foreseen well, a third not at all: so the games that leave and those that stay lie
-    between each other in the ring, which takes copies. Games that are all alike leave in order of age, and take none.
+    With each another gets fresh targets, as with ``reanalyze.ratio`` of 1: so the games that leave and those that stay
+    lie between each other in the ring, which takes copies. Else they leave in the ring's order, and take none.
     """
-    mixed = [
-        replace(record, root_values=np.tile(record.outcome * np.float32(1 - share), (record.num_plies, 1)))
-        for share in (0, 1, 2)
-        for record in records
-    ]
     rng = np.random.default_rng(0)
     games = buffer.num_games
     for _ in range(2):  # the second time the order in the ring is that of no age any more
-        before = buffer.segment.arrays["header"].copy()
+        before, refreshed = buffer.segment.arrays["header"].copy(), 0
         started = time.perf_counter()
         for _ in range(games):
-            buffer.add_game(mixed[rng.integers(len(mixed))])
+            buffer.add_game(records[buffer.total_games % len(records)])
+            number = buffer.held_game(rng)
+            refreshed += buffer.refresh_game(number, records[(number - 1) % len(records)])
         seconds = time.perf_counter() - started
         came = buffer.segment.arrays["header"] - before
-    copies = came[Header.HEAD_GAME] - came[Header.TOTAL_GAMES]
+    copies = came[Header.HEAD_GAME] - came[Header.TOTAL_GAMES] - refreshed
     return float(came[Header.TOTAL_POSITIONS]) / seconds, float(copies) / games
 
 

@@ -12,7 +12,6 @@ segment has these fields:
     openings  int32 [G]      plies at its start that are not sampled
     sizes     int32 [G]      bytes of its piece
     numbers   int64 [G]      the game's number in order of arrival over the whole run, from 1: its id in the archive
-    merits    float32 [G]    the lasting part of its quality (`eviction`)
     stages    uint8 [G]      which stage it is of
     dead      uint8 [G]      1 where the game has left: it is sampled no more, its room comes free as the tail passes it
     data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
@@ -51,11 +50,11 @@ from hexpipe.config import ReplaySettings
 from hexpipe.errors import SettingsError
 from hexpipe.games.game_env import Game
 from hexpipe.records import mask_length
-from hexpipe.replay.eviction import EVICT_AT, EVICT_TO
+from hexpipe.replay.eviction import FULL_SHARE
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
-INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 8 + 4 + 1 + 1  # of a game, in the fields of [G]
+INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1  # of a game, in the fields of [G]
 MAX_STAGES = 256
 SPARE_SLOTS = 64  # so that games can be copied ahead some at a time, however few are held
 FREE_PIECES = 2  # see `usable_bytes`
@@ -239,8 +238,8 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
             f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games "
             "(games get shorter by game.move_cap, where there is one)"
         )
-    # with room for max_games of the largest size before eviction begins
-    ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / EVICT_AT) + FREE_PIECES * largest)
+    # with room for max_games of the largest size before any leaves for memory
+    ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / FULL_SHARE) + FREE_PIECES * largest)
     return [
         Field("header", "int64", (header,)),
         Field("sections", "int64", sections),
@@ -250,7 +249,6 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
         Field("openings", "int32", (slots,)),
         Field("sizes", "int32", (slots,)),
         Field("numbers", "int64", (slots,)),
-        Field("merits", "float32", (slots,)),
         Field("stages", "uint8", (slots,)),
         Field("dead", "uint8", (slots,)),
         Field("data", "uint8", (ring + guard,)),
@@ -262,7 +260,7 @@ def games_at_least(settings: ReplaySettings, games: Sequence[Game]) -> int:
     largest = largest_game(games, settings.snapshot_interval)
     data = next(field for field in segment_fields(settings, games) if field.name == "data")
     usable = usable_bytes(data.shape[0] - guard_bytes(games), largest)
-    return max(settings.min_games, min(settings.max_games, int(EVICT_TO * usable) // largest))
+    return max(settings.min_games, min(settings.max_games, int(FULL_SHARE * usable) // largest))
 
 
 def budget_bytes(settings: ReplaySettings) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from hexpipe.replay.eviction_kernels import Index, find_number
+from hexpipe.replay.writer_kernels import Index, find_number
 
 
 class Ledger:
@@ -25,7 +27,7 @@ class Ledger:
         order = np.argsort(numbers)
         self.count = len(rings)
         self.numbers[: self.count], self.rings[: self.count] = numbers[order], rings[order]
-        self._oldest = 0  # no live game is before this entry
+        self._first: dict[int, int] = {}  # no live game of the stage is before this entry
 
     @property
     def newest_number(self) -> int:
@@ -40,7 +42,7 @@ class Ledger:
             self.count = int(kept.sum())
             self.numbers[: self.count] = self.numbers[kept]
             self.rings[: self.count] = rings[kept]
-            self._oldest = 0
+            self._first.clear()
         self.numbers[self.count], self.rings[self.count] = number, ring
         self.count += 1
 
@@ -53,11 +55,22 @@ class Ledger:
         """The game ``number``, which is held, has gone to ``ring``."""
         self.rings[find_number(self.numbers, self.count, number)] = ring
 
-    def oldest(self, tail: int) -> int:
-        """The ring number of the live game that arrived first; there must be one."""
-        while not self._is_live(self._oldest, tail):
-            self._oldest += 1
-        return int(self.rings[self._oldest])
+    def leaving(self, held: list[int], tail: int) -> Iterator[int]:
+        """The ring numbers of all live games in the order in which they leave (`eviction`); ``held`` says how many each
+        stage has."""
+        for stage in (stage for stage, games in enumerate(held) if games):
+            found = False
+            for entry in range(self._first.get(stage, 0), self.count):
+                ring = int(self.rings[entry])
+                if ring >= tail and self._is_of(ring, stage):
+                    if not found:
+                        self._first[stage] = entry
+                    found = True
+                    yield ring
+
+    def _is_of(self, ring: int, stage: int) -> bool:
+        slot = ring % len(self.rings)
+        return not self._index.dead[slot] and self._index.stages[slot] == stage
 
     def _is_live(self, entry: int, tail: int) -> bool:
         ring = int(self.rings[entry])

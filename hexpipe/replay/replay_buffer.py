@@ -87,8 +87,10 @@ class ReplayBuffer:
         return int(self._store.counters()[Header.TOTAL_POSITIONS])
 
     def add_game(self, record: GameRecord) -> None:
-        """Adds a finished game; of more than ``max_games`` the oldest leaves, and where memory runs out those of the
-        lowest quality (`eviction`). Raises ValueError where it does not belong here."""
+        """Adds a finished game; where there are too many, or memory runs out, the oldest leave (`eviction`).
+
+        Raises ValueError where it does not belong here.
+        """
         self._writing().add(record)
 
     def refresh_game(self, number: int, record: GameRecord) -> bool:

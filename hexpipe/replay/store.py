@@ -23,7 +23,6 @@ from hexpipe.config import ReplaySettings
 from hexpipe.errors import SharedMemoryError
 from hexpipe.games.game_env import Game, as_stages
 from hexpipe.records import GameRecord
-from hexpipe.replay.eviction_kernels import Index
 from hexpipe.replay.layout import (
     HEADER_LENGTH,
     INDEX_BYTES,
@@ -37,6 +36,7 @@ from hexpipe.replay.layout import (
     section_table,
     segment_fields,
 )
+from hexpipe.replay.writer_kernels import Index
 from hexpipe.shm import SharedSegment
 
 DEAD_SECONDS = 5.0

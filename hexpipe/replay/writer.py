@@ -1,4 +1,4 @@
-"""The one writer of a store: games come in at the head of the ring, the tail makes room, the worst leave.
+"""The one writer of a store: games come in at the head of the ring, the tail makes room, the oldest leave.
 
 Bytes and slots are written where no reader looks, and then the whole header is published under the fence lock. A reader
 sees the store before or after that, and never a game half there: a game that is copied ahead leaves at the tail in the
@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.records import GameRecord
-from hexpipe.replay.eviction import BUCKETS, EVICT_AT, EVICT_TO, PROTECTED_SHARE
-from hexpipe.replay.eviction_kernels import choose_leaving, is_crowded, move_tail, publish, write_game
-from hexpipe.replay.layout import HEADER_LENGTH, Header, Section, largest_game, num_snapshots, usable_bytes
+from hexpipe.replay.eviction import FULL_SHARE
+from hexpipe.replay.layout import (
+    HEADER_LENGTH,
+    STAGE_COUNTERS,
+    Header,
+    Section,
+    largest_game,
+    num_snapshots,
+    usable_bytes,
+)
 from hexpipe.replay.ledger import Ledger
 from hexpipe.replay.snapshots import encode_game
 from hexpipe.replay.store import Store, check_rules
+from hexpipe.replay.writer_kernels import is_crowded, move_tail, publish, write_game
 
 _ROOM_AHEAD = 64
 _FAR = 2**32  # more positions than any buffer holds
@@ -32,11 +40,11 @@ class StoreWriter:
         self._section_starts: list[list[list[int]]] = store.section_starts.tolist()
         header = store.header
         self._usable = usable_bytes(store.ring_bytes, largest_game(store.games, store.settings.snapshot_interval))
-        self.bytes_before_eviction = int(EVICT_AT * self._usable)
+        self.bytes_before_eviction = int(FULL_SHARE * self._usable)
         self._ledger = Ledger(store.index, int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]))
 
     def add(self, record: GameRecord, number: int | None = None) -> None:
-        """Adds a game and evicts for it (`eviction`); of more than ``max_games`` the oldest leaves.
+        """Adds a game, for which others leave where there is no room (`eviction`).
 
         ``number`` is its number of arrival where it is not the next one. Raises ValueError where the record does not
         belong here, has come before, or could only enter by going under ``min_games``.
@@ -46,17 +54,15 @@ class StoreWriter:
         if number <= self._ledger.newest_number:
             raise ValueError(f"game {number} comes after game {self._ledger.newest_number}: add games in their order")
         stage, piece = self._encode(record)
-        self._evict(len(piece), record.num_plies)
+        if store.header[Header.LIVE_BYTES] + len(piece) > self._usable:  # else others leave as it comes
+            self._publish(store.header.copy(), self._leaving(len(piece), record.num_plies))
         self._make_room(len(piece))
         header = self._write(piece, record, number, stage)
         if number > header[Header.TOTAL_GAMES]:  # else it was counted when it came for the first time
             header[Header.TOTAL_GAMES] += 1
             header[Header.TOTAL_POSITIONS] += record.num_positions
-        tail, ring = int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]) - 1
-        self._ledger.append(number, ring, tail)
-        leaving = _NO_SLOTS
-        if header[Header.LIVE_GAMES] > store.settings.max_games:
-            leaving = np.array([self._ledger.oldest(tail) % len(self._index.dead)])
+        leaving = self._leaving(len(piece), record.num_plies)  # copies that made room may have moved them
+        self._ledger.append(number, int(header[Header.HEAD_GAME]) - 1, int(header[Header.TAIL_GAME]))
         self._publish(header, leaving)
 
     def refresh(self, number: int, record: GameRecord) -> bool:
@@ -110,36 +116,23 @@ class StoreWriter:
         stage = check_rules(record, store.games)
         return stage, encode_game(record, store.games[stage], store.layouts[stage], store.settings.td_steps)
 
-    def _evict(self, size: int, plies: int) -> None:
-        """Publishes as dead what has to leave for a piece of ``size`` bytes; see `eviction`."""
-        header, ledger, minimum = self._store.header, self._ledger, self._store.settings.min_games
+    def _leaving(self, size: int, plies: int) -> NDArray[np.int64]:
+        """The slots of the games that have to leave for a piece of ``size`` bytes; see `eviction`."""
+        header, settings, slots = self._store.header, self._store.settings, len(self._index.dead)
         games, taken = int(header[Header.LIVE_GAMES]), int(header[Header.LIVE_BYTES]) + size
-        limit = self.bytes_before_eviction
-        if taken <= limit:
-            return
-        rings = ledger.rings[: ledger.count]
-        leaving = np.zeros(len(rings), np.bool_)
-        qualities, histogram = np.empty(len(rings)), np.empty((BUCKETS, 2), np.int64)
-        while taken > limit and games > minimum:
-            gone, freed = choose_leaving(
-                self._index,
-                rings,
-                int(header[Header.TAIL_GAME]),
-                games,
-                int(PROTECTED_SHARE * games),
-                games - minimum,
-                taken - int(EVICT_TO * self._usable),
-                qualities,
-                histogram,
-                leaving,
-            )
-            games, taken, limit = games - gone, taken - freed, self._usable
+        held = header[HEADER_LENGTH::STAGE_COUNTERS].tolist()
+        order = self._ledger.leaving(held, int(header[Header.TAIL_GAME]))
+        leaving = []
+        while games == settings.max_games or (taken > self.bytes_before_eviction and games > settings.min_games):
+            slot = next(order) % slots
+            leaving.append(slot)
+            games, taken = games - 1, taken - int(self._index.sizes[slot])
         if taken > self._usable:
             raise ValueError(
-                f"a game of {plies} plies ({size} bytes) would leave fewer than replay.min_games={minimum} games in "
-                "the buffer: raise replay.max_memory_gb or lower replay.min_games"
+                f"a game of {plies} plies ({size} bytes) would leave fewer than replay.min_games={settings.min_games} "
+                "games in the buffer: raise replay.max_memory_gb or lower replay.min_games"
             )
-        self._publish(header.copy(), rings[leaving] % len(self._index.dead))
+        return np.array(leaving, np.int64) if leaving else _NO_SLOTS
 
     def _make_room(self, size: int) -> None:
         """Moves the tail on until a piece of ``size`` bytes may come in, a batch of copies at a time.
@@ -161,7 +154,6 @@ class StoreWriter:
         """Writes a piece, for which there is room, and its slot; the header that is still to be published."""
         store = self._store
         header = store.header.copy()
-        values = record.outcome.tolist()
         write_game(
             self._index,
             store.data,
@@ -171,8 +163,6 @@ class StoreWriter:
             record.opening_plies,
             number,
             stage,
-            self._place(stage, Section.PRIORITIES, record.num_plies),
-            (max(values) - min(values)) / 2,
             store.settings.snapshot_interval,
         )
         return header

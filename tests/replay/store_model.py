@@ -7,14 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pytest
 
 from hexpipe.games.game_env import as_stages
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import Header, guard_bytes, largest_game, segment_fields
 from hexpipe.replay.snapshots import encode_game
 from hexpipe.replay.store import Store
-from tests.replay.reference import reference_priority, tiny_settings
+from tests.replay.reference import tiny_settings
 
 
 class Unlocked:
@@ -62,7 +61,6 @@ class Held:
     number: int
     record: GameRecord
     piece: np.ndarray
-    merit: float
     stage: int
 
 
@@ -76,26 +74,25 @@ class StoreModel:
         self.usable = store.ring_bytes - 2 * largest_game(store.games, store.settings.snapshot_interval)
 
     def held(self, record: GameRecord, number: int, stage: int) -> Held:
-        """``record`` as the store keeps it; its merit is that of the store, once it has been found right."""
+        """``record`` as the store keeps it."""
         store = self.store
         piece = encode_game(record, store.games[stage], store.layouts[stage], store.settings.td_steps)
-        return Held(number, record, piece, np.nan, stage)
+        return Held(number, record, piece, stage)
 
     def add(self, record: GameRecord, number: int, stage: int = 0) -> list[Held]:
         """The game comes in; says which ones leave for its bytes. Raises ValueError where it cannot."""
         settings, new = self.store.settings, self.held(record, number, stage)
-        games = list(self.games)
+        games = sorted(self.games, key=lambda held: (held.stage, held.number))
+        leaving = []
         taken = self.live_bytes() + len(new.piece)
-        limit = int(0.95 * self.usable)
-        while taken > limit and len(games) > settings.min_games:
-            gone = lowest(games, len(games) - settings.min_games, taken - int(0.85 * self.usable))
-            games = [held for held in games if held not in gone]
-            taken -= sum(len(held.piece) for held in gone)
-            limit = self.usable
+        while taken > int(0.9 * self.usable) and len(games) > settings.min_games:
+            leaving.append(games.pop(0))
+            taken -= len(leaving[-1].piece)
         if taken > self.usable:
             raise ValueError("no room")
-        leaving = [held for held in self.games if held not in games]
-        self.games = [*games, new][-settings.max_games :]
+        if len(games) == settings.max_games:
+            games.pop(0)
+        self.games = [held for held in self.games if held in games] + [new]
         self.total_games += 1
         self.total_positions += record.num_positions
         return leaving
@@ -125,10 +122,7 @@ class StoreModel:
             slot = slot_of[held.number]
             np.testing.assert_array_equal(piece_in(store, slot), held.piece)
             assert (index.plies[slot], index.openings[slot]) == (held.record.num_plies, held.record.opening_plies)
-            if np.isnan(held.merit):
-                assert index.merits[slot] == pytest.approx(reference_merit(held.record, store.settings.td_steps), 1e-6)
-                held.merit = float(index.merits[slot])
-            assert (index.merits[slot], index.stages[slot]) == (held.merit, held.stage)
+            assert index.stages[slot] == held.stage
         assert store.header[Header.TOTAL_GAMES] == self.total_games
         assert store.header[Header.TOTAL_POSITIONS] == self.total_positions
         assert self.live_bytes() <= store.header[Header.USED_BYTES] <= self.usable
@@ -139,31 +133,6 @@ class StoreModel:
         runs = sorted(zip(index.offsets[ring].tolist(), index.sizes[ring].tolist(), strict=True))
         assert all(a + size <= b for (a, size), (b, _) in pairwise(runs))
         assert sum(runs[-1]) <= store.ring_bytes
-
-
-def lowest(games: list[Held], most: int, excess: int) -> list[Held]:
-    """The games of the lowest quality outside the newest fifth, as many as ``excess`` bytes are, or ``most``."""
-    candidates = games[: len(games) - len(games) // 5]
-    newest_stage = max(held.stage for held in games)
-    qualities = [
-        held.merit + 0.3 * (rank / max(1, len(games) - 1)) - (newest_stage - held.stage)
-        for rank, held in enumerate(candidates)
-    ]
-    span = max(qualities) - min(qualities)
-    buckets = [int((quality - min(qualities)) * (255 / span if span else 0)) for quality in qualities]
-    gone: list[Held] = []
-    for k in sorted(range(len(candidates)), key=lambda k: (buckets[k], k)):
-        if len(gone) == most or sum(len(held.piece) for held in gone) >= excess:
-            break
-        gone.append(candidates[k])
-    return gone
-
-
-def reference_merit(record: GameRecord, td_steps: int) -> float:
-    """Half the mean priority of what is sampled, and a fifth of how far apart the best and the worst seat end."""
-    plies = range(record.opening_plies, record.num_plies)
-    priority = sum(reference_priority(record, ply, td_steps) for ply in plies) / len(plies)
-    return 0.5 * priority + 0.2 * float(max(record.outcome) - min(record.outcome)) / 2
 
 
 def check_counters(store: Store) -> None:

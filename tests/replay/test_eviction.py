@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hexpipe.games.hex import Hex
 from hexpipe.records import pack_policies
-from hexpipe.replay.layout import Header, largest_game
+from hexpipe.replay.layout import Header
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.sample_kernels import find_games
 from hexpipe.replay.sampler import Sampler
@@ -24,10 +24,10 @@ from hexpipe.shm import spawn_context
 from tests.replay.reference import (
     REFRESHED,
     check_row,
+    known_game,
     longest_game,
     random_game,
     reference_priority,
-    three_seat_game,
     tiny_settings,
     views_game,
     where_from,
@@ -38,7 +38,6 @@ from tests.replay.store_model import (
     check_counters,
     live_slots,
     piece_in,
-    reference_merit,
     small_store,
 )
 
@@ -109,22 +108,20 @@ class Both:
         self.evicted = self.refreshed = 0
 
     def add(self, stage: int) -> None:
-        """The next game comes; the newest fifth and min_games stay, and eviction has a reason."""
+        """The next game comes; min_games stay, and what leaves for memory has to."""
         model = self.model
         self.number += 1
         record = random_game(self.store.games[stage], self.first + self.number)
-        before, live_bytes = list(model.games), model.live_bytes()
+        live_bytes = model.live_bytes()
         self.know(record, self.number, stage)
         leaving = model.add(record, self.number, stage)
         self.evicted += len(leaving)
         self.writer.add(record)
         model.check()
         if leaving:
-            assert live_bytes + len(model.games[-1].piece) > 0.95 * model.usable - 1
-            assert len(model.games) > model.store.settings.min_games or len(model.games) == len(before)
-            fits_beside_fifth = 5 * len(model.games) - 5 > len(before)
-            newest = before[len(before) - len(before) // 5 :]
-            assert not fits_beside_fifth or not any(held in newest for held in leaving)
+            gone = sum(len(held.piece) for held in leaving[:-1])
+            assert live_bytes - gone + len(model.games[-1].piece) > 0.9 * model.usable - 1
+            assert len(model.games) >= model.store.settings.min_games
 
     def refresh(self, number: int) -> None:
         """The game gets other targets, or those that it had, if it is there."""
@@ -238,20 +235,17 @@ def test_boards_of_several_sizes_share_a_ring() -> None:
     assert report["sections"]["policies"] == sum(len(h.record.policy_bytes) for h in held)
 
 
-def test_the_fifth_is_given_up_only_where_nothing_else_is_left() -> None:
-    store = small_store(GAME, min_games=1, max_games=60, spare_pieces=0)
+@pytest.mark.parametrize(("min_games", "max_games", "spare"), [(3, 60, 0.0), (1, 4, 60.0)])
+def test_of_the_earliest_stage_the_oldest_leaves_first(min_games: int, max_games: int, spare: float) -> None:
+    """For want of memory as for the number of games: there is room for four."""
+    store = small_store(STAGES, min_games=min_games, max_games=max_games, spare_pieces=spare)
     model, writer = StoreModel(store), StoreWriter(store)
-    records = [*[longest_game(GAME, 1)] * 8, *[longest_game(GAME, 21)] * 2, longest_game(GAME)]
-    for number, record in enumerate(records[:-1], start=1):
-        assert not model.add(record, number)
+    for number, stage in enumerate([1, 0, 1, 0, 2, 0, 1, 2, 2, 2, 2, 1, 2], start=1):
+        record = longest_game(STAGES[stage])
+        model.add(record, number, stage)
         writer.add(record)
         model.check()
-    sizes = [len(held.piece) for held in model.games]
-    assert 2 * sizes[-1] + largest_game([GAME], 4) > model.usable
-    assert len(model.add(records[-1], 11)) == 9
-    writer.add(records[-1])
-    model.check()
-    assert sorted(live_slots(store)) == [10, 11]
+    assert sorted(live_slots(store)) == [9, 10, 11, 13]
 
 
 @pytest.mark.parametrize("max_games", [2, 2_000_000])
@@ -271,16 +265,6 @@ def test_slots_are_enough_for_the_smallest_games(max_games: int) -> None:
     check_counters(store)
     assert store.header[Header.HEAD_GAME] > 2 * slots
     assert max_games == 2 or most > slots / 3
-
-
-def test_quality_counts_how_far_apart_the_outcome_is() -> None:
-    game = three_seat_game()
-    writer = StoreWriter(Store.create(tiny_settings(td_steps=3), game, Unlocked(), private=True))
-    outcomes = [(1, -1, -1), (0, 0, 0), (1, -0.2, -1), (0.4, 0.4, -1)]
-    for number, outcome in enumerate(outcomes):
-        record = replace(random_game(game, number + 50), outcome=np.array(outcome, np.float32), opening_plies=2)
-        writer.add(record)
-        assert writer._store.index.merits[number] == pytest.approx(reference_merit(record, 3), 1e-6)
 
 
 def test_targets_are_replaced_only_by_those_of_the_same_game() -> None:
@@ -322,13 +306,20 @@ def test_numbers_go_by_arrival_and_must_rise() -> None:
     assert store.counters()[Header.TOTAL_GAMES] == 10
 
 
+def fill_with_holes(buffer: ReplayBuffer) -> None:
+    """Adds games, number n being game n - 1, until some have left, and brings one of each ten in anew each time."""
+    while buffer.total_games == buffer.num_games or buffer.total_games < 60:
+        buffer.add_game(random_game(GAME, buffer.total_games))
+        number = max(1, buffer.total_games - buffer.total_games % 10)
+        buffer.refresh_game(number, known_game(GAME, number - 1))
+
+
 def test_games_are_drawn_uniformly_from_the_live() -> None:
     store = small_store(GAME, min_games=1, max_games=60, spare_pieces=12)
     buffer, rng = ReplayBuffer(store), np.random.default_rng(0)
     with pytest.raises(ValueError, match="empty"):
         buffer.held_game(rng)
-    while buffer.total_games == buffer.num_games or store.window().live_games == store.window().head_game:
-        buffer.add_game(random_game(GAME, buffer.total_games))
+    fill_with_holes(buffer)
     window, live = store.window(), live_slots(store)
     assert window.live_games < window.head_game - window.tail_game
     draws = 100 * len(live)
@@ -344,8 +335,7 @@ def test_games_are_drawn_uniformly_from_the_live() -> None:
 def test_positions_of_the_dead_are_not_drawn_and_the_others_as_before(share: float) -> None:
     store = small_store(GAME, min_games=1, max_games=60, spare_pieces=12, priority_share=share)
     buffer, rng = ReplayBuffer(store), np.random.default_rng(0)
-    while store.window().live_games == store.window().head_game or buffer.total_games < 60:
-        buffer.add_game(random_game(GAME, buffer.total_games))
+    fill_with_holes(buffer)
     assert store.window().live_games < store.window().head_game - store.window().tail_game
     records = {number: random_game(GAME, number - 1) for number in live_slots(store)}
     chances = {

@@ -1,4 +1,4 @@
-"""Compiled steps of the store's writer: choose the games that leave, move the tail, write a game, publish.
+"""Compiled steps of the store's writer: move the tail, write a game, publish.
 
 All but `publish` work on a copy of the header (`layout.Header`) and never touch a byte or a slot of a game that readers
 may still be in: one between the tail and the head that were published last.
@@ -12,14 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hexpipe.replay.eviction import (
-    BUCKETS,
-    DEAD_SHARE,
-    DECISIVE_WEIGHT,
-    FRESHNESS_WEIGHT,
-    PRIORITY_WEIGHT,
-    STAGE_WEIGHT,
-)
+from hexpipe.replay.eviction import DEAD_SHARE
 from hexpipe.replay.layout import HEADER_LENGTH, STAGE_COUNTERS, Header
 
 
@@ -32,7 +25,6 @@ class Index(NamedTuple):
     openings: NDArray[np.int32]
     sizes: NDArray[np.int32]
     numbers: NDArray[np.int64]
-    merits: NDArray[np.float32]
     stages: NDArray[np.uint8]
     dead: NDArray[np.uint8]
 
@@ -120,24 +112,15 @@ def write_game(
     openings: int,
     number: int,
     stage: int,
-    priorities: int,
-    decisiveness: float,
     snapshot_interval: int,
 ) -> None:
-    """Writes ``piece`` at the head, where there is room for it, and its slot; counts it in ``header``.
-
-    The priority codes of its plies begin at piece[priorities].
-    """
+    """Writes ``piece`` at the head, where there is room for it, and its slot; counts it in ``header``."""
     slots = len(index.dead)
     tail, head = header[Header.TAIL_GAME], header[Header.HEAD_GAME]
     place = np.int64(0)
     if head > tail:
         place = find_place(index.offsets[tail % slots], header[Header.HEAD_BYTE], len(piece), header[Header.RING_BYTES])
     _copy_bytes(data[place : place + len(piece)], piece)
-    codes = 0
-    for i in range(priorities + openings, priorities + plies):
-        codes += piece[i]
-    priority = (1 + codes / (plies - openings)) / 256
     slot = head % slots
     index.starts[slot] = header[Header.HEAD_POSITION]
     index.offsets[slot] = place
@@ -145,7 +128,6 @@ def write_game(
     index.openings[slot] = openings
     index.sizes[slot] = len(piece)
     index.numbers[slot] = number
-    index.merits[slot] = PRIORITY_WEIGHT * priority + DECISIVE_WEIGHT * decisiveness
     index.stages[slot] = stage
     index.dead[slot] = 0
     header[Header.HEAD_GAME] += 1
@@ -221,7 +203,6 @@ def move_tail(
         index.openings[new] = index.openings[slot]
         index.sizes[new] = index.sizes[slot]
         index.numbers[new] = index.numbers[slot]
-        index.merits[new] = index.merits[slot]
         index.stages[new] = index.stages[slot]
         index.dead[new] = 0
         rings[find_number(numbers, count, index.numbers[slot])] = header[Header.HEAD_GAME]
@@ -229,64 +210,3 @@ def move_tail(
         header[Header.HEAD_POSITION] += index.plies[slot] - index.openings[slot]
         header[Header.HEAD_BYTE] = place + piece_bytes
         _pass_tail(index, header)
-
-
-@njit(cache=True, nogil=True)
-def choose_leaving(
-    index: Index,
-    rings: NDArray[np.int64],
-    tail: int,
-    live: int,
-    protected: int,
-    most: int,
-    excess: int,
-    qualities: NDArray[np.float64],
-    histogram: NDArray[np.int64],
-    leaving: NDArray[np.bool_],
-) -> tuple[int, int]:
-    """Marks in ``leaving`` bool [N] games of the lowest quality until ``excess`` bytes go or ``most`` games; says how
-    many games and bytes these are.
-
-    ``rings`` int64 [N] has ring numbers in order of arrival. ``live`` of the games are there, not dead and not leaving
-    yet; the newest ``protected`` of them stay. ``qualities`` [N] and ``histogram`` [BUCKETS, 2] are scratch.
-    """
-    slots = len(index.dead)
-    newest_stage = np.uint8(0)
-    for k in range(len(rings)):
-        slot = rings[k] % slots
-        if rings[k] >= tail and not index.dead[slot] and not leaving[k]:
-            newest_stage = max(newest_stage, index.stages[slot])
-    lowest, highest = np.inf, -np.inf
-    rank = 0
-    for k in range(len(rings)):
-        slot = rings[k] % slots
-        qualities[k] = np.inf
-        if rings[k] < tail or index.dead[slot] or leaving[k]:
-            continue
-        if rank < live - protected:
-            freshness = rank / max(1, live - 1)
-            behind = np.int64(newest_stage) - np.int64(index.stages[slot])
-            qualities[k] = index.merits[slot] + FRESHNESS_WEIGHT * freshness - STAGE_WEIGHT * behind
-            lowest, highest = min(lowest, qualities[k]), max(highest, qualities[k])
-        rank += 1
-    scale = (BUCKETS - 1) / (highest - lowest) if highest > lowest else 0.0
-    histogram[:] = 0
-    for k in range(len(rings)):
-        if qualities[k] < np.inf:
-            bucket = np.int64((qualities[k] - lowest) * scale)
-            histogram[bucket, 0] += 1
-            histogram[bucket, 1] += index.sizes[rings[k] % slots]
-    last, games, total = 0, 0, 0
-    while last < BUCKETS and games + histogram[last, 0] <= most and total + histogram[last, 1] < excess:
-        games += histogram[last, 0]
-        total += histogram[last, 1]
-        last += 1
-    for k in range(len(rings)):  # all below the last bucket, which are counted, and of that one the oldest
-        bucket = np.int64((qualities[k] - lowest) * scale) if qualities[k] < np.inf else np.int64(BUCKETS)
-        if bucket < last:
-            leaving[k] = True
-        elif bucket == last and games < most and total < excess:
-            leaving[k] = True
-            games += 1
-            total += index.sizes[rings[k] % slots]
-    return games, total
