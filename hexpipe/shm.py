@@ -229,6 +229,11 @@ def _field_bytes(field: Field) -> int:
     return count * np.dtype(field.dtype).itemsize
 
 
+def segment_bytes(fields: Sequence[Field]) -> int:
+    """Say how many bytes a segment of ``fields`` takes: whole pages."""
+    return _lay_out(fields)[1]
+
+
 def _lay_out(fields: Sequence[Field]) -> tuple[list[int], int]:
     """Offset of every field, and the bytes of all of them (whole pages)."""
     offsets, end = [], 0

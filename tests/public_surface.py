@@ -15,8 +15,8 @@ import click
 
 from hexpipe.cli.main import group, run
 from hexpipe.config import flatten, load_settings
-from hexpipe.processes.stats import StatsBoard
 from hexpipe.watch.progress import ProgressMeter, as_metrics
+from tests.boards import make_board
 from tests.old_runs import unpack
 
 DOCUMENTS = ("README.md", "EFFICIENCY.md", "hexpipe/games/README.md")
@@ -93,12 +93,13 @@ def metrics_columns() -> list[str]:
     for more in (stages, {"reanalyze.ratio": 1}):
         settings = load_settings("quick", more)
         processes = ["generator-0", "inference-0", "replay-0", "learner-0", "rating-0", "node-0"]
-        stats = StatsBoard.create(processes, private=True)
+        stats, state = make_board(processes)
+        state.stage = 1
         for row in stats.rows().values():
             for column in COUNTED:
                 with contextlib.suppress(KeyError, IndexError, ValueError):
                     row[column] = 1
-        meter = ProgressMeter(stats, settings, 0)
+        meter = ProgressMeter(stats, state, settings, 0)
         meter.read()
         meter._history[0] = (meter._history[0][0] - 10.0, dict.fromkeys(meter._history[0][1], 0.0))
         names |= set(as_metrics(meter.read()))

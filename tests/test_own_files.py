@@ -47,7 +47,7 @@ ELSEWHERE = {
     "processes/output.py": "/proc: the streams of this process",
     "processes/main_guard.py": "the script that was started",
     "chaos/patient.py": "/proc, and the output of a run in a temporary folder",
-    "private_folder.py": "a temporary folder just made",
+    "cluster/private_folder.py": "a temporary folder just made",
     "shm.py": "/proc, /sys/fs/cgroup",
 }
 OPENERS = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "touch", "mkfifo", "FileHandler", "savefig"}

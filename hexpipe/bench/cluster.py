@@ -28,7 +28,7 @@ from hexpipe.bench.commands import running
 from hexpipe.bench.median import median_interval
 from hexpipe.errors import HexpipeError, SettingsError, install_command
 from hexpipe.processes.machine import exported
-from hexpipe.processes.stats import INDEX
+from hexpipe.processes.stats import ProcessRow
 from hexpipe.run_folder import live_run
 from hexpipe.watch.live_stats import live_board
 
@@ -116,8 +116,7 @@ class _Side:
     def __init__(self, run_dir: Path, output: Path, process: subprocess.Popen[bytes], helpers: Sequence[int]) -> None:
         self._run_dir, self._output, self._process = run_dir, output, process
         self._roots = [process.pid, *helpers]
-        self._notes: NDArray[np.uint8] | None = None
-        self._values: NDArray[np.float64] | None = None
+        self._rows: list[ProcessRow] = []  # of processes, or nodes, that evaluate
 
     def wait(self, condition: Callable[[Counters], bool], timeout: float) -> None:
         """Until ``condition(counters)``; HexpipeError if the run ends before, or after ``timeout`` seconds."""
@@ -152,21 +151,19 @@ class _Side:
 
     def note(self) -> str:
         """What the first server says about itself: its backend and arithmetic come first."""
-        assert self._notes is not None
-        notes = [bytes(row).rstrip(b"\0").decode() for row in self._notes]
-        return next(note for note in notes if " on " in note)
+        return next(row.note for row in self._rows if " on " in row.note)
 
     def _look(self) -> bool:
         """Whether the run's board can be read."""
-        board = live_board(live_run(self._run_dir) or {}) if self._values is None else {}
-        if board:
-            self._values, self._notes = board["values"], board["notes"]
-        return self._values is not None
+        board = None if self._rows else live_board(live_run(self._run_dir) or {})
+        if board is not None:
+            self._rows = [row for row in board[0].rows().values() if "evals" in row]
+        return bool(self._rows)
 
     def _counters(self) -> Counters:
         """Rows evaluated and when they were counted, of every process or node."""
-        assert self._values is not None
-        return self._values[:, INDEX["evals"]].copy(), self._values[:, INDEX["beat"]].copy()
+        evals, beat = (np.array([row[name] for row in self._rows]) for name in ("evals", "beat"))
+        return evals, beat
 
     def _signal(self, number: int) -> None:
         for root in self._roots:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hexpipe.chaos.faults import Faults
 from hexpipe.chaos.patient import Patient, Vitals
+from hexpipe.processes.stats import role_of
 
 OPTIONS = {
     "minutes": "of measuring, once the buffer is full and all are at work; 30 give a slope that means something",
@@ -105,4 +106,5 @@ def _watch(
 
 def _positions(patient: Patient) -> NDArray[np.float64]:
     """Positions that each generator has played."""
-    return np.array([row["positions"] for name, row in patient.rows().items() if name.startswith("generator-")])
+    known = patient.processes().items()
+    return np.array([process.row["positions"] for name, process in known if role_of(name) == "generator"])

@@ -23,8 +23,8 @@ from hexpipe.inference.inference_server import InferenceServer, ServerLoop
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.lru_kernels import float_to_half
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.pipeline.segments import pool_shape
 from hexpipe.records import GameRecord
+from hexpipe.roles.segments import pool_shape
 from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hexpipe.bench.commands import running
 from hexpipe.errors import HexpipeError
 from hexpipe.run_folder import live_run
-from hexpipe.watch.live_stats import live_rows
+from hexpipe.watch.live_stats import live_processes
 
 OPTIONS = {
     "preset": "the preset to run",
@@ -51,5 +51,6 @@ def _first_game(preset: str, timeout: float) -> float:
 
 def _finished_at(run_dir: Path) -> float:
     """When the first generator finished its first game (monotonic seconds, which all processes share); 0 before."""
-    times = [row["first_game"] for row in live_rows(live_run(run_dir) or {}).values()]
+    found = [process.row for process in live_processes(live_run(run_dir) or {}).values()]
+    times = [row["first_game"] for row in found if "first_game" in row]
     return min((when for when in times if when > 0), default=0.0)

@@ -27,11 +27,13 @@ from hexpipe.processes.child import logging_to
 from hexpipe.processes.interrupts import Interrupts, start_resource_tracker
 from hexpipe.processes.machine import thread_environment
 from hexpipe.processes.main_guard import check_main_guard
+from hexpipe.processes.role import Role
+from hexpipe.processes.run_state import RunState
 from hexpipe.processes.stats import StatsBoard
 from hexpipe.processes.supervisor import ChildSpec, Supervisor
 from hexpipe.selfplay.openings import Opening, read_openings
 
-_ROLE = "player"
+_ROLE: Role[Any, Any] = Role("player", "hexpipe.bulk.bulk_worker:bulk_worker_main", replaceable=False)
 _TICK_SECONDS = 0.2
 _STOP_SECONDS = 3.0
 
@@ -122,16 +124,13 @@ class _Session:
         self._pipes = [receiver for receiver, _ in pipes]
         self._senders = [sender for _, sender in pipes]
         specs = [
-            ChildSpec(
-                f"{_ROLE}-{number}",
-                "hexpipe.bulk.bulk_worker:bulk_worker_main",
-                {"work": work, "sender": sender},
-                thread_environment(1),
-            )
+            ChildSpec(_ROLE, number, {"work": work, "sender": sender}, thread_environment(1))
             for number, (work, sender) in enumerate(zip(works, self._senders, strict=True))
         ]
-        self._stats = StatsBoard.create([spec.name for spec in specs])
-        self._supervisor = Supervisor(specs, settings, files.folder, self._stats, lambda role, number: None)
+        names = [spec.name for spec in specs]
+        self._state = RunState.create(names)
+        stats = StatsBoard.create(names)
+        self._supervisor = Supervisor(specs, settings, files.folder, stats, self._state, lambda role, number: None)
         self._counts: dict[connection.Connection, Counts] = {}
         self._ended = 0.0
 
@@ -158,7 +157,7 @@ class _Session:
     @property
     def play_seconds(self) -> float:
         """Seconds since the first worker has had its net."""
-        ready = [row["ready"] for row in self._stats.rows().values() if row["ready"]]
+        ready = [since for name in self._state.names if (since := self._state.of(name).ready)]
         return (self._ended or time.monotonic()) - min(ready) if ready else 0.0
 
     @property
@@ -188,13 +187,13 @@ class _Session:
     def _stop(self) -> None:
         """Let the workers tell what they have finished, and end them."""
         self._ended = time.monotonic()
-        self._supervisor.ask(_ROLE)
+        self._supervisor.ask(_ROLE.name)
         deadline = time.monotonic() + _STOP_SECONDS
         try:
-            while self._supervisor.alive(_ROLE) and time.monotonic() < deadline:
+            while self._supervisor.alive(_ROLE.name) and time.monotonic() < deadline:
                 self._take(_TICK_SECONDS / 4)
         finally:
-            self._supervisor.kill(_ROLE)
+            self._supervisor.kill(_ROLE.name)
         while self._take(0.0):  # of those that are dead: every pipe comes to its end
             pass
 

@@ -47,7 +47,7 @@ def bulk_worker_main(context: ChildContext, work: Work, sender: Connection) -> N
     if work.cache_entries:
         evaluator = cached = CachedEvaluator(local, LRUCache(work.cache_entries, game.shapes), game.shapes)
     finished: list[FinishedGame] = []
-    row.set_ready()
+    context.set_ready()
     play = SelfPlay(
         game,
         settings.model_copy(update={"selfplay": settings.selfplay.model_copy(update={"games_per_worker": at_once})}),

@@ -18,7 +18,7 @@ from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, step_of
 from hexpipe.processes.stall_watch import SILENT_SECONDS
-from hexpipe.processes.stats import Waiting
+from hexpipe.processes.stats import Waiting, role_of
 from hexpipe.processes.supervisor import MOST_DEATHS, STEADY_SECONDS
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.run_folder import read_settings
@@ -60,9 +60,9 @@ class Faults:
 
     def kill(self) -> str:
         """Kill a process of a role drawn at random; none so often that it must look like a crash loop."""
-        rows = self._patient.rows()
-        steady = {name: row["ready"] and time.monotonic() - row["ready"] > STEADY_SECONDS for name, row in rows.items()}
-        names = [name for name in rows if steady[name] or self._early.get(name, 0) < MOST_DEATHS - 2]
+        ready = {name: process.state.ready for name, process in self._patient.processes().items()}
+        steady = {name: since and time.monotonic() - since > STEADY_SECONDS for name, since in ready.items()}
+        names = [name for name in ready if steady[name] or self._early.get(name, 0) < MOST_DEATHS - 2]
         roles = sorted({name.rpartition("-")[0] for name in names})
         if not roles:
             return "nothing: all processes have just begun"
@@ -93,7 +93,8 @@ class Faults:
         patient = self._patient
 
         def full() -> bool:
-            waiting = [row.waiting for name, row in patient.rows().items() if name.startswith("generator-")]
+            known = patient.processes().items()
+            waiting = [process.row.waiting for name, process in known if role_of(name) == "generator"]
             return bool(waiting) and all(found is Waiting.OUTBOX for found in waiting)
 
         with self._stopped("replay-0"):

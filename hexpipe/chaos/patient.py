@@ -18,9 +18,8 @@ import psutil
 from hexpipe.errors import HexpipeError
 from hexpipe.plain_files import open_own
 from hexpipe.processes.interrupts import SIGNALS
-from hexpipe.processes.stats import ProcessRow
 from hexpipe.run_folder import ARCHIVE_NAME, live_run
-from hexpipe.watch.live_stats import live_rows
+from hexpipe.watch.live_stats import LiveProcess, live_processes
 from hexpipe.watch.metrics import metrics_lines
 
 _MORE_GAMES = 20
@@ -86,9 +85,9 @@ class Patient:
         found = self.run_dir.glob(f"aside-*/{ARCHIVE_NAME}")
         return sorted(found, key=lambda path: int(path.parent.name.rpartition("-")[2]))
 
-    def rows(self) -> dict[str, ProcessRow]:
-        """The stats board by process; empty while there is none."""
-        return live_rows(self._document())
+    def processes(self) -> dict[str, LiveProcess]:
+        """Give what each process says of itself; empty while there is none."""
+        return live_processes(self._document())
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, "supervisor" too; empty while the run is not at work."""
@@ -102,8 +101,8 @@ class Patient:
 
     def counter(self, process: str, column: str) -> float:
         """A number of the stats board, 0 where it is not there."""
-        row = self.rows().get(process)
-        return 0.0 if row is None else row[column]
+        found = self.processes().get(process)
+        return 0.0 if found is None else found.row[column]
 
     def until(self, condition: Callable[[], bool], what: str, timeout: float = 600.0) -> None:
         """Wait for ``condition()``. HexpipeError where the run ends first, or it takes too long."""

@@ -54,7 +54,7 @@ def cluster_main(context: ChildContext, outboxes: Outboxes, weights: WeightsBoar
         write_error(context.run_dir, context.name, error, ready=False)
         os._exit(1)
 
-    release_rows(context.stats)
+    release_rows(context.stats, context.state)
     with connected(address, give_up):
         bridge = _Bridge(context, outboxes, weights, worker)
         while not context.stopping():
@@ -76,7 +76,6 @@ class _Bridge:
     def __init__(self, context: ChildContext, outboxes: Outboxes, weights: WeightsBoard, worker: int) -> None:
         self._context, self._weights = context, weights
         self._sender = outboxes.sender(worker)
-        self._replay = context.stats.row("replay-0")
         self._members: dict[str, _Member] = {}
         self._failed: dict[str, tuple[int, float]] = {}  # by node: failures in a row, and when it gets another pod
         self._version, self._shared = 0, None
@@ -128,7 +127,7 @@ class _Bridge:
                 self._join(node)
 
     def _join(self, node: Node) -> None:
-        row = take_row(self._context.stats, node)
+        row = take_row(self._context.stats, self._context.state, node)
         if row is None:
             if not self._full:
                 log.warning("%s does not play: cluster.max_nodes is %d", node.name, len(self._members))
@@ -137,7 +136,7 @@ class _Bridge:
         self._pods += 1
         context = self._context
         # neither another node, nor a later pod on this one, nor a resumed run plays the same games
-        identity = (context.session, int(context.row["restarts"]), self._pods)
+        identity = (context.session, context.me.restarts, self._pods)
         settings = node_settings(context.settings, node, identity, node.address == own_address())
         member = _Member(RemotePod(node, settings), row)
         self._members[node.id] = member
@@ -152,7 +151,7 @@ class _Bridge:
     def _ask(self, member: _Member) -> None:
         weights: Any = self._shared if self._version > member.version else None
         member.version = self._version
-        member.pod.ask((self._replay["stage"], self._replay["mastered_after"]), weights)
+        member.pod.ask((self._context.state.stage, self._context.state.mastered_after), weights)
 
     def _take_answer(self, member: _Member) -> None:
         node = member.pod.node
@@ -163,14 +162,14 @@ class _Bridge:
             self._lose(node.id, str(error))
             return
         if report["failure"]:
-            if report["usage"] and not self._context.row["ready"]:
+            if report["usage"] and not self._context.me.ready:
                 raise UsageError(f"on the node {node.name}: {report['failure']}")
             self._lose(node.id, report["failure"])
             return
         if member.row.ready:
             self._failed.pop(node.id, None)
-            if not self._context.row["ready"]:
-                self._context.row.set_ready()
+            if not self._context.me.ready:
+                self._context.set_ready()
         self._ask(member)
 
     def _forward(self, member: _Member, report: Report) -> None:

@@ -8,22 +8,10 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from hexpipe.config import AUTO, Settings, override_settings
-from hexpipe.processes.messages import NODE
+from hexpipe.processes.run_state import ProcessState, RunState
 from hexpipe.processes.stats import ProcessRow, StatsBoard, Waiting
 from hexpipe.random_streams import Stream, stream
-
-COUNTERS = (
-    "positions",
-    "simulations",
-    "leaves",
-    "cache_hits",
-    "wait_seconds",
-    "evals",
-    "batches",
-    "forward_seconds",
-    "restarts",
-)
-"""Columns that a pod adds up over its processes, and a node's row over the pods that it has had."""
+from hexpipe.roles.cluster import NODE, POD_COUNTERS
 
 _MOST_SERVERS = 64
 
@@ -37,6 +25,7 @@ class Report(TypedDict):
 
     games: list[bytes]
     counters: dict[str, float]
+    restarts: int
     generators: int
     servers: int
     ready: bool
@@ -74,29 +63,32 @@ def node_settings(settings: Settings, node: Node, identity: Sequence[int], share
 class NodeRow:
     """The row of one node on the board, which the cluster process writes; its counters go on from the row's last."""
 
-    def __init__(self, row: ProcessRow, node: Node) -> None:
-        self._row, self._node = row, node
-        self._base = {name: row[name] for name in COUNTERS}
-        row["generators"] = row["servers"] = row["done"] = row["ready"] = 0
+    def __init__(self, row: ProcessRow, state: ProcessState, node: Node) -> None:
+        self._row, self._state, self._node = row, state, node
+        self._base = {name: row[name] for name in POD_COUNTERS}
+        self._restarts = state.restarts
+        row["generators"] = row["servers"] = 0
+        state.done, state.ready = 0, 0.0
         row["started"] = time.monotonic()
         row.beat(Waiting.STARTING)
 
     @property
     def ready(self) -> bool:
         """Whether the node has begun to play."""
-        return bool(self._row["ready"])
+        return bool(self._state.ready)
 
     def update(self, report: Report, games: int) -> None:
         """Take over what the node's pod tells; ``games`` of it have been brought in."""
         row = self._row
-        for name in COUNTERS:
+        for name in POD_COUNTERS:
             row[name] = self._base[name] + report["counters"][name]
+        self._state.restarts = self._restarts + report["restarts"]
         row["generators"], row["servers"] = report["generators"], report["servers"]
         if games and not row["first_game"]:
             row["first_game"] = time.monotonic()
         row.add("games", games)
         if report["ready"] and not self.ready:
-            row["ready"] = time.monotonic()
+            self._state.set_ready()
             row.note = f"{self._node.name} plays: {report['note']}"
         row.beat(Waiting(report["waiting"]))
 
@@ -105,22 +97,25 @@ class NodeRow:
         self._row.beat(waiting)
 
     def lose(self, why: str) -> None:
-        """The node is gone; the row is free for another."""
-        self._row["done"] = 1
-        self._row["generators"] = self._row["servers"] = 0
-        self._row.note = f"{self._node.name} was lost: {why}"
+        """Say that the node is gone; the row is free for another."""
+        _free(self._row, self._state, f"{self._node.name} was lost: {why}")
 
 
-def take_row(stats: StatsBoard, node: Node) -> NodeRow | None:
-    """A row for ``node``: one that no node has had before, else one whose node is gone; None if all are in use."""
-    rows = list(stats.rows(NODE).values())
-    free = [row for row in rows if not row["started"]] or [row for row in rows if row["done"]]
-    return NodeRow(free[0], node) if free else None
+def take_row(stats: StatsBoard, state: RunState, node: Node) -> NodeRow | None:
+    """Take a row for ``node``: one that no node has had before, else one whose node is gone; None if all are in use."""
+    rows = list(stats.rows(NODE.name).items())
+    free = [name for name, row in rows if not row["started"]] or [name for name, _ in rows if state.of(name).done]
+    return NodeRow(stats.row(free[0]), state.of(free[0]), node) if free else None
 
 
-def release_rows(stats: StatsBoard) -> None:
+def release_rows(stats: StatsBoard, state: RunState) -> None:
     """Free the rows of a cluster process that has died; its pods have died with it."""
-    for row in stats.rows(NODE).values():
-        if row["started"] and not row["done"]:
-            row["done"], row["generators"], row["servers"] = 1, 0, 0
-            row.note = "lost with the cluster process"
+    for name, row in stats.rows(NODE.name).items():
+        if row["started"] and not state.of(name).done:
+            _free(row, state.of(name), "lost with the cluster process")
+
+
+def _free(row: ProcessRow, state: ProcessState, note: str) -> None:
+    state.done = 1
+    row["generators"] = row["servers"] = 0
+    row.note = note

@@ -20,29 +20,31 @@ from numpy.typing import NDArray
 
 import hexpipe
 from hexpipe import kernel_cache
-from hexpipe.cluster.nodes import COUNTERS, Report
+from hexpipe.cluster.nodes import Report
 from hexpipe.cluster.private_folder import private_folder
 from hexpipe.config import settings_from_json
 from hexpipe.errors import HexpipeError, SettingsError, UsageError
 from hexpipe.games.factory import make_game
 from hexpipe.games.own_games import import_game
-from hexpipe.pipeline.preparation import generator_specs, server_specs
-from hexpipe.pipeline.segments import make_playing_segments
 from hexpipe.processes.child import logging_to
+from hexpipe.processes.role import in_ending_order
 from hexpipe.processes.stall_watch import StallWatch, stack_of
 from hexpipe.processes.stats import Waiting
 from hexpipe.processes.supervisor import Supervisor
 from hexpipe.replay.outbox import Arrival
+from hexpipe.roles.cluster import POD_COUNTERS
+from hexpipe.roles.generator import GENERATOR
 from hexpipe.roles.plan import Plan, plan_processes
+from hexpipe.roles.segments import child_specs, make_playing_segments
+from hexpipe.roles.server import INFERENCE
 
 log = logging.getLogger(__name__)
 
+_ROLES = (INFERENCE, GENERATOR)
 FOLDER_PREFIX = "hexpipe-pod-"
 _WAIT_SECONDS = 0.5  # for a game; then there are figures to tell
 _MOST_GAMES = 64
 _TICK_SECONDS = 0.25
-_SEARCH_SECONDS = 5.0
-_SERVER_SECONDS = 2.0
 _END_SECONDS = 30.0
 
 Weights = tuple[int, Mapping[str, NDArray[np.float32]]]
@@ -75,10 +77,11 @@ class Pod:
         self._thread = threading.Thread(target=self._supervise, args=(self._playing,), name="pod", daemon=True)
         self._thread.start()
 
-    def exchange(self, stage: tuple[float, float], weights: Weights | None = None) -> Report:
+    def exchange(self, stage: tuple[int, int], weights: Weights | None = None) -> Report:
         """Finished games, waiting half a second for one; those of the last exchange have arrived.
 
-        ``stage`` is replay's "stage" and "mastered_after"; ``weights`` are a version and float32 arrays by name.
+        ``stage`` is the run's `RunState.stage` and ``mastered_after``; ``weights`` are a version and float32 arrays by
+        name.
         """
         playing = self._playing
         if playing is None or self._ended():
@@ -87,7 +90,8 @@ class Pod:
         playing.receiver.acknowledge(self._under_way)
         if weights is not None and weights[0] > playing.segments.weights.latest_version:
             playing.segments.weights.publish(*weights)
-        playing.replay["stage"], playing.replay["mastered_after"] = stage
+        state = playing.segments.state
+        state.stage, state.mastered_after = stage
         self._under_way = playing.receiver.take(_MOST_GAMES)
         if not self._under_way and playing.receiver.wait(_WAIT_SECONDS):
             self._under_way = playing.receiver.take(_MOST_GAMES)
@@ -130,11 +134,13 @@ class Pod:
             playing.end()
 
     def _report(self, arrivals: list[Arrival]) -> Report:
-        failure = self._failure
-        counters, waiting, note, plan = dict.fromkeys(COUNTERS, 0.0), Waiting.STARTING, "", None
+        failure, restarts = self._failure, 0
+        counters, waiting, note, plan = dict.fromkeys(POD_COUNTERS, 0.0), Waiting.STARTING, "", None
         if self._playing is not None:
             board, plan = self._playing.segments.stats, self._playing.plan
-            counters = {name: board.total("", name) for name in COUNTERS}
+            counters = {name: board.total(name) for name in POD_COUNTERS}
+            state = self._playing.segments.state
+            restarts = sum(state.of(name).restarts for name in state.names)
             server = board.row("inference-0")
             waiting = Waiting.WORKING if counters["evals"] > self._evals else server.waiting
             note = server.note
@@ -142,6 +148,7 @@ class Pod:
         return Report(
             games=[arrival.record.to_bytes() for arrival in arrivals],
             counters=counters,
+            restarts=restarts,
             generators=plan.workers if plan else 0,
             servers=len(plan.server_devices) if plan else 0,
             ready=counters["evals"] > 0,
@@ -161,17 +168,14 @@ class _Playing:
         kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
         game = make_game(settings.game)
         plan: Plan = plan_processes(settings, cores, gpus)
-        names = [f"generator-{number}" for number in range(plan.workers)]
-        names += [f"inference-{number}" for number in range(len(plan.server_devices))]
         self.plan = plan
-        self.segments = make_playing_segments(settings, game, plan, [*names, "replay-0"])
+        self.segments = make_playing_segments(_ROLES, settings, game, plan)
         self.receiver = self.segments.outboxes.receiver()
-        self.replay = self.segments.stats.row("replay-0")
-        self.replay["done"] = 1  # on the run's machine; here its row only says the stage
-        specs = [*server_specs(plan, self.segments), *generator_specs(plan, self.segments)]
-        repair = self.segments.repair_after_death
-        self.supervisor = Supervisor(specs, settings, folder, self.segments.stats, repair)
-        self.stall = StallWatch(self.segments.stats, settings.limits.stall_seconds, partial(stack_of, folder))
+        stats, state = self.segments.stats, self.segments.state
+        specs = child_specs(_ROLES, settings, plan, self.segments)
+        self.supervisor = Supervisor(specs, settings, folder, stats, state, self.segments.repair_after_death)
+        stack = partial(stack_of, folder)
+        self.stall = StallWatch(stats, state, _ROLES, settings.limits.stall_seconds, stack)
 
     def waits_for_head(self) -> bool:
         """Whether a generator has filled its outbox: the run's machine has not asked for its games for a while, and
@@ -181,14 +185,10 @@ class _Playing:
 
     def end(self) -> None:
         """End the children: those who search first."""
-        supervisor = self.supervisor
-        supervisor.ask("generator")
-        supervisor.join("generator", _SEARCH_SECONDS)
-        supervisor.kill("generator")
-        supervisor.ask("inference")
-        self.segments.request_stop()
-        supervisor.join("inference", _SERVER_SECONDS)
-        supervisor.kill("inference")
+        for roles in in_ending_order(_ROLES):
+            if not any(role.searches for role in roles):
+                self.segments.request_stop()
+            self.supervisor.end(roles)
 
     def close(self) -> None:
         """Let go of the shared memory."""

@@ -110,20 +110,6 @@ class InferenceSlots:
         because the servers' nets differ. With neither of both requests go by load."""
         regions, span = workers * groups, groups if one_server else 1
         by_load = servers > 1 and pool is None and not one_server
-        children = 0 if pool is None else max_leaves
-        fields = [
-            Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
-            *(
-                Field(part.name, part.sent.__name__, (regions, max_leaves, *part.shape(shapes)))
-                for part in answer_fields(shapes, learned=pool is not None)
-            ),
-            *(Field(name, "int32", (regions, children)) for name in Moves._fields),
-            *(Field(name, "int64", (regions,)) for name in (*_PER_REGION, "request_server")),
-            Field("server_state", "int64", (servers,)),
-            Field("server_pid", "int64", (servers,)),
-            Field("server_beat", "float64", (servers,)),
-            Field("stop", "int64", (1,)),
-        ]
         first = np.arange(regions) // span % servers
         if by_load:
             pairs = {(worker, server) for worker in range(workers) for server in range(servers)}
@@ -134,6 +120,7 @@ class InferenceSlots:
         with semaphores_made():
             queues = {pair: context.SimpleQueue() for pair in sorted(pairs)}
             answers = {region: context.Semaphore(0) for region in range(regions)}
+        fields = cls.fields(shapes, regions, max_leaves, servers, pool)
         segment = SharedSegment.create(f"{role}-slots", fields)
         segment.arrays["request_server"][:] = first
         return cls(
@@ -146,6 +133,24 @@ class InferenceSlots:
             role=role,
             by_load=by_load,
         )
+
+    @staticmethod
+    def fields(shapes: Shapes, regions: int, max_leaves: int, servers: int, pool: PoolShape | None) -> list[Field]:
+        """Name the arrays of such slots."""
+        children = 0 if pool is None else max_leaves
+        return [
+            Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
+            *(
+                Field(part.name, part.sent.__name__, (regions, max_leaves, *part.shape(shapes)))
+                for part in answer_fields(shapes, learned=pool is not None)
+            ),
+            *(Field(name, "int32", (regions, children)) for name in Moves._fields),
+            *(Field(name, "int64", (regions,)) for name in (*_PER_REGION, "request_server")),
+            Field("server_state", "int64", (servers,)),
+            Field("server_pid", "int64", (servers,)),
+            Field("server_beat", "float64", (servers,)),
+            Field("stop", "int64", (1,)),
+        ]
 
     @property
     def arrays(self) -> dict[str, Any]:

@@ -43,15 +43,18 @@ class WeightsBoard:
     @classmethod
     def create(cls, template: Sequence[tuple[str, tuple[int, ...]]], *, private: bool = False) -> WeightsBoard:
         """A board for tensors of these names and shapes, with no version yet."""
-        total = sum(_count(shape) for _name, shape in template)
-        fields = [
+        return cls(template, SharedSegment.create("weights", cls.fields(template), private=private))
+
+    @staticmethod
+    def fields(template: Sequence[tuple[str, tuple[int, ...]]]) -> list[Field]:
+        """Name the arrays of such a board."""
+        return [
             Field("latest", "int64", (2,)),  # version, or 0 before the first; buffer
             Field("generation", "int64", (2,)),  # of each buffer; odd while it is being written
             Field("version", "int64", (2,)),
             Field("crc", "int64", (2,)),
-            Field("data", "float32", (2, total)),
+            Field("data", "float32", (2, sum(_count(shape) for _name, shape in template))),
         ]
-        return cls(template, SharedSegment.create("weights", fields, private=private))
 
     @property
     def latest_version(self) -> int:

@@ -7,7 +7,7 @@ harm nothing, however often it is made.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,17 @@ from hexpipe.config import Settings
 from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.net_template import memory_bytes
-from hexpipe.pipeline.segments import estimate, latent_pool_bytes, search_bytes
 from hexpipe.processes.machine import available_cores, visible_gpus
-from hexpipe.processes.messages import SEARCHING
+from hexpipe.processes.role import Role
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
 from hexpipe.replay.store import describe_store
-from hexpipe.roles.plan import plan_processes
+from hexpipe.roles.every_role import ROLES
+from hexpipe.roles.plan import Plan, plan_processes
+from hexpipe.roles.segments import estimate, latent_pool_bytes
 from hexpipe.run_folder import find_runs, live_run, read_settings
 from hexpipe.shm import available_memory, read_only_view
 
-# what a process of each role takes for itself (uss), as measured on a CPU with small nets; of one that searches without
-# its games and its cache
-_OWN_ESTIMATE = {
-    "supervisor": 60_000_000,
-    "generator": 60_000_000,
-    "reanalyze": 60_000_000,
-    "inference": 240_000_000,
-    "league": 240_000_000,
-    "learner": 280_000_000,
-    "replay": 50_000_000,
-    "rating": 260_000_000,
-    "cluster": 110_000_000,
-    "resource-tracker": 10_000_000,
-}
+_SUPERVISOR_BYTES, _TRACKER_BYTES = 60_000_000, 10_000_000  # uss, as measured
 _TRACKER = "multiprocessing.resource_tracker"  # in the command line of the process that clears up after dead ones
 
 
@@ -93,38 +81,28 @@ def live_report(run_dir: Path) -> dict[str, Any]:
     }
 
 
-def estimated_report(settings: Settings) -> dict[str, Any]:
+def estimated_report(settings: Settings, roles: Sequence[Role[Plan, Any]] = ROLES) -> dict[str, Any]:
     """What a run of ``settings`` would take here; allocates nothing. SettingsError where the budget is too small."""
     stages = make_stages(settings)
     game = stages[-1]
     plan = plan_processes(settings, available_cores(), visible_gpus())
-    sizes = estimate(settings, game, plan)
+    sizes = estimate(roles, settings, game, plan)
     largest = largest_game(stages, settings.replay.snapshot_interval)
-    counts = {
-        "supervisor": 1,
-        "generator": plan.workers,
-        "reanalyze": int(settings.reanalyze.ratio > 0),
-        "inference": len(plan.server_devices),
-        "league": len(plan.league_devices),
-        "learner": len(plan.learner_devices),
-        "replay": 1,
-        "rating": int(plan.rating_device is not None),
-        "cluster": int(settings.cluster.address is not None),
-        "resource-tracker": 1,
-    }
-    pools = {role: latent_pool_bytes(settings, game, plan, role) for role in ("inference", "league")}
-    memory = memory_bytes(settings.net, game.shapes)
-    served = memory * (2 if settings.algorithm == "muzero" else 1)  # learned dynamics keep two sets of weights
-    more = {role: size + served for role, size in pools.items()} | {"learner": memory, "rating": 2 * served}
-    more |= dict.fromkeys(SEARCHING, search_bytes(settings, game))
-    each = {role: size + more.get(role, 0) for role, size in _OWN_ESTIMATE.items()}
-    processes = [{"role": role, "count": count, "own_bytes": each[role]} for role, count in counts.items() if count]
-    own, shared = sum(count * each[role] for role, count in counts.items()), sum(sizes.values())
+    processes: list[dict[str, Any]] = [
+        {"role": "supervisor", "count": 1, "own_bytes": _SUPERVISOR_BYTES},
+        *(
+            {"role": role.name, "count": count, "own_bytes": role.own_bytes(settings, game, plan)}
+            for role in roles
+            if role.body and (count := role.count(settings, plan))
+        ),
+        {"role": "resource-tracker", "count": 1, "own_bytes": _TRACKER_BYTES},
+    ]
+    own, shared = sum(part["count"] * part["own_bytes"] for part in processes), sum(sizes.values())
     return {
         "estimate": True,
-        "latent_pool_bytes": pools["inference"],
-        "league_pool_bytes": pools["league"],
-        "engram_bytes": memory,
+        "latent_pool_bytes": latent_pool_bytes(settings, game, plan),
+        "league_pool_bytes": latent_pool_bytes(settings, game, plan, "league"),
+        "engram_bytes": memory_bytes(settings.net, game.shapes),
         "budget_bytes": budget_bytes(settings.replay),
         "segments": [{"name": name, "bytes": size} for name, size in sizes.items()],
         "shared_bytes": shared,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,6 @@ from hexpipe.config.limits import limits_in_words
 from hexpipe.errors import CheckpointError, SettingsError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import Checkpoint
-from hexpipe.pipeline.segments import PlayingSegments, Segments
-from hexpipe.processes.machine import thread_environment
-from hexpipe.processes.messages import CLUSTER, Start
-from hexpipe.processes.supervisor import ChildSpec
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.roles.plan import Plan
 from hexpipe.run_folder import ARCHIVE_NAME
@@ -62,100 +58,6 @@ def _net_in_words(net: NetSettings) -> str:
 def _net_differences(theirs: NetSettings, ours: NetSettings) -> str:
     """The settings that differ, as they are called."""
     return " and ".join(f"net.{key}" for key, value in theirs.model_dump().items() if getattr(ours, key) != value)
-
-
-def child_specs(
-    settings: Settings, plan: Plan, segments: Segments, checkpoint: Path | None, init_from: Path | None
-) -> list[ChildSpec]:
-    """The children in the order in which they are started: those that take longest to start come first."""
-    one = thread_environment(1)
-    start = Start(checkpoint, None if checkpoint is not None else init_from)
-    learners = [
-        ChildSpec(
-            f"learner-{number}",
-            "hexpipe.roles.learner:learner_main",
-            {"buffer": segments.buffer, "weights": segments.weights, "device": device, "start": start},
-            thread_environment(plan.learner_threads),
-            replaceable=True,
-            together=True,
-        )
-        for number, device in enumerate(plan.learner_devices)
-    ]
-    replay = ChildSpec(
-        "replay-0",
-        "hexpipe.roles.replay:replay_main",
-        {"outboxes": segments.outboxes, "buffer": segments.buffer},
-        one,
-        replaceable=True,
-    )
-    reanalyze = [_reanalyze_spec(plan.workers, segments, one)] if settings.reanalyze.ratio else []
-    rating = [
-        ChildSpec("rating-0", "hexpipe.roles.rating:rating_main", {"device": device}, one)
-        for device in [plan.rating_device]
-        if device is not None
-    ]
-    cluster = [_cluster_spec(plan.workers, segments, one)] if settings.cluster.address else []
-    playing = generator_specs(plan, segments)
-    return [*cluster, *server_specs(plan, segments), *learners, *playing, *reanalyze, replay, *rating]
-
-
-def server_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
-    """The inference servers of the newest net, then those of the league's opponents."""
-    one, league = thread_environment(1), segments.league
-    newest = [
-        ChildSpec(
-            f"inference-{number}",
-            "hexpipe.roles.server:server_main",
-            {"slots": segments.slots.for_server(number), "weights": segments.weights, "device": device},
-            one,
-            replaceable=True,
-        )
-        for number, device in enumerate(plan.server_devices)
-    ]
-    opponents = [
-        ChildSpec(
-            f"league-{number}",
-            "hexpipe.roles.server:league_main",
-            {"slots": league.for_server(number), "weights": segments.weights, "device": device},
-            one,
-            replaceable=True,
-        )
-        for number, device in enumerate(plan.league_devices)
-        if league is not None
-    ]
-    return [*newest, *opponents]
-
-
-def generator_specs(plan: Plan, segments: PlayingSegments) -> list[ChildSpec]:
-    """The generators."""
-    league = segments.league
-    return [
-        ChildSpec(
-            f"generator-{number}",
-            "hexpipe.roles.generator:generator_main",
-            {
-                "outboxes": segments.outboxes,
-                "slots": segments.slots.for_worker(number),
-                "league": league and league.for_worker(number),
-            },
-            thread_environment(1),
-            replaceable=True,
-        )
-        for number in range(plan.workers)
-    ]
-
-
-def _cluster_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
-    parts = {"outboxes": segments.outboxes, "weights": segments.weights, "worker": worker}
-    target = "hexpipe.cluster.cluster_main:cluster_main"
-    return ChildSpec(f"{CLUSTER}-0", target, parts, environment, replaceable=True, worker=worker)
-
-
-def _reanalyze_spec(worker: int, segments: Segments, environment: Mapping[str, str]) -> ChildSpec:
-    slots = segments.slots.for_worker(worker)
-    parts = {"outboxes": segments.outboxes, "slots": slots, "buffer": segments.buffer, "worker": worker}
-    target = "hexpipe.roles.reanalyze:reanalyze_main"
-    return ChildSpec("reanalyze-0", target, parts, environment, replaceable=True, worker=worker)
 
 
 def _growth_in_words(settings: Settings) -> str:

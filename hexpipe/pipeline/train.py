@@ -43,7 +43,6 @@ from hexpipe.nets.net_template import check_fit, net_template
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.preparation import check_games
 from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
-from hexpipe.pipeline.segments import pool_shape
 from hexpipe.presence import Presence
 from hexpipe.processes.machine import available_cores, visible_gpus
 from hexpipe.random_streams import Stream, stream
@@ -51,6 +50,7 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.roles.plan import GROUPS, plan_processes
+from hexpipe.roles.segments import pool_shape
 from hexpipe.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.curriculum import Curriculum, stage_in_words

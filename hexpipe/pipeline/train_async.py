@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,24 @@ from hexpipe.config import Settings
 from hexpipe.errors import DiskFullError, GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
-from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, child_specs
-from hexpipe.pipeline.segments import Segments, make_segments
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net
 from hexpipe.plain_files import read_document
 from hexpipe.presence import Presence
 from hexpipe.processes.child import setup_logging
 from hexpipe.processes.interrupts import Interrupts, start_resource_tracker
 from hexpipe.processes.machine import available_cores, visible_gpus
 from hexpipe.processes.main_guard import check_main_guard
-from hexpipe.processes.messages import CLUSTER, HELPERS, NODE, SEARCHING, Death
+from hexpipe.processes.messages import Death
 from hexpipe.processes.output import may_go_away
+from hexpipe.processes.role import Role, in_ending_order
 from hexpipe.processes.stall_watch import StallWatch, forget_stacks, stack_of
-from hexpipe.processes.stats import Stop
 from hexpipe.processes.supervisor import Supervisor
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.roles.cluster import check_cluster, end_session
-from hexpipe.roles.plan import plan_processes
+from hexpipe.roles.cluster import NODE, check_cluster
+from hexpipe.roles.every_role import ROLES
+from hexpipe.roles.learner import LEARNER
+from hexpipe.roles.plan import Plan, plan_processes
+from hexpipe.roles.segments import Segments, Start, child_specs, make_segments
 from hexpipe.run_folder import (
     ARCHIVE_NAME,
     RunFolder,
@@ -49,16 +52,11 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
 _METRICS_SECONDS = 5.0
-_SEARCH_SECONDS = 5.0  # to end a step; what they have not sent is no loss to the archive
-_HELPER_SECONDS = 1.0  # beside the searches, whose end comes first
-_CLUSTER_SECONDS = 20.0  # for the nodes' searches, and what is under way from there
-_COMMIT_SECONDS = 60.0
-_CHECKPOINT_SECONDS = 120.0
+_FAILED_SEARCH_SECONDS = 0.5  # for those that search, where the run has failed
 _MOST_SESSIONS = 2**31
-_SERVERS = ("inference", "league")
 
 
-def run(request: RunRequest, view: View | None = None) -> int:
+def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan, Any]] = ROLES) -> int:
     """Run the pipeline to its end; returns the exit code 0.
 
     Raises UsageError before anything is started, GoneError where the run's folder or its archive was taken away,
@@ -73,7 +71,7 @@ def run(request: RunRequest, view: View | None = None) -> int:
         RunFolder.open(request.run_dir, request.resume) as folder,
     ):
         try:
-            run_ = _prepare(request, folder, view)
+            run_ = _prepare(request, folder, view, roles)
         except (HexpipeError, KeyboardInterrupt):
             folder.discard_if_empty()
             raise
@@ -84,7 +82,7 @@ def run(request: RunRequest, view: View | None = None) -> int:
     return 0
 
 
-def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
+def _prepare(request: RunRequest, folder: RunFolder, view: View | None, roles: Sequence[Role[Plan, Any]]) -> _Run:
     """Check everything that can be checked, make the segments, and say what will be done."""
     settings = request.settings
     checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
@@ -96,7 +94,8 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     plan = plan_processes(settings, available_cores(), gpus)
     if settings.cluster.address:
         check_cluster(settings.cluster.address)
-    segments = make_segments(settings, game, plan)
+    start = Start(checkpoint, None if checkpoint is not None else request.init_from)
+    segments = replace(make_segments(roles, settings, game, plan), start=start)
     if checkpoint is not None and not (folder.path / ARCHIVE_NAME).exists():
         passed_over.append(
             f"there is no {ARCHIVE_NAME} beside the checkpoints: if it lies elsewhere, stop and put it back; the run "
@@ -108,18 +107,13 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None) -> _Run:
     session = _next_session(folder, settings)
     with ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)) as archive:  # made, where there is none
         presence = Presence(folder.path, archive.path)
-    specs = child_specs(settings, plan, segments, checkpoint, request.init_from)
-
-    def repair(role: str, number: int) -> None:
-        segments.repair_after_death(role, number)
-        if role == CLUSTER:
-            end_session(int(segments.stats.row(f"{CLUSTER}-0")["pid"]))
-
-    supervisor = Supervisor(specs, settings, folder.path, segments.stats, repair, session)
+    specs, stats, state = child_specs(roles, settings, plan, segments), segments.stats, segments.state
+    repair = segments.repair_after_death
+    supervisor = Supervisor(specs, settings, folder.path, stats, state, repair, session)
     for text in (*passed_over, *announcement(request, plan, checkpoint, changes)):
         view.say(text)
         log.info(text)
-    return _Run(settings, folder, presence, view, segments, supervisor, gpus)
+    return _Run(settings, folder, presence, view, segments, supervisor, gpus, roles)
 
 
 def _checked_checkpoint(
@@ -151,18 +145,20 @@ class _Run:
         segments: Segments,
         supervisor: Supervisor,
         gpus: int,
+        roles: Sequence[Role[Plan, Any]],
     ) -> None:
+        self._roles = roles
         self.settings, self.folder, self.view = settings, folder, view
         self._presence = presence
         self.segments, self.supervisor = segments, supervisor
-        self.meter = ProgressMeter(segments.stats, settings, gpus)
+        self.meter = ProgressMeter(segments.stats, segments.state, settings, gpus)
         self._metrics: MetricsWriter | None = None
         self._next_metrics = 0.0
         self._stage = ""
         self._pids: dict[str, int] | None = None
         self._nodes: dict[str, str] = {}
         stack = partial(stack_of, folder.path)
-        self._stall = StallWatch(segments.stats, settings.limits.stall_seconds, stack)
+        self._stall = StallWatch(segments.stats, segments.state, roles, settings.limits.stall_seconds, stack)
 
     def supervise(self, interrupts: Interrupts) -> None:
         """Start the processes, watch them, and end them in order."""
@@ -197,10 +193,11 @@ class _Run:
 
     def close(self) -> None:
         """End whatever is left, without regard to order."""
-        for role in (CLUSTER, *SEARCHING, *HELPERS, *_SERVERS, "replay", "learner"):
-            self.supervisor.kill(role)
-        for row in self.segments.stats.rows(CLUSTER).values():
-            end_session(int(row["pid"]))
+        for roles in in_ending_order(self._roles):
+            for role in roles:
+                self.supervisor.kill(role.name)
+        for spec in self.supervisor.specs.values():
+            self.segments.repair_after_death(spec.role, spec.number)
         if self._metrics is not None:
             self._metrics.close()
         forget_stacks(self.folder.path)
@@ -212,7 +209,7 @@ class _Run:
         while True:
             self._presence.check()
             for death in self.supervisor.watch(_TICK_SECONDS):
-                replaced = not death.process.startswith(HELPERS)
+                replaced = self.supervisor.specs[death.process].role.replaceable
                 what = "was replaced" if replaced else "the run goes on without it"
                 self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
             self._tell_processes()
@@ -245,7 +242,7 @@ class _Run:
 
     def _tell_nodes(self) -> None:
         """One line for each node of a cluster that comes or is lost, in the words of the cluster process."""
-        for name, row in self.segments.stats.rows(NODE).items():
+        for name, row in self.segments.stats.rows(NODE.name).items():
             note = row.note
             if note != self._nodes.get(name, ""):
                 self._nodes[name] = note
@@ -274,8 +271,8 @@ class _Run:
 
     def _counters_known(self) -> bool:
         """Whether games and steps of the parts before this one are counted; until then figures would fall to 0."""
-        stats = self.segments.stats
-        return bool(stats.row("replay-0")["ready"] and stats.row("learner-0")["published"])
+        state = self.segments.state
+        return bool(state.of("replay-0").ready and state.published)
 
     def _write_metrics(self, figures: Figures) -> None:
         if self._metrics is not None:
@@ -283,50 +280,31 @@ class _Run:
 
     def _stop(self, interrupts: Interrupts, failure: HexpipeError | None) -> list[Death]:
         """End the processes so that nothing that was committed is lost; deaths on the way."""
-        supervisor = self.supervisor
+        supervisor, stuck = self.supervisor, []
         gone = isinstance(failure, GoneError)
 
         def hurry() -> bool:
             return gone or interrupts.hurry()
 
-        for role in (CLUSTER, *SEARCHING, *HELPERS):
-            supervisor.ask(role)
-        supervisor.join(CLUSTER, _CLUSTER_SECONDS, hurry)
-        supervisor.kill(CLUSTER)
-        for role in SEARCHING:
-            supervisor.join(role, 0.5 if failure else _SEARCH_SECONDS, hurry)
-            supervisor.kill(role)
-        for role in HELPERS:
-            supervisor.join(role, _HELPER_SECONDS, hurry)
-            supervisor.kill(role)
-        self.segments.buffer.free_lock_of_the_dead()
-        for role in _SERVERS:
-            supervisor.ask(role)
-        self.segments.request_stop()
-        stop = Stop.QUICK if hurry() else Stop.ORDERLY
-        if not failure and not hurry():
-            supervisor.revive("replay")  # else finished games in the outboxes would go with it
-        if self.folder.presence.lost() is not None:  # the checkpoint would go into another's folder, or make one anew
-            supervisor.kill("learner")
-        supervisor.ask("replay", stop)
-        stuck = self._join_at_work("replay", _COMMIT_SECONDS, hurry)
-        supervisor.ask("learner", stop)
-        stuck += self._join_at_work("learner", _CHECKPOINT_SECONDS, hurry)
-        for role in _SERVERS:
-            supervisor.join(role, 2.0, hurry)
-            supervisor.kill(role)
+        def seconds(role: Role[Any, Any]) -> float:
+            return (
+                min(_FAILED_SEARCH_SECONDS, role.ending.seconds) if failure and role.searches else role.ending.seconds
+            )
+
+        for roles in in_ending_order(self._roles):
+            if not any(role.searches for role in roles):
+                self.segments.buffer.free_lock_of_the_dead()
+                self.segments.request_stop()
+                if self.folder.presence.lost() is not None:  # a checkpoint would go into another's folder, or a new one
+                    supervisor.kill(LEARNER.name)
+            for role in roles:
+                if role.ending.revived and not failure and not hurry():
+                    supervisor.revive(role.name)
+            stuck += supervisor.end(roles, seconds, hurry)
         for name in stuck:
             self._say(f"{name} did not end in time and was killed; committed games and older checkpoints are safe")
-        return [] if stuck else supervisor.failed("replay") + supervisor.failed("learner")
-
-    def _join_at_work(self, role: str, seconds: float, hurry: Callable[[], bool]) -> list[str]:
-        """Wait for the processes of a role to end; in a hurry not for those that have not begun their work. Names of
-        those that did not end in time."""
-        left = self.supervisor.join(role, seconds, lambda: hurry() and not self.supervisor.at_work(role))
-        if not hurry() or self.supervisor.at_work(role):
-            return left
-        self.supervisor.kill(role)
-        return []
+        saving = [role.name for role in self._roles if role.ending.saves]
+        return [] if stuck else [death for name in saving for death in supervisor.failed(name)]
 
     def _report_end(self) -> None:
         figures = self.meter.read()

@@ -1,7 +1,7 @@
 """The frame around every child process: signals, logging, the parent's death, and the last words of an error.
 
-The bodies of the roles are in generator_main, server_main, replay_main and learner_main. This module and whatever it
-imports must stay free of torch: a spawned child imports it before it knows its role.
+The bodies are those of the roles. This module and whatever it imports must stay free of torch: a spawned child
+imports it before it knows its role.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
         signal.signal(number, signal.SIG_IGN)
     setup_logging(context.run_dir)
     stacks = answer_with_stack(context.run_dir)
+    context.me.ready = 0.0
     context.row.begin(os.getpid())
     try:
         import_game(context.settings.game)  # the supervisor has it: whoever started the run named it
@@ -47,13 +48,13 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
     except Exception as error:
         full = isinstance(error, DiskFullError) or is_disk_full(error)
         with suppress(OSError, DiskFullError, RunFolderError):
-            write_error(context.run_dir, context.name, error, bool(context.row["ready"]))
+            write_error(context.run_dir, context.name, error, bool(context.me.ready), context.searches)
         logging.getLogger(__name__).exception("%s died", context.name)
         with suppress(OSError):
             logging.shutdown()
         # threads of libraries that still run must not keep a broken process alive
         os._exit(DISK_FULL_EXIT if full else 1)
-    context.row["done"] = 1
+    context.me.done = 1
     stacks.close()
     logging.shutdown()
     # all is written and told: tearing torch's libraries down would only take seconds

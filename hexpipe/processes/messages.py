@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import time
@@ -15,53 +16,56 @@ from hexpipe.config import Settings
 from hexpipe.errors import DivergedError, GoneError, InferenceError, UsageError
 from hexpipe.plain_files import own_folder, read_document
 from hexpipe.processes.main_guard import NO_GUARD, NO_GUARD_EXIT
-from hexpipe.processes.stats import ProcessRow, StatsBoard, Stop
+from hexpipe.processes.run_state import ProcessState, RunState
+from hexpipe.processes.stats import ProcessRow, StatsBoard, Waiting
 from hexpipe.run_folder import write_atomic
 
-SEARCHING = ("generator", "reanalyze")
-"""Roles that search: the clients of the inference servers, and the first to be stopped."""
-
-HELPERS = ("rating",)
-"""Roles that a run goes on without: one that dies is left out, and its silence is no stall."""
-
-CLUSTER = "cluster"
-"""The role of the process that brings in the games of a Ray cluster's nodes."""
-
-NODE = "node"
-"""What the rows of these nodes are called on the stats board: no processes, the cluster process writes them."""
-
+log = logging.getLogger(__name__)
 
 DISK_FULL_EXIT = 74  # EX_IOERR of sysexits.h
 
 
 @dataclass(frozen=True)
 class ChildContext:
-    """Everything that every child gets: who it is, the settings, the run folder and the stats board."""
+    """Everything that every child gets: who it is, the settings, the run folder, the stats board and the run's state.
+
+    ``searches``: it asks inference servers, and ends when they do.
+    """
 
     name: str
     number: int
     settings: Settings
     run_dir: Path
     stats: StatsBoard
+    state: RunState
     session: int = 0
     run_started: float = 0.0  # monotonic seconds
+    searches: bool = False
 
     @property
     def row(self) -> ProcessRow:
         """The child's own row of the stats board."""
         return self.stats.row(self.name)
 
+    @property
+    def me(self) -> ProcessState:
+        """What the supervisor and this child tell each other."""
+        return self.state.of(self.name)
+
     def stopping(self) -> bool:
         """Whether the supervisor has asked this process to stop."""
-        return self.row.stop is not Stop.RUN
+        return bool(self.me.stop)
 
+    def go_on(self, waiting: Waiting) -> bool:
+        """Give a sign of life while ``waiting``; False where the supervisor has asked this process to stop."""
+        self.row.beat(waiting)
+        return not self.stopping()
 
-@dataclass(frozen=True)
-class Start:
-    """Where the learner's weights come from: a checkpoint to resume, one to start from, or (neither) the seed."""
-
-    resume: Path | None = None
-    init_from: Path | None = None
+    def set_ready(self) -> None:
+        """Say that the process has started and does its work from now on."""
+        self.me.set_ready()
+        log.info("ready after %.1f s", self.me.ready - self.row["started"])
+        self.row.beat()
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Death:
     final: bool = False
 
 
-def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) -> None:
+def write_error(run_dir: Path, process: str, error: BaseException, ready: bool, searches: bool = False) -> None:
     """Write RUN/errors/<process>-<pid>.json: the time, the error and its traceback."""
     folder = own_folder(run_dir / "errors")
     content: dict[str, Any] = {
@@ -94,7 +98,7 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool) 
         "time": time.time(),
         "error": f"{type(error).__name__}: {error}",
         "usage": str(error) if isinstance(error, UsageError) and not ready else "",
-        "follows": isinstance(error, InferenceError) and process.startswith(SEARCHING),
+        "follows": isinstance(error, InferenceError) and searches,
         "final": isinstance(error, (DivergedError, GoneError)),
         "traceback": "".join(traceback.format_exception(error)),
     }

@@ -12,16 +12,17 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
 from hexpipe.errors import HexpipeError
 from hexpipe.plain_files import open_own
-from hexpipe.processes.messages import HELPERS, NODE
-from hexpipe.processes.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting
+from hexpipe.processes.role import Role
+from hexpipe.processes.run_state import RunState
+from hexpipe.processes.stats import WAITING_TEXT, ProcessRow, StatsBoard, Waiting, role_of
 from hexpipe.run_folder import STACKS_NAME
 
 log = logging.getLogger(__name__)
@@ -90,9 +91,16 @@ class StallWatch:
     """Looks at the stats board of a run; ``stack`` gives the stack of a process by its id."""
 
     def __init__(
-        self, stats: StatsBoard, seconds: float, stack: Callable[[int], str], silent_seconds: float = SILENT_SECONDS
+        self,
+        stats: StatsBoard,
+        state: RunState,
+        roles: Iterable[Role[Any, Any]],
+        seconds: float,
+        stack: Callable[[int], str],
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        self._stats, self._seconds, self._stack = stats, seconds, stack
+        self._stats, self._state, self._seconds, self._stack = stats, state, seconds, stack
+        self._roles = {role.name: role for role in roles}
         self._silent_seconds = silent_seconds
         self._last: tuple[float, ...] = ()
         self._since = time.monotonic()
@@ -122,16 +130,16 @@ class StallWatch:
     def _look_at_progress(self) -> list[str]:
         now = time.monotonic()
         progress = tuple(
-            row[column]
-            for row in self._stats.rows().values()
-            for column in ("positions", "evals", "total_games", "steps", "resumed_games", "ready")
+            number
+            for name, row in self._stats.rows().items()
+            for number in (*(row[column] for column in self._role(name).progress), self._state.of(name).ready)
         )
         if progress != self._last:
             self._last, self._since, self._warned = progress, now, 0.0
         silent = max(
             (now - row["beat"], name)
             for name, row in self._stats.rows().items()
-            if not row["done"] and not name.startswith((*HELPERS, NODE))
+            if not self._state.of(name).done and self._role(name).needed
         )
         stalled = max(now - self._since, silent[0])
         if stalled >= self._seconds:
@@ -148,16 +156,16 @@ class StallWatch:
         now = time.monotonic()
         parts = []
         for name, row in self._stats.rows().items():
-            if name.startswith(NODE) and not row["started"]:
+            if not self._role(name).body and not row["started"]:
                 continue  # no node has come for this row
             silence = now - row["beat"]
             quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
-            parts.append(f"{name} {'has ended' if row['done'] else WAITING_TEXT[row.waiting]}{quiet}")
+            parts.append(f"{name} {'has ended' if self._state.of(name).done else WAITING_TEXT[row.waiting]}{quiet}")
         return "; ".join(parts)
 
     def _look_at_archive(self) -> list[str]:
         now = time.monotonic()
-        found = [row.waiting for row in self._stats.rows("replay").values() if row.waiting in _UNWRITTEN]
+        found = [row.waiting for row in self._stats.rows().values() if row.waiting in _UNWRITTEN]
         if found and (now - self._archive_told >= _ARCHIVE_SECONDS or found[0] is not self._unwritten):
             self._archive_told, self._unwritten = now, found[0]
             return [_UNWRITTEN[found[0]][0]]
@@ -171,7 +179,7 @@ class StallWatch:
         for name, row in self._stats.rows().items():
             beat = row["beat"]
             silence = time.monotonic() - beat
-            is_child = row["pid"] and not row["done"] and not name.startswith(NODE)
+            is_child = row["pid"] and not self._state.of(name).done and self._role(name).body
             if not is_child or silence < self._silent_seconds or self._named.get(name) == beat:
                 continue
             if row.waiting is Waiting.STARTING and silence < self._seconds / 4:
@@ -186,6 +194,9 @@ class StallWatch:
             log.warning("%s has given no sign of life for %.0f s; its stack:\n%s", name, silence, stack)
             said.append(_in_one_line(name, row, silence, stack))
         return said
+
+    def _role(self, name: str) -> Role[Any, Any]:
+        return self._roles[role_of(name)]
 
 
 def _in_one_line(name: str, row: ProcessRow, silence: float, stack: str) -> str:

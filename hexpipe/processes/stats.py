@@ -1,96 +1,31 @@
 """StatsBoard: one shared row of numbers for each process, written by that process and read by everyone.
 
 A node of a cluster has a row like a process; the cluster process writes what the node tells it.
-The board is for people and for the supervisor's stall check, so a reader may see a row between two stores; no data
-depends on it. A row is float64 (exact for counts below 2**53) and aligned, so a single number is never torn.
+The board is for people and for the stall check, so a reader may see a row between two stores; no data depends on it:
+what processes act on is in `run_state`. A row is float64 (exact for counts below 2**53) and aligned, so a single number
+is never torn.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.shm import Field, SharedSegment
 
-logger = logging.getLogger(__name__)
-
-COLUMNS = (
-    # every process
+COMMON = (
     "pid",
     "started",  # monotonic seconds; set by the supervisor before it starts the process
-    "ready",  # monotonic seconds; 0 until the process does its work
     "beat",  # monotonic seconds of the last sign of life
     "waiting",  # a Waiting code
-    "stop",  # set by the supervisor, a Stop code
-    "restarts",  # replacements of a dead process so far
-    # generators; of old games and their positions, the process that searches them anew
-    "games",
-    "positions",
-    "simulations",
-    "leaves",  # positions asked of the evaluator
-    "cache_hits",
-    "wait_seconds",
-    "version",  # weights version last seen
-    "first_game",  # monotonic seconds
-    "league_games",  # games with an opponent of the league
-    "league_wins",  # the newest net's win shares in them, added up
-    # servers
-    "evals",
-    "batches",
-    "forward_seconds",
-    # replay
-    "total_games",
-    "total_positions",
-    "replay_games",
-    "replay_positions",
-    "replay_bytes",
-    "replay_budget",
-    "resumed_games",
-    "session_games",  # since this start of the run
-    "plies_sum",  # over the session's games
-    "lag_sum",  # policy lag in training steps, over the session's games
-    "stage",  # of the curriculum, from 1; 0 until it is known
-    "stage_games",  # finished games of the stage
-    "mastered_after",  # games of the stage before
-    "league_share",  # the newest net's mean win share in the last league games of the stage
-    "league_window",  # how many games that is over
-    "refreshed_games",  # old games that were searched anew, and still held
-    "refreshed_positions",
-    # learner
-    "steps",
-    "loss",
-    "policy_loss",
-    "value_loss",
-    "policy_kl",
-    "value_sign_accuracy",
-    "reward_loss",
-    "consistency_loss",
-    "threat_loss",
-    "focus_loss",
-    "gradient_norm",
-    "skipped_steps",  # their gradients were not finite
-    "recoveries",  # times that training went back to a checkpoint
-    "learning_rate",
-    "published",
-    "checkpoint_step",
-    "solver_score",
-    "solver_policy",
-    # ratings of the run's checkpoints
-    "rating_elo",
-    "rating_elo_error",  # standard error
-    "rating_step",  # of the checkpoint that is rated so
-    "rated",  # 1 once one is
-    # nodes of a cluster, beside the counters of the generators and servers that play there
-    "generators",
-    "servers",
-    "done",
 )
-INDEX = {name: column for column, name in enumerate(COLUMNS)}
+"""Columns of every row; further ones are the counters that its role declares."""
 _NOTE_BYTES = 96
 
 
@@ -139,57 +74,40 @@ WAITING_TEXT = {
 }
 
 
-class Stop(IntEnum):
-    """What the supervisor asks of a process."""
-
-    RUN = 0
-    ORDERLY = 1
-    QUICK = 2
-
-
 class ProcessRow:
-    """One process's row of a StatsBoard."""
+    """One process's row of a StatsBoard: its columns by name, and a note."""
 
-    def __init__(self, values: NDArray[np.float64], note: NDArray[np.uint8]) -> None:
-        self._values = values
-        self._note = note
+    def __init__(self, values: NDArray[np.float64], note: NDArray[np.uint8], columns: Sequence[str]) -> None:
+        self._values, self._note = values, note
+        self._index = {name: column for column, name in enumerate(columns)}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._index
 
     def __getitem__(self, name: str) -> float:
-        return float(self._values[INDEX[name]])
+        return float(self._values[self._index[name]])
 
     def __setitem__(self, name: str, value: float) -> None:
-        self._values[INDEX[name]] = value
+        self._values[self._index[name]] = value
 
     def add(self, name: str, value: float) -> None:
         """Add ``value`` to a counter of the process's own row."""
-        self._values[INDEX[name]] += value
+        self._values[self._index[name]] += value
 
     def beat(self, waiting: Waiting = Waiting.WORKING) -> None:
         """Say that the process lives and what it does or waits for."""
-        self._values[INDEX["waiting"]] = waiting
-        self._values[INDEX["beat"]] = time.monotonic()
+        self["waiting"] = waiting
+        self["beat"] = time.monotonic()
 
     def begin(self, pid: int) -> None:
-        """A process (or its replacement) takes the row; counters of its predecessor go on."""
+        """Take the row for a process, or its replacement; counters of its predecessor go on."""
         self["pid"] = pid
-        self["ready"] = 0.0
         self.beat(Waiting.STARTING)
-
-    def set_ready(self) -> None:
-        """The process has started and does its work from now on."""
-        self["ready"] = time.monotonic()
-        logger.info("ready after %.1f s", self["ready"] - self["started"])
-        self.beat()
 
     @property
     def waiting(self) -> Waiting:
         """What the process does or waits for."""
         return Waiting(int(self["waiting"]))
-
-    @property
-    def stop(self) -> Stop:
-        """What the supervisor asks."""
-        return Stop(int(self["stop"]))
 
     @property
     def note(self) -> str:
@@ -201,38 +119,66 @@ class ProcessRow:
         data = text.encode()[:_NOTE_BYTES].ljust(_NOTE_BYTES, b"\0")
         self._note[:] = np.frombuffer(data, np.uint8)
 
-    def as_dict(self) -> dict[str, float]:
-        """Every column of the row."""
-        return {name: float(value) for name, value in zip(COLUMNS, self._values, strict=True)}
-
 
 class StatsBoard:
-    """Rows by process name; picklable while a child is spawned, like the segment under it."""
+    """Rows by process name; picklable while a child is spawned, like the segment under it.
 
-    def __init__(self, segment: SharedSegment, names: Sequence[str]) -> None:
+    The segment has two arrays a role: ROLE float64 [processes, columns] and ROLE/note uint8 [processes, 96].
+    ``counters`` names the columns of each role beside `COMMON`.
+    """
+
+    def __init__(
+        self, segment: SharedSegment | ReadOnly, names: Sequence[str], counters: Mapping[str, Sequence[str]]
+    ) -> None:
         self.segment = segment
         self.names = tuple(names)
+        self._columns = {role: (*COMMON, *counters.get(role, ())) for role in _roles(names)}
 
     @classmethod
-    def create(cls, names: Sequence[str], private: bool = False) -> StatsBoard:
-        """A board with one row of zeros for each name. Raises SharedMemoryError if there is no room."""
-        fields = [
-            Field("values", "float64", (len(names), len(COLUMNS))),
-            Field("notes", "uint8", (len(names), _NOTE_BYTES)),
-        ]
-        return cls(SharedSegment.create("stats", fields, private=private), names)
+    def create(
+        cls, names: Sequence[str], counters: Mapping[str, Sequence[str]] | None = None, private: bool = False
+    ) -> StatsBoard:
+        """Make a board with one row of zeros for each name. Raises SharedMemoryError if there is no room."""
+        counters = counters or {}
+        return cls(SharedSegment.create("stats", cls.fields(names, counters), private=private), names, counters)
+
+    @staticmethod
+    def fields(names: Sequence[str], counters: Mapping[str, Sequence[str]]) -> list[Field]:
+        """Name the arrays of such a board."""
+        fields = []
+        for role, count in _roles(names).items():
+            fields.append(Field(role, "float64", (count, len(COMMON) + len(counters.get(role, ())))))
+            fields.append(Field(f"{role}/note", "uint8", (count, _NOTE_BYTES)))
+        return fields
 
     def row(self, name: str) -> ProcessRow:
-        """The row of a process; KeyError if there is no such name."""
+        """Give the row of a process; KeyError if there is no such name."""
         if name not in self.names:
             raise KeyError(name)
-        index = self.names.index(name)
-        return ProcessRow(self.segment.arrays["values"][index], self.segment.arrays["notes"][index])
+        role, _, number = name.rpartition("-")
+        arrays, at = self.segment.arrays, int(number)
+        return ProcessRow(arrays[role][at], arrays[f"{role}/note"][at], self._columns[role])
 
-    def rows(self, role: str = "") -> dict[str, ProcessRow]:
-        """Rows by name, of the processes whose name starts with ``role``."""
-        return {name: self.row(name) for name in self.names if name.startswith(role)}
+    def rows(self, *roles: str) -> dict[str, ProcessRow]:
+        """Give the rows by name, of the processes of ``roles``, or of all."""
+        return {name: self.row(name) for name in self.names if not roles or role_of(name) in roles}
 
-    def total(self, role: str, column: str) -> float:
-        """The sum of a column over the processes of a role."""
-        return sum(row[column] for row in self.rows(role).values())
+    def total(self, column: str, *roles: str) -> float:
+        """Add up a column over the processes of ``roles``, or of all that have it."""
+        return sum(row[column] for row in self.rows(*roles).values() if column in row)
+
+
+class ReadOnly(NamedTuple):
+    """The arrays of a segment of another process, which may be looked at (`shm.read_only_view`)."""
+
+    arrays: dict[str, NDArray[Any]]
+
+
+def role_of(name: str) -> str:
+    """Take the number off a process's name: "generator" of "generator-0"."""
+    return name.rpartition("-")[0]
+
+
+def _roles(names: Sequence[str]) -> dict[str, int]:
+    """How many of each role there are in ``names``, whose numbers go from 0 without a gap."""
+    return Counter(role_of(name) for name in names)

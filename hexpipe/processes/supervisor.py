@@ -11,6 +11,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -21,8 +22,10 @@ from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 from hexpipe.processes.child import child_main
 from hexpipe.processes.interrupts import signals_blocked
 from hexpipe.processes.machine import exported
-from hexpipe.processes.messages import HELPERS, SEARCHING, ChildContext, Death, forget_error, read_death
-from hexpipe.processes.stats import ProcessRow, StatsBoard, Stop
+from hexpipe.processes.messages import ChildContext, Death, forget_error, read_death
+from hexpipe.processes.role import Role
+from hexpipe.processes.run_state import RunState
+from hexpipe.processes.stats import StatsBoard
 
 log = logging.getLogger(__name__)
 
@@ -36,29 +39,17 @@ MOST_DEATHS = 4
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """One child: its name ("generator-0"), body ("module:function"), parts and environment.
+    """One child: its role and number among those of it, and what its body is given."""
 
-    ``worker`` is its number among those that have slots and an outbox, where that is not the number in its name.
-    ``together``: those of its role are one group, which none can join later: all are replaced when one dies.
-    """
-
-    name: str
-    target: str
+    role: Role[Any, Any]
+    number: int
     parts: dict[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    replaceable: bool = False
-    worker: int | None = None
-    together: bool = False
 
     @property
-    def role(self) -> str:
-        """The name without its number."""
-        return self.name.rpartition("-")[0]
-
-    @property
-    def number(self) -> int:
-        """The number in the name."""
-        return int(self.name.rpartition("-")[2])
+    def name(self) -> str:
+        """The process's name: "generator-0"."""
+        return f"{self.role.name}-{self.number}"
 
 
 class Supervisor:
@@ -70,13 +61,13 @@ class Supervisor:
         settings: Settings,
         run_dir: Path,
         stats: StatsBoard,
-        repair: Callable[[str, int], None],
+        state: RunState,
+        repair: Callable[[Role[Any, Any], int], None],
         session: int = 0,
     ) -> None:
-        """``repair(role, number)`` makes usable for its replacement what a dead process has shared; the number is that
-        among the workers where it is one of them."""
+        """``repair(role, number)`` makes usable for its replacement what a dead process has shared."""
         self.specs = {spec.name: spec for spec in specs}
-        self.settings, self.run_dir, self.stats = settings, run_dir, stats
+        self.settings, self.run_dir, self.stats, self.state = settings, run_dir, stats, state
         self.processes: dict[str, SpawnProcess] = {}
         self.deaths: list[Death] = []
         self._repair = repair
@@ -113,16 +104,16 @@ class Supervisor:
         deaths = self._collect()
         if deaths and all(death.follows for death in deaths):
             # their inference server is on its way out: let it say why
-            left = [p.sentinel for name, p in self.processes.items() if self.specs[name].role not in SEARCHING]
+            left = [p.sentinel for name, p in self.processes.items() if not self.specs[name].role.searches]
             if connection.wait(left, CAUSE_SECONDS):
                 time.sleep(GRACE_SECONDS)
                 deaths = sorted(deaths + self._collect(), key=_cause_first)
-        needed = [death for death in deaths if not death.process.startswith(HELPERS)]
-        if needed and needed[0].usage and not self.stats.row(needed[0].process)["restarts"]:
+        needed = [death for death in deaths if self.specs[death.process].role.needed]
+        if needed and needed[0].usage and not self.state.of(needed[0].process).restarts:
             raise UsageError(needed[0].usage)  # a replacement could not have it either
         for death in needed:
             self._count_early(death)
-        final = [death for death in needed if death.final or not self.specs[death.process].replaceable]
+        final = [death for death in needed if death.final or not self.specs[death.process].role.replaceable]
         if final:
             first = next((death for death in final if death.final), needed[0])
             if first.usage:
@@ -138,7 +129,7 @@ class Supervisor:
         healed: set[str] = set()
         for death in deaths:
             if death not in needed:
-                self.stats.row(death.process)["done"] = 1
+                self.state.of(death.process).done = 1
             elif death.process not in healed:
                 healed.update(self._heal(death))
         return deaths
@@ -147,16 +138,41 @@ class Supervisor:
         """Replace at once those of a role that have died, seen or unseen, so that they may end in order."""
         for spec in self.specs.values():
             process = self.processes.get(spec.name)
-            if spec.role == role and (process is None or not process.is_alive()):
+            if spec.role.name == role and (process is None or not process.is_alive()):
                 self._due.pop(spec.name, None)
                 self._repair_after(spec)
                 self._spawn(spec)
 
-    def ask(self, role: str, stop: Stop = Stop.ORDERLY) -> None:
+    def ask(self, role: str) -> None:
         """Ask the processes of a role to end; their end is expected from now on."""
         for name in self._of_role(role):
             self._leaving.add(name)
-            self.stats.row(name)["stop"] = stop
+            self.state.of(name).stop = 1
+
+    def end(
+        self,
+        roles: Sequence[Role[Any, Any]],
+        seconds: Callable[[Role[Any, Any]], float] = lambda role: role.ending.seconds,
+        hurry: Callable[[], bool] = lambda: False,
+    ) -> list[str]:
+        """Ask all processes of ``roles`` to end, wait for each role ``seconds(role)`` at most, and kill what is left.
+
+        In a ``hurry()`` only those are waited for that save, and have begun their work. Returns the names of those that
+        save and were killed.
+        """
+        for role in roles:
+            self.ask(role.name)
+        stuck = []
+        for role in roles:
+            left = self.join(role.name, seconds(role), partial(self._may_go, role, hurry))
+            if role.ending.saves and (not hurry() or self.at_work(role.name)):
+                stuck += left
+            self.kill(role.name)
+        return stuck
+
+    def _may_go(self, role: Role[Any, Any], hurry: Callable[[], bool]) -> bool:
+        """Whether nobody waits for those of ``role`` any more."""
+        return hurry() and not (role.ending.saves and self.at_work(role.name))
 
     def join(self, role: str, timeout: float, hurry: Callable[[], bool] = lambda: False) -> list[str]:
         """Wait for the processes of a role to end, ``timeout`` seconds or until ``hurry()``; names of those left."""
@@ -180,7 +196,7 @@ class Supervisor:
 
     def at_work(self, role: str) -> bool:
         """Whether a living process of a role has begun its work; one that has not has nothing to save."""
-        return any(self.stats.row(name)["ready"] for name in self.alive(role))
+        return any(self.state.of(name).ready for name in self.alive(role))
 
     def alive(self, role: str) -> list[str]:
         """Names of the living processes of a role."""
@@ -200,15 +216,22 @@ class Supervisor:
         return {name: int(p.pid) for name, p in self.processes.items() if p.pid is not None and p.is_alive()}
 
     def _of_role(self, role: str) -> list[str]:
-        return [name for name in self.processes if self.specs[name].role == role]
+        return [name for name in self.processes if self.specs[name].role.name == role]
 
     def _spawn(self, spec: ChildSpec) -> None:
         context = ChildContext(
-            spec.name, spec.number, self.settings, self.run_dir, self.stats, self._session, self._started
+            spec.name,
+            spec.number,
+            self.settings,
+            self.run_dir,
+            self.stats,
+            self.state,
+            self._session,
+            self._started,
+            spec.role.searches,
         )
-        process = self._context.Process(
-            target=child_main, args=(context, spec.target, spec.parts), name=spec.name, daemon=True
-        )
+        arguments = (context, spec.role.body, spec.parts)
+        process = self._context.Process(target=child_main, args=arguments, name=spec.name, daemon=True)
         row = self.stats.row(spec.name)
         row["started"] = row["beat"] = time.monotonic()
         try:
@@ -240,7 +263,7 @@ class Supervisor:
     def _heal(self, death: Death) -> list[str]:
         """Replace the dead, and all of its group; the names of those that are replaced."""
         spec = self.specs[death.process]
-        group = [s for s in self.specs.values() if s.role == spec.role] if spec.together else [spec]
+        group = [s for s in self.specs.values() if s.role is spec.role] if spec.role.together else [spec]
         early = len(self._early_deaths.get(spec.name, []))
         due = time.monotonic() + max(0, early - 1)
         for one in group:
@@ -249,19 +272,19 @@ class Supervisor:
                 process.kill()
                 process.join()
         for one in group:
-            row = self._repair_after(one)
+            self._repair_after(one)
+            row = self.stats.row(one.name)
             row["started"] = row["beat"] = time.monotonic()
             self._due[one.name] = due
         self._spawn_due()
         return [one.name for one in group]
 
-    def _repair_after(self, spec: ChildSpec) -> ProcessRow:
-        """Make usable what a dead process has shared, and count its replacement; its row."""
-        self._repair(spec.role, spec.number if spec.worker is None else spec.worker)
-        row = self.stats.row(spec.name)
-        row.add("restarts", 1)
-        row["ready"] = 0.0  # a replacement that cannot even begin must not pass for one that has worked
-        return row
+    def _repair_after(self, spec: ChildSpec) -> None:
+        """Make usable what a dead process has shared, and count its replacement."""
+        self._repair(spec.role, spec.number)
+        state = self.state.of(spec.name)
+        state.restarts += 1
+        state.ready = 0.0  # a replacement that cannot even begin must not pass for one that has worked
 
     def _spawn_due(self) -> None:
         """Start the replacements whose time has come."""
@@ -271,7 +294,7 @@ class Supervisor:
             log.warning("%s was replaced", name)
 
     def _count_early(self, death: Death) -> None:
-        ready = self.stats.row(death.process)["ready"]
+        ready = self.state.of(death.process).ready
         if ready and death.when - ready >= STEADY_SECONDS:
             self._early_deaths.pop(death.process, None)
         else:

@@ -65,14 +65,19 @@ class Outboxes:
     @classmethod
     def create(cls, workers: int, slots: int, slot_bytes: int, private: bool = False) -> Outboxes:
         """Empty outboxes. Raises SharedMemoryError if there is no room."""
-        fields = [
+        fields = cls.fields(workers, slots, slot_bytes)
+        reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        os.set_blocking(writer.fileno(), False)
+        return cls(SharedSegment.create("outboxes", fields, private=private), reader, writer)
+
+    @staticmethod
+    def fields(workers: int, slots: int, slot_bytes: int) -> list[Field]:
+        """Name the arrays of such outboxes."""
+        return [
             Field("data", "uint8", (workers, slots, slot_bytes)),
             Field("header", "int64", (workers, slots, len(_HEADER))),
             Field("acked", "int64", (workers,)),
         ]
-        reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        os.set_blocking(writer.fileno(), False)
-        return cls(SharedSegment.create("outboxes", fields, private=private), reader, writer)
 
     @property
     def num_workers(self) -> int:

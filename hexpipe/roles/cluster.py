@@ -1,4 +1,4 @@
-"""The cluster process as the run sees it: whether a cluster is there, and what is left of one that has died."""
+"""The cluster process and the rows of its nodes, as the run sees them; what it does is in `hexpipe.cluster`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import contextlib
 import importlib.util
 import os
 import socket
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from hexpipe.errors import SettingsError, install_command
+from hexpipe.processes.role import Ending, Role
+
+if TYPE_CHECKING:  # a child needs no more than its body does
+    from hexpipe.roles.plan import Plan
+    from hexpipe.roles.segments import Segments
 
 LOCAL = "local"
 _REACH_SECONDS = 10.0
@@ -36,3 +42,47 @@ def end_session(leader: int) -> None:
         with contextlib.suppress(psutil.Error, OSError):
             if os.getsid(process.pid) == leader:
                 process.kill()
+
+
+def _parts(shared: Segments, number: int) -> dict[str, Any]:
+    worker = shared.worker("cluster", number)
+    return {"outboxes": shared.outboxes, "weights": shared.weights, "worker": worker}
+
+
+def _end_session(shared: Segments, number: int) -> None:
+    end_session(int(shared.stats.row(f"cluster-{number}")["pid"]))
+
+
+CLUSTER: Role[Plan, Segments] = Role(
+    "cluster",
+    "hexpipe.cluster.cluster_main:cluster_main",
+    count=lambda settings, plan: int(settings.cluster.address is not None),
+    parts=_parts,
+    own_bytes=lambda settings, game, plan: 110_000_000,
+    after_death=_end_session,
+    sends=True,
+    ending=Ending(0, 20.0),  # for the nodes' searches, and what is under way from there
+)
+"""Brings in the games of a Ray cluster's nodes."""
+
+POD_COUNTERS = (
+    "positions",
+    "simulations",
+    "leaves",
+    "cache_hits",
+    "wait_seconds",
+    "evals",
+    "batches",
+    "forward_seconds",
+)
+"""Counters that a pod adds up over its processes, and a node's row over the pods that it has had."""
+
+NODE: Role[Plan, Segments] = Role(
+    "node",
+    "",
+    counters=("games", "first_game", "generators", "servers", *POD_COUNTERS),
+    progress=("positions", "evals"),
+    count=lambda settings, plan: settings.cluster.max_nodes if settings.cluster.address else 0,
+    needed=False,
+)
+"""A node of a cluster: no process, its row is written by the cluster process."""

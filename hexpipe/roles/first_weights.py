@@ -12,7 +12,7 @@ from hexpipe.config import Settings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.factory import Weights, build_net, net_weights
-from hexpipe.processes.messages import Start
+from hexpipe.roles.segments import Start
 
 
 def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int, Weights]:

@@ -1,18 +1,21 @@
-"""The body of a self-play generator. It must never import torch, neither here nor in anything it imports."""
+"""The self-play generator. It must never import torch, neither here nor in anything it imports."""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.config import Settings
 from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.role import Ending, Role
 from hexpipe.processes.stats import ProcessRow, Waiting
 from hexpipe.random_streams import Stream, stream
 from hexpipe.records import GameRecord
@@ -21,9 +24,23 @@ from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.league import LeagueEvaluator
 from hexpipe.selfplay.self_play import SelfPlay
 
+if TYPE_CHECKING:  # a child needs no more than its body does
+    from hexpipe.roles.plan import Plan
+    from hexpipe.roles.segments import PlayingSegments
+
 _EXPORT_SECONDS = 0.25
 _POLL_SECONDS = 0.02
-_COUNTERS = ("positions", "simulations", "leaves", "cache_hits", "wait_seconds", "league_games", "league_wins")
+OWN_BYTES = 60_000_000
+"""What a process that searches takes for itself (uss), as measured on a CPU, without its games and its cache."""
+_COUNTERS = (
+    "positions",
+    "simulations",
+    "leaves",  # positions asked of the evaluator
+    "cache_hits",
+    "wait_seconds",
+    "league_games",  # games with an opponent of the league
+    "league_wins",  # the newest net's win shares in them, added up
+)
 
 
 class WatchedEvaluator:
@@ -85,24 +102,24 @@ def generator_main(
 
     def on_game(record: GameRecord) -> None:
         row.beat(Waiting.OUTBOX)
-        sender.send(record, lambda: _wait_on(context, Waiting.OUTBOX))
+        sender.send(record, lambda: context.go_on(Waiting.OUTBOX))
         row.beat()
         if not row["first_game"]:
             row["first_game"] = time.monotonic()
         row.add("games", 1)
 
     # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
-    seed = stream(Stream.GENERATOR, settings.seed, context.session, context.number, int(row["restarts"]))
-    replay = context.stats.row("replay-0")
-    while len(stages) > 1 and not replay["stage"]:  # replay asks the archive
-        if not _wait_on(context, Waiting.REFILL):
+    seed = stream(Stream.GENERATOR, settings.seed, context.session, context.number, context.me.restarts)
+    state = context.state
+    while len(stages) > 1 and not state.stage:  # replay asks the archive
+        if not context.go_on(Waiting.REFILL):
             return
         time.sleep(_POLL_SECONDS)
     play = SelfPlay(
-        stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: int(replay["stage"] or 1) - 1
+        stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: (state.stage or 1) - 1
     )
     base = {name: row[name] for name in _COUNTERS}
-    row.set_ready()
+    context.set_ready()
     next_export = 0.0
     while not context.stopping():
         play.step()
@@ -118,6 +135,31 @@ def generator_main(
             row["league_wins"] = base["league_wins"] + play.stats.league_wins
 
 
-def _wait_on(context: ChildContext, waiting: Waiting) -> bool:
-    context.row.beat(waiting)
-    return not context.stopping()
+def _parts(shared: PlayingSegments, number: int) -> dict[str, Any]:
+    league = shared.league
+    return {
+        "outboxes": shared.outboxes,
+        "slots": shared.slots.for_worker(number),
+        "league": league and league.for_worker(number),
+    }
+
+
+def own_bytes(settings: Settings, game: Game, plan: Plan) -> int:
+    """Estimate the bytes of a process that searches, with its games under way and its full cache."""
+    from hexpipe.roles.segments import search_bytes
+
+    return OWN_BYTES + search_bytes(settings, game)
+
+
+GENERATOR: Role[Plan, PlayingSegments] = Role(
+    "generator",
+    "hexpipe.roles.generator:generator_main",
+    counters=("games", "first_game", "version", *_COUNTERS),
+    progress=("positions",),
+    count=lambda settings, plan: plan.workers,
+    parts=_parts,
+    own_bytes=own_bytes,
+    searches=True,
+    ending=Ending(0, 5.0),  # to end a step; what is not sent is no loss to the archive
+)
+"""Plays games."""

@@ -1,274 +1,34 @@
-"""The body of a learner process: training paced by play, publishing of weights, checkpoints.
-
-Several of them train together (`learner.distributed`): before each step they agree that all may do it, and only the
-first publishes, checkpoints and reports.
-"""
+"""The learner: the process, or the group of processes, that trains."""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from hexpipe.errors import DiskFullError
-from hexpipe.games.factory import make_game
-from hexpipe.games.game_env import Game
 from hexpipe.inference.weights import WeightsBoard
-from hexpipe.learner.batches import training_batch
-from hexpipe.learner.checkpoint_writer import CheckpointWriter
-from hexpipe.learner.distributed import agree, ddp_wrap, process_group, rank_batch_size, rank_seed
-from hexpipe.learner.learner import Learner
-from hexpipe.learner.pacing import Pacer
-from hexpipe.learner.prefetch import Prefetcher, default_threads
-from hexpipe.learner.recovery import Recovery
-from hexpipe.learner.train_step import METRICS, StepLosses, mean_losses
-from hexpipe.nets.checkpoints import load_checkpoint, newest_whole, step_of
-from hexpipe.processes.messages import ChildContext, Start
-from hexpipe.processes.stats import Waiting
+from hexpipe.nets.checkpoints import newest_whole
+from hexpipe.nets.net_template import memory_bytes
+from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.role import Ending, Role
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.replay.store import EmptyBufferError
-from hexpipe.roles.first_weights import first_weights
-from hexpipe.roles.solver_check import SolverCheck
+from hexpipe.roles.segments import Start
+
+if TYPE_CHECKING:
+    from hexpipe.roles.plan import Plan
+    from hexpipe.roles.segments import Segments
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.02
-_EXPORT_SECONDS = 1.0
-_BATCH_SECONDS = 1.0
-_ROOM_SECONDS = 10.0
-_PROGRESS_PARTS = 2**30
-
-
-class LearnerLoop:
-    """One run of the learner process."""
-
-    def __init__(
-        self, context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start
-    ) -> None:
-        self.context, self.buffer, self.weights = context, buffer, weights
-        self.settings, self.row = context.settings, context.row
-        self.game: Game = make_game(self.settings.game)
-        steps, first = first_weights(self.settings, self.game.shapes, start)
-        # of a learner that died newer weights may be there than its last checkpoint's: they go on playing
-        if context.number == 0 and steps + 1 > weights.latest_version:
-            weights.publish(steps + 1, first)
-            self.row["published"] = steps + 1
-        self.row["steps"] = steps
-        self.row.beat(Waiting.STARTING)
-        self.ranks = self.settings.learner.ranks
-        wrap = ddp_wrap(torch.device(device)) if self.ranks > 1 else None
-        self.learner = Learner(self.settings, self.game.shapes, device, wrap)
-        self.pacer = Pacer.from_settings(self.settings)
-        self._pacer_state: Mapping[str, Any] | None = None
-        self._paced = False
-        self._batch: dict[str, torch.Tensor] | None = None
-        if start.resume is not None:
-            checkpoint = load_checkpoint(start.resume)
-            self.learner.restore(checkpoint)
-            self._pacer_state = checkpoint.meta.get("pacing")
-        elif start.init_from is not None:
-            self.learner.init_from(load_checkpoint(start.init_from))
-        self._saved_step = self.learner.steps if start.resume is not None else -1
-        self._losses = torch.zeros(len(METRICS), device=self.learner.device)
-        self._losses_steps = 0
-        self._recovery = Recovery(self.learner, context.run_dir)
-        self._writer = CheckpointWriter(context.run_dir, self.settings)
-        self._next_export = 0.0
-        self._next_checkpoint = time.monotonic() + self.settings.learner.checkpoint_minutes * 60
-        self._retry_at = 0.0
-        self._last_publish = time.monotonic()
-        self._solver: SolverCheck | None = None
-
-    def run(self) -> None:
-        """Train until asked to stop, then write a checkpoint."""
-        with self._writer:
-            self._train()
-            self.save()
-            self.row.beat(Waiting.CHECKPOINT)
-            self._note_written(self._writer.finish())
-
-    def _train(self) -> None:
-        if self._await_replay():
-            # not before: the start of a run needs all cores
-            if self.context.number == 0:
-                self._solver = SolverCheck.create(self.game, self.settings.seed)
-            with self._prefetcher() as prefetcher:
-                # all learners of the run step together, or none does
-                while (allowed := agree(self._allowed(prefetcher))) >= 0:
-                    self._turn(prefetcher, allowed)
-        else:
-            agree(-1)
-
-    def _await_replay(self) -> bool:
-        """Wait until the replay process has read the archive, whose totals the pacing counts from; False to stop."""
-        while not self.context.stats.row("replay-0")["ready"]:
-            if self.context.stopping():
-                return False
-            self.row.beat(Waiting.REFILL)
-            time.sleep(_POLL_SECONDS)
-        if self._pacer_state is not None:
-            self.pacer.restore(self._pacer_state, self.buffer.total_positions)
-        self._paced = True
-        return True
-
-    def _allowed(self, prefetcher: Prefetcher) -> int:
-        """Steps that may be done now, for the first of which there is a batch; -1 to end."""
-        if self.context.stopping():
-            return -1
-        limit = self.settings.limits.steps
-        if limit and self.learner.steps >= limit:
-            return 0
-        steps = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
-        if steps and self._batch is None:
-            self.row.beat(Waiting.BATCH)
-            if not prefetcher.ready(_BATCH_SECONDS):  # the buffer may be filled again, which can take minutes
-                return 0
-            try:
-                self._batch = prefetcher.next()
-            except EmptyBufferError:  # the run is to end before the buffer is full again
-                return -1
-            self.row.beat()
-        return steps
-
-    def _turn(self, prefetcher: Prefetcher, allowed: int) -> None:
-        if not allowed or self._batch is None:
-            self.row.beat(self._what_is_missing())
-            time.sleep(_POLL_SECONDS)
-        else:
-            batch, self._batch = self._batch, None
-            progress = agree(int(self._progress() * _PROGRESS_PARTS)) / _PROGRESS_PARTS  # one learning rate for all
-            self._note(self.learner.step(batch, progress))
-            if not self.row["ready"]:  # not before: what fails at the first step has not worked yet
-                self.row.set_ready()
-            if self._recovery.look():
-                self.row.add("recoveries", 1)
-            self.row["wait_seconds"] = prefetcher.wait_seconds
-        now = time.monotonic()
-        if now >= self._next_export:
-            self._next_export = now + _EXPORT_SECONDS
-            self._export()
-        if now - self._last_publish >= self.settings.learner.publish_seconds:
-            self.publish()
-        interval = self.settings.learner.checkpoint_steps
-        due = interval > 0 and self.learner.steps // interval > max(0, self._saved_step) // interval
-        if (due or now >= self._next_checkpoint) and now >= self._retry_at:
-            self._next_checkpoint = now + self.settings.learner.checkpoint_minutes * 60
-            self.save()
-        self._tell(self._writer.written)
-
-    def _what_is_missing(self) -> Waiting:
-        if not self.context.stats.row("replay-0")["ready"]:
-            return Waiting.REFILL
-        return Waiting.MIN_GAMES if self.buffer.num_games < self.settings.replay.min_games else Waiting.POSITIONS
-
-    def _prefetcher(self) -> Prefetcher:
-        batch_size = rank_batch_size(self.settings.learner.batch_size, self.ranks)
-
-        def sample(rng: np.random.Generator) -> Mapping[str, Any]:
-            while True:
-                state = rng.bit_generator.state
-                try:
-                    return training_batch(self.buffer, self.game, self.settings, batch_size, rng)
-                except EmptyBufferError:  # a new replay process fills it again
-                    if self.context.stopping():
-                        raise
-                    rng.bit_generator.state = state
-                    time.sleep(_POLL_SECONDS)
-
-        return Prefetcher(
-            sample,
-            self.settings.learner.prefetch_threads or default_threads(self.learner.device),
-            self.learner.device,
-            rank_seed(self.settings.seed, self.context.number),
-            first_index=self.learner.steps,
-            timeout_seconds=self.settings.limits.stall_seconds,
-        )
-
-    def _progress(self) -> float:
-        """The share of the run that is over, by the limit that is nearest; 0 without limits."""
-        limits = self.settings.limits
-        shares = [0.0]
-        if limits.minutes:
-            shares.append((time.monotonic() - self.context.run_started) / (limits.minutes * 60))
-        if limits.steps:
-            shares.append(self.learner.steps / limits.steps)
-        if limits.games:
-            shares.append(self.buffer.total_games / limits.games)
-        return min(1.0, max(shares))
-
-    def _note(self, losses: StepLosses) -> None:
-        # summed on the device: reading every step's losses would hold the device up
-        self._losses += losses.tensor
-        self._losses_steps += 1
-        self.row["steps"] = self.learner.steps
-
-    def _export(self) -> None:
-        if not self._losses_steps:
-            return
-        means = mean_losses(self._losses, self._losses_steps)
-        self._losses.zero_()
-        self._losses_steps = 0
-        self.row.add("skipped_steps", means.pop("skipped_steps"))
-        for name, mean in means.items():
-            self.row[name] = mean
-        self.row["learning_rate"] = self.learner.optimizer.param_groups[0]["lr"]
-
-    def publish(self) -> None:
-        """Send the averaged weights to play if there was a step since the last time; versions are steps + 1."""
-        if self.context.number > 0:
-            return
-        version = self.learner.steps + 1
-        if version <= self.weights.latest_version:
-            return
-        self.weights.publish(version, self.learner.ema_weights())
-        self._last_publish = time.monotonic()
-        self.row["published"] = version
-        if self._solver is not None and self.learner.steps:
-            score = self._solver.score(self.learner.net, self.learner.device)
-            if score is not None:
-                self.row["solver_score"], self.row["solver_policy"] = score
-
-    def save(self) -> None:
-        """Begin to write a checkpoint, unless this step's is there already or training is broken just now."""
-        if self.context.number > 0 or self._saved_step == self.learner.steps:
-            return
-        if not self._recovery.may_save():
-            return
-        self.row.beat(Waiting.CHECKPOINT)
-        extra: dict[str, Any] = {}
-        if self._paced:
-            extra["pacing"] = self.pacer.state(self.buffer.total_positions, self.learner.steps)
-        self._tell(self._writer.finish)
-        self._writer.begin(self.learner.snapshot(extra))
-        self._saved_step = self.learner.steps
-        self.row.beat()
-
-    def _tell(self, written: Callable[[], Path | None]) -> None:
-        """Note what was written; where there was no room for it, say so and try again soon."""
-        try:
-            self._note_written(written())
-        except DiskFullError as error:
-            log.warning("%s", error)
-            self.row.note = "no room for a checkpoint"
-            self._saved_step = -1
-            self._next_checkpoint = self._retry_at = time.monotonic() + _ROOM_SECONDS
-
-    def _note_written(self, path: Path | None) -> None:
-        if path is not None:
-            self.row.note = ""
-            self.row["checkpoint_step"] = step_of(path)
-            log.info("wrote %s", path)
-
 
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
-    """The whole life of the learner process."""
+    """The whole life of a learner process."""
+    import torch
+
+    from hexpipe.learner.distributed import process_group
+    from hexpipe.roles.learner_loop import LearnerLoop
+
     ranks = context.settings.learner.ranks
-    if context.row["restarts"]:
+    if context.me.restarts:
         newest = newest_whole(context.run_dir, log.warning)
         if newest is not None:
             start = Start(newest.path)
@@ -287,3 +47,42 @@ def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBo
             LearnerLoop(context, buffer, weights, device, start).run()
     finally:
         meeting.unlink(missing_ok=True)
+
+
+def _parts(shared: Segments, number: int) -> dict[str, Any]:
+    device = shared.plan.learner_devices[number]
+    return {"buffer": shared.buffer, "weights": shared.weights, "device": device, "start": shared.start}
+
+
+LEARNER: Role[Plan, Segments] = Role(
+    "learner",
+    "hexpipe.roles.learner:learner_main",
+    counters=(
+        "wait_seconds",
+        "steps",
+        "loss",
+        "policy_loss",
+        "value_loss",
+        "policy_kl",
+        "value_sign_accuracy",
+        "reward_loss",
+        "consistency_loss",
+        "threat_loss",
+        "focus_loss",
+        "gradient_norm",
+        "skipped_steps",  # their gradients were not finite
+        "recoveries",  # times that training went back to a checkpoint
+        "learning_rate",
+        "checkpoint_step",
+        "solver_score",
+        "solver_policy",
+    ),
+    progress=("steps",),
+    count=lambda settings, plan: len(plan.learner_devices),
+    parts=_parts,
+    own_bytes=lambda settings, game, plan: 280_000_000 + memory_bytes(settings.net, game.shapes),
+    threads=lambda plan: plan.learner_threads,
+    together=True,
+    ending=Ending(3, 120.0, saves=True),
+)
+"""Trains, publishes weights and writes checkpoints."""

@@ -1,4 +1,4 @@
-"""The body of the process that rates the run's checkpoints. It loads no net, and no torch, before there is one.
+"""The process that rates the run's checkpoints. It loads no net, and no torch, before there is one.
 
 A scale begins with the weights of step 0, which its first checkpoint plays, and whose rating is 0. Where they cannot be
 had any more (a run of an older hexpipe; the checkpoint that it was started from is gone), it begins with the oldest
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hexpipe.arena.checkpoint_ratings import (
     choose_opponents,
@@ -27,15 +27,19 @@ from hexpipe.arena.results import Results
 from hexpipe.config import GameSettings, Settings
 from hexpipe.errors import CheckpointError
 from hexpipe.games.factory import make_game
+from hexpipe.games.game_env import Game
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.role import Role
 from hexpipe.processes.stats import Waiting
 from hexpipe.roles.pace import Pace
 from hexpipe.run_folder import RATINGS_NAME
 
-if TYPE_CHECKING:  # they bring torch
+if TYPE_CHECKING:  # some bring torch, and a child needs no more than its body does
     from hexpipe.nets.factory import Weights
+    from hexpipe.roles.plan import Plan
     from hexpipe.roles.rating_games import Corners
+    from hexpipe.roles.segments import Segments
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +162,7 @@ def rating_main(context: ChildContext, device: str) -> None:
     # the time of a GPU cannot be read: there all time counts that is not rest
     working = time.process_time if device == "cpu" else time.monotonic
     pace = Pace(settings.rating.share, lambda seconds: _rest(context, seconds, Waiting.WORKING), working)
-    row.set_ready()
+    context.set_ready()
     try:
         with Results(context.run_dir / RATINGS_NAME) as results:
             stage, ratings = -1, None
@@ -191,10 +195,9 @@ def _begin(context: ChildContext, rules: GameSettings, device: str, results: Res
 
 def _stage(context: ChildContext) -> int:
     """The number of the curriculum's stage, from 0; it is waited for until replay knows it."""
-    replay = context.stats.row("replay-0")
-    while len(context.settings.stages) > 1 and not replay["stage"]:
+    while len(context.settings.stages) > 1 and not context.state.stage:
         _rest(context, _POLL_SECONDS, Waiting.REFILL)
-    return max(0, int(replay["stage"]) - 1)
+    return max(0, context.state.stage - 1)
 
 
 def _rest(context: ChildContext, seconds: float, waiting: Waiting) -> None:
@@ -208,3 +211,31 @@ def _rest(context: ChildContext, seconds: float, waiting: Waiting) -> None:
         if left <= 0:
             return
         time.sleep(min(left, _REST_SECONDS))
+
+
+def _parts(shared: Segments, number: int) -> dict[str, Any]:
+    return {"device": shared.plan.rating_device}
+
+
+def _own_bytes(settings: Settings, game: Game, plan: Plan) -> int:
+    from hexpipe.roles.segments import served_memory_bytes
+
+    return 260_000_000 + 2 * served_memory_bytes(settings, game)
+
+
+RATING: Role[Plan, Segments] = Role(
+    "rating",
+    "hexpipe.roles.rating:rating_main",
+    counters=(
+        "rating_elo",
+        "rating_elo_error",  # standard error
+        "rating_step",  # of the checkpoint that is rated so
+        "rated",  # 1 once one is
+    ),
+    count=lambda settings, plan: int(plan.rating_device is not None),
+    parts=_parts,
+    own_bytes=_own_bytes,
+    needed=False,
+    replaceable=False,
+)
+"""Plays each new checkpoint against earlier ones. A run goes on without it."""

@@ -1,4 +1,4 @@
-"""The body of the replay process: the one writer of the archive and of the replay buffer.
+"""The replay process: the one writer of the archive and of the replay buffer.
 
 New games go into both. Old ones that were searched anew go into the buffer alone, in the place of what they were: the
 archive says what was played and found at the time, and that is what a resumed run starts with.
@@ -12,12 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hexpipe.config import dump_settings
 from hexpipe.errors import DiskFullError, FileBusyError, GoneError
 from hexpipe.games.factory import make_stages
 from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.role import Ending, Role
 from hexpipe.processes.stats import ProcessRow, Waiting
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive, Sender
@@ -25,6 +26,10 @@ from hexpipe.replay.outbox import Arrival, Outboxes
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
+
+if TYPE_CHECKING:  # a child needs no more than its body does
+    from hexpipe.roles.plan import Plan
+    from hexpipe.roles.segments import Segments
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +51,9 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
         curriculum = _restore_stage(row, context, archive)
         _refill(context, archive, buffer)
         # the outboxes are as old as this part of the run: at its start they hold nothing that is known
-        known = archive.newest_sequences(context.session, outboxes.num_slots) if row["restarts"] else {}
+        known = archive.newest_sequences(context.session, outboxes.num_slots) if context.me.restarts else {}
         _export(row, buffer)
-        row.set_ready()
+        context.set_ready()
         while True:
             stopping = context.stopping()  # looked at before the outboxes: what came before the request is committed
             row.beat(Waiting.STOPPING if stopping else Waiting.GAMES)
@@ -90,7 +95,7 @@ def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer)
 
 def _open_archive(context: ChildContext) -> ReplayArchive:
     path = context.run_dir / ARCHIVE_NAME
-    if context.row["restarts"] and not path.exists():
+    if context.me.restarts and not path.exists():
         raise GoneError(path)  # a new one would hide that
     archive = ReplayArchive(path, make_stages(context.settings))
     archive.note_settings(dump_settings(context.settings))
@@ -121,7 +126,8 @@ def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchiv
     begin = archive.stage
     curriculum = Curriculum(context.settings, begin.number, archive.newest_weights(begin.games_before))
     curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
-    row["stage"], row["mastered_after"] = begin.number + 1, begin.mastered_after
+    context.state.mastered_after = begin.mastered_after
+    context.state.stage = begin.number + 1
     if context.settings.curriculum.stages:
         log.info("%s", stage_in_words(context.settings, begin.number, begin.mastered_after))
     _look_at_stage(row, context, archive, curriculum)
@@ -134,8 +140,8 @@ def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchiv
         games = curriculum.games
         curriculum.next_stage()
         _with_room(context, lambda: archive.begin_stage(curriculum.stage, games))
-        row["mastered_after"] = games
-        row["stage"] = curriculum.stage + 1
+        context.state.mastered_after = games
+        context.state.stage = curriculum.stage + 1
         log.info("%s", stage_in_words(context.settings, curriculum.stage, games))
     row["stage_games"] = curriculum.games
     row["league_share"], row["league_window"] = curriculum.shares.mean, curriculum.shares.games
@@ -149,10 +155,11 @@ def _refresh(row: ProcessRow, buffer: ReplayBuffer, arrivals: list[Arrival]) -> 
 
 
 def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord]) -> None:
-    newest = context.stats.row("learner-0")["published"]
+    newest = context.state.published
     row.add("session_games", len(records))
     for record in records:
         row.add("plies_sum", record.num_positions)
+        context.state.played_positions += record.num_positions
         # versions are training steps + 1
         row.add("lag_sum", max(0.0, newest - max(1, record.weights_version)))
 
@@ -165,3 +172,36 @@ def _export(row: ProcessRow, buffer: ReplayBuffer) -> None:
     row["replay_positions"] = report["positions"]
     row["replay_bytes"] = report["used_bytes"]
     row["replay_budget"] = report["capacity_bytes"]
+
+
+def _parts(shared: Segments, number: int) -> dict[str, Any]:
+    return {"outboxes": shared.outboxes, "buffer": shared.buffer}
+
+
+REPLAY: Role[Plan, Segments] = Role(
+    "replay",
+    "hexpipe.roles.replay:replay_main",
+    counters=(
+        "total_games",
+        "total_positions",
+        "replay_games",
+        "replay_positions",
+        "replay_bytes",
+        "replay_budget",
+        "resumed_games",
+        "session_games",  # since this start of the run
+        "plies_sum",  # over the session's games
+        "lag_sum",  # policy lag in training steps, over the session's games
+        "stage_games",  # finished games of the stage
+        "league_share",  # the newest net's mean win share in the last league games of the stage
+        "league_window",  # how many games that is over
+        "refreshed_games",  # old games that were searched anew, and still held
+        "refreshed_positions",
+    ),
+    progress=("total_games", "resumed_games"),
+    parts=_parts,
+    own_bytes=lambda settings, game, plan: 50_000_000,
+    after_death=lambda shared, number: shared.buffer.hide(),
+    ending=Ending(2, 60.0, saves=True, revived=True),  # else finished games in the outboxes would go with it
+)
+"""Writes the archive and the replay buffer."""

@@ -1,23 +1,29 @@
-"""The body of an inference server."""
+"""The inference servers: of the newest net, and of past checkpoints for a league."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from hexpipe.config import Settings
+from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import ServerLoop
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.overlapping_server import server_of_positions
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard, WeightsSource
-from hexpipe.nets.backend_latent import LatentBackend
-from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
-from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.nets.net_template import memory_bytes
 from hexpipe.processes.messages import ChildContext
+from hexpipe.processes.role import Ending, Role
 from hexpipe.processes.stats import Waiting
 from hexpipe.random_streams import Stream, generator
 from hexpipe.roles.opponents import Opponents
+
+if TYPE_CHECKING:  # a child needs no more than its body does
+    from hexpipe.roles.plan import Plan
+    from hexpipe.roles.segments import PlayingSegments
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +40,7 @@ def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBo
         context.row.note = f"plays {name}"
         log.info("plays %s", name)
 
-    restarts = int(context.row["restarts"])
+    restarts = context.me.restarts
     rng = generator(Stream.LEAGUE, settings.seed, context.session, context.number, restarts)
     opponents = Opponents(context.run_dir, weights, settings.league.minutes, rng, announce, restarts)
     server_main(context, slots, opponents, device)
@@ -61,7 +67,7 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsSo
         if not row["version"]:
             if weights.latest_version:
                 row["version"] = weights.latest_version
-                row.set_ready()
+                context.set_ready()
             else:
                 row.beat(Waiting.WEIGHTS)
         return context.stopping()
@@ -78,6 +84,8 @@ def _state_server(
     device: str,
     export: Callable[[ServerLoop], None],
 ) -> ServerLoop:
+    from hexpipe.nets.choose_backend import choose_backend
+
     settings = context.settings
     sizes = batch_sizes(slots, settings.inference.max_batch)
     backend, _, table = choose_backend(
@@ -107,6 +115,9 @@ def _latent_server(
     device: str,
     export: Callable[[ServerLoop], None],
 ) -> ServerLoop:
+    from hexpipe.nets.backend_latent import LatentBackend
+    from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
+
     settings = context.settings
     assert slots.pool is not None
     rows, most = slots.regions_per_server * slots.pool.rows, settings.inference.max_batch
@@ -131,3 +142,43 @@ def batch_sizes(slots: InferenceSlots, max_batch: int) -> list[int]:
     """Batches that this server will meet: one region's leaves, half of them, and those of all its regions."""
     sizes = {max(1, slots.max_leaves // 2), slots.max_leaves, slots.max_leaves * slots.regions_per_server}
     return sorted({min(size, max_batch) for size in sizes})
+
+
+def _parts(shared: PlayingSegments, number: int) -> dict[str, Any]:
+    device = shared.plan.server_devices[number]
+    return {"slots": shared.slots.for_server(number), "weights": shared.weights, "device": device}
+
+
+def _league_parts(shared: PlayingSegments, number: int) -> dict[str, Any]:
+    assert shared.league is not None
+    device = shared.plan.league_devices[number]
+    return {"slots": shared.league.for_server(number), "weights": shared.weights, "device": device}
+
+
+def _own_bytes(settings: Settings, game: Game, plan: Plan, role: str = "inference") -> int:
+    from hexpipe.roles.segments import latent_pool_bytes, served_memory_bytes
+
+    return 240_000_000 + latent_pool_bytes(settings, game, plan, role) + served_memory_bytes(settings, game)
+
+
+INFERENCE: Role[Plan, PlayingSegments] = Role(
+    "inference",
+    "hexpipe.roles.server:server_main",
+    counters=("version", *_COUNTERS),
+    progress=("evals",),
+    count=lambda settings, plan: len(plan.server_devices),
+    parts=_parts,
+    own_bytes=_own_bytes,
+    ending=Ending(1, 2.0),
+)
+"""Runs the newest net."""
+
+LEAGUE: Role[Plan, PlayingSegments] = replace(
+    INFERENCE,
+    name="league",
+    body="hexpipe.roles.server:league_main",
+    count=lambda settings, plan: len(plan.league_devices),
+    parts=_league_parts,
+    own_bytes=lambda settings, game, plan: _own_bytes(settings, game, plan, "league"),
+)
+"""Runs past checkpoints, against which the newest net plays."""

@@ -1,38 +1,51 @@
-"""The stats board of a run that is at work, seen from outside it."""
+"""The stats board and the state of a run that is at work, seen from outside it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from hexpipe.errors import SharedMemoryError
-from hexpipe.processes.stats import INDEX, ProcessRow
+from hexpipe.processes.run_state import ProcessState, RunState
+from hexpipe.processes.stats import ProcessRow, ReadOnly, StatsBoard
+from hexpipe.roles.every_role import COUNTERS
 from hexpipe.shm import read_only_view
 
 
-def live_board(document: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The arrays of the board, "values" float64 [rows, columns] and "notes" uint8 [rows, bytes]; ``document`` is what
-    `run_folder.live_run` gives. They may be read only, and for as long as they are kept. Empty where the run has just
-    ended."""
-    stats = next((part for part in document.get("segments", []) if part["name"] == "stats"), None)
-    if stats is None:
+class LiveProcess(NamedTuple):
+    """What a process says of itself. It may be read only, and for as long as it is kept."""
+
+    row: ProcessRow
+    state: ProcessState
+
+
+def live_board(document: Mapping[str, Any]) -> tuple[StatsBoard, RunState] | None:
+    """Give the board and the state of the run that ``document`` is of (`run_folder.live_run`); None where it has just
+    ended, or is one of another hexpipe."""
+    board, state = (_arrays(document, name) for name in ("stats", "run-state"))
+    names = [f"{role}-{number}" for role in COUNTERS if role in board for number in range(len(board[role]))]
+    if not names or not state:
+        return None
+    return StatsBoard(ReadOnly(board), names, COUNTERS), RunState(ReadOnly(state), names)
+
+
+def live_processes(document: Mapping[str, Any]) -> dict[str, LiveProcess]:
+    """Give the processes of `live_board` by name, of those that have taken their rows."""
+    board = live_board(document)
+    if board is None:
+        return {}
+    stats, state = board
+    pids = document.get("processes", {}).items()
+    known = [name for name, pid in pids if name in stats.names and stats.row(name)["pid"] == pid]
+    return {name: LiveProcess(stats.row(name), state.of(name)) for name in known}
+
+
+def _arrays(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The arrays of a segment of the run; empty where there is none."""
+    part = next((part for part in document.get("segments", []) if part["name"] == name), None)
+    if part is None:
         return {}
     try:
-        return read_only_view(int(document["pid"]), int(stats["fd"]), stats["layout"])
+        return read_only_view(int(document["pid"]), int(part["fd"]), part["layout"])
     except SharedMemoryError:
         return {}
-
-
-def live_rows(document: Mapping[str, Any]) -> dict[str, ProcessRow]:
-    """The rows of `live_board` by process, of those that have taken theirs."""
-    board = live_board(document)
-    if not board:
-        return {}
-    pids = board["values"][:, INDEX["pid"]]
-    found = {name: np.flatnonzero(pids == pid) for name, pid in document.get("processes", {}).items()}
-    return {
-        name: ProcessRow(board["values"][rows[0]], board["notes"][rows[0]]) for name, rows in found.items() if len(rows)
-    }

@@ -12,8 +12,8 @@ import psutil
 
 from hexpipe.config import Settings
 from hexpipe.processes.machine import gpu_use
-from hexpipe.processes.messages import NODE
-from hexpipe.processes.stats import WAITING_TEXT, ProcessRow, StatsBoard
+from hexpipe.processes.run_state import RunState
+from hexpipe.processes.stats import WAITING_TEXT, ProcessRow, StatsBoard, role_of
 from hexpipe.selfplay.curriculum import stage_in_words
 
 _REPLAY_COUNTERS = ("total_games", "total_positions", "session_games", "lag_sum", "plies_sum", "refreshed_positions")
@@ -69,8 +69,8 @@ class Figures:
 class ProgressMeter:
     """Turns the counters of a stats board into `Figures`; call `read` every second or so."""
 
-    def __init__(self, stats: StatsBoard, settings: Settings, gpus: int) -> None:
-        self._stats, self._settings = stats, settings
+    def __init__(self, stats: StatsBoard, state: RunState, settings: Settings, gpus: int) -> None:
+        self._stats, self._state, self._settings = stats, state, settings
         self._start = time.monotonic()
         self._history: deque[tuple[float, dict[str, float]]] = deque()
         self._processes: dict[str, psutil.Process] = {}
@@ -111,21 +111,20 @@ class ProgressMeter:
 
     def stage(self) -> str:
         """The stage of the curriculum in words; empty where there is none, or it is not known yet."""
-        replay = self._stats.row("replay-0")
-        if not self._settings.curriculum.stages or not replay["stage"]:
+        state = self._state
+        if not self._settings.curriculum.stages or not state.stage:
             return ""
-        return stage_in_words(self._settings, int(replay["stage"]) - 1, int(replay["mastered_after"]))
+        return stage_in_words(self._settings, state.stage - 1, state.mastered_after)
 
     def _counters(self) -> dict[str, float]:
         stats = self._stats
         counters = {
-            name: stats.total("generator", name) + stats.total(NODE, name)
+            name: stats.total(name, "generator", "node")
             for name in ("games", "positions", "simulations", "leaves", "cache_hits")
         }
-        counters["restarts"] = stats.total("", "restarts")
+        counters["restarts"] = sum(self._state.of(name).restarts for name in stats.names)
         counters |= {f"{column}/{node}": row[column] for node, row in self._nodes() for column in _NODE_RATES}
-        servers = ("inference", "league", NODE)
-        counters |= {name: sum(stats.total(role, name) for role in servers) for name in ("evals", "batches")}
+        counters |= {name: stats.total(name, "inference", "league", "node") for name in ("evals", "batches")}
         replay = stats.row("replay-0")
         counters |= {name: replay[name] for name in _REPLAY_COUNTERS}
         counters["steps"] = stats.row("learner-0")["steps"]
@@ -144,11 +143,11 @@ class ProgressMeter:
             "replay_bytes": replay["replay_bytes"],
             "replay_fill": replay["replay_bytes"] / replay["replay_budget"] if replay["replay_budget"] else None,
         }
-        if self._settings.curriculum.stages and replay["stage"]:
-            totals["stage"], totals["stage_games"] = replay["stage"], replay["stage_games"]
+        if self._settings.curriculum.stages and self._state.stage:
+            totals["stage"], totals["stage_games"] = self._state.stage, replay["stage_games"]
         if replay["league_window"]:
             totals["league_share"], totals["league_window"] = replay["league_share"], replay["league_window"]
-            totals["league_games"] = self._stats.total("generator", "league_games")
+            totals["league_games"] = self._stats.total("league_games", "generator")
         return totals
 
     def _rates(self, now: float, counters: dict[str, float]) -> dict[str, float | None]:
@@ -222,7 +221,7 @@ class ProgressMeter:
 
     def _nodes(self) -> list[tuple[str, ProcessRow]]:
         """The rows of a cluster's nodes that have come so far."""
-        return [(name, row) for name, row in self._stats.rows(NODE).items() if row["started"]]
+        return [(name, row) for name, row in self._stats.rows("node").items() if row["started"]]
 
     def _node_figures(self, now: float, counters: dict[str, float]) -> list[NodeFigures]:
         then, before = self._history[0]
@@ -230,7 +229,7 @@ class ProgressMeter:
         for name, row in self._nodes():
             gained = [counters[key] - before.get(key, 0.0) for key in (f"{column}/{name}" for column in _NODE_RATES)]
             positions, evals = (gain / (now - then) if now > then else 0.0 for gain in gained)
-            text = "lost" if row["done"] else WAITING_TEXT[row.waiting]
+            text = "lost" if self._state.of(name).done else WAITING_TEXT[row.waiting]
             found.append(
                 NodeFigures(
                     name, int(row["generators"]), int(row["servers"]), row["games"], positions, evals, text, row.note
@@ -241,19 +240,16 @@ class ProgressMeter:
     def _process_figures(self) -> list[ProcessFigures]:
         found = []
         for name, row in self._stats.rows().items():
-            if name.startswith(NODE):
+            if role_of(name) == "node":
                 continue
             process = self._process(name, int(row["pid"]))
             cpu = 0.0
             if process is not None:
                 with contextlib.suppress(psutil.Error):
                     cpu = process.cpu_percent()
-            text = "ended" if row["done"] else WAITING_TEXT[row.waiting]
-            found.append(
-                ProcessFigures(
-                    name, int(row["pid"]), cpu, self._memory.get(name, 0), text, row.note, int(row["restarts"])
-                )
-            )
+            state, memory = self._state.of(name), self._memory.get(name, 0)
+            text = "ended" if state.done else WAITING_TEXT[row.waiting]
+            found.append(ProcessFigures(name, int(row["pid"]), cpu, memory, text, row.note, state.restarts))
         return found
 
 

@@ -18,12 +18,12 @@ from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisco
 from hexpipe.errors import HexpipeError, UsageError
 from hexpipe.games.factory import make_stages
 from hexpipe.plain_files import open_own
-from hexpipe.processes.stats import WAITING_TEXT, ProcessRow
+from hexpipe.processes.stats import WAITING_TEXT
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.game_list import moves_of_record
 from hexpipe.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.watch.curves import Curves
-from hexpipe.watch.live_stats import live_rows
+from hexpipe.watch.live_stats import LiveProcess, live_processes
 from hexpipe.watch.metrics import metrics_line
 from hexpipe.web.refusals import refusals
 
@@ -110,9 +110,9 @@ class RunWatcher:
 
     def _process_table(self, document: dict[str, Any]) -> list[dict[str, Any]]:
         pids = document.get("processes", {})
-        return [self._process(name, int(pids[name]), row) for name, row in live_rows(document).items()]
+        return [self._process(name, int(pids[name]), found) for name, found in live_processes(document).items()]
 
-    def _process(self, name: str, pid: int, row: ProcessRow) -> dict[str, Any]:
+    def _process(self, name: str, pid: int, found: LiveProcess) -> dict[str, Any]:
         cpu, own = 0.0, 0
         with contextlib.suppress(psutil.Error):
             if pid not in self._processes:
@@ -122,11 +122,11 @@ class RunWatcher:
         return {
             "name": name,
             "pid": pid,
-            "waits_for": "ended" if row["done"] else WAITING_TEXT[row.waiting],
-            "note": row.note,
+            "waits_for": "ended" if found.state.done else WAITING_TEXT[found.row.waiting],
+            "note": found.row.note,
             "cpu_percent": cpu,
             "own_bytes": own,
-            "restarts": int(row["restarts"]),
+            "restarts": found.state.restarts,
         }
 
 

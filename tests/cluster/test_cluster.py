@@ -9,10 +9,7 @@ import psutil
 import pytest
 
 from hexpipe.games.factory import make_game
-from hexpipe.pipeline.segments import process_names
-from hexpipe.processes.stats import INDEX
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.roles.plan import plan_processes
 from hexpipe.run_folder import ARCHIVE_NAME, live_run, read_settings
 from hexpipe.watch.live_stats import live_board
 from tests.cluster.ray_nodes import RayCluster, ray_cluster
@@ -24,11 +21,13 @@ pytest.importorskip("ray", reason="several machines need hexpipe[ray]")
 def node_column(run: TinyRun, column: str) -> dict[str, float]:
     """A column of the rows of nodes, by the names of the rows; empty while there is no run."""
     board = live_board(live_run(run.run_dir) or {})
-    if not board:
-        return {}
-    settings = read_settings(run.run_dir)
-    names = process_names(settings, plan_processes(settings, 2, 0))
-    return {name: board["values"][names.index(name), INDEX[column]] for name in names if name.startswith("node")}
+    return {name: row[column] for name, row in board[0].rows("node").items()} if board else {}
+
+
+def lost_nodes(run: TinyRun) -> dict[str, bool]:
+    """Whether the node of each row is gone, by the names of the rows; empty while there is no run."""
+    board = live_board(live_run(run.run_dir) or {})
+    return {name: bool(board[1].of(name).done) for name in board[0].rows("node")} if board else {}
 
 
 def archived(run_dir: Path) -> int:
@@ -67,9 +66,9 @@ def lose_the_second(run: TinyRun, cluster: RayCluster) -> None:
     spawned = cluster.kill("second")
     assert len(spawned) >= 2, "a generator and a server at least"
     assert all_gone(spawned, timeout=30.0)
-    run.until(lambda: 1.0 in node_column(run, "done").values())
-    lost = next(name for name, done in node_column(run, "done").items() if done)
-    left = next(name for name in node_column(run, "done") if name != lost)
+    run.until(lambda: any(lost_nodes(run).values()))
+    lost = next(name for name, done in lost_nodes(run).items() if done)
+    left = next(name for name in lost_nodes(run) if name != lost)
     before = node_column(run, "games")[left]
     run.until(lambda: node_column(run, "games")[left] > before + 10)
 
@@ -85,7 +84,7 @@ def test_a_dead_cluster_process_is_replaced_and_takes_its_cluster_with_it(tmp_pa
         leader.kill()
         run.until(lambda: node_column(run, "games").get("node-1", 0) > 0)
         assert all_gone(tree)
-        assert node_column(run, "done")["node-0"]
+        assert lost_nodes(run)["node-0"]
         run.interrupt()
         code, output = run.wait()
     assert code == 0, output

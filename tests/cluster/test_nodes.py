@@ -23,14 +23,16 @@ from hexpipe.config import Settings, dump_settings, load_settings
 from hexpipe.errors import HexpipeError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.nets.net_template import net_template
-from hexpipe.pipeline.segments import process_names
 from hexpipe.processes.stall_watch import StallWatch
-from hexpipe.processes.stats import StatsBoard, Waiting
+from hexpipe.processes.stats import Waiting
 from hexpipe.records import GameRecord
 from hexpipe.roles import cluster
+from hexpipe.roles.every_role import ROLES
 from hexpipe.roles.plan import plan_processes
+from hexpipe.roles.segments import process_names
 from hexpipe.watch.progress import ProgressMeter, as_metrics
 from hexpipe.watch.view import plain_line, render
+from tests.boards import Board, make_board
 from tests.pipeline.runs import all_gone
 
 HERE = Node("a1", "here", "192.0.2.1", cores=8, gpus=0)
@@ -42,23 +44,23 @@ TINY = {
 
 
 def report(evals: float) -> Report:
-    counters = dict.fromkeys(nodes.COUNTERS, 0.0) | {"evals": evals, "positions": 2 * evals}
+    counters = dict.fromkeys(cluster.POD_COUNTERS, 0.0) | {"evals": evals, "positions": 2 * evals}
     return Report(
-        games=[], counters=counters, generators=2, servers=3, ready=evals > 0,
+        games=[], counters=counters, restarts=0, generators=2, servers=3, ready=evals > 0,
         waiting=int(Waiting.WORKING), note="eager float32 on cpu", failure="", usage=False,
     )  # fmt: skip
 
 
 @pytest.fixture
-def board() -> Iterator[StatsBoard]:
+def board() -> Iterator[Board]:
     settings = load_settings("quick", {"cluster.address": "local", "cluster.max_nodes": 2})
-    names = process_names(settings, plan_processes(settings, 4, 0))
-    assert names == ["replay-0", "learner-0", "rating-0", "cluster-0", "node-0", "node-1"]
-    board = StatsBoard.create(names, private=True)
+    names = process_names(ROLES, settings, plan_processes(settings, 4, 0))
+    assert names == ["cluster-0", "learner-0", "replay-0", "rating-0", "node-0", "node-1"]
+    board = make_board(names)
     for name in names[:4]:
         board.row(name).beat()
     yield board
-    board.segment.close()
+    board.stats.segment.close()
 
 
 @pytest.mark.parametrize(
@@ -109,30 +111,30 @@ def test_a_node_without_the_learner_has_every_core_for_its_servers() -> None:
     assert servers(told, shared=False) == 2
 
 
-def test_rows_of_lost_nodes_are_used_again_and_count_on(board: StatsBoard) -> None:
-    first = nodes.take_row(board, HERE)
+def test_rows_of_lost_nodes_are_used_again_and_count_on(board: Board) -> None:
+    first = nodes.take_row(*board, HERE)
     assert first is not None
     first.update(report(100.0), games=3)
     assert first.ready
     assert board.row("node-0").note == "here plays: eager float32 on cpu"
-    second = nodes.take_row(board, Node("b2", "there", "192.0.2.2", 4, 0))
+    second = nodes.take_row(*board, Node("b2", "there", "192.0.2.2", 4, 0))
     assert second is not None
-    assert nodes.take_row(board, HERE) is None, "max_nodes is 2"
+    assert nodes.take_row(*board, HERE) is None, "max_nodes is 2"
     first.lose("it is gone")
     assert board.row("node-0").note == "here was lost: it is gone"
-    third = nodes.take_row(board, HERE)
+    third = nodes.take_row(*board, HERE)
     assert third is not None
     third.update(report(50.0), games=1)
     row = board.row("node-0")
-    assert (row["games"], row["evals"], row["generators"], row["done"]) == (4, 150, 2, 0)
-    nodes.release_rows(board)
-    assert [board.row(name)["done"] for name in ("node-0", "node-1")] == [1, 1]
+    assert (row["games"], row["evals"], row["generators"], board.of("node-0").done) == (4, 150, 2, 0)
+    nodes.release_rows(*board)
+    assert [board.of(name).done for name in ("node-0", "node-1")] == [1, 1]
 
 
-def test_nodes_are_in_the_figures_and_in_every_view(board: StatsBoard) -> None:
-    meter = ProgressMeter(board, load_settings("quick", {"cluster.address": "local"}), gpus=0)
+def test_nodes_are_in_the_figures_and_in_every_view(board: Board) -> None:
+    meter = ProgressMeter(*board, load_settings("quick", {"cluster.address": "local"}), gpus=0)
     assert meter.read().nodes == [], "no node has come"
-    row = nodes.take_row(board, HERE)
+    row = nodes.take_row(*board, HERE)
     assert row is not None
     time.sleep(0.6)
     row.update(report(1000.0), games=7)
@@ -153,10 +155,10 @@ def test_nodes_are_in_the_figures_and_in_every_view(board: StatsBoard) -> None:
     assert meter.read().nodes[0].waiting == "lost"
 
 
-def test_a_silent_node_is_no_stall(board: StatsBoard) -> None:
-    watch = StallWatch(board, 20.0, lambda pid: "")
+def test_a_silent_node_is_no_stall(board: Board) -> None:
+    watch = StallWatch(*board, ROLES, 20.0, lambda pid: "")
     assert watch.check() == []
-    row = nodes.take_row(board, HERE)
+    row = nodes.take_row(*board, HERE)
     assert row is not None
     board.row("node-0")["beat"] -= 100.0
     assert watch.check() == []

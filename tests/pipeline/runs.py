@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from hexpipe.run_folder import live_run
-from hexpipe.watch.live_stats import live_rows
+from hexpipe.watch.live_stats import live_processes
 
 ROOT = Path(__file__).parents[2]
 TINY = (
@@ -71,7 +71,8 @@ class TinyRun:
 
     def learned(self) -> bool:
         """Whether the learner has done a step."""
-        return bool(live_rows(live_run(self.run_dir) or {}).get("learner-0", {"ready": 0})["ready"])
+        learner = live_processes(live_run(self.run_dir) or {}).get("learner-0")
+        return learner is not None and learner.state.ready > 0
 
     def until_said(self, words: str) -> None:
         """Wait until the log has ``words``."""

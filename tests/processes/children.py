@@ -15,7 +15,7 @@ from hexpipe.replay.outbox import Outboxes
 
 
 def idle(context: ChildContext) -> None:
-    context.row.set_ready()
+    context.set_ready()
     while not context.stopping():
         context.row.beat()
         time.sleep(0.01)
@@ -35,7 +35,7 @@ def fail_because_of_server(context: ChildContext) -> None:
 
 
 def fail_once(context: ChildContext) -> None:
-    if not context.row["restarts"]:
+    if not context.me.restarts:
         os.kill(os.getpid(), signal.SIGKILL)
     idle(context)
 
@@ -48,7 +48,7 @@ def report_environment(context: ChildContext) -> None:
 def send_until_killed(context: ChildContext, outboxes: Outboxes, game: bytes) -> None:
     sender = outboxes.sender(context.number)
     record = GameRecord.from_bytes(game)
-    context.row.set_ready()
+    context.set_ready()
     while not context.stopping():
         if sender.send(record, lambda: not context.stopping()):
             context.row.add("games", 1)
@@ -59,13 +59,13 @@ def wait_for_godot() -> None:
 
 
 def get_stuck(context: ChildContext) -> None:
-    context.row.set_ready()
+    context.set_ready()
     context.row.beat(Waiting.OUTBOX)
     wait_for_godot()
 
 
 def diverge(context: ChildContext) -> None:
-    context.row.set_ready()
+    context.set_ready()
     raise DivergedError("nothing is finite")
 
 

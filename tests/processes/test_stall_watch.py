@@ -12,9 +12,12 @@ import pytest
 
 from hexpipe.config import load_settings
 from hexpipe.errors import HexpipeError
+from hexpipe.processes.role import Role
 from hexpipe.processes.stall_watch import StallWatch, forget_stacks, stack_of
-from hexpipe.processes.stats import StatsBoard, Waiting
+from hexpipe.processes.stats import Waiting
 from hexpipe.processes.supervisor import ChildSpec, Supervisor
+from hexpipe.roles.every_role import ROLES
+from tests.boards import make_board
 from tests.clock import TestClock
 
 
@@ -31,10 +34,10 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
 
 def test_a_stall_says_who_waits_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
     TestClock(monkeypatch)
-    stats = StatsBoard.create(["generator-0", "inference-0"], private=True)
+    stats = make_board(["generator-0", "inference-0"])
     stats.row("generator-0").beat(Waiting.INFERENCE)
     stats.row("inference-0").beat(Waiting.WEIGHTS)
-    watch = StallWatch(stats, 0.4, no_stack)
+    watch = StallWatch(*stats, ROLES, 0.4, no_stack)
     assert watch.check() == []
     time.sleep(0.15)
     (warning,) = watch.check()
@@ -50,23 +53,23 @@ def test_a_stall_says_who_waits_for_what(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_silence_of_a_process_that_is_not_needed_is_no_stall() -> None:
-    stats = StatsBoard.create(["generator-0", "rating-0"], private=True)
+    stats = make_board(["generator-0", "rating-0"])
     stats.row("rating-0")["beat"] = time.monotonic() - 1000
     stats.row("generator-0").beat()
-    assert StallWatch(stats, 300, no_stack).check() == []
+    assert StallWatch(*stats, ROLES, 300, no_stack).check() == []
 
 
 def test_a_run_waits_for_room_on_the_disk_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     TestClock(monkeypatch)
-    stats = StatsBoard.create(["generator-0", "replay-0"], private=True)
+    stats = make_board(["generator-0", "replay-0"])
     stats.row("generator-0").beat(Waiting.OUTBOX)
     stats.row("replay-0").beat(Waiting.DISK)
-    watch = StallWatch(stats, 0.1, no_stack)
+    watch = StallWatch(*stats, ROLES, 0.1, no_stack)
     (told,) = watch.check()
     assert "the disk is full" in told
     time.sleep(0.3)
     assert watch.check() == []
-    for name in stats.names:
+    for name in stats.rows():
         stats.row(name).beat()
     (told,) = watch.check()
     assert "the run goes on" in told
@@ -76,14 +79,14 @@ def test_a_silent_process_is_named_once_with_what_it_waits_for_and_its_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hexpipe.processes.stall_watch._ANSWER_SECONDS", 60.0)
-    stats = StatsBoard.create(["generator-0"])
-    spec = ChildSpec("generator-0", "tests.processes.children:get_stuck")
-    supervisor = Supervisor([spec], load_settings(), tmp_path, stats, lambda role, number: None)
+    stats = make_board(["generator-0"], private=False)
+    spec = ChildSpec(Role("generator", "tests.processes.children:get_stuck"), 0)
+    supervisor = Supervisor([spec], load_settings(), tmp_path, *stats, lambda role, number: None)
     supervisor.start()
     try:
         row = stats.row("generator-0")
-        wait_until(lambda: row["ready"] > 0)
-        watch = StallWatch(stats, 300, partial(stack_of, tmp_path), silent_seconds=0.2)
+        wait_until(lambda: stats.of("generator-0").ready > 0)
+        watch = StallWatch(*stats, ROLES, 300, partial(stack_of, tmp_path), silent_seconds=0.2)
         time.sleep(0.3)
         (told,) = watch.check()
         assert told.startswith("generator-0 waits for replay to take its games and has given no sign of life for ")
@@ -115,7 +118,7 @@ AT_WORK = """Current thread 0x00007f (most recent call first):
 
 def test_a_process_that_is_starting_is_not_named_for_its_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = TestClock(monkeypatch)
-    stats = StatsBoard.create(["learner-0", "generator-0"], private=True)
+    stats = make_board(["learner-0", "generator-0"])
     stats.row("learner-0").begin(4711)
     asked = []
     stack = [IMPORTING]
@@ -124,7 +127,7 @@ def test_a_process_that_is_starting_is_not_named_for_its_imports(monkeypatch: py
         asked.append(clock.now)
         return stack[0]
 
-    watch = StallWatch(stats, 300, stack_of_it)
+    watch = StallWatch(*stats, ROLES, 300, stack_of_it)
     began = clock.now
     said = []
     while clock.now - began < 200:
@@ -144,11 +147,11 @@ def test_a_process_that_is_starting_is_not_named_for_its_imports(monkeypatch: py
 def test_what_is_imported_at_work_is_no_stall_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rating process loads its libraries when there is something to rate."""
     clock = TestClock(monkeypatch)
-    stats = StatsBoard.create(["rating-0", "generator-0"], private=True)
+    stats = make_board(["rating-0", "generator-0"])
     stats.row("rating-0").begin(4711)
     stats.row("rating-0").beat()
     stacks = iter([IMPORTING, IMPORTING, AT_WORK])
-    watch = StallWatch(stats, 300, lambda pid: next(stacks))
+    watch = StallWatch(*stats, ROLES, 300, lambda pid: next(stacks))
     said = []
     for _ in range(70):
         stats.row("generator-0").beat()
@@ -160,10 +163,10 @@ def test_what_is_imported_at_work_is_no_stall_either(monkeypatch: pytest.MonkeyP
 
 def test_a_locked_archive_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     TestClock(monkeypatch)
-    stats = StatsBoard.create(["generator-0", "replay-0"], private=True)
+    stats = make_board(["generator-0", "replay-0"])
     for row in stats.rows().values():
         row.beat()
-    watch = StallWatch(stats, 0.1, no_stack)
+    watch = StallWatch(*stats, ROLES, 0.1, no_stack)
     stats.row("replay-0").beat(Waiting.LOCKED)
     (told,) = watch.check()
     assert "another program holds the archive locked" in told

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,9 +17,11 @@ from hexpipe.errors import ProcessDiedError, UsageError
 from hexpipe.processes import supervisor
 from hexpipe.processes.machine import thread_environment
 from hexpipe.processes.messages import forget_error, read_death, write_error
-from hexpipe.processes.stats import StatsBoard
+from hexpipe.processes.role import Role
 from hexpipe.processes.supervisor import MOST_DEATHS, ChildSpec, Supervisor
 from hexpipe.replay.outbox import Outboxes, largest_record_bytes
+from hexpipe.roles import every_role
+from tests.boards import make_board
 from tests.processes.children import Treacherous
 from tests.replay.games import make_record
 
@@ -30,12 +33,12 @@ class Run:
 
     def __init__(self, run_dir: Path, specs: list[ChildSpec]) -> None:
         self.repaired: list[tuple[str, int]] = []
-        self.stats = StatsBoard.create([spec.name for spec in specs])
-        self.supervisor = Supervisor(specs, load_settings(), run_dir, self.stats, self.repair)
+        self.board = make_board([spec.name for spec in specs], private=False)
+        self.supervisor = Supervisor(specs, load_settings(), run_dir, *self.board, self.repair)
         self.supervisor.start()
 
-    def repair(self, role: str, number: int) -> None:
-        self.repaired.append((role, number))
+    def repair(self, role: Role[Any, Any], number: int) -> None:
+        self.repaired.append((role.name, number))
 
     def until(self, condition: object, timeout: float = 200.0) -> None:
         assert callable(condition)
@@ -56,19 +59,25 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
 
     yield make
     for run in made:
-        for role in {spec.role for spec in run.supervisor.specs.values()}:
+        for role in {spec.role.name for spec in run.supervisor.specs.values()}:
             run.supervisor.kill(role)
 
 
-def child(name: str, body: str, worker: int | None = None, **parts: object) -> ChildSpec:
-    replaceable = name.startswith(("generator", "reanalyze"))
-    return ChildSpec(name, f"{BODIES}:{body}", parts, thread_environment(1), replaceable, worker)
+ROLES = {role.name: role for role in every_role.ROLES}
+
+
+def child(name: str, body: str, **parts: object) -> ChildSpec:
+    """A child that is of its role in all but its body: the learner of these tests trains alone, and is not replaced."""
+    role, _, number = name.rpartition("-")
+    replaceable = role in ("generator", "reanalyze")
+    toy = replace(ROLES[role], body=f"{BODIES}:{body}", replaceable=replaceable, together=False)
+    return ChildSpec(toy, int(number), parts, thread_environment(1))
 
 
 def test_orderly_stop(runs) -> None:
     run = runs(child("generator-0", "idle"), child("learner-0", "report_environment"))
-    run.until(lambda: all(row["ready"] for row in run.stats.rows().values()))
-    assert run.stats.row("learner-0").note == "1PASSIVE"
+    run.until(lambda: all(run.board.of(name).ready for name in run.supervisor.specs))
+    assert run.board.row("learner-0").note == "1PASSIVE"
     assert "OMP_WAIT_POLICY" not in os.environ or os.environ["OMP_WAIT_POLICY"] != "PASSIVE"
     run.supervisor.ask("generator")
     assert run.supervisor.join("generator", 100.0) == []
@@ -81,12 +90,12 @@ def test_what_cannot_be_had_ends_the_run_at_once_even_where_the_process_is_repla
     with pytest.raises(UsageError, match=r"^there is no such backend here; take another$"):
         run.until(lambda: False)
     assert run.repaired == []
-    assert run.stats.row("generator-0")["restarts"] == 0
+    assert run.board.of("generator-0").restarts == 0
 
 
 def test_children_ignore_interrupts(runs) -> None:
     run = runs(child("generator-0", "idle"))
-    run.until(lambda: run.stats.row("generator-0")["ready"])
+    run.until(lambda: run.board.of("generator-0").ready)
     pid = run.supervisor.pids()["generator-0"]
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
@@ -96,9 +105,9 @@ def test_children_ignore_interrupts(runs) -> None:
 
 def test_a_killed_generator_is_replaced_and_counted(runs) -> None:
     run = runs(child("generator-0", "fail_once"), child("learner-0", "idle"))
-    run.until(lambda: run.stats.row("generator-0")["ready"])
+    run.until(lambda: run.board.of("generator-0").ready)
     assert run.repaired == [("generator", 0)]
-    assert run.stats.row("generator-0")["restarts"] == 1
+    assert run.board.of("generator-0").restarts == 1
     assert [death.process for death in run.supervisor.deaths] == ["generator-0"]
     assert "SIGKILL" in run.supervisor.deaths[0].details
 
@@ -107,13 +116,13 @@ def test_an_error_that_must_come_again_ends_the_run_at_once(runs) -> None:
     run = runs(child("generator-0", "diverge"), child("learner-0", "idle"))
     with pytest.raises(ProcessDiedError, match="nothing is finite"):
         run.until(lambda: False)
-    assert run.stats.row("generator-0")["restarts"] == 0
+    assert run.board.of("generator-0").restarts == 0
 
 
 def test_replacements_that_cannot_even_begin_end_the_run(runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "STEADY_SECONDS", 0.0)  # the first has worked long enough
     run = runs(child("generator-0", "hold", part=Treacherous(tmp_path / "broken")), child("learner-0", "idle"))
-    run.until(lambda: run.stats.row("generator-0")["ready"])
+    run.until(lambda: run.board.of("generator-0").ready)
     (tmp_path / "broken").touch()
     os.kill(run.supervisor.pids()["generator-0"], signal.SIGKILL)
     with pytest.raises(ProcessDiedError, match=rf"{MOST_DEATHS} times in a row"):
@@ -129,27 +138,28 @@ def test_what_an_earlier_process_of_that_number_wrote_is_not_taken(tmp_path: Pat
 
 
 def test_what_a_killed_worker_shared_is_repaired_by_its_number_among_the_workers(runs) -> None:
-    run = runs(child("reanalyze-0", "fail_once", worker=3), child("generator-0", "idle"), child("learner-0", "idle"))
-    run.until(lambda: run.stats.row("reanalyze-0")["ready"])
-    assert run.repaired == [("reanalyze", 3)]
-    assert run.stats.row("reanalyze-0")["restarts"] == 1
+    run = runs(child("reanalyze-0", "fail_once"), child("generator-0", "idle"), child("learner-0", "idle"))
+    run.until(lambda: run.board.of("reanalyze-0").ready)
+    assert run.repaired == [("reanalyze", 0)]
+    assert run.board.of("reanalyze-0").restarts == 1
 
 
 def test_a_group_is_replaced_together(runs) -> None:
     names = [f"learner-{number}" for number in range(3)]
-    specs = [replace(child(name, "idle"), replaceable=True, together=True) for name in names]
+    role = replace(child("learner-0", "idle").role, replaceable=True, together=True)
+    specs = [replace(child(name, "idle"), role=role) for name in names]
     run = runs(*specs, child("generator-0", "idle"))
-    run.until(lambda: all(row["ready"] for row in run.stats.rows().values()))
+    run.until(lambda: all(run.board.of(name).ready for name in run.supervisor.specs))
     before = run.supervisor.pids()
     for number in (1, 2):  # two at once are one death of the group
         os.kill(before[f"learner-{number}"], signal.SIGKILL)
-    run.until(lambda: all(run.stats.row(name)["restarts"] for name in names))
+    run.until(lambda: all(run.board.of(name).restarts for name in names))
     run.until(lambda: len(run.supervisor.pids()) == 4)
     after = run.supervisor.pids()
     assert before["generator-0"] == after["generator-0"]
     assert not {before[name] for name in names} & set(after.values())
     assert sorted(run.repaired) == [("learner", number) for number in range(3)]
-    assert [run.stats.row(name)["restarts"] for name in (*names, "generator-0")] == [1, 1, 1, 0]
+    assert [run.board.of(name).restarts for name in (*names, "generator-0")] == [1, 1, 1, 0]
     assert {death.process for death in run.supervisor.deaths} == {"learner-1", "learner-2"}
     assert run.supervisor.watch(0.5) == []
 
@@ -185,7 +195,7 @@ def test_the_cause_is_shown_before_what_follows_from_it(runs, server: str, monke
 
 def test_a_killed_process_is_named_with_its_signal(runs) -> None:
     run = runs(child("learner-0", "idle"))
-    run.until(lambda: run.stats.row("learner-0")["ready"])
+    run.until(lambda: run.board.of("learner-0").ready)
     os.kill(run.supervisor.pids()["learner-0"], signal.SIGKILL)
     with pytest.raises(ProcessDiedError, match="killed by signal SIGKILL"):
         run.until(lambda: False)
@@ -195,11 +205,11 @@ def test_a_run_goes_on_without_a_process_that_it_does_not_need(runs) -> None:
     """However often and with whomever it dies; nothing of a worker's is repaired for it."""
     run = runs(child("rating-0", "fail"), child("generator-0", "idle"))
     run.until(lambda: run.supervisor.deaths)
-    run.until(lambda: run.stats.row("generator-0")["ready"])
+    run.until(lambda: run.board.of("generator-0").ready)
     assert list(run.supervisor.pids()) == ["generator-0"]
     assert "broken in rating-0" in run.supervisor.deaths[0].details
     assert run.repaired == []
-    assert run.stats.row("rating-0")["done"]
+    assert run.board.of("rating-0").done
     run.supervisor.kill("rating")  # nobody is left, and that is no error
 
 
@@ -217,7 +227,7 @@ def test_a_generator_killed_in_mid_write_again_and_again_loses_no_whole_game(run
     receiver = outboxes.receiver()
     taken = 0
     for _ in range(3):
-        run.until(lambda: run.supervisor.pids() and run.stats.row("generator-0")["ready"])
+        run.until(lambda: run.supervisor.pids() and run.board.of("generator-0").ready)
         wanted, deadline = taken + 10, time.monotonic() + 60.0
         while taken < wanted:
             assert time.monotonic() < deadline, "no games come"
@@ -227,9 +237,9 @@ def test_a_generator_killed_in_mid_write_again_and_again_loses_no_whole_game(run
             receiver.acknowledge(arrivals)
             taken += len(arrivals)
         os.kill(run.supervisor.pids()["generator-0"], signal.SIGKILL)
-        before = run.stats.row("generator-0")["restarts"]
-        run.until(lambda before=before: run.stats.row("generator-0")["restarts"] > before)
-    assert taken >= run.stats.row("generator-0")["games"] - 4 > 0
+        before = run.board.of("generator-0").restarts
+        run.until(lambda before=before: run.board.of("generator-0").restarts > before)
+    assert taken >= run.board.row("generator-0")["games"] - 4 > 0
 
 
 def test_children_die_with_their_supervisor(tmp_path: Path) -> None:
@@ -238,7 +248,7 @@ def test_children_die_with_their_supervisor(tmp_path: Path) -> None:
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.processes.test_supervisor import Run, child\n"
         f"run = Run(pathlib.Path({str(tmp_path)!r}), [child('generator-0', 'idle'), child('learner-0', 'idle')])\n"
-        "run.until(lambda: all(row['ready'] for row in run.stats.rows().values()))\n"
+        "run.until(lambda: all(run.board.of(name).ready for name in run.supervisor.specs))\n"
         "print(*run.supervisor.pids().values(), flush=True)\n"
         "time.sleep(600)\n"
     )

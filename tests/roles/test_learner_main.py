@@ -9,8 +9,8 @@ from hexpipe.config import Shapes, load_settings
 from hexpipe.errors import CheckpointError
 from hexpipe.learner.learner import Learner
 from hexpipe.nets.checkpoints import load_checkpoint
-from hexpipe.processes.messages import Start
 from hexpipe.roles.first_weights import first_weights, weights_of_step_0
+from hexpipe.roles.segments import Start
 
 SHAPES = Shapes(3, 9, 2, 9)
 

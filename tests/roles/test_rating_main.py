@@ -19,11 +19,12 @@ from hexpipe.arena.results import Results
 from hexpipe.config import Settings
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
 from hexpipe.processes.messages import ChildContext
-from hexpipe.processes.stats import StatsBoard, Stop, Waiting
+from hexpipe.processes.stats import Waiting
 from hexpipe.roles import rating as rating_main
 from hexpipe.roles.pace import Pace
 from hexpipe.roles.rating import CheckpointRatings
 from tests.arena.checkpoints import small_checkpoint
+from tests.boards import make_board
 
 SMALL: dict[str, Any] = {
     "game__board_size": 3,
@@ -176,20 +177,20 @@ def test_each_stage_of_growing_boards_has_its_scale_and_a_stop_is_heard(
     for step in (10, 20):
         small_checkpoint(tmp_path, seed=step, step=step, **{**SMALL, **stages, "rating__share": 1.0})
     settings = load_checkpoint(tmp_path).settings
-    stats = StatsBoard.create(["rating-0", "replay-0"], private=True)
-    row, replay = stats.row("rating-0"), stats.row("replay-0")
-    context = ChildContext("rating-0", 0, settings, tmp_path, stats)
+    stats = make_board(["rating-0", "replay-0"])
+    row = stats.row("rating-0")
+    context = ChildContext("rating-0", 0, settings, tmp_path, *stats)
     thread = threading.Thread(target=rating_main.rating_main, args=(context, "cpu"))
     thread.start()
     try:
         for number, rules in enumerate(settings.stages, start=1):
-            replay["stage"] = number
+            stats.state.stage = number
             until(
                 lambda rules=rules: row["rating_step"] == 20 and row.note == f"{rules.title}: step 20 against step 10"
             )
             until(lambda: row.waiting is Waiting.NEXT_CHECKPOINT)
     finally:
-        row["stop"] = Stop.ORDERLY
+        stats.of("rating-0").stop = 1
         thread.join(100.0)
     assert not thread.is_alive()
     with Results(tmp_path / "ratings.sqlite") as results:

@@ -19,15 +19,16 @@ from hexpipe.config import Settings, dump_settings, load_settings
 from hexpipe.errors import DiskFullError, FileBusyError, GoneError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.processes.messages import ChildContext
-from hexpipe.processes.stats import ProcessRow, StatsBoard, Stop, Waiting
+from hexpipe.processes.stats import ProcessRow, Waiting
 from hexpipe.processes.supervisor import ChildSpec, Supervisor
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.outbox import Outboxes, OutboxSender
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.store import EmptyBufferError
-from hexpipe.roles.replay import replay_main
+from hexpipe.roles.replay import REPLAY, replay_main
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.shm import spawn_context
+from tests.boards import Board, make_board
 from tests.pipeline.runs import sequences_by_outbox
 from tests.pipeline.stages import STAGES
 from tests.processes.test_stall_watch import wait_until
@@ -43,7 +44,7 @@ class Replay:
             "game.name": "inarow", "curriculum.stages": STAGES, "curriculum.stage_games": 4, **options,
         })  # fmt: skip
         self.run_dir = run_dir
-        self.stats = StatsBoard.create(["replay-0", "learner-0"], private=True)
+        self.stats = make_board(["replay-0", "learner-0"])
 
     def take(self, *games: tuple[Any, ...]) -> tuple[float, ...]:
         outboxes = Outboxes.create(1, 256, 4096, private=True)
@@ -51,11 +52,12 @@ class Replay:
         for game in games:
             assert sender.send(finished(*game), lambda: False)
         row = self.stats.row("replay-0")
-        row["stop"], row["stage"] = Stop.ORDERLY, 0
+        state = self.stats.state
+        self.stats.of("replay-0").stop, state.stage = 1, 0
         buffer = ReplayBuffer.create(self.settings.replay, make_stages(self.settings), private=True)
-        replay_main(ChildContext("replay-0", 0, self.settings, self.run_dir, self.stats), outboxes, buffer)
+        replay_main(ChildContext("replay-0", 0, self.settings, self.run_dir, *self.stats), outboxes, buffer)
         assert buffer.total_games == row["total_games"]
-        return row["stage"], row["stage_games"], row["mastered_after"]
+        return state.stage, row["stage_games"], state.mastered_after
 
 
 def test_a_stage_ends_with_its_games_and_survives(tmp_path: Path) -> None:
@@ -105,15 +107,12 @@ def kill_replay_again_and_again(run_dir: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("hexpipe.processes.supervisor.STEADY_SECONDS", 0.0)
     settings = load_settings("quick", SMALL)
     rng = np.random.default_rng(kills)
-    stats = StatsBoard.create(["generator-0", "replay-0", "learner-0"])
+    stats = make_board(["generator-0", "replay-0", "learner-0"], private=False)
     outboxes = Outboxes.create(2, 4, 4096)
     buffer = ReplayBuffer.create(settings.replay, make_game(settings.game), lock=spawn_context().Lock())
-    spec = ChildSpec(
-        "replay-0", "hexpipe.roles.replay:replay_main", {"outboxes": outboxes, "buffer": buffer},
-        replaceable=True,
-    )  # fmt: skip
+    spec = ChildSpec(REPLAY, 0, {"outboxes": outboxes, "buffer": buffer})
     supervisor = Supervisor(
-        [spec], settings, run_dir, stats, lambda role, number: buffer.free_lock_of_the_dead(), session=7
+        [spec], settings, run_dir, *stats, lambda role, number: buffer.free_lock_of_the_dead(), session=7
     )
     row, senders, games = stats.row("replay-0"), [outboxes.sender(0), outboxes.sender(1)], count()
     faults: list[BaseException] = []
@@ -125,7 +124,7 @@ def kill_replay_again_and_again(run_dir: Path, monkeypatch: pytest.MonkeyPatch, 
         deadline = time.monotonic() + 60 + 10 * kills
         for kill in range(kills + 1):
             until = next(games) + int(rng.integers(10, 40))
-            while (number := next(games)) < until or not row["ready"]:
+            while (number := next(games)) < until or not stats.of("replay-0").ready:
                 assert senders[number % 2].send(make_record(number), lambda: time.monotonic() < deadline)
                 supervisor.watch(0.0)
             if kill < kills:
@@ -144,7 +143,7 @@ def kill_replay_again_and_again(run_dir: Path, monkeypatch: pytest.MonkeyPatch, 
     assert faults == []
     sent = [sender.next_sequence for sender in senders]
     assert sequences_by_outbox(run_dir / ARCHIVE_NAME) == {(7, worker): list(range(sent[worker])) for worker in (0, 1)}
-    assert (row["total_games"], row["restarts"], buffer.num_games) == (sum(sent), kills, 50)
+    assert (row["total_games"], stats.of("replay-0").restarts, buffer.num_games) == (sum(sent), kills, 50)
 
 
 def test_a_killed_replay_process_loses_and_doubles_no_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,20 +171,22 @@ class FullDisk:
         disk._append(archive, *args)
 
 
-def replay_here(run_dir: Path, settings: Settings, games: int, enough: Callable[[OutboxSender], bool]) -> StatsBoard:
+def replay_here(
+    run_dir: Path, settings: Settings, games: int, enough: Callable[[OutboxSender], bool], board: Board | None = None
+) -> Board:
     """A whole life of the replay process, in this one: it is asked to end once ``enough`` of its only outbox."""
-    stats = StatsBoard.create(["replay-0", "learner-0"], private=True)
+    stats = board or make_board(["replay-0", "learner-0"])
     outboxes = Outboxes.create(1, 256, 4096, private=True)
     sender = outboxes.sender(0)
     for number in range(games):
         assert sender.send(make_record(number), lambda: False)
     buffer = ReplayBuffer.create(settings.replay, make_game(settings.game), private=True)
-    context = ChildContext("replay-0", 0, settings, run_dir, stats)
+    context = ChildContext("replay-0", 0, settings, run_dir, *stats)
 
     def stop() -> None:
         while not enough(sender):
             time.sleep(0.01)
-        context.row["stop"] = Stop.ORDERLY
+        context.me.stop = 1
 
     stopper = threading.Thread(target=stop)
     stopper.start()
@@ -222,7 +223,7 @@ def test_a_run_that_ends_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pyt
 
 def test_a_replacement_makes_no_archive_in_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
     replay = Replay(tmp_path)
-    replay.stats.row("replay-0")["restarts"] = 1
+    replay.stats.of("replay-0").restarts = 1
     with pytest.raises(GoneError):
         replay.take()
     assert not (tmp_path / ARCHIVE_NAME).exists()
@@ -250,17 +251,17 @@ def test_a_refill_gives_signs_of_life_and_ends_with_the_run(tmp_path: Path, monk
     settings = load_settings("quick", SMALL)
     replay_here(tmp_path, settings, 100, lambda sender: sender.in_flight() == 0)
     beats: list[float] = []
-    real = ProcessRow.beat
+    real, board = ProcessRow.beat, make_board(["replay-0", "learner-0"])
 
     def beat(row: ProcessRow, waiting: Waiting = Waiting.WORKING) -> None:
         real(row, waiting)
         if waiting is Waiting.REFILL:
             beats.append(row["resumed_games"])
             if len(beats) == 20:
-                wait_until(lambda: row.stop is Stop.ORDERLY)
+                wait_until(lambda: board.of("replay-0").stop == 1)
 
     monkeypatch.setattr(ProcessRow, "beat", beat)
-    stats = replay_here(tmp_path, settings, 3, lambda sender: len(beats) >= 20)
+    stats = replay_here(tmp_path, settings, 3, lambda sender: len(beats) >= 20, board)
     assert len(beats) == 20 < 50
     assert sorted(set(beats)) == list(range(len(set(beats))))
     assert stats.row("replay-0")["total_games"] == 103, "what lay in the outbox is committed all the same"

@@ -13,13 +13,14 @@ from rich.console import Console
 
 from hexpipe.config import load_settings
 from hexpipe.pipeline.preparation import RunRequest, announcement
-from hexpipe.pipeline.segments import process_names
 from hexpipe.processes import machine
-from hexpipe.processes.stats import StatsBoard
+from hexpipe.roles.every_role import ROLES
 from hexpipe.roles.plan import plan_processes
+from hexpipe.roles.segments import process_names
 from hexpipe.watch.metrics import MetricsWriter
 from hexpipe.watch.progress import Figures, ProgressMeter, as_metrics
 from hexpipe.watch.view import LiveView, PlainView, clock, plain_line, render
+from tests.boards import Board, make_board
 from tests.clock import TestClock
 
 NAMES = ["generator-0", "generator-1", "inference-0", "replay-0", "learner-0"]
@@ -32,14 +33,14 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stats() -> StatsBoard:
-    board = StatsBoard.create(NAMES, private=True)
+def stats() -> Board:
+    board = make_board(NAMES)
     for row in board.rows().values():
         row.begin(os.getpid())
     return board
 
 
-def play(stats: StatsBoard) -> None:
+def play(stats: Board) -> None:
     for number in range(2):
         row = stats.row(f"generator-{number}")
         row.add("positions", 50)
@@ -56,15 +57,15 @@ def play(stats: StatsBoard) -> None:
     learner["policy_loss"], learner["solver_score"] = 1.5, 0.75
 
 
-def figures_of(stats: StatsBoard, *overrides: tuple[str, object]) -> Figures:
-    meter = ProgressMeter(stats, load_settings("quick", dict(overrides)), gpus=0)
+def figures_of(stats: Board, *overrides: tuple[str, object]) -> Figures:
+    meter = ProgressMeter(*stats, load_settings("quick", dict(overrides)), gpus=0)
     meter.read()
     time.sleep(0.6)
     play(stats)
     return meter.read()
 
 
-def test_figures_are_sums_rates_and_shares(stats: StatsBoard) -> None:
+def test_figures_are_sums_rates_and_shares(stats: Board) -> None:
     figures = figures_of(stats, ("limits.minutes", 2), ("limits.games", 0))
     values = figures.values
     assert values["games"] == 4
@@ -81,7 +82,7 @@ def test_figures_are_sums_rates_and_shares(stats: StatsBoard) -> None:
 
 
 def test_a_league_is_told_of_once_it_has_played() -> None:
-    stats = StatsBoard.create([*NAMES, "league-0"], private=True)
+    stats = make_board([*NAMES, "league-0"])
     assert "league" not in plain_line(figures_of(stats))
     stats.row("replay-0")["league_share"], stats.row("replay-0")["league_window"] = 0.574, 37
     stats.row("generator-0")["league_games"], stats.row("generator-1")["league_games"] = 300, 200
@@ -94,7 +95,7 @@ def test_a_league_is_told_of_once_it_has_played() -> None:
 
 
 def test_a_rating_is_told_with_its_error_and_its_checkpoint() -> None:
-    stats = StatsBoard.create([*NAMES, "rating-0"], private=True)
+    stats = make_board([*NAMES, "rating-0"])
     before = figures_of(stats)
     assert "rating" not in plain_line(before)
     assert "rating_elo" not in as_metrics(before)
@@ -120,19 +121,19 @@ def test_two_players_are_rated_where_they_play(overrides: dict[str, object], gpu
     settings = load_settings("quick", overrides)
     plan = plan_processes(settings, 4, gpus)
     assert plan.rating_device == device
-    assert ("rating-0" in process_names(settings, plan)) == (device is not None)
+    assert ("rating-0" in process_names(ROLES, settings, plan)) == (device is not None)
     request = RunRequest(settings, Path("runs/one"))
     words = "\n".join(announcement(request, plan, None, {}))
     assert ("1 rating process" in words) == (device is not None)
     assert ("ratings are for games of two players" in words) == (settings.game.players == 3)
 
 
-def test_the_stage_of_a_curriculum_is_told(stats: StatsBoard) -> None:
+def test_the_stage_of_a_curriculum_is_told(stats: Board) -> None:
     assert figures_of(stats).stage == ""
     options = (("game.name", "inarow"), ("curriculum.stages", [[15, 5], [30, 6], [50, 7], [100, 8]]))
     assert figures_of(stats, *options).stage == "", "it is not known before replay has asked the archive"
     row = stats.row("replay-0")
-    row["stage"], row["stage_games"], row["mastered_after"] = 2, 1234, 512
+    stats.state.stage, row["stage_games"], stats.state.mastered_after = 2, 1234, 512
     figures = figures_of(stats, *options)
     live = io.StringIO()
     Console(file=live, width=120).print(render(figures, "a run"))
@@ -141,24 +142,24 @@ def test_the_stage_of_a_curriculum_is_told(stats: StatsBoard) -> None:
     assert as_metrics(figures)["stage"] == 2
 
 
-def test_a_resumed_total_is_no_rate(stats: StatsBoard) -> None:
-    meter = ProgressMeter(stats, load_settings(), gpus=0)
+def test_a_resumed_total_is_no_rate(stats: Board) -> None:
+    meter = ProgressMeter(*stats, load_settings(), gpus=0)
     meter.read()
     time.sleep(0.6)
     stats.row("replay-0")["total_games"] = 100_000
     assert meter.read().values["games_per_s"] == 0
 
 
-def test_losses_are_not_told_before_there_are_some(stats: StatsBoard) -> None:
+def test_losses_are_not_told_before_there_are_some(stats: Board) -> None:
     """A resumed learner knows its steps seconds before it has a loss: a curve must not fall to 0 there."""
     stats.row("learner-0")["steps"] = 1000
-    meter = ProgressMeter(stats, load_settings(), gpus=0)
+    meter = ProgressMeter(*stats, load_settings(), gpus=0)
     line = as_metrics(meter.read())
     assert line["steps"] == 1000
     assert not [name for name in line if "loss" in name or name == "learning_rate"]
 
 
-def test_every_view_shows_what_a_person_asks(stats: StatsBoard) -> None:
+def test_every_view_shows_what_a_person_asks(stats: Board) -> None:
     figures = figures_of(stats)
     plain, live = io.StringIO(), io.StringIO()
     PlainView(plain).update(figures)
@@ -181,7 +182,7 @@ def test_every_view_shows_what_a_person_asks(stats: StatsBoard) -> None:
     assert all(name in live.getvalue() for name in NAMES)
 
 
-def test_losses_that_a_game_has_not_are_not_shown(stats: StatsBoard) -> None:
+def test_losses_that_a_game_has_not_are_not_shown(stats: Board) -> None:
     without = figures_of(stats)
     stats.row("learner-0")["focus_loss"] = 2.25
     with_focus = figures_of(stats)
@@ -192,7 +193,7 @@ def test_losses_that_a_game_has_not_are_not_shown(stats: StatsBoard) -> None:
     assert as_metrics(with_focus)["focus_loss"] == 2.25
 
 
-def test_plain_view_is_not_too_chatty(stats: StatsBoard) -> None:
+def test_plain_view_is_not_too_chatty(stats: Board) -> None:
     stream = io.StringIO()
     view = PlainView(stream, seconds=60.0)
     figures = figures_of(stats)
@@ -203,7 +204,7 @@ def test_plain_view_is_not_too_chatty(stats: StatsBoard) -> None:
     assert stream.getvalue().splitlines() == [plain_line(figures), "hello", plain_line(figures)]
 
 
-def test_live_view_keeps_messages(stats: StatsBoard) -> None:
+def test_live_view_keeps_messages(stats: Board) -> None:
     stream = io.StringIO()
     view = LiveView(stream, "title")
     view.update(figures_of(stats))
@@ -213,7 +214,7 @@ def test_live_view_keeps_messages(stats: StatsBoard) -> None:
     assert "[dim]" not in stream.getvalue()
 
 
-def test_metrics_go_to_json_lines_and_tensorboard(stats: StatsBoard, tmp_path: Path) -> None:
+def test_metrics_go_to_json_lines_and_tensorboard(stats: Board, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     figures = figures_of(stats)

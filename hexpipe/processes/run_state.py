@@ -1,0 +1,100 @@
+"""RunState: the shared numbers that the processes of a run act on, apart from the figures for people in `stats`.
+
+Each number has one writer, named beside it, and is aligned, so that it is never torn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from hexpipe.processes.stats import ReadOnly
+from hexpipe.shm import Field, SharedSegment
+
+
+class _Number:
+    """An attribute that lies in the array of its name, at the owner's place there."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: _Numbers, owner: type) -> int:
+        return int(instance.segment.arrays[self._name][instance.place])
+
+    def __set__(self, instance: _Numbers, value: int) -> None:
+        instance.segment.arrays[self._name][instance.place] = value
+
+
+class _Seconds(_Number):
+    """The same of monotonic seconds."""
+
+    def __get__(self, instance: _Numbers, owner: type) -> float:  # type: ignore[override]
+        return float(instance.segment.arrays[self._name][instance.place])
+
+    def __set__(self, instance: _Numbers, value: float) -> None:
+        instance.segment.arrays[self._name][instance.place] = value
+
+
+class _Numbers:
+    """What has a place in the arrays of a segment."""
+
+    def __init__(self, segment: SharedSegment | ReadOnly, place: int) -> None:
+        self.segment, self.place = segment, place
+
+
+class ProcessState(_Numbers):
+    """What the supervisor and one process tell each other."""
+
+    stop = _Number()
+    """Supervisor: 1 once the process is asked to end."""
+    restarts = _Number()
+    """Supervisor: replacements of a dead process so far. Seeds hang on it: none plays its predecessor's games."""
+    done = _Number()
+    """1 once the process has ended in order, or is not replaced: its own, or the supervisor's."""
+    ready = _Seconds()
+    """The process: since when it does its work; 0 until then."""
+
+    def set_ready(self) -> None:
+        """Say that the process has started and does its work from now on."""
+        self.ready = time.monotonic()
+
+
+class RunState(_Numbers):
+    """The numbers of a whole run, and those of each process by its name; picklable while a child is spawned."""
+
+    stage = _Number()
+    """Replay: the curriculum's stage, from 1; 0 until the archive has been asked."""
+    mastered_after = _Number()
+    """Replay: games of the stage before."""
+    played_positions = _Number()
+    """Replay: positions of new games since this start of the run, which pay for old ones to be searched anew."""
+    searched_positions = _Number()
+    """Reanalyze: positions that were searched anew since this start of the run, which used that up."""
+    published = _Number()
+    """Learner: version of the newest weights that play, which is training steps + 1; 0 before there are any."""
+
+    def __init__(self, segment: SharedSegment | ReadOnly, names: Sequence[str]) -> None:
+        super().__init__(segment, 0)
+        self.names = tuple(names)
+
+    @classmethod
+    def create(cls, names: Sequence[str], private: bool = False) -> RunState:
+        """Make the state of a run of the processes ``names``, all zeros. Raises SharedMemoryError if there is no
+        room."""
+        return cls(SharedSegment.create("run-state", cls.fields(names), private=private), names)
+
+    @staticmethod
+    def fields(names: Sequence[str]) -> list[Field]:
+        """Name the arrays of such a state."""
+        whole = [Field(name, "int64", (1,)) for name, number in vars(RunState).items() if isinstance(number, _Number)]
+        return whole + [
+            Field(name, "float64" if isinstance(number, _Seconds) else "int64", (len(names),))
+            for name, number in vars(ProcessState).items()
+            if isinstance(number, _Number)
+        ]
+
+    def of(self, name: str) -> ProcessState:
+        """Give what is of one process; KeyError if there is no such name."""
+        if name not in self.names:
+            raise KeyError(name)
+        return ProcessState(self.segment, self.names.index(name))

@@ -1,0 +1,259 @@
+"""All shared memory of a run, made before any process is started, and the same sizes told without making anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hexpipe.answers import answer_bytes
+from hexpipe.config import Settings
+from hexpipe.errors import SettingsError, SharedMemoryError
+from hexpipe.games.factory import make_stages
+from hexpipe.games.game_env import Game
+from hexpipe.inference.latents import PoolShape
+from hexpipe.inference.slots import InferenceSlots
+from hexpipe.inference.weights import WeightsBoard
+from hexpipe.nets.net_template import memory_bytes, net_template
+from hexpipe.processes.machine import thread_environment
+from hexpipe.processes.role import Role
+from hexpipe.processes.run_state import RunState
+from hexpipe.processes.stats import StatsBoard
+from hexpipe.processes.supervisor import ChildSpec
+from hexpipe.replay.layout import segment_fields
+from hexpipe.replay.outbox import Outboxes, largest_record_bytes
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.roles.plan import GROUPS, Plan
+from hexpipe.search.mcts import nodes_per_game
+from hexpipe.search.tree import new_tree
+from hexpipe.shm import Field, SharedSegment, segment_bytes, semaphores_made, spawn_context
+
+AnyRole = Role[Plan, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the learner's weights come from: a checkpoint to resume, one to start from, or (neither) the seed."""
+
+    resume: Path | None = None
+    init_from: Path | None = None
+
+
+@dataclass(frozen=True)
+class PlayingSegments:
+    """The shared parts of those who play: generators, and the servers that they ask.
+
+    ``workers``: by role the number of the first outbox, and slots, of its processes.
+    """
+
+    plan: Plan
+    workers: Mapping[str, int]
+    stats: StatsBoard
+    state: RunState
+    slots: InferenceSlots
+    outboxes: Outboxes
+    weights: WeightsBoard
+    league: InferenceSlots | None
+
+    def all(self) -> list[SharedSegment]:
+        """Give the segments under the parts."""
+        slots = [part.segment for part in self.all_slots()]
+        parts = [self.stats.segment, self.state.segment, *slots, self.outboxes.segment, self.weights.segment]
+        return [part for part in parts if isinstance(part, SharedSegment)]
+
+    def all_slots(self) -> list[InferenceSlots]:
+        """Give the slots of the newest net, and those of the league's opponents where there are any."""
+        return [self.slots] if self.league is None else [self.slots, self.league]
+
+    def worker(self, role: str, number: int) -> int:
+        """Give the number of a process among all that have an outbox."""
+        return self.workers[role] + number
+
+    def request_stop(self) -> None:
+        """See `InferenceSlots.request_stop`."""
+        for slots in self.all_slots():
+            slots.request_stop()
+
+    def repair_after_death(self, role: AnyRole, number: int) -> None:
+        """Make what a dead process shared usable for its replacement, and for everyone."""
+        for slots in self.all_slots():
+            if role.name == slots.role:
+                slots.repair_after_server_death(number)
+            elif role.searches and self.worker(role.name, number) < slots.workers:  # a league has the generators' alone
+                slots.repair_after_death(self.worker(role.name, number))
+        role.after_death(self, number)
+
+
+@dataclass(frozen=True)
+class Segments(PlayingSegments):
+    """The shared parts of a run, and what its learner starts from."""
+
+    buffer: ReplayBuffer
+    start: Start = Start()
+
+    def all(self) -> list[SharedSegment]:
+        """Give the segments under the parts."""
+        return [*super().all(), self.buffer.segment]
+
+    def repair_after_death(self, role: AnyRole, number: int) -> None:
+        """Make what any dead process shared usable for its replacement, and for everyone."""
+        super().repair_after_death(role, number)
+        self.buffer.free_lock_of_the_dead()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Give name, descriptor and layout of every segment, for RUN/run.json."""
+        return [{"name": s.name, "fd": s.fd, "bytes": s.nbytes, "layout": s.describe()} for s in self.all()]
+
+
+def process_names(roles: Iterable[AnyRole], settings: Settings, plan: Plan) -> list[str]:
+    """Name all processes of a run, and the rows that stand for none."""
+    return [name for role in roles for name in role.names(settings, plan)]
+
+
+def make_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Plan) -> Segments:
+    """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
+    playing = make_playing_segments(roles, settings, game, plan)
+    try:
+        with semaphores_made():
+            lock: Any = spawn_context().Lock()
+        buffer = ReplayBuffer.create(settings.replay, make_stages(settings), lock=lock)
+    except SharedMemoryError as error:
+        for segment in playing.all():
+            segment.close()
+        raise SettingsError(str(error)) from error
+    return Segments(**vars(playing), buffer=buffer)
+
+
+def make_playing_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Plan) -> PlayingSegments:
+    """Allocate what generators and servers share, and a board and a state for all processes of ``roles``.
+
+    Raises SettingsError, in one line, where there is not enough memory for it.
+    """
+    names, counters = process_names(roles, settings, plan), {role.name: role.counters for role in roles}
+    workers, clients, outboxes = _number_workers(roles, settings, plan)
+    made: list[SharedSegment] = []
+
+    def keep(part: Any) -> Any:
+        made.append(part.segment)
+        return part
+
+    try:
+        shape: dict[str, Any] = {
+            "groups": GROUPS,
+            "max_leaves": max_leaves(settings),
+            "pool": pool_shape(settings),
+        }
+        league = None
+        stats, state = keep(StatsBoard.create(names, counters)), keep(RunState.create(names))
+        slots = keep(InferenceSlots.create(game.shapes, workers=clients, servers=len(plan.server_devices), **shape))
+        if plan.league_devices:
+            shape |= {"role": "league", "one_server": True, "servers": len(plan.league_devices)}
+            league = keep(InferenceSlots.create(game.shapes, workers=plan.workers, **shape))
+        boxes = keep(Outboxes.create(outboxes, settings.selfplay.game_queue, _record_bytes(settings)))
+        weights = keep(WeightsBoard.create(net_template(settings.net, game.shapes)))
+    except SharedMemoryError as error:
+        for segment in made:
+            segment.close()
+        raise SettingsError(str(error)) from error
+    return PlayingSegments(plan, workers, stats, state, slots, boxes, weights, league)
+
+
+def child_specs(roles: Iterable[AnyRole], settings: Settings, plan: Plan, shared: PlayingSegments) -> list[ChildSpec]:
+    """Describe the children, in the order in which they are started."""
+    return [
+        ChildSpec(role, number, role.parts(shared, number), thread_environment(role.threads(plan)))
+        for role in roles
+        if role.body
+        for number in range(role.count(settings, plan))
+    ]
+
+
+def _number_workers(roles: Iterable[AnyRole], settings: Settings, plan: Plan) -> tuple[dict[str, int], int, int]:
+    """Number what has an outbox: the first of each role, those that search before others, so that they have slots of
+    the same numbers; how many search; and how many outboxes there are, at least one."""
+    first: dict[str, int] = {}
+    total = clients = 0
+    for role in sorted(roles, key=lambda role: not role.searches):
+        if role.has_outbox:
+            first[role.name] = total
+            total += role.count(settings, plan)
+            clients = total if role.searches else clients
+    return first, clients, max(1, total)
+
+
+def estimate(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
+    """Say how many bytes each segment would take that `make_segments` would make; allocates nothing."""
+    names, counters = process_names(roles, settings, plan), {role.name: role.counters for role in roles}
+    _, clients, outboxes = _number_workers(roles, settings, plan)
+
+    def slots(workers: int, servers: int) -> list[Field]:
+        shapes, leaves = game.shapes, max_leaves(settings)
+        return InferenceSlots.fields(shapes, workers * GROUPS, leaves, servers, pool_shape(settings))
+
+    league = {"league-slots": slots(plan.workers, len(plan.league_devices))} if plan.league_devices else {}
+    fields = {
+        "stats": StatsBoard.fields(names, counters),
+        "run-state": RunState.fields(names),
+        "inference-slots": slots(clients, len(plan.server_devices)),
+        **league,
+        "outboxes": Outboxes.fields(outboxes, settings.selfplay.game_queue, _record_bytes(settings)),
+        "weights": WeightsBoard.fields(net_template(settings.net, game.shapes)),
+        "replay": segment_fields(settings.replay, make_stages(settings)),
+    }
+    return {name: segment_bytes(each) for name, each in fields.items()}
+
+
+def max_leaves(settings: Settings) -> int:
+    """Most leaves of one group's request."""
+    return games_per_group(settings) * settings.search.leaves_per_game
+
+
+def games_per_group(settings: Settings) -> int:
+    """Games that a generator searches together."""
+    return max(1, settings.selfplay.games_per_worker // GROUPS)
+
+
+def pool_shape(settings: Settings) -> PoolShape | None:
+    """Latent rows of a group of games; None where the search asks the rules."""
+    if settings.algorithm == "alphazero":
+        return None
+    return PoolShape(games_per_group(settings), nodes_per_game(settings.search, learned=True))
+
+
+def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, role: str = "inference") -> int:
+    """Say how many bytes the pool of latents has that each server of ``role`` keeps on its device; 0 where the rules
+    are asked."""
+    pool = pool_shape(settings)
+    devices = plan.league_devices if role == "league" else plan.server_devices
+    if pool is None or not devices:
+        return 0
+    # a generator's groups share one server of a league, and are spread over those of the newest net
+    reanalyze = settings.reanalyze.ratio > 0
+    spans, span = (plan.workers, GROUPS) if role == "league" else ((plan.workers + reanalyze) * GROUPS, 1)
+    regions = -(-spans // len(devices)) * span
+    number = 4 if devices[0] == "cpu" else 2
+    return regions * pool.rows * settings.net.channels * game.shapes.view_cells * number
+
+
+def served_memory_bytes(settings: Settings, game: Game) -> int:
+    """Say how many bytes a net's episodic memory takes where it serves: learned dynamics keep two sets of weights."""
+    return memory_bytes(settings.net, game.shapes) * (2 if settings.algorithm == "muzero" else 1)
+
+
+def search_bytes(settings: Settings, game: Game) -> int:
+    """Bytes of a generator's games under way (their trees and the states in them) and of its cache once that is full:
+    on large boards they are most of what the process takes."""
+    shapes, learned = game.shapes, settings.algorithm == "muzero"
+    nodes = nodes_per_game(settings.search, learned)
+    arrays = new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned, shapes.thumbnail)
+    tree = sum(part.nbytes for part in arrays)
+    states = sum(part.nbytes for part in game.new_states(1)) * (1 if learned else nodes)
+    entry = 16 + shapes.code_length + answer_bytes(shapes)
+    cached = 0 if learned else settings.selfplay.cache_entries * entry
+    return GROUPS * games_per_group(settings) * (tree + states) + cached
+
+
+def _record_bytes(settings: Settings) -> int:
+    most = settings.selfplay.max_game_plies
+    return max(largest_record_bytes(game.shapes, min(game.max_plies, most)) for game in make_stages(settings))
