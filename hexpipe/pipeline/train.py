@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 
 from hexpipe.config import Settings
+from hexpipe.config.limits import limit_reached, share_done
 from hexpipe.errors import DivergedError, GoneError, HexpipeError, NotFiniteError
 from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
@@ -295,12 +296,8 @@ class _Trainer:
         return None
 
     def _at_limit(self) -> bool:
-        limits = self.settings.limits
-        return bool(
-            (limits.steps and self.learner.steps >= limits.steps)
-            or (limits.games and self.buffer.total_games >= limits.games)
-            or (limits.minutes and time.monotonic() - self.start >= 60.0 * limits.minutes)
-        )
+        minutes = (time.monotonic() - self.start) / 60
+        return bool(limit_reached(self.settings.limits, minutes, self.buffer.total_games, self.learner.steps))
 
     def _keep_games(self) -> None:
         if self.finished:
@@ -350,9 +347,7 @@ class _Trainer:
 
     def _progress(self) -> float:
         """The share of the run that is over, by limits that do not depend on the clock."""
-        limits = self.settings.limits
-        by_steps = self.learner.steps / limits.steps if limits.steps else 0.0
-        return max(by_steps, self.buffer.total_games / limits.games if limits.games else 0.0)
+        return share_done(self.settings.limits, games=self.buffer.total_games, steps=self.learner.steps) or 0.0
 
     def _save(self) -> None:
         if not self.recovery.may_save():

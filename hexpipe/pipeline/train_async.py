@@ -13,6 +13,7 @@ from typing import Any
 
 from hexpipe import kernel_cache
 from hexpipe.config import Settings
+from hexpipe.config.limits import limit_reached
 from hexpipe.errors import DiskFullError, GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
@@ -249,15 +250,9 @@ class _Run:
                 self.view.say(f"{name}: {note}")
 
     def _limit_reached(self) -> str:
-        limits, stats = self.settings.limits, self.segments.stats
+        stats = self.segments.stats
         games, steps = stats.row("replay-0")["total_games"], stats.row("learner-0")["steps"]
-        if limits.minutes and self.meter.elapsed >= limits.minutes * 60:
-            return f"the limit of {limits.minutes:g} minutes is reached"
-        if limits.games and games >= limits.games:
-            return f"the limit of {limits.games} games is reached"
-        if limits.steps and steps >= limits.steps:
-            return f"the limit of {limits.steps} training steps is reached"
-        return ""
+        return limit_reached(self.settings.limits, self.meter.elapsed / 60, games, steps)
 
     def _show(self) -> None:
         now = time.monotonic()

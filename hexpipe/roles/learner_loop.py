@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hexpipe.config.limits import limit_reached, share_done
 from hexpipe.errors import DiskFullError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
@@ -121,8 +122,7 @@ class LearnerLoop:
         """Steps that may be done now, for the first of which there is a batch; -1 to end."""
         if self.context.stopping():
             return -1
-        limit = self.settings.limits.steps
-        if limit and self.learner.steps >= limit:
+        if limit_reached(self.settings.limits, steps=self.learner.steps):
             return 0
         steps = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
         if steps and self._batch is None:
@@ -192,15 +192,8 @@ class LearnerLoop:
 
     def _progress(self) -> float:
         """The share of the run that is over, by the limit that is nearest; 0 without limits."""
-        limits = self.settings.limits
-        shares = [0.0]
-        if limits.minutes:
-            shares.append((time.monotonic() - self.context.run_started) / (limits.minutes * 60))
-        if limits.steps:
-            shares.append(self.learner.steps / limits.steps)
-        if limits.games:
-            shares.append(self.buffer.total_games / limits.games)
-        return min(1.0, max(shares))
+        minutes = (time.monotonic() - self.context.run_started) / 60
+        return share_done(self.settings.limits, minutes, self.buffer.total_games, self.learner.steps) or 0.0
 
     def _note(self, losses: StepLosses) -> None:
         # summed on the device: reading every step's losses would hold the device up
