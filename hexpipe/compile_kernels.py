@@ -28,7 +28,8 @@ from numba.core.dispatcher import Dispatcher
 
 import hexpipe
 from hexpipe import kernel_cache
-from hexpipe.config import load_settings
+from hexpipe.answers import Answers
+from hexpipe.config import Shapes, load_settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
@@ -156,13 +157,16 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
 
 def _cache() -> None:
     """What slots and the cache of evaluations carry."""
-    shapes = Hex(SIZE, swap=True).shapes
-    half, single = np.zeros((2, shapes.num_actions), np.uint16), np.zeros((2, shapes.num_actions), np.float32)
+    half, single = np.zeros((2, 9), np.uint16), np.zeros((2, 9), np.float32)
     lru_kernels.half_to_float(half, single)
     lru_kernels.float_to_half(single, half)
-    evaluator = CachedEvaluator(FlatEvaluator(shapes), LRUCache(2, shapes), shapes)
-    for _ in range(2):
-        evaluator.submit(0, np.arange(4 * shapes.code_length, dtype=np.int8).reshape(4, -1))
+    shapes = Shapes(9, 9, 2, 36, view_size=3, thumbnail=True)  # answers have all parts that are ever kept
+    for sent in (False, True):
+        cache, codes = LRUCache(2, shapes, half=sent), np.arange(4 * 36, dtype=np.int8).reshape(4, 36)
+        cache.insert(codes, *Answers.allocate(4, shapes).parts())
+        cache.lookup(codes, *Answers.allocate(4, shapes).parts())
+        evaluator = CachedEvaluator(FlatEvaluator(shapes), cache, shapes)
+        evaluator.submit(0, codes)
         evaluator.collect(0)
 
 

@@ -12,7 +12,7 @@ from hexpipe.answers import Answers
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError, SearchesLostError
 from hexpipe.inference import lru_kernels
-from hexpipe.inference.lru_cache import NOTHING_SAID, LRUCache
+from hexpipe.inference.lru_cache import LRUCache, copy_answers
 from hexpipe.inference.slots import LOST, STARTING, InferenceSlots, Request
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
@@ -115,8 +115,10 @@ class InferenceClient:
 
 
 class _Pending(NamedTuple):
-    rows: int
-    misses: int
+    answers: Answers
+    source: NDArray[np.int32]
+    misses: NDArray[np.int8]
+    tags: NDArray[np.uint64]
 
 
 class _Buffers:
@@ -124,10 +126,9 @@ class _Buffers:
 
     def __init__(self, rows: int, shapes: Shapes) -> None:
         self.rows = rows
-        self.priors = np.zeros((rows, shapes.num_actions), np.float32)
-        self.values = np.zeros((rows, shapes.num_seats), np.float32)
-        self.focus = np.zeros(rows if shapes.thumbnail else 0, np.int16)
+        self.answers = Answers.allocate(rows, shapes)
         self.misses = np.zeros((rows, shapes.code_length), np.int8)
+        self.tags = np.zeros(rows, np.uint64)
         self.source = np.zeros(rows, np.int32)
         self.table = np.zeros(1 << (2 * rows - 1).bit_length(), np.int32)
 
@@ -158,31 +159,27 @@ class CachedEvaluator:
         buffers = self._buffers.get(group)
         if buffers is None or buffers.rows < rows:
             buffers = self._buffers[group] = _Buffers(rows, self._shapes)
-        hit = self._cache.lookup(codes, buffers.priors[:rows], buffers.values[:rows], buffers.focus[:rows])
-        misses = lru_kernels.gather_misses(codes, hit, buffers.table, buffers.source[:rows], buffers.misses)
-        hits = int(np.count_nonzero(hit))
+        answers, tags, source = buffers.answers.at(slice(rows)), buffers.tags[:rows], buffers.source[:rows]
+        lru_kernels.hash_codes(codes, tags)
+        hits = self._cache.fill(codes, tags, source, answers)
+        count = lru_kernels.gather_misses(codes, tags, source, buffers.table, buffers.misses)
+        misses = buffers.misses[:count]
         self.evals += rows
         self.hits += hits
-        self.repeats += rows - hits - misses
-        if misses:
-            self._evaluator.submit(group, buffers.misses[:misses])
-        self._pending[group] = _Pending(rows, misses)
+        self.repeats += rows - hits - count
+        if count:
+            self._evaluator.submit(group, misses)
+        self._pending[group] = _Pending(answers, source, misses, tags[:count])
 
     def collect(self, group: int) -> Evaluation:
         """The answer to the group's last submit; ``version`` is that of the newest weights met."""
-        rows, misses = self._pending.pop(group)
-        buffers = self._buffers[group]
-        priors, values = buffers.priors[:rows], buffers.values[:rows]
-        focus = buffers.focus[:rows]
-        if misses:
-            answers, version = self._evaluator.collect(group)
-            looked = NOTHING_SAID if answers.focus is None else answers.focus
+        answers, source, misses, tags = self._pending.pop(group)
+        if len(misses):
+            missing, version = self._evaluator.collect(group)
             if version > self._version:
                 self._cache.clear()
                 self._version = version
             if version == self._version:
-                self._cache.insert(buffers.misses[:misses], answers.priors, answers.values, looked)
-            lru_kernels.scatter_misses(
-                buffers.source[:rows], answers.priors, answers.values, looked, priors, values, focus
-            )
-        return Evaluation(Answers(priors, values, focus=focus if self._shapes.thumbnail else None), self._version)
+                self._cache.keep(misses, tags, missing)
+            copy_answers(missing, source, answers)
+        return Evaluation(answers, self._version)

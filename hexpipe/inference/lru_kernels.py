@@ -1,10 +1,13 @@
 """Kernels of the generator's side: float16 in and out of float32, and the evaluation cache.
 
 The cache is set-associative: a state's 64-bit hash names a set of W ways; within it the full codes decide, and the way
-with the oldest stamp makes room. Conversions work on integers: numpy's own float16 casts are 5 to 8 times slower.
+with the oldest stamp makes room. `find` and `place` say where a position is kept; what is kept of it is then copied,
+part by part. Conversions work on integers: numpy's own float16 casts are 5 to 8 times slower.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,6 +19,15 @@ _TWO_TO_MINUS_14 = np.float32(2.0**-14)
 _TWO_TO_24 = np.float32(2.0**24)
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)  # of MurmurHash3's 64-bit finaliser (public domain)
+
+
+class Index(NamedTuple):
+    """Which positions a cache of N entries holds; W entries side by side make a set."""
+
+    tags: NDArray[np.uint64]  # [N]   hash, 0: empty
+    stamps: NDArray[np.int64]  # [N]  the clock of the last use
+    codes: NDArray[np.int8]  # [N, C]
+    ways: int  # W
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -40,7 +52,7 @@ def _float_row_to_half(values: NDArray[np.float32], out: NDArray[np.uint16]) -> 
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _copy_bits(source: NDArray[np.uint16], out: NDArray[np.uint16]) -> None:
+def _copy_row(source: NDArray[np.generic], out: NDArray[np.generic]) -> None:
     for i in range(source.shape[0]):
         out[i] = source[i]
 
@@ -87,147 +99,119 @@ def _same(left: NDArray[np.int8], right: NDArray[np.int8]) -> bool:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _find(
-    codes: NDArray[np.int8], tag: np.uint64, tags: NDArray[np.uint64], kept: NDArray[np.int8], first: int, ways: int
-) -> int:
-    """The entry that holds ``codes``, or -1."""
-    for entry in range(first, first + ways):
-        if tags[entry] == tag and _same(codes, kept[entry]):
+def _entry_of(codes: NDArray[np.int8], tag: np.uint64, index: Index, first: int) -> int:
+    """The entry that holds ``codes`` in the set that begins with ``first``, or -1."""
+    for entry in range(first, first + index.ways):
+        if index.tags[entry] == tag and _same(codes, index.codes[entry]):
             return entry
     return -1
 
 
 @njit(cache=True, nogil=True)
-def lookup(
-    codes: NDArray[np.int8],
-    tags: NDArray[np.uint64],
-    kept: NDArray[np.int8],
-    kept_priors: NDArray[np.uint16],
-    kept_values: NDArray[np.float32],
-    kept_focus: NDArray[np.int16],
-    stamps: NDArray[np.int64],
-    clock: int,
-    ways: int,
-    priors: NDArray[np.float32],
-    values: NDArray[np.float32],
-    focus: NDArray[np.int16],
-    hit: NDArray[np.bool_],
-) -> int:
-    """Fills priors [L, A], values [L, S] and focus [L] where codes [L, C] are kept; ``hit`` bool [L]; returns the hits.
-
-    ``tags`` uint64 [entries] (0: empty), ``stamps`` int64 [entries]: the clock of the last use, ``kept_priors`` uint16
-    [entries, A or 2 A]: float16, or float32 as it is. Here and below arrays
-    of focus have length 0 where there is none to keep, or none is given.
-    """
-    sets = tags.shape[0] // ways
-    hits = 0
+def hash_codes(codes: NDArray[np.int8], tags: NDArray[np.uint64]) -> None:
+    """Write a hash of each of codes int8 [L, C], which is never 0, into ``tags`` uint64 [L]."""
     for row in range(codes.shape[0]):
-        tag = _hash(codes[row]) | np.uint64(1)
-        first = int((tag >> np.uint64(16)) % np.uint64(sets)) * ways
-        entry = _find(codes[row], tag, tags, kept, first, ways)
-        hit[row] = entry >= 0
-        if entry >= 0:
-            hits += 1
-            stamps[entry] = clock + row
-            if kept_priors.shape[1] == priors.shape[1]:
-                _half_row_to_float(kept_priors[entry], priors[row])
-            else:
-                _copy_bits(kept_priors[entry], priors[row].view(np.uint16))
-            for seat in range(values.shape[1]):
-                values[row, seat] = kept_values[entry, seat]
-            if kept_focus.shape[0] > 0 and focus.shape[0] > 0:
-                focus[row] = kept_focus[entry]
-    return hits
+        tags[row] = _hash(codes[row]) | np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
-def insert(
-    codes: NDArray[np.int8],
-    tags: NDArray[np.uint64],
-    kept: NDArray[np.int8],
-    kept_priors: NDArray[np.uint16],
-    kept_values: NDArray[np.float32],
-    kept_focus: NDArray[np.int16],
-    stamps: NDArray[np.int64],
-    clock: int,
-    ways: int,
-    priors: NDArray[np.float32],
-    values: NDArray[np.float32],
-    focus: NDArray[np.int16],
-) -> None:
-    """Keeps priors [L, A], values [L, S] and focus [L] of codes [L, C], each in place of its set's least recently used
-    entry."""
-    sets = tags.shape[0] // ways
+def find(
+    codes: NDArray[np.int8], tags: NDArray[np.uint64], index: Index, clock: int, entries: NDArray[np.int32]
+) -> int:
+    """Write the entry of each of codes int8 [L, C], whose hashes are ``tags`` uint64 [L], into ``entries`` int32 [L],
+    -1 where it is not kept; returns how many are. Row i is used at ``clock`` + i."""
+    sets, found = index.tags.shape[0] // index.ways, 0
     for row in range(codes.shape[0]):
-        tag = _hash(codes[row]) | np.uint64(1)
-        first = int((tag >> np.uint64(16)) % np.uint64(sets)) * ways
-        entry = _find(codes[row], tag, tags, kept, first, ways)
+        tag = tags[row]
+        first = int((tag >> np.uint64(16)) % np.uint64(sets)) * index.ways
+        entry = _entry_of(codes[row], tag, index, first)
+        entries[row] = entry
+        if entry >= 0:
+            found += 1
+            index.stamps[entry] = clock + row
+    return found
+
+
+@njit(cache=True, nogil=True)
+def place(
+    codes: NDArray[np.int8], tags: NDArray[np.uint64], index: Index, clock: int, entries: NDArray[np.int32]
+) -> None:
+    """Keep each of codes int8 [L, C], whose hashes are ``tags`` uint64 [L], and write its entry into ``entries`` int32
+    [L]; a new one takes that of its set's least recently used. Row i is used at ``clock`` + i."""
+    sets = index.tags.shape[0] // index.ways
+    for row in range(codes.shape[0]):
+        tag = tags[row]
+        first = int((tag >> np.uint64(16)) % np.uint64(sets)) * index.ways
+        entry = _entry_of(codes[row], tag, index, first)
         if entry < 0:
             entry = first
-            for other in range(first + 1, first + ways):
-                if stamps[other] < stamps[entry]:
+            for other in range(first + 1, first + index.ways):
+                if index.stamps[other] < index.stamps[entry]:
                     entry = other
-            tags[entry] = tag
-            kept[entry] = codes[row]
-        stamps[entry] = clock + row
-        if kept_priors.shape[1] == priors.shape[1]:
-            _float_row_to_half(priors[row], kept_priors[entry])
-        else:
-            _copy_bits(priors[row].view(np.uint16), kept_priors[entry])
-        for seat in range(values.shape[1]):
-            kept_values[entry, seat] = values[row, seat]
-        if kept_focus.shape[0] > 0:
-            kept_focus[entry] = focus[row] if focus.shape[0] > 0 else np.int16(-1)
+            index.tags[entry] = tag
+            _copy_row(codes[row], index.codes[entry])
+        index.stamps[entry] = clock + row
+        entries[row] = entry
+
+
+@njit(cache=True, nogil=True)
+def copy_rows(source: NDArray[np.generic], origin: NDArray[np.int32], out: NDArray[np.generic]) -> None:
+    """Fill the rows of ``out`` [L, B] that ``origin`` int32 [L] names a row of ``source`` [N, B] for; -1 names none."""
+    for row in range(origin.shape[0]):
+        if origin[row] >= 0:
+            _copy_row(source[origin[row]], out[row])
+
+
+@njit(cache=True, nogil=True)
+def copy_half_rows(source: NDArray[np.uint16], origin: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+    """As `copy_rows`, from the bits of float16 numbers (see `half_to_float`)."""
+    for row in range(origin.shape[0]):
+        if origin[row] >= 0:
+            _half_row_to_float(source[origin[row]], out[row])
+
+
+@njit(cache=True, nogil=True)
+def put_rows(source: NDArray[np.generic], entries: NDArray[np.int32], out: NDArray[np.generic]) -> None:
+    """Copy ``source`` [L, B] into the rows ``entries`` int32 [L] of ``out`` [N, B], in order."""
+    for row in range(entries.shape[0]):
+        _copy_row(source[row], out[entries[row]])
+
+
+@njit(cache=True, nogil=True)
+def put_half_rows(source: NDArray[np.float32], entries: NDArray[np.int32], out: NDArray[np.uint16]) -> None:
+    """As `put_rows`, into the bits of float16 numbers (see `float_to_half`)."""
+    for row in range(entries.shape[0]):
+        _float_row_to_half(source[row], out[entries[row]])
 
 
 @njit(cache=True, nogil=True)
 def gather_misses(
     codes: NDArray[np.int8],
-    hit: NDArray[np.bool_],
-    table: NDArray[np.int32],
+    tags: NDArray[np.uint64],
     source: NDArray[np.int32],
+    table: NDArray[np.int32],
     misses: NDArray[np.int8],
 ) -> int:
-    """Copies the distinct missing rows of codes [L, C] to the front of ``misses`` [L, C]; returns how many.
+    """Copy the distinct missing rows of codes [L, C] to the front of ``misses`` [L, C], and their hashes to the front
+    of ``tags``; returns how many.
 
-    ``source`` int32 [L]: the row of ``misses`` that answers each row, -1 for hits. ``table`` int32: scratch, a power
-    of two of at least 2 L.
+    ``source`` int32 [L]: what `find` wrote; after it, the row of ``misses`` that answers each missing row, -1 for the
+    others. ``table`` int32: scratch, a power of two of at least 2 L.
     """
     mask = np.uint64(table.shape[0] - 1)
     table[:] = -1
     count = 0
     for row in range(codes.shape[0]):
-        source[row] = -1
-        if hit[row]:
+        if source[row] >= 0:
+            source[row] = -1
             continue
-        place = (_hash(codes[row]) >> np.uint64(8)) & mask
-        while table[place] >= 0 and not _same(misses[table[place]], codes[row]):
-            place = (place + np.uint64(1)) & mask
-        if table[place] < 0:
-            table[place] = count
-            misses[count] = codes[row]
+        slot = (tags[row] >> np.uint64(8)) & mask
+        while table[slot] >= 0 and not _same(misses[table[slot]], codes[row]):
+            slot = (slot + np.uint64(1)) & mask
+        if table[slot] < 0:
+            table[slot] = count
+            _copy_row(codes[row], misses[count])
+            tags[count] = tags[row]
             count += 1
-        source[row] = table[place]
+        source[row] = table[slot]
     return count
-
-
-@njit(cache=True, nogil=True)
-def scatter_misses(
-    source: NDArray[np.int32],
-    miss_priors: NDArray[np.float32],
-    miss_values: NDArray[np.float32],
-    miss_focus: NDArray[np.int16],
-    priors: NDArray[np.float32],
-    values: NDArray[np.float32],
-    focus: NDArray[np.int16],
-) -> None:
-    """Fills the rows of priors [L, A], values [L, S] and focus [L] that ``source`` int32 [L] says were evaluated."""
-    for row in range(source.shape[0]):
-        origin = source[row]
-        if origin >= 0:
-            for action in range(priors.shape[1]):
-                priors[row, action] = miss_priors[origin, action]
-            for seat in range(values.shape[1]):
-                values[row, seat] = miss_values[origin, seat]
-            if focus.shape[0] > 0:
-                focus[row] = miss_focus[origin] if miss_focus.shape[0] > 0 else np.int16(-1)
