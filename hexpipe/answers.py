@@ -83,7 +83,7 @@ class Answers(NamedTuple):
 
     def at(self, rows: Rows) -> Answers:
         """Return ``rows`` of each part: in the same memory where they are a slice, else copies."""
-        return Answers._make(None if part is None else part[rows] for part in self)
+        return Answers._make([None if part is None else part[rows] for part in self])
 
     def put(self, rows: Rows, answers: Answers) -> None:
         """Copy ``answers`` into ``rows`` of each part; ValueError if they lack one that is here."""
