@@ -42,8 +42,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.net_template import KEY_SIZE
 
-KEY_SIZE = 32  # numbers of a key: a look-up's cost grows with them; positions of a small board are told apart by fewer
 MAX_CAPACITY = 2**24  # places that float32, in which weights are published, can number exactly
 DELTA = 1e-3  # added to squared distances (Pritzel et al.): an entry so near counts as the same
 START_SHARPNESS = 1.0  # the kernel's exponent

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
 
 ILLEGAL_LOGIT = -1e9  # of illegal actions: exp() of it is exactly 0, and it stays finite
-THREAT_LEVELS = 3  # of a seat: its longest chain lacks 3 stones of a win or fewer, 2 or fewer, 1 (`Game.threat_levels`)
 MIDDLE_FIRST = 1e-3  # what each step from the middle takes off a bucket's logit
 
 
@@ -33,7 +33,7 @@ class CellHead(nn.Module):
 
     def __init__(self, channels: int, plain: bool) -> None:
         super().__init__()
-        self.hidden = min(channels, 32)
+        self.hidden = min(channels, HEAD_CHANNELS)
         self.conv = make_conv(channels, self.hidden, 1, padding=0, gain=RELU_GAIN, plain=plain)
         self.pool_bias = nn.Linear(2 * channels, self.hidden, bias=False)
         self.cell_logits = nn.Conv2d(self.hidden, 1, 1)

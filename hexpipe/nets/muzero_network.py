@@ -31,12 +31,10 @@ from hexpipe.nets.heads import (
     highest_focus,
     value_from_logits,
 )
+from hexpipe.nets.net_template import ACTION_PLANES, DYNAMICS_POOL_EVERY, PROJECTION
 from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
-from hexpipe.nets.resnet import RELU_GAIN, ResidualBlock, global_pool, make_conv, standardised_once
+from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv, residual_blocks, standardised_once
 from hexpipe.nets.transformer_backbone import make_trunk
-
-ACTION_PLANES = 2  # the cell played; all ones for the action that is no cell
-PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
 
 
 def scale_latent(x: Tensor) -> Tensor:
@@ -53,7 +51,7 @@ class Dynamics(nn.Module):
     def __init__(self, blocks: int, channels: int, plain: bool) -> None:
         super().__init__()
         self.stem = make_conv(channels + ACTION_PLANES, channels, 3, padding=1, gain=RELU_GAIN, plain=plain)
-        self.blocks = nn.ModuleList(ResidualBlock(channels, index % 2 == 1, plain) for index in range(blocks))
+        self.blocks = residual_blocks(blocks, channels, DYNAMICS_POOL_EVERY, plain)
 
     def forward(self, latent: Tensor, planes: Tensor) -> Tensor:
         x = F.relu(latent + self.stem(torch.cat((latent, planes), dim=1)))

@@ -2,11 +2,13 @@
 weights are held against them before a net is built.
 
 It repeats what `hexpipe.nets` builds, on purpose: importing torch into the supervisor would take seconds of every
-start and hundreds of megabytes. The test compares it with the real nets.
+start and hundreds of megabytes, and before that first process is there nobody else could tell it. Sizes that are no
+settings stand here alone. The test compares all with the real nets.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,46 +17,40 @@ from numpy.typing import NDArray
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 
-_POOL_EVERY = 3
-_POLICY_HIDDEN = 32
-_ACTION_PLANES = 2
-_PROJECTION = 64
-_THREAT_LEVELS = 3
-_KEY_SIZE = 32
+POOL_EVERY = 3  # each third block of a residual trunk adds a pooled bias
+DYNAMICS_POOL_EVERY = 2
+HEAD_CHANNELS = 32  # of a head that gives a logit a cell, or the trunk's where these are fewer
+ACTION_PLANES = 2  # of learned dynamics: the cell played; all ones for the action that is no cell
+PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
+THREAT_LEVELS = 3  # of a seat: its longest chain lacks 3 stones of a win or fewer, 2 or fewer, 1
+KEY_SIZE = 32  # numbers of an engram's key: a look-up's cost grows with them; a small board needs no more
 
 Template = list[tuple[str, tuple[int, ...]]]
 
 
 def net_template(settings: NetSettings, shapes: Shapes) -> Template:
     """(name, shape) of every weight of the net of ``settings``."""
-    channels, hidden = settings.channels, min(settings.channels, _POLICY_HIDDEN)
-    trunk = _transformer if settings.backbone == "transformer" else _residual
-    template = _conv("trunk.stem", shapes.num_planes, channels, 3) + trunk(settings)
-    if settings.dynamics_blocks:
-        template += _dynamics(settings)
-    template += _conv("policy.conv", channels, hidden, 1)
-    template += [("policy.pool_bias.weight", (hidden, 2 * channels))]
-    template += [("policy.cell_logits.weight", (1, hidden, 1, 1)), ("policy.cell_logits.bias", (1,))]
+    channels, hidden, seats = settings.channels, min(settings.channels, HEAD_CHANNELS), shapes.num_seats
+    template = _conv("trunk.stem", shapes.num_planes, channels, 3)
+    if settings.backbone == "transformer":
+        template += _transformer(settings)
+    else:
+        template += _blocks("trunk", settings.blocks, channels, POOL_EVERY)
+    template += _cell_head("policy", channels, hidden)
     template += _linear("policy.swap_hidden", 2 * channels, hidden)
     template += _linear("policy.swap_logit", hidden, 1)
-    for head in ("value", "reward") if settings.dynamics_blocks else ("value",):
-        template += _linear(f"{head}.hidden", 2 * channels, settings.value_hidden)
-        template += _linear(f"{head}.logits", settings.value_hidden, shapes.num_seats)
+    template += _pooled_head("value", settings, seats)
     if shapes.thumbnail:
-        template += _conv("side.focus.conv", channels, hidden, 1)
-        template += [("side.focus.pool_bias.weight", (hidden, 2 * channels))]
-        template += [("side.focus.cell_logits.weight", (1, hidden, 1, 1)), ("side.focus.cell_logits.bias", (1,))]
+        template += _cell_head("side.focus", channels, hidden)
     if shapes.threats:
-        template += _linear("side.threats.hidden", 2 * channels, settings.value_hidden)
-        template += _linear("side.threats.logits", settings.value_hidden, _THREAT_LEVELS * shapes.num_seats)
+        template += _pooled_head("side.threats", settings, THREAT_LEVELS * seats)
     if settings.dynamics_blocks:
-        template += _linear("projection", 2 * channels, _PROJECTION)
-        template += _linear("predictor.0", _PROJECTION, _PROJECTION) + _linear("predictor.2", _PROJECTION, _PROJECTION)
-    if settings.engram:
-        template += _memory(settings, shapes)
-        template += [("engram.project.weight", (_KEY_SIZE, 2 * channels)), ("engram.log_sharpness", (1,))]
-        template += [("engram.read_out.weight", (2 * channels, shapes.num_seats)), ("engram.gate", (1,))]
-    return template
+        template += _conv("dynamics.stem", channels + ACTION_PLANES, channels, 3)
+        template += _blocks("dynamics", settings.dynamics_blocks, channels, DYNAMICS_POOL_EVERY)
+        template += _pooled_head("reward", settings, seats)
+        template += _linear("projection", 2 * channels, PROJECTION)
+        template += _linear("predictor.0", PROJECTION, PROJECTION) + _linear("predictor.2", PROJECTION, PROJECTION)
+    return template + _engram(settings, shapes)
 
 
 def check_fit(
@@ -78,38 +74,34 @@ def check_fit(
 
 def memory_bytes(settings: NetSettings, shapes: Shapes) -> int:
     """Bytes of the episodic memory that a net of ``settings`` has, as the learner keeps it; 0 where it has none."""
-    if not settings.engram:
-        return 0
-    whole_numbers = settings.engram + 1  # sources and cursor: int64, where the rest is float32
-    return 4 * num_parameters(_memory(settings, shapes)) + 4 * whole_numbers
+    entry = 4 * (KEY_SIZE + shapes.num_seats + 1) + 8  # its key, values and priority: float32; its source: int64
+    return settings.engram * entry + 8 if settings.engram else 0
 
 
-def _memory(settings: NetSettings, shapes: Shapes) -> Template:
-    entries = settings.engram
-    template: Template = [("engram.keys", (entries, _KEY_SIZE)), ("engram.values", (entries, shapes.num_seats))]
-    return [*template, ("engram.priorities", (entries,)), ("engram.sources", (entries,)), ("engram.cursor", (1,))]
+def _engram(settings: NetSettings, shapes: Shapes) -> Template:
+    entries, channels, seats = settings.engram, settings.channels, shapes.num_seats
+    if not entries:
+        return []
+    return [
+        ("engram.keys", (entries, KEY_SIZE)),
+        ("engram.values", (entries, seats)),
+        ("engram.priorities", (entries,)),
+        ("engram.sources", (entries,)),
+        ("engram.cursor", (1,)),
+        ("engram.project.weight", (KEY_SIZE, 2 * channels)),
+        ("engram.log_sharpness", (1,)),
+        ("engram.read_out.weight", (2 * channels, seats)),
+        ("engram.gate", (1,)),
+    ]
 
 
-def _dynamics(settings: NetSettings) -> Template:
-    channels = settings.channels
-    template = _conv("dynamics.stem", channels + _ACTION_PLANES, channels, 3)
-    for block in range(settings.dynamics_blocks):
-        prefix = f"dynamics.blocks.{block}"
-        template += _conv(f"{prefix}.conv1", channels, channels, 3)
-        template += _conv(f"{prefix}.conv2", channels, channels, 3)
-        if block % 2 == 1:
-            template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
-    return template
-
-
-def _residual(settings: NetSettings) -> Template:
-    channels = settings.channels
+def _blocks(part: str, blocks: int, channels: int, pool_every: int) -> Template:
     template: Template = []
-    for block in range(settings.blocks):
-        prefix = f"trunk.blocks.{block}"
+    for block in range(blocks):
+        prefix = f"{part}.blocks.{block}"
         template += _conv(f"{prefix}.conv1", channels, channels, 3)
         template += _conv(f"{prefix}.conv2", channels, channels, 3)
-        if block % _POOL_EVERY == _POOL_EVERY - 1:
+        if (block + 1) % pool_every == 0:
             template += _linear(f"{prefix}.pool_bias", 2 * channels, channels)
     return template
 
@@ -135,13 +127,18 @@ def _transformer(settings: NetSettings) -> Template:
 
 def num_parameters(template: Template) -> int:
     """Numbers in all the weights."""
-    total = 0
-    for _, shape in template:
-        count = 1
-        for length in shape:
-            count *= length
-        total += count
-    return total
+    return sum(math.prod(shape) for _, shape in template)
+
+
+def _cell_head(name: str, channels: int, hidden: int) -> Template:
+    pool_bias, logits = f"{name}.pool_bias.weight", f"{name}.cell_logits"
+    template = [*_conv(f"{name}.conv", channels, hidden, 1), (pool_bias, (hidden, 2 * channels))]
+    return [*template, (f"{logits}.weight", (1, hidden, 1, 1)), (f"{logits}.bias", (1,))]
+
+
+def _pooled_head(name: str, settings: NetSettings, outputs: int) -> Template:
+    hidden = settings.value_hidden
+    return _linear(f"{name}.hidden", 2 * settings.channels, hidden) + _linear(f"{name}.logits", hidden, outputs)
 
 
 def _conv(name: str, inputs: int, outputs: int, kernel: int) -> Template:

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hexpipe.nets.net_template import POOL_EVERY
+
 RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))  # keeps unit variance through a ReLU (NF-ResNet paper, appendix D)
-POOL_EVERY = 3  # each third block adds a pooled bias
 INIT_STD = 0.05  # the scale of a standardised weight only sets how fast AdamW's steps turn it
 
 
@@ -90,15 +91,18 @@ class ResidualBlock(nn.Module):
         return F.relu(x + branch)
 
 
+def residual_blocks(count: int, channels: int, pool_every: int, plain: bool) -> nn.ModuleList:
+    """``count`` blocks, of which each ``pool_every``-th is pooled."""
+    return nn.ModuleList(ResidualBlock(channels, index % pool_every == 0, plain) for index in range(1, count + 1))
+
+
 class Trunk(nn.Module):
     """A valid 3x3 convolution over the planes and their ring, then the blocks: [B, P, n+2, n+2] -> [B, C, n, n]."""
 
     def __init__(self, planes: int, blocks: int, channels: int, plain: bool) -> None:
         super().__init__()
         self.stem = make_conv(planes, channels, 3, padding=0, gain=RELU_GAIN, plain=plain)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(channels, index % POOL_EVERY == POOL_EVERY - 1, plain) for index in range(blocks)
-        )
+        self.blocks = residual_blocks(blocks, channels, POOL_EVERY, plain)
 
     def forward(self, planes: Tensor) -> Tensor:
         x = F.relu(self.stem(planes))

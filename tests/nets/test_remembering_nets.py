@@ -21,9 +21,8 @@ from hexpipe.nets.backend_winograd import WinogradBackend
 from hexpipe.nets.backends import Backend
 from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.nets.choose_backend import choose_backend, random_codes
-from hexpipe.nets.engram import KEY_SIZE
 from hexpipe.nets.factory import InferenceNet, Net, build_net, fold, load_weights, net_weights
-from hexpipe.nets.net_template import memory_bytes, net_template
+from hexpipe.nets.net_template import KEY_SIZE, memory_bytes, net_template
 
 ENTRIES = 40
 HEX = NetSettings(blocks=2, channels=16, value_hidden=16, engram=ENTRIES)
