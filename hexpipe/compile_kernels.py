@@ -31,6 +31,7 @@ from hexpipe import kernel_cache
 from hexpipe.answers import Answers
 from hexpipe.config import Shapes, load_settings
 from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
 from hexpipe.games.inarow import InARow
@@ -210,11 +211,7 @@ def _random_game(game: Game, rng: np.random.Generator) -> GameRecord:
     game.terminal_values(states, row, values)
     offsets, packed = pack_policies(np.array(policies, np.float32))
     return GameRecord(
-        game=game.name,
-        board_size=game.board_size,
-        swap=game.swap,
-        num_seats=game.num_seats,
-        num_actions=game.num_actions,
+        **recorded_rules(game),
         actions=np.array(actions, np.int16),
         seats=np.array(seats, np.int8),
         views=np.array(views, np.int8),

@@ -11,6 +11,7 @@ HexpipeError
 │   ├── RunFolderError    a run folder is in use, unwritable, or holds another run
 │   └── DiskFullError     there is no room to write; nothing that was committed is lost
 ├── IllegalMoveError      a move that the rules forbid
+├── ConformanceError      a game is not what games must be (an AssertionError, too)
 ├── SharedMemoryError     shared memory is too small or cannot be had
 ├── GoneError             a file or folder in use was deleted, moved or replaced
 ├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
@@ -91,6 +92,10 @@ class GoneError(HexpipeError):
 
 class DivergedError(HexpipeError):
     """Training steps are skipped without end, after every checkpoint that could be gone back to."""
+
+
+class ConformanceError(HexpipeError, AssertionError):
+    """A game does something that games must not: says what, where, and after which moves."""
 
 
 class InferenceError(HexpipeError):

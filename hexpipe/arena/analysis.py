@@ -236,8 +236,6 @@ def _variation(mcts: Mcts, g: int, node: int) -> list[int]:
 
 def _move(mcts: Mcts, g: int, node: int, action: int) -> int:
     """The move that ``action`` is at ``node``: with true rules a view that is full moves inside a search too."""
-    if mcts.game.shapes.view_size == mcts.game.board_size:
-        return action
     row = g if mcts.model.has_rewards else int(mcts.tree.handle[g, node])
     return int(moves_of_actions(mcts.game, np.array([action]), mcts.states.origin[row : row + 1])[0])
 

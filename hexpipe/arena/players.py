@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
 from hexpipe.games.board_moves import after_moves, legal_moves, moves_of_actions, play_moves, view_centres
-from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.game_env import ONGOING, Game, States, moves_view
 from hexpipe.games.set_up import Position
 from hexpipe.random_streams import Stream, generator
 from hexpipe.search.evaluator import Evaluator
@@ -57,11 +57,8 @@ class NetPlayer:
     def choose(self, positions: Sequence[Position]) -> NDArray[np.int32]:
         """One legal move int32 [k] for each of k > 0 positions."""
         parts = [positions[i : i + self._at_once] for i in range(0, len(positions), self._at_once)]
-        chosen = []
-        for part in parts:
-            found = search_positions(self._game, part, self._evaluator, self._settings, self._seed, self._learned)
-            chosen.append(moves_of_actions(self._game, found.actions, found.origins))
-        return np.concatenate(chosen)
+        how = self._evaluator, self._settings, self._seed, self._learned
+        return np.concatenate([search_positions(self._game, part, *how).moves for part in parts])
 
 
 class RandomPlayer:
@@ -93,7 +90,7 @@ class TacticalPlayer:
             if winning:
                 return int(self._rng.choice(winning))
         actions = self._legal(states)
-        return int(self._rng.choice(moves_of_actions(self._game, actions, states.origin[np.zeros_like(actions)])))
+        return int(self._rng.choice(moves_of_actions(self._game, actions, states.origin)))
 
     def _winning(self, states: States, seat: int) -> list[int]:
         """The moves of the whole board by which ``seat`` would win, if it were its turn."""
@@ -103,12 +100,13 @@ class TacticalPlayer:
         room.to_move[0] = seat
         room.view[0] = (int(states.view[0]) + seat - int(states.to_move[0])) % game.num_views
         for centre in view_centres(game):
-            game.place_views(room, first, np.array([centre], np.int32))
+            if moves_view(game):
+                game.place_views(room, first, np.array([centre], np.int32))
             actions = self._legal(room)
             after = np.arange(1, 1 + len(actions), dtype=np.int32)
             game.step(room, np.zeros_like(after), actions, after)
             wins = actions[room.winner[after] == seat]
-            winning.update(moves_of_actions(game, wins, room.origin[np.zeros_like(wins)]).tolist())
+            winning.update(moves_of_actions(game, wins, room.origin[:1]).tolist())
         return sorted(winning)
 
     def _legal(self, states: States) -> NDArray[np.int32]:

@@ -12,7 +12,6 @@ import numpy as np
 from hexpipe.arena.engine import checkpoint_evaluator
 from hexpipe.bulk.bulk_request import Counts, Report, Work
 from hexpipe.bulk.game_files import FinishedGame
-from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.inference.client import CachedEvaluator
@@ -22,6 +21,7 @@ from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.processes.messages import ChildContext
 from hexpipe.random_streams import Stream, generator, stream
 from hexpipe.records import GameRecord
+from hexpipe.replay.game_list import moves_of_record
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import nodes_per_game
 from hexpipe.selfplay.openings import Opening, balanced_openings, random_openings
@@ -92,6 +92,5 @@ def _openings(
 
 
 def _finished_game(game: Game, record: GameRecord) -> FinishedGame:
-    origins = record.origins if len(record.origins) else np.tile(game.start_origin, (record.num_plies, 1))
-    moves = moves_of_actions(game, record.actions.astype(np.int32), origins)
-    return FinishedGame(tuple(moves.tolist()), tuple(record.outcome.tolist()), record.opening_plies)
+    moves = tuple(moves_of_record([game], record))
+    return FinishedGame(moves, tuple(record.outcome.tolist()), record.opening_plies)

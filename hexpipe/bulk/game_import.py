@@ -19,6 +19,7 @@ from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.factory import make_game, plays_hex
 from hexpipe.games.format_conversion import HexGame, read_game
 from hexpipe.games.game_env import Game
+from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.game_texts import GameText
 from hexpipe.games.hex import checked_game
 from hexpipe.records import IMPORTED, GameRecord, pack_policies
@@ -156,11 +157,7 @@ def record_of(game: Game, moves: Sequence[int], winner: int) -> GameRecord:
     policies[np.arange(plies), actions] = 1.0
     offsets, packed = pack_policies(policies)
     return GameRecord(
-        game=game.name,
-        board_size=game.board_size,
-        swap=game.swap,
-        num_seats=game.num_seats,
-        num_actions=game.num_actions,
+        **recorded_rules(game),
         actions=actions.astype(np.int16),
         seats=seats,
         views=views,
@@ -170,7 +167,6 @@ def record_of(game: Game, moves: Sequence[int], winner: int) -> GameRecord:
         outcome=outcome,
         weights_version=IMPORTED,
         simulations=0,
-        win_length=game.win_length,
     )
 
 

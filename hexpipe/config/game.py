@@ -27,7 +27,7 @@ class Shapes:
     there is a ``thumbnail`` of the board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the
     mover's, the next seat's, ... stones each bucket of cells is (0 to 127), and which buckets the view shows (1).
     ``turns_frame``: each seat sees the board transposed against the seat before (a move to a cell turns it over).
-    ``threats``: the game tells how near each seat is to a win (`Game.threat_levels`), which the net learns to tell too.
+    ``threats``: the game tells how near each seat is to a win (`LocalViewGame.threat_levels`), as the net learns to.
     """
 
     board_size: int

@@ -11,31 +11,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from hexpipe.errors import IllegalMoveError
-from hexpipe.games.game_env import ONGOING, Game, Int32Array, IntArray, States
+from hexpipe.games.game_env import ONGOING, Game, Int32Array, IntArray, States, moves_view
 from hexpipe.games.local_view import LocalView
 
 
 def play_moves(game: Game, states: States, rows: IntArray, moves: IntArray) -> None:
     """Play ``moves`` int [L] in ``rows`` int [L]; legality is not checked. Views that move are put around the moves."""
-    if game.shapes.view_size != game.shapes.board_size:
+    if moves_view(game):
         game.place_views(states, rows, moves)
     game.step(states, rows, actions_of_moves(game, moves, states.origin[rows]), rows)
 
 
 def actions_of_moves(game: Game, moves: IntArray, origins: IntArray) -> Int32Array:
-    """The actions int32 [L] that play ``moves`` [L] in the views at ``origins`` int16 [L, 2], which must show them."""
-    shapes = game.shapes
-    if shapes.view_size == shapes.board_size:
-        return np.asarray(moves, np.int32)
-    return LocalView(shapes.board_size, shapes.view_size).actions_of_cells(moves, origins.astype(np.int16))
+    """The actions int32 [L] that play ``moves`` [L] in views at ``origins`` (`local_view`) that show them."""
+    view = LocalView.of(game)
+    return np.asarray(moves, np.int32) if view.is_board else view.actions_of_cells(moves, origins)
 
 
 def moves_of_actions(game: Game, actions: IntArray, origins: IntArray) -> Int32Array:
-    """The moves int32 [L] that ``actions`` [L] are in the views at ``origins`` int16 [L, 2]."""
-    shapes = game.shapes
-    if shapes.view_size == shapes.board_size:
-        return np.asarray(actions, np.int32)
-    return LocalView(shapes.board_size, shapes.view_size).cells_of_actions(actions, origins.astype(np.int16))
+    """The moves int32 [L] that ``actions`` [L] are in the views at ``origins`` (`local_view`)."""
+    view = LocalView.of(game)
+    return np.asarray(actions, np.int32) if view.is_board else view.cells_of_actions(actions, origins)
 
 
 def after_moves(game: Game, moves: Sequence[int]) -> States:
@@ -50,7 +46,7 @@ def view_centres(game: Game) -> Int32Array:
     """Cells int32 [k] around which views must be put so that together they show the whole board; where the view stays
     put, one."""
     n, v = game.board_size, game.shapes.view_size
-    if not game.view_moves:
+    if not moves_view(game):
         return np.full(1, -1, np.int32)
     middles = np.minimum(np.arange(0, n, v) + v // 2, n - 1)
     return (middles[:, None] * n + middles).astype(np.int32).ravel()
@@ -58,13 +54,13 @@ def view_centres(game: Game) -> Int32Array:
 
 def legal_moves(game: Game, states: States) -> Int32Array:
     """All legal moves of a single row on the whole board, in rising order: int32 [k]."""
-    if game.view_moves:  # any empty cell can be shown
+    if moves_view(game):  # any empty cell can be shown
         empty = states.cells[0] == 0 if states.winner[0] == ONGOING else np.zeros(0, np.bool_)
         return np.flatnonzero(empty).astype(np.int32)
     legal = np.zeros((1, game.num_actions), np.bool_)
     game.legal_mask(states, np.zeros(1, np.int32), legal)
     actions = np.flatnonzero(legal[0])
-    return moves_of_actions(game, actions, np.repeat(states.origin[:1], len(actions), axis=0))
+    return moves_of_actions(game, actions, states.origin[:1])
 
 
 def move_name(game: Game, move: int) -> str:
@@ -75,14 +71,12 @@ def move_name(game: Game, move: int) -> str:
 
 def parse_move(game: Game, text: str) -> int:
     """The move that ``text`` names; NotationError if there is none such in this game."""
-    if game.view_moves or game.shapes.view_cells != game.board_size**2:
-        return game.parse_cell(text)
-    return game.parse_action(text)
+    return game.parse_action(text) if LocalView.of(game).is_board else game.parse_cell(text)
 
 
 def checked_moves(game: Game, moves: Sequence[int]) -> States:
     """One row after ``moves``; IllegalMoveError names the first that is not legal, and why."""
-    if game.shapes.view_size == game.board_size:
+    if LocalView.of(game).is_board:
         return game.play(moves)
     states, row = game.new_states(1), np.zeros(1, np.int32)
     for number, move in enumerate(moves, start=1):

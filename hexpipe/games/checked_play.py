@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hexpipe.errors import IllegalMoveError
+from hexpipe.games.board_moves import move_name, moves_of_actions
 from hexpipe.games.game_env import ONGOING, Game, States
 
 
@@ -28,22 +29,20 @@ def checked_play(
         game.legal_mask(states, row, legal)
         known = 0 <= action < game.num_actions
         if not known or not legal[0, action]:
-            name = game.action_name(action, states.origin[0]) if known else str(action)
-            reason = why_illegal(states, action) or _why_illegal(game, states, action)
+            move = int(moves_of_actions(game, np.array([action], np.int32), states.origin)[0]) if known else -1
+            name = move_name(game, move) if move >= 0 else f"action {action}" if known else str(action)
+            reason = why_illegal(states, action) or _why_illegal(game, states, action, move)
             raise IllegalMoveError(f"move {number} ({name}) is illegal: {reason}")
         game.step(states, row, np.array([action], np.int32), row)
     return states
 
 
-def _why_illegal(game: Game, states: States, action: int) -> str:
-    winner = int(states.winner[0])
+def _why_illegal(game: Game, states: States, action: int, move: int) -> str:
+    winner, cells = int(states.winner[0]), states.cells[0]
     if winner != ONGOING:
         return "the game has ended in a draw" if winner == game.num_seats else f"seat {winner} has already won"
     if not 0 <= action < game.num_actions:
         return f"actions of this game are 0 to {game.num_actions - 1}"
-    if action >= game.shapes.view_cells:
-        return "the rules forbid it now"
-    cell = game.cell_of_action(action, states.origin[0])
-    if cell < 0:
+    if move < 0:
         return "it is off the board"
-    return "the cell is taken" if states.cells[0, cell] else "the rules forbid it now"
+    return "the cell is taken" if move < len(cells) and cells[move] else "the rules forbid it now"

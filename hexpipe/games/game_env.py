@@ -14,7 +14,7 @@ frame* is the view as its mover sees it; ``Game.action_view[view, action]`` is a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,7 @@ class Game(Protocol):
     """A game's rules over batches of states. L is the number of rows that one call is about.
 
     Where the view is the whole board, `whole_board.WholeBoard` has most of this, and README.md beside this module makes
-    such a game step by step.
+    such a game step by step. Boards that are too large for that have more: `LocalViewGame`.
 
     symmetries int16 [num_symmetries, A] and code_symmetries int16 [num_symmetries, C] permute the net frame:
     ``new_policy = old_policy[symmetries[k]]``, ``new_codes = old_codes[code_symmetries[k]]``; row 0 is the identity.
@@ -75,29 +75,8 @@ class Game(Protocol):
     @property
     def swap(self) -> bool: ...
     @property
-    def win_length(self) -> int:
-        """Stones in a row that win; 0 where the game asks for none."""
-        ...
-
-    @property
     def terms(self) -> dict[str, Any]:
         """All that a game's moves and outcome hang on, to be kept with them: names and values that JSON knows."""
-        ...
-
-    @property
-    def start_origin(self) -> Int16Array:
-        """The origin int16 [2] of the start position's local view; every position's where the view stays put."""
-        ...
-
-    @property
-    def view_moves(self) -> bool:
-        """Whether the local view is smaller than the board, so that `place_views` can move it."""
-        ...
-
-    @property
-    def bucket_cells(self) -> Int32Array:
-        """The cell in the middle of each of a thumbnail's buckets, where a net may look: int32 [V * V], -1 for a bucket
-        of no cell. Empty for a game that never has a thumbnail."""
         ...
 
     @property
@@ -134,15 +113,6 @@ class Game(Protocol):
         """
         ...
 
-    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
-        """Put the local views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.
-
-        Views stay on the board, and where a view so placed held no legal move it is moved to the nearest place that
-        does. This changes what the actions of these rows mean. `step` keeps the parent's view, unless it is full after
-        the move; then it is placed anew around that move. Does nothing where the view is the whole board.
-        """
-        ...
-
     def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
         """Write into ``out`` bool [L, A] which absolute actions are legal: one at the least, none where it is over."""
         ...
@@ -158,34 +128,12 @@ class Game(Protocol):
         int16 [B, 2] of positions that are not over, into ``out`` int8 [B, C]."""
         ...
 
-    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
-        """Write how near the seats of ``rows`` are to a win into ``out`` uint8 [L], two bits a seat, seat 0 lowest:
-        how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only where ``shapes.threats``."""
-        ...
-
-    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
-        """Write the threat levels before each ply of a game into ``out`` uint8 [T], by playing its ``actions`` int16
-        [T] again, legal ones of views at ``origins`` int16 [T, 2] ([0, 2] where views stay put)."""
-        ...
-
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write the outcome of ``rows`` by absolute seat into ``out`` float32 [L, S]; 0 where a game goes on.
 
         Values are in [-1, 1]. Of two seats the winner has 1 and the loser -1. More seats are ranked, the winner first,
         and have the game's reward for their places. A draw is 0 for all unless the game ranks seats then too.
         """
-        ...
-
-    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
-        """The board cell that the absolute action is, -1 if it is none.
-
-        Here and below ``origin`` int16 [2] is that of the state that the action is meant in, the start position's if it
-        is not given.
-        """
-        ...
-
-    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
-        """The absolute action that plays the board's ``cell``, -1 where the local view does not show it."""
         ...
 
     def cell_name(self, cell: int) -> str:
@@ -196,12 +144,12 @@ class Game(Protocol):
         """The cell that ``text`` names; NotationError if there is none such on this board."""
         ...
 
-    def action_name(self, action: int, origin: Int16Array | None = None) -> str:
-        """The absolute action in words: "c3", "swap"."""
+    def action_name(self, action: int) -> str:
+        """The absolute action of the start position in words: "c3", "swap"."""
         ...
 
-    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
-        """The absolute action that ``text`` names; NotationError if it names none on this board or in this view."""
+    def parse_action(self, text: str) -> int:
+        """The absolute action of the start position that ``text`` names; NotationError if it names none."""
         ...
 
     def render(self, cells: Int8Array) -> str:
@@ -211,6 +159,48 @@ class Game(Protocol):
     def play(self, moves: Sequence[int]) -> States:
         """One row after ``moves`` from the start; IllegalMoveError names the move that is not legal, and why."""
         ...
+
+
+class LocalViewGame(Game, Protocol):
+    """What only games have whose board may be larger than what is seen of it: n in a row.
+
+    `moves_view` and `tells_threats` say of a `Game` whether it is one, and of what kind.
+    """
+
+    @property
+    def bucket_cells(self) -> Int32Array:
+        """The cell in the middle of each of a thumbnail's buckets, where a net may look: int32 [V * V], -1 for a bucket
+        of no cell."""
+        ...
+
+    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
+        """Put the local views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.
+
+        Views stay on the board, and where a view so placed held no legal move it is moved to the nearest place that
+        does. This changes what the actions of these rows mean. `step` keeps the parent's view, unless it is full after
+        the move; then it is placed anew around that move. Does nothing where the view is the whole board.
+        """
+        ...
+
+    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
+        """Write how near the seats of ``rows`` are to a win into ``out`` uint8 [L], two bits a seat, seat 0 lowest:
+        how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only where ``shapes.threats``."""
+        ...
+
+    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
+        """Write the threat levels before each ply of a game into ``out`` uint8 [T], by playing its ``actions`` int16
+        [T] again, legal ones of views at ``origins`` int16 [T, 2] ([0, 2] where views stay put)."""
+        ...
+
+
+def moves_view(game: Game) -> TypeGuard[LocalViewGame]:
+    """Whether the local view of ``game`` is smaller than its board, so that it moves."""
+    return game.shapes.view_size < game.board_size
+
+
+def tells_threats(game: Game) -> TypeGuard[LocalViewGame]:
+    """Whether ``game`` knows how near its seats are to a win."""
+    return game.shapes.threats
 
 
 def as_stages(games: Game | Sequence[Game]) -> tuple[Game, ...]:

@@ -80,7 +80,7 @@ class Hex(WholeBoard):
         """Write 1 for the winner and -1 for the loser, 0 while a game goes on, into ``out`` float32 [L, 2]."""
         hex_kernels.terminal_values(states, rows, out)
 
-    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
+    def parse_action(self, text: str, origin: object = None) -> int:
         """The action that ``text`` names; NotationError if there is none such on this board."""
         return format_conversion.parse_action(text, self.board_size, swap=self.swap)
 

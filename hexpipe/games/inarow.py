@@ -47,8 +47,6 @@ class InARow:
         self.num_actions = v * v
         self.max_plies = chosen.max_plies
         self.local_view = LocalView(n, v)
-        self.start_origin: Int16Array = self.local_view.start
-        self.view_moves = v < n
         self.bucket_cells = self.local_view.bucket_cells()
         self.terms: dict[str, Any] = {
             "game": self.name,

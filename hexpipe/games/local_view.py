@@ -1,7 +1,8 @@
 """Which board cell an action of a local view is, and which action a cell is, for one state or many.
 
-An origin int16 [2] is the board row and column of a view's first cell (`States.origin`); the kernels are
-`local_view_kernels`.
+An origin int16 [2] is the board row and column of a view's first cell (`States.origin`). For many actions or cells, L
+of them, there are as many origins [L, 2], or one for all of them [1, 2], or none [0, 2], as of a record whose view
+stays put: that is the start's. The kernels are `local_view_kernels`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hexpipe.games import local_view_kernels
-from hexpipe.games.game_env import Int16Array, Int32Array, IntArray
+from hexpipe.games.game_env import Game, Int16Array, Int32Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,16 @@ class LocalView:
 
     board_size: int
     view_size: int
+
+    @classmethod
+    def of(cls, game: Game) -> LocalView:
+        """The views of ``game``."""
+        return cls(game.board_size, game.shapes.view_size)
+
+    @property
+    def is_board(self) -> bool:
+        """Whether a view is the whole board, so that actions are cells."""
+        return self.view_size == self.board_size
 
     @property
     def start(self) -> Int16Array:
@@ -36,17 +47,25 @@ class LocalView:
         top, left = (self.start if origin is None else origin).tolist()
         return int(local_view_kernels.action_of_cell(top, left, cell, self.view_size, self.board_size))
 
-    def cells_of_actions(self, actions: IntArray, origins: Int16Array) -> Int32Array:
-        """`cell_of_action` for ``actions`` [L] and ``origins`` int16 [L, 2]: int32 [L]."""
-        cells = np.empty(len(actions), np.int32)
-        local_view_kernels.cells_of_actions(origins, actions, self.view_size, self.board_size, cells)
+    def cells_of_actions(self, actions: IntArray, origins: IntArray) -> Int32Array:
+        """`cell_of_action` for ``actions`` [L] in the views at ``origins``: int32 [L]."""
+        asked, cells = np.array(actions, np.int32), np.empty(len(actions), np.int32)
+        local_view_kernels.cells_of_actions(
+            self._of_each(origins, len(asked)), asked, self.view_size, self.board_size, cells
+        )
         return cells
 
-    def actions_of_cells(self, cells: IntArray, origins: Int16Array) -> Int32Array:
-        """`action_of_cell` for ``cells`` [L] and ``origins`` int16 [L, 2]: int32 [L]."""
-        actions = np.empty(len(cells), np.int32)
-        local_view_kernels.actions_of_cells(origins, cells, self.view_size, self.board_size, actions)
+    def actions_of_cells(self, cells: IntArray, origins: IntArray) -> Int32Array:
+        """`action_of_cell` for ``cells`` [L] in the views at ``origins``: int32 [L]."""
+        asked, actions = np.array(cells, np.int32), np.empty(len(cells), np.int32)
+        local_view_kernels.actions_of_cells(
+            self._of_each(origins, len(asked)), asked, self.view_size, self.board_size, actions
+        )
         return actions
+
+    def _of_each(self, origins: IntArray, count: int) -> Int16Array:
+        """Origins int16 [count, 2] that kernels can take: an array of their own, as those of a record are read-only."""
+        return np.array(np.broadcast_to(origins if len(origins) else self.start, (count, 2)), np.int16)
 
     def buckets(self) -> Int16Array:
         """The thumbnail's bucket of each board row (and column), int16 [n]: floor((2r + 1) V / 2n).

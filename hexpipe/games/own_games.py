@@ -12,7 +12,7 @@ import sys
 
 from hexpipe.config import GameSettings
 from hexpipe.errors import SettingsError
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, LocalViewGame, moves_view, tells_threats
 
 _PAGE = "hexpipe/games/README.md says what a game must have"
 
@@ -48,19 +48,25 @@ def make_own_game(settings: GameSettings, module_name: str, class_name: str) -> 
     if not isinstance(kind, type):
         raise SettingsError(f"{module_name} ({module.__file__}) has no class {class_name}: correct game.name")
     unwritten: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
-    for method in _parts(methods=True):
+    for method in _parts(Game, methods=True):
         if method in unwritten or not callable(getattr(kind, method, None)):
             raise SettingsError(f"{settings.name} is no game: it has no method {method}; {_PAGE}")
     game: Game = kind(settings)
-    for attribute in _parts(methods=False):
-        if not hasattr(game, attribute):
-            raise SettingsError(f"{settings.name} is no game: it has no attribute {attribute}; {_PAGE}")
+    _require_parts(game, _parts(Game, methods=False), settings)
+    if moves_view(game) or tells_threats(game):
+        _require_parts(game, _parts(LocalViewGame, methods=False) + _parts(LocalViewGame, methods=True), settings)
     if game.name != settings.name:
         raise SettingsError(f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings")
     return game
 
 
-def _parts(methods: bool) -> list[str]:
-    """The names of the protocol's methods, or of its attributes."""
-    members = vars(Game).items()
+def _require_parts(game: Game, names: list[str], settings: GameSettings) -> None:
+    for name in names:
+        if not hasattr(game, name):
+            raise SettingsError(f"{settings.name} is no game: it has no attribute {name}; {_PAGE}")
+
+
+def _parts(protocol: type, methods: bool) -> list[str]:
+    """The names of the ``protocol``'s own methods, or of its attributes."""
+    members = vars(protocol).items()
     return [name for name, part in members if not name.startswith("_") and methods is not isinstance(part, property)]

@@ -18,10 +18,8 @@ from hexpipe.games.game_env import (
     Float32Array,
     Int8Array,
     Int16Array,
-    Int32Array,
     IntArray,
     States,
-    UInt8Array,
 )
 
 
@@ -30,12 +28,10 @@ class WholeBoard(ABC):
 
     Seats move in turn, a view is the seat to move, and all see the board as it lies. A game of this kind adds `step`,
     `legal_mask` and `codes_from_cells`, and replaces what does not suit it or is too slow; whatever is not said here
-    is said in `game_env.Game`.
+    is said in `game_env.Game`. No method looks at an ``origin``, which games of one's own made for 0.1.0 may hand on.
     """
 
     swap = False
-    win_length = 0
-    view_moves = False
 
     def __init__(
         self,
@@ -67,8 +63,6 @@ class WholeBoard(ABC):
             turns_frame=turns_frame,
         )
         self._num_parents = num_parents
-        self.start_origin: Int16Array = np.zeros(2, np.int16)
-        self.bucket_cells: Int32Array = np.zeros(0, np.int32)
         self.action_view: Int16Array = np.tile(np.arange(area + extra, dtype=np.int16), (num_seats, 1))
         turn = (np.arange(num_seats, dtype=np.int8) + 1) % num_seats
         self.next_view: Int8Array = np.tile(turn[:, None], (1, area + extra)).astype(np.int8)
@@ -115,20 +109,9 @@ class WholeBoard(ABC):
             array[rows] = 0
         states.winner[rows] = ONGOING
 
-    def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:  # noqa: B027  (all there is to do)
-        """Nothing: the view is the whole board."""
-
     def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
         """Write the net-frame codes of ``rows`` into ``out`` int8 [L, C]."""
         self.codes_from_cells(states.cells[rows], states.view[rows], states.ply[rows], states.origin[rows], out)
-
-    def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
-        """No levels: ``out`` uint8 [L] is 0."""
-        out[:] = 0
-
-    def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
-        """No levels: ``out`` uint8 [T] is 0."""
-        out[:] = 0
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write 1 for the winner and -1 for the others, 0 at a draw and while a game goes on, into float32 [L, S]."""
@@ -137,11 +120,11 @@ class WholeBoard(ABC):
         out[:] = np.where(decided, -1, 0)[:, None]
         out[decided, winners[decided]] = 1
 
-    def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
+    def cell_of_action(self, action: int, origin: object = None) -> int:
         """The action itself, -1 if it is no cell."""
         return action if action < self.board_size**2 else -1
 
-    def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
+    def action_of_cell(self, cell: int, origin: object = None) -> int:
         """The cell itself."""
         return cell
 
@@ -153,11 +136,11 @@ class WholeBoard(ABC):
         """The cell that ``text`` names; NotationError if there is none such on this board."""
         return format_conversion.parse_cell(text, self.board_size)
 
-    def action_name(self, action: int, origin: Int16Array | None = None) -> str:
+    def action_name(self, action: int, origin: object = None) -> str:
         """ "c3", or the name of the action that is no cell."""
         return self.cell_name(action) if action < self.board_size**2 else self.extra_action
 
-    def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
+    def parse_action(self, text: str, origin: object = None) -> int:
         """The action that ``text`` names; NotationError if there is none such in this game."""
         if self.extra_action and text.strip().lower() == self.extra_action:
             return self.board_size**2

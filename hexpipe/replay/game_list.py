@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.game_env import Game
 from hexpipe.records import GameRecord
@@ -82,5 +80,5 @@ def find_games(archive: ReplayArchive, wanted: GameFilter, newest: int | None = 
 def moves_of_record(stages: Sequence[Game], record: GameRecord) -> list[int]:
     """The moves (`games.board_moves`) of a game on its whole board; ``stages`` has the game of its rules."""
     game = next(stage for stage in stages if stage.board_size == record.board_size)
-    origins = record.origins if len(record.origins) else np.tile(game.start_origin, (record.num_plies, 1))
-    return [int(move) for move in moves_of_actions(game, record.actions, origins)]
+    moves: list[int] = moves_of_actions(game, record.actions, record.origins).tolist()
+    return moves

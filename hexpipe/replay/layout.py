@@ -30,7 +30,7 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
     priorities     uint8  [T]           how far the mover's root value is from its target (`targets.value_priorities`)
     origins        uint8  [T, 2]        of the local view that the action and the policy are meant in; only where views
                                         move, elsewhere they have the place of the start's
-    threats        uint8  [T]           `Game.threat_levels` before the ply; only where a game has them
+    threats        uint8  [T]           `LocalViewGame.threat_levels` of the ply; only where a game has them
     snapshots      uint8  [N, ...]      cells before plies snapshot_interval, 2 * snapshot_interval, ...; four cells
                                         a byte (lowest bits first) where two bits hold a cell, else one
     policies       uint8  [...]         `records.pack_policies`, as it came
@@ -48,7 +48,8 @@ from numpy.typing import NDArray
 
 from hexpipe.config import ReplaySettings
 from hexpipe.errors import SettingsError
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, moves_view
+from hexpipe.games.local_view import LocalView
 from hexpipe.records import mask_length
 from hexpipe.replay.eviction import FULL_SHARE
 from hexpipe.shm import ALIGNMENT, Field
@@ -129,7 +130,7 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
     """The layout of ``game``'s pieces."""
     board_cells = game.board_size**2
     cells_per_byte = 4 if game.num_views <= 3 else 1
-    top, left = game.start_origin.tolist()
+    top, left = LocalView.of(game).start.tolist()
     return PieceLayout(
         board_size=game.board_size,
         board_cells=board_cells,
@@ -143,7 +144,7 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
         stored_seats=1 if game.num_seats == 2 else game.num_seats,
         cells_per_byte=cells_per_byte,
         snapshot_bytes=-(-board_cells // cells_per_byte),
-        view_moves=game.view_moves,
+        view_moves=moves_view(game),
         start_top=top,
         start_left=left,
         threats=game.shapes.threats,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, LocalViewGame, tells_threats
 from hexpipe.games.local_view import LocalView
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, num_snapshots
@@ -38,14 +38,14 @@ def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: i
     ]
     if layout.view_moves:
         parts.append((record.origins, "<u1"))
-    if layout.threats:
+    if tells_threats(game):
         parts.append((threat_levels(record, game), "<u1"))
     parts += [(pack_cells(snapshot_cells(record, filled, layout), layout), "<u1"), (record.policy_bytes, "<u1")]
     return np.frombuffer(b"".join(array.astype(dtype).tobytes() for array, dtype in parts), np.uint8)
 
 
-def threat_levels(record: GameRecord, game: Game) -> NDArray[np.uint8]:
-    """`Game.threat_levels` before every ply of a game that has them, uint8 [T]."""
+def threat_levels(record: GameRecord, game: LocalViewGame) -> NDArray[np.uint8]:
+    """What `LocalViewGame.threat_levels` says of every ply, uint8 [T]."""
     levels = np.zeros(record.num_plies, np.uint8)
     # copies: arrays of a record that came as bytes are read-only, which to numba is another type
     game.replay_threats(record.actions.copy(), record.origins.copy(), levels)
@@ -59,9 +59,7 @@ def played_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.integer[
     """
     if layout.view_size == layout.board_size:
         return record.actions
-    view = LocalView(layout.board_size, layout.view_size)
-    origins = record.origins.copy() if layout.view_moves else np.tile(view.start, (record.num_plies, 1))
-    cells = view.cells_of_actions(record.actions.copy(), origins)
+    cells = LocalView(layout.board_size, layout.view_size).cells_of_actions(record.actions, record.origins)
     on_view = record.actions < layout.view_size**2
     if (cells[on_view] < 0).any():
         raise ValueError("a game record has a move that is off the board")

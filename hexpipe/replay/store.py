@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from hexpipe.config import ReplaySettings
 from hexpipe.errors import SharedMemoryError
-from hexpipe.games.game_env import Game, as_stages
+from hexpipe.games.game_env import Game, as_stages, moves_view
+from hexpipe.games.game_records import recorded_rules
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import (
     HEADER_LENGTH,
@@ -155,22 +156,20 @@ class Store:
 
 def check_rules(record: GameRecord, games: Sequence[Game]) -> int:
     """Which of ``games`` ``record`` is one of. Raises ValueError where it is of none of them."""
-    theirs = (record.game, record.board_size, record.win_length, record.swap, record.num_seats, record.num_actions)
-    ours = [
-        (game.name, game.board_size, game.win_length, game.swap, game.num_seats, game.num_actions) for game in games
-    ]
+    theirs = (record.game, record.board_size, record.swap, record.num_seats, record.num_actions, record.win_length)
+    ours = [tuple(recorded_rules(game).values()) for game in games]
     if theirs not in ours:
         raise ValueError(
-            f"a record of {theirs} does not belong to {', '.join(map(str, ours))} (game, size, win length, swap, "
-            "seats, actions)"
+            f"a record of {theirs} does not belong to {', '.join(map(str, ours))} (game, size, swap, seats, "
+            "actions, win length)"
         )
     stage = ours.index(theirs)
     game = games[stage]
     if record.views.max() >= game.num_views or record.num_plies > game.max_plies:
         raise ValueError(f"a record has views or plies ({record.num_plies}) that {game.name} cannot have")
     origins, room = record.origins, game.board_size - game.shapes.view_size
-    known = len(origins) == (record.num_plies if game.view_moves else 0)
-    if not known or (game.view_moves and (origins.min() < 0 or origins.max() > room)):
+    known = len(origins) == (record.num_plies if moves_view(game) else 0)
+    if not known or (len(origins) and (origins.min() < 0 or origins.max() > room)):
         raise ValueError(f"a record has origins of views that {game.name} cannot have")
     return stage
 

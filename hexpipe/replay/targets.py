@@ -14,8 +14,8 @@ A batch of B samples with U unroll steps is a dict of arrays:
                                         was cut off before
     unrolled    float32 [B, U]          1 where the step that the action leads to has targets, be it a position or past
                                         the end; 0 where the unroll is cut off: nothing of that step counts
-    threats     uint8   [B, U + 1]      only where a game has them: `Game.threat_levels` of the position, two bits a
-                                        seat from the mover on, lowest first
+    threats     uint8   [B, U + 1]      only where a game has them: `LocalViewGame.threat_levels` of the position,
+                                        two bits a seat from the mover on, lowest first
     focus       int16   [B, U + 1]      only where there is a thumbnail: its bucket (row * V + column) in which the move
                                         of the step was played; -1 where mask is 0, where the view does not move, of a
                                         seat that did not come first in its game, and of a start that is seen in the

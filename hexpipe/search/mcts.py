@@ -21,8 +21,8 @@ from hexpipe import kernel_cache
 from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
 from hexpipe.errors import InferenceError
-from hexpipe.games.board_moves import play_moves
-from hexpipe.games.game_env import Game
+from hexpipe.games.board_moves import moves_of_actions, play_moves
+from hexpipe.games.game_env import Game, LocalViewGame, moves_view
 from hexpipe.games.set_up import Position, SetUp, moves_of, place_stones
 from hexpipe.random_streams import Stream, generator
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
@@ -335,10 +335,12 @@ class Mcts:
 
     def place_views(self, games: NDArray[np.int32], centres: NDArray[np.int32]) -> None:
         """Put the roots' views of ``games`` int32[k] around the cells ``centres`` int32[k], -1 for around the last
-        stone (`Game.place_views`), between an `advance` and a `begin`.
+        stone (`LocalViewGame.place_views`), between an `advance` and a `begin`; nothing where views stay put.
 
         Where a view moves, actions mean other cells than before, and what was kept of the tree is forgotten.
         """
+        if not moves_view(self.game):
+            return
         rows = self.root_rows(games)
         before = self.states.origin[rows]
         self.game.place_views(self.states, rows, centres)
@@ -346,7 +348,7 @@ class Mcts:
 
 
 class PositionResults(NamedTuple):
-    """What one search of each of k positions found; actions are absolute, in the views at ``origins``."""
+    """What one search of each of k positions found; actions are absolute, in the views that were searched."""
 
     visit_counts: NDArray[np.int32]  # [k, A]
     q_values: NDArray[np.float32]  # [k, A] the mover's; 0 where unvisited
@@ -354,7 +356,7 @@ class PositionResults(NamedTuple):
     actions: NDArray[np.int32]  # [k] the move chosen
     net_priors: NDArray[np.float32]  # [k, A] of the evaluator alone; -1 where illegal
     net_values: NDArray[np.float32]  # [k, S] of the evaluator alone, by absolute seat
-    origins: NDArray[np.int16]  # [k, 2] of the views that were searched
+    moves: NDArray[np.int32]  # [k] the actions chosen, as moves of the whole board (`games.board_moves`)
 
 
 def run_searches(
@@ -414,8 +416,8 @@ def searches_at(
         longer = np.array([g for g, moves in enumerate(move_lists) if len(moves) > ply], np.int32)
         moves = np.array([move_lists[g][ply] for g in longer.tolist()], np.int32)
         play_moves(game, mcts.states, rows[longer], moves)
-    if game.view_moves:
-        mcts.place_views(games, _look(mcts, evaluator, games))
+    if moves_view(game):
+        mcts.place_views(games, _look(game, mcts, evaluator, games))
     return mcts
 
 
@@ -433,7 +435,6 @@ def search_positions(
     """
     mcts = searches_at(game, positions, evaluator, settings, seed, learned)
     games = np.arange(len(positions), dtype=np.int32)
-    origins = mcts.states.origin[mcts.root_rows(games)]
     mcts.begin(games, noise=False, may_stop=True)
     priors, net_values = run_searches(mcts, games, evaluator)
     results = mcts.results(games)
@@ -444,14 +445,14 @@ def search_positions(
         results.actions,
         priors,
         net_values,
-        origins,
+        moves_of_actions(game, results.actions, mcts.states.origin[mcts.root_rows(games)]),
     )
 
 
-def _look(mcts: Mcts, evaluator: Evaluator, games: NDArray[np.int32]) -> NDArray[np.int32]:
+def _look(game: LocalViewGame, mcts: Mcts, evaluator: Evaluator, games: NDArray[np.int32]) -> NDArray[np.int32]:
     """The cells int32[k] at which ``evaluator`` looks at the positions of ``games`` int32[k]; -1 where it does not, and
     before the first stone, where games of self-play have asked nobody."""
-    game, rows = mcts.game, mcts.root_rows(games)
+    rows = mcts.root_rows(games)
     codes, nothing = np.zeros((len(games), game.shapes.code_length), np.int8), np.zeros(0, np.int32)
     game.codes(mcts.states, rows, codes)
     roots = Moves(nothing, nothing, mcts.tree.handle[games, 0]) if mcts.model.has_rewards else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
 from hexpipe.games.board_moves import moves_of_actions
-from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.game_env import ONGOING, Game, States, moves_view
 from hexpipe.games.game_sources import games_of
 from hexpipe.games.game_texts import read_game
 from hexpipe.search.evaluator import Evaluator
@@ -78,7 +78,8 @@ def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> 
     plies = np.zeros(count, np.int64)
     while len(going := rows[plies < wanted]):
         cells = rng.integers(0, game.board_size**2, len(going), dtype=np.int32)
-        game.place_views(states, going, np.where(plies[going] == 0, cells, np.int32(-1)))
+        if moves_view(game):
+            game.place_views(states, going, np.where(plies[going] == 0, cells, np.int32(-1)))
         game.legal_mask(states, going, legal[: len(going)])
         actions = sample_rows(legal[: len(going)].astype(np.float32), rng)
         for row, move in zip(going.tolist(), moves_of_actions(game, actions, states.origin[going]), strict=True):
@@ -91,7 +92,7 @@ def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> 
         plies[over] = 0
         for row in over.tolist():
             moves[row] = []
-    if game.view_moves:
+    if moves_view(game):
         game.place_views(states, rows, np.full(count, -1, np.int32))
     return [tuple(played) for played in moves], states
 

@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from hexpipe.config import Settings
 from hexpipe.errors import SearchesLostError
 from hexpipe.games.board_moves import actions_of_moves
-from hexpipe.games.game_env import ONGOING, Game, as_stages
+from hexpipe.games.game_env import ONGOING, Game, as_stages, moves_view
+from hexpipe.games.game_records import recorded_rules
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.league import LeagueEvaluator, draw_opponents, win_share
+from hexpipe.selfplay.looking import Looking
 from hexpipe.selfplay.moves import choose_moves, sample_rows
 from hexpipe.selfplay.schedule import Schedule
 from hexpipe.selfplay.turns import Group, Played, Turn
-
-OWN_SHARE = 0.75
-"""Of the moves whose view does not go where the net looks: share of those that go to a stone of the mover's own."""
 
 
 @dataclass
@@ -74,8 +73,8 @@ class SelfPlay:
         self._league_share = settings.league.share
         self._most_opening_plies = settings.selfplay.opening_random_plies
         self._most_plies = settings.selfplay.max_game_plies
-        self._focus_share = settings.selfplay.focus_share
         self._rng = np.random.default_rng(seed)
+        self._looking = Looking(settings.selfplay.focus_share, self._rng)
         self._weights_version = -1
         self._draining = False
         self._stage = stage
@@ -153,8 +152,7 @@ class SelfPlay:
             self._play_random_openings(group, games)
         else:
             self._play_given_openings(group, games, openings)
-        if group.game.view_moves:  # no net has looked at what chance left: around the last stone, if there is one
-            group.mcts.place_views(games, np.full(len(games), -1, np.int32))
+        self._looking.at_last_stones(group, games)
         self._begin(group, games)
 
     def _begin(self, group: Group, games: NDArray[np.int32]) -> None:
@@ -186,8 +184,7 @@ class SelfPlay:
         for ply in range(max(map(len, openings))):
             going = games[[len(opening) > ply for opening in openings]]
             moves = np.array([opening[ply] for opening in openings if len(opening) > ply], np.int32)
-            if group.game.view_moves:
-                mcts.place_views(going, moves)
+            mcts.place_views(going, moves)
             origins = mcts.states.origin[mcts.root_rows(going)]
             self._play_unsearched(group, going, actions_of_moves(group.game, moves, origins))
 
@@ -195,8 +192,6 @@ class SelfPlay:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
 
         They carry the play to positions that good play would never show the net. A game that they end starts over.
-        Where views move, chance also says where it looks: else all games would be about the board's middle, and the net
-        would never have to choose between two places.
         """
         mcts, num_actions = group.mcts, group.game.num_actions
         most = self._most_opening_plies
@@ -208,9 +203,7 @@ class SelfPlay:
             if not chosen.any():
                 return
             going = games[chosen]
-            if group.game.view_moves:
-                cells = self._rng.integers(0, group.game.board_size**2, len(going), dtype=np.int32)
-                mcts.place_views(going, cells)
+            self._looking.anywhere(group, going)
             rows = mcts.root_rows(going)
             group.game.legal_mask(mcts.states, rows, legal[: len(going)])
             self._play_unsearched(group, going, sample_rows(legal[: len(going)].astype(np.float32), self._rng))
@@ -237,7 +230,7 @@ class SelfPlay:
         results = mcts.results(games)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
         self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
-        looks = mcts.focus_after(games, moves) if group.game.view_moves else None
+        looks = self._looking.after(group, games, moves)
         mcts.advance(games, moves)
         self.stats.moves += len(games)
 
@@ -252,26 +245,8 @@ class SelfPlay:
             self._drop_if_empty(turn, group)
         going = games[~over]
         if len(going):
-            if looks is not None:
-                buckets = looks[~over]
-                cells = np.where(buckets >= 0, group.game.bucket_cells[buckets], np.int32(-1))
-                mcts.place_views(going, self._looks(group, going, cells))
+            self._looking.at(group, going, looks[~over])
             self._begin(group, going)
-
-    def _looks(self, group: Group, games: NDArray[np.int32], cells: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Where the views of ``games`` int32 [k] go, a cell each, -1 for the last stone of all: to ``cells`` int32 [k],
-        -1 included, with the probability of ``focus_share``, else to a stone of the mover's own, any of them, with that
-        of `OWN_SHARE`.
-
-        A net that has not learned to look would never see its own stones again where others play elsewhere, and what
-        it looks at is what it learns to look at.
-        """
-        looks = cells.copy()
-        own = self._rng.random(len(cells)) < OWN_SHARE
-        seats = group.mcts.states.to_move[group.mcts.root_rows(games)]
-        for i in np.flatnonzero(self._rng.random(len(cells)) >= self._focus_share).tolist():
-            looks[i] = group.games[games[i]].own_cell(group.game, int(seats[i]), self._rng) if own[i] else -1
-        return looks
 
     def _drop_if_empty(self, turn: Turn, group: Group) -> None:
         """Let go of the trees of a stage whose last game has ended."""
@@ -299,8 +274,7 @@ class SelfPlay:
             record.actions.append(int(moves[i]))
             record.seats.append(int(seats[i]))
             record.views.append(int(views[i]))
-            if group.game.view_moves:
-                record.origins.append(origins[i])
+            record.origins.append(origins[i])
             record.root_values.append(root_values[i])
             record.policies.append(policies[i])
 
@@ -320,11 +294,7 @@ class SelfPlay:
             self.stats.league_wins += win_share(outcome[0], opponents)
         self.on_game(
             GameRecord(
-                game=game.name,
-                board_size=game.board_size,
-                swap=game.swap,
-                num_seats=game.num_seats,
-                num_actions=game.num_actions,
+                **recorded_rules(game),
                 actions=np.array(played.actions, np.int16),
                 seats=np.array(played.seats, np.int8),
                 views=np.array(played.views, np.int8),
@@ -335,8 +305,7 @@ class SelfPlay:
                 weights_version=played.weights_version,
                 simulations=self._schedule.most_simulations,
                 opening_plies=played.opening_plies,
-                win_length=game.win_length,
                 opponents=opponents,
-                origins=np.array(played.origins, np.int16).reshape(-1, 2),
+                origins=np.array(played.origins if moves_view(game) else [], np.int16).reshape(-1, 2),
             )
         )

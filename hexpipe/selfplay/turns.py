@@ -27,15 +27,6 @@ class Played:
     root_values: list[NDArray[np.float32]] = field(default_factory=list)
     policies: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def own_cell(self, game: Game, seat: int, rng: np.random.Generator) -> int:
-        """The cell of one of ``seat``'s stones, drawn with ``rng``; -1 where it has none."""
-        if seat not in self.seats:
-            return -1
-        ply = int(rng.integers(len(self.seats)))
-        while self.seats[ply] != seat:  # a few draws, however long the game is
-            ply = int(rng.integers(len(self.seats)))
-        return game.cell_of_action(self.actions[ply], self.origins[ply])
-
 
 class Group:
     """Games on one board that are searched together."""

@@ -7,10 +7,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from hexpipe.config import GameSettings
-from hexpipe.games.game_env import Game
 
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -149,23 +146,3 @@ class SlowInARow:
             shared = rewards[first : first + sum(other == own for other in ranks)]
             values.append(sum(shared) / len(shared))
         return values
-
-
-def turned_origin(origin: np.ndarray, symmetry: np.ndarray, game: Game) -> list[int]:
-    """Where the view at ``origin`` goes when the whole board is turned as ``symmetry`` int16 [A] turns the view."""
-    n, v = game.board_size, game.shapes.view_size
-    view = np.arange(v * v).reshape(v, v)
-    board = np.zeros((3 * max(n, v),) * 2, np.int8)  # room on all sides: the view may be larger than the board
-    start = max(n, v)
-    board[start + origin[0] : start + origin[0] + v, start + origin[1] : start + origin[1] + v] = 1
-    # the board itself in the middle of the room
-    middle = board[start - v : start + n + v, start - v : start + n + v]
-    for mirrored, turns in itertools.product((False, True), range(4)):
-
-        def turn(square: np.ndarray, mirrored: bool = mirrored, turns: int = turns) -> np.ndarray:
-            return np.rot90(square[:, ::-1] if mirrored else square, turns)
-
-        if np.array_equal(turn(view).ravel(), symmetry[: v * v]):
-            top, left = np.argwhere(turn(middle))[0]
-            return [int(top) - v, int(left) - v]
-    raise AssertionError("a symmetry that turns no square")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from hexpipe.games.board_moves import after_moves, legal_moves, moves_of_actions, view_centres
-from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.game_env import ONGOING, Game, moves_view
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from hexpipe.games.local_view import LocalView
 from tests.games.reference_inarow import game_settings
 
 ROW = np.zeros(1, np.int32)
@@ -29,13 +30,16 @@ def test_moves_lead_where_the_actions_led(name: str) -> None:
     for _ in range(6):
         states, moves = game.new_states(1), list[int]()
         while states.winner[0] == ONGOING:
-            if rng.random() < 0.5:
+            if rng.random() < 0.5 and moves_view(game):
                 game.place_views(states, ROW, rng.integers(0, game.board_size**2, 1, dtype=np.int32))
             game.legal_mask(states, ROW, legal)
             action = rng.choice(np.flatnonzero(legal[0]), 1).astype(np.int32)
             move = int(moves_of_actions(game, action, states.origin)[0])
             assert move in legal_moves(game, states)
-            assert move == game.cell_of_action(int(action[0]), states.origin[0]) or move == game.board_size**2
+            assert (
+                move == LocalView.of(game).cell_of_action(int(action[0]), states.origin[0])
+                or move == game.board_size**2
+            )
             moves.append(move)
             game.step(states, ROW, action, ROW)
             again = after_moves(game, moves)

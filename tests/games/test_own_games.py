@@ -83,6 +83,9 @@ def test_hexpipes_own_games_need_no_import() -> None:
 WITHOUT_A_METHOD = "class Mine:\n    codes = legal_mask = step = print\n    def __init__(self, settings): raise OSError"
 WITHOUT_AN_ATTRIBUTE = f"{GAME}        del self.shapes"
 WITHOUT_ITS_NAME = f"{GAME}        self.name = 'hex'"
+LARGER_THAN_ITS_VIEW = (
+    f"{GAME}        import dataclasses\n        self.shapes = dataclasses.replace(self.shapes, view_size=3)"
+)
 UNWRITTEN = "from hexpipe.games.whole_board import WholeBoard\nclass Mine(WholeBoard):\n    step = legal_mask = print"
 
 
@@ -96,6 +99,7 @@ UNWRITTEN = "from hexpipe.games.whole_board import WholeBoard\nclass Mine(WholeB
         (WITHOUT_A_METHOD, "foreign:Mine", "foreign:Mine is no game: it has no method new_states; .*README"),
         (UNWRITTEN, "foreign:Mine", "it has no method codes_from_cells"),
         (WITHOUT_AN_ATTRIBUTE, "foreign:Mine", "it has no attribute shapes"),
+        (LARGER_THAN_ITS_VIEW, "foreign:Mine", "it has no attribute (place_views|bucket_cells)"),
         (WITHOUT_ITS_NAME, "foreign:Mine", "foreign:Mine calls itself 'hex'"),
     ],
 )

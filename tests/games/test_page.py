@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hexpipe.games import conformance
 from hexpipe.games.game_env import Game
 from hexpipe.nets.checkpoints import load_checkpoint
 
@@ -63,8 +64,16 @@ def test_the_page_quotes_the_whole_game() -> None:
 def test_the_page_names_every_part_of_the_protocol_and_every_conformance_test() -> None:
     words = set(re.findall(r"`(\w+)`", PAGE))
     assert {name for name in vars(Game) if not name.startswith("_")} - words == set()
+    assert {check.__name__ for check in conformance.CHECKS} - words == set()
     tests = (ROOT / "tests/games/test_conformance.py").read_text(encoding="utf-8")
-    assert set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE)) == {word for word in words if word[:5] == "test_"}
+    named = {word for word in words if word[:5] == "test_"}
+    assert set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE)) - named == {"test_it_keeps_to_the_house"}
+
+
+def test_the_conformance_checks_can_be_called(folder: Path) -> None:
+    (script,) = code("Does it keep to the rules of the house?", "python")
+    (folder / "holds.py").write_text(script)
+    python(folder, "holds.py")
 
 
 def test_the_conformance_tests_take_the_readers_game(folder: Path) -> None:

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from hexpipe.config import GameSettings, ReplaySettings, Shapes
-from hexpipe.games.game_env import ONGOING, Game
+from hexpipe.games.game_env import ONGOING, Game, moves_view
+from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from hexpipe.games.local_view import LocalView
 from hexpipe.records import GameRecord, pack_policies, unpack_policies
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from tests.games.reference_inarow import SlowInARow, game_settings
@@ -50,9 +52,6 @@ def three_seat_game() -> Any:
         name="made-up",
         board_size=n,
         swap=False,
-        win_length=0,
-        start_origin=np.zeros(2, np.int16),
-        view_moves=False,
         num_seats=3,
         num_actions=actions,
         num_views=4,
@@ -97,11 +96,7 @@ def random_game(game: Any, number: int) -> GameRecord:
     if game.num_seats == 2:
         values[:, 1] = -values[:, 0]
     return GameRecord(
-        game=game.name,
-        board_size=game.board_size,
-        swap=game.swap,
-        num_seats=game.num_seats,
-        num_actions=game.num_actions,
+        **recorded_rules(game),
         actions=actions,
         seats=(np.arange(plies) % game.num_seats).astype(np.int8),
         views=views,
@@ -111,7 +106,6 @@ def random_game(game: Any, number: int) -> GameRecord:
         outcome=outcome,
         weights_version=number,
         simulations=100,
-        win_length=game.win_length,
         origins=origins,
     )
 
@@ -131,11 +125,11 @@ def _random_moves(game: Game, plies: int, rng: np.random.Generator) -> tuple[np.
     origins: list[np.ndarray] = []
     while len(actions) < plies and states.winner[0] == ONGOING:
         where = (None, -1, rng.integers(game.board_size**2))[rng.choice(3, p=(0.5, 0.4, 0.1))]
-        if where is not None:
+        if where is not None and moves_view(game):
             game.place_views(states, row, np.array([where], np.int32))
         game.legal_mask(states, row, legal)
         actions.append(int(rng.choice(np.flatnonzero(legal))))
-        if game.view_moves:
+        if moves_view(game):
             origins.append(states.origin[0].copy())
         game.step(states, row, np.array([actions[-1]], np.int16), row)
     return np.array(actions, np.int16), np.array(origins, np.int16).reshape(-1, 2)
@@ -249,13 +243,13 @@ def slow_positions(game: InARow, number: int) -> list[SlowInARow]:
 
 def view_origin(game: Game, record: GameRecord, ply: int) -> tuple[int, int]:
     """Where the view of ``ply`` is."""
-    top, left = (record.origins[ply] if game.view_moves else game.start_origin).tolist()
+    top, left = (record.origins[ply] if moves_view(game) else LocalView.of(game).start).tolist()
     return top, left
 
 
 def seen_from_start(game: Game, record: GameRecord, ply: int, start: int, action: int) -> int | None:
     """What ``action`` of the view of ``ply`` is in that of ``start``, None where that does not show it."""
-    if not game.view_moves:
+    if not moves_view(game):
         return action
     size = game.shapes.view_size
     i, j = (
@@ -301,7 +295,7 @@ def reference_sample(
 ) -> dict[str, Any]:
     """What sample_batch must give for ``ply`` of ``record``, which is seen in the view of the move before where it is
     ``looking``; actions are -1 where any will do."""
-    looking = looking and game.view_moves and ply > 0
+    looking = looking and moves_view(game) and ply > 0
     start = ply - looking
     policies = unpack_policies(record.policy_offsets, record.policy_bytes, game.num_actions)
     steps, seats = unroll_steps + 1, game.num_seats
@@ -337,7 +331,7 @@ def reference_sample(
         if game.shapes.threats:
             sample["threats"][u] = reference_threats(slow_positions(game, record.weights_version)[q])
         came_first = record.outcome[record.seats[q]] == record.outcome.max()
-        if game.shapes.thumbnail and game.view_moves and came_first and (u > 0 or looking):
+        if game.shapes.thumbnail and moves_view(game) and came_first and (u > 0 or looking):
             sample["focus"][u] = reference_focus(game, record, q)
         if u > 0:
             sample["next_codes"][u - 1] = reference_codes(game, record, q, start)

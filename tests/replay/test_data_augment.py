@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hexpipe.games.conformance import turned_origin
 from hexpipe.games.hex import Hex
 from hexpipe.records import pack_policies, unpack_policies
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from tests.games.reference_inarow import turned_origin
 from tests.replay.reference import random_game, tiny_settings, views_game
 
 

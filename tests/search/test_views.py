@@ -10,7 +10,7 @@ import pytest
 
 from hexpipe.answers import Answers
 from hexpipe.config import SearchSettings
-from hexpipe.games.board_moves import after_moves
+from hexpipe.games.board_moves import after_moves, moves_of_actions
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.search.evaluator import Evaluation, Moves
@@ -200,14 +200,15 @@ def test_positions_are_searched_where_the_net_looks(
     positions = [[], [0], [224, 112, 3]]
     found = search_positions(GAME, positions, evaluator, settings, 0, learned)
     last = [[4, 4], [0, 0], [0, 0]]
-    assert found.origins.tolist() == [[4, 4]] + (last[1:] if origin is None else [origin] * 2)
+    origins = np.array([[4, 4]] + (last[1:] if origin is None else [origin] * 2))
+    np.testing.assert_array_equal(found.moves, moves_of_actions(GAME, found.actions, origins))
     seen = np.zeros((3, GAME.shapes.code_length), np.int8)
     for i, moves in enumerate(positions):
         GAME.codes(after_moves(GAME, moves), ONE, seen[i : i + 1])
     np.testing.assert_array_equal(evaluator.asked[0], seen)  # looked from the last stones, then searched
     cells = [
         {GAME.cell_of_action(int(action), own) for action in np.flatnonzero(visits)}
-        for own, visits in zip(found.origins, found.visit_counts, strict=True)
+        for own, visits in zip(origins, found.visit_counts, strict=True)
     ]
     assert all(shown and -1 not in shown for shown in cells)
     if not learned:
@@ -217,4 +218,4 @@ def test_positions_are_searched_where_the_net_looks(
 def test_a_win_out_of_the_starts_view_is_found() -> None:
     positions = [[0, 100, 1, 101]]  # 3 in a row: cell 2 wins for the first seat
     found = search_positions(GAME, positions, Looking(0), SearchSettings(num_simulations=60), 0)
-    assert GAME.cell_of_action(int(found.actions[0]), found.origins[0]) == 2
+    assert found.moves.tolist() == [2]

@@ -19,8 +19,6 @@ class ToyGame:
 
     name = "toy"
     swap = False
-    win_length = 0
-    view_moves = False
 
     def __init__(self, num_seats: int, plies: int, num_actions: int) -> None:
         self.num_seats = self.num_views = num_seats
@@ -70,9 +68,6 @@ class ToyGame:
             if ply + 1 == self.max_plies:
                 states.winner[child] = self.winner_of((states.cells[child, : ply + 1] - 1).tolist())
 
-    def place_views(self, states: States, rows: np.ndarray, centres: np.ndarray) -> None:
-        pass
-
     def legal_mask(self, states: States, rows: np.ndarray, out: np.ndarray) -> None:
         out[...] = (states.winner[rows] == ONGOING)[:, None]
 
@@ -93,22 +88,16 @@ class ToyGame:
                 out[i] = -1 / (self.num_seats - 1)
                 out[i, winner] = 1
 
-    def cell_of_action(self, action: int, origin: np.ndarray | None = None) -> int:
-        return action
-
-    def action_of_cell(self, cell: int, origin: np.ndarray | None = None) -> int:
-        return cell
-
     def cell_name(self, cell: int) -> str:
         return str(cell)
 
     def parse_cell(self, text: str) -> int:
         return int(text)
 
-    def action_name(self, action: int, origin: np.ndarray | None = None) -> str:
+    def action_name(self, action: int) -> str:
         return str(action)
 
-    def parse_action(self, text: str, origin: np.ndarray | None = None) -> int:
+    def parse_action(self, text: str) -> int:
         return int(text)
 
     def render(self, cells: np.ndarray) -> str:

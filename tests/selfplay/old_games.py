@@ -6,7 +6,8 @@ import numpy as np
 
 from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, moves_view
+from hexpipe.games.game_records import recorded_rules
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluation, Moves
 
@@ -49,7 +50,9 @@ def random_old_game(game: Game, seed: int, opening_plies: int = 0) -> GameRecord
     legal = np.zeros((1, game.num_actions), np.bool_)
     actions, seats, views, origins = [], [], [], []
     while states.winner[0] < 0:
-        game.place_views(states, row, rng.integers(-1, game.board_size**2, 1).astype(np.int32))
+        where = rng.integers(-1, game.board_size**2, 1).astype(np.int32)
+        if moves_view(game):
+            game.place_views(states, row, where)
         game.legal_mask(states, row, legal)
         action = int(rng.choice(np.flatnonzero(legal[0])))
         actions.append(action)
@@ -68,11 +71,7 @@ def random_old_game(game: Game, seed: int, opening_plies: int = 0) -> GameRecord
     outcome = np.zeros((1, game.num_seats), np.float32)
     game.terminal_values(states, row, outcome)
     return GameRecord(
-        game=game.name,
-        board_size=game.board_size,
-        swap=game.swap,
-        num_seats=game.num_seats,
-        num_actions=game.num_actions,
+        **recorded_rules(game),
         actions=np.array(actions, np.int16),
         seats=np.array(seats, np.int8),
         views=np.array(views, np.int8),
@@ -83,6 +82,5 @@ def random_old_game(game: Game, seed: int, opening_plies: int = 0) -> GameRecord
         weights_version=0,
         simulations=3,
         opening_plies=opening_plies,
-        win_length=game.win_length,
-        origins=np.array(origins if game.view_moves else np.zeros((0, 2)), np.int16),
+        origins=np.array(origins if moves_view(game) else np.zeros((0, 2)), np.int16),
     )

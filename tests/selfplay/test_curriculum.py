@@ -10,6 +10,7 @@ import pytest
 from hexpipe.config import Settings
 from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game
+from hexpipe.games.local_view import LocalView
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.search.mcts import Mcts
@@ -168,7 +169,7 @@ def best_move(game: Game, record: GameRecord, ply: int, evaluator: Evaluator, se
     one, row = np.zeros(1, np.int32), np.zeros(1, np.int32)
     mcts.reset(one)
     row = mcts.root_rows(one)
-    origins = record.origins if len(record.origins) else np.tile(game.start_origin, (record.num_plies, 1))
+    origins = record.origins if len(record.origins) else np.tile(LocalView.of(game).start, (record.num_plies, 1))
     for action, origin in zip(record.actions[:ply], origins, strict=False):
         mcts.states.origin[row] = origin
         game.step(mcts.states, row, np.array([action], np.int32), row)

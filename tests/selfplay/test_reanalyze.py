@@ -11,7 +11,7 @@ import pytest
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import InferenceError
 from hexpipe.games.factory import make_game
-from hexpipe.games.game_env import Game
+from hexpipe.games.game_env import Game, moves_view
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluation, Evaluator
 from hexpipe.search.mcts import Mcts, RootResults, nodes_per_game, search_positions
@@ -85,7 +85,7 @@ def search_prefix(game: Game, settings: Settings, record: GameRecord, ply: int) 
     mcts.reset(only)
     row = mcts.root_rows(only)
     for before, action in enumerate(record.actions[: ply + 1].tolist()):
-        if game.view_moves:
+        if moves_view(game):
             mcts.states.origin[row] = record.origins[before]
         if before < ply:
             game.step(mcts.states, row, np.array([action], np.int32), row)
