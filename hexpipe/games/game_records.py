@@ -12,10 +12,10 @@ class RecordedRules(TypedDict):
 
     game: str
     board_size: int
+    win_length: int
     swap: bool
     num_seats: int
     num_actions: int
-    win_length: int
 
 
 def recorded_rules(game: Game) -> RecordedRules:
@@ -23,8 +23,8 @@ def recorded_rules(game: Game) -> RecordedRules:
     return {
         "game": game.name,
         "board_size": game.board_size,
+        "win_length": getattr(game, "win_length", 0),
         "swap": game.swap,
         "num_seats": game.num_seats,
         "num_actions": game.num_actions,
-        "win_length": getattr(game, "win_length", 0),
     }

@@ -156,12 +156,12 @@ class Store:
 
 def check_rules(record: GameRecord, games: Sequence[Game]) -> int:
     """Which of ``games`` ``record`` is one of. Raises ValueError where it is of none of them."""
-    theirs = (record.game, record.board_size, record.swap, record.num_seats, record.num_actions, record.win_length)
+    theirs = (record.game, record.board_size, record.win_length, record.swap, record.num_seats, record.num_actions)
     ours = [tuple(recorded_rules(game).values()) for game in games]
     if theirs not in ours:
         raise ValueError(
-            f"a record of {theirs} does not belong to {', '.join(map(str, ours))} (game, size, swap, seats, "
-            "actions, win length)"
+            f"a record of {theirs} does not belong to {', '.join(map(str, ours))} (game, size, win length, swap, "
+            "seats, actions)"
         )
     stage = ours.index(theirs)
     game = games[stage]

@@ -118,7 +118,7 @@ def test_a_game_searched_anew_is_what_a_search_of_each_prefix_finds(name: str, s
     for old, new in zip(records, run.finish(), strict=True):
         for same in ("actions", "seats", "views", "outcome", "origins"):
             np.testing.assert_array_equal(getattr(new, same), getattr(old, same))
-        assert (new.opening_plies, new.opponents, new.win_length) == (old.opening_plies, 0, game.win_length)
+        assert (new.opening_plies, new.opponents, new.win_length) == (old.opening_plies, 0, old.win_length)
         assert new.simulations == 12
         assert new.weights_version >= 1
         policies = np.zeros((old.num_plies, game.num_actions), np.float32)
