@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,29 +33,26 @@ from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator
 from hexpipe.learner.batches import training_batch
-from hexpipe.learner.learner import Learner
-from hexpipe.learner.pacing import Pacer
+from hexpipe.learner.paced import PacedLearner
 from hexpipe.learner.prefetch import batch_rng
-from hexpipe.learner.recovery import Recovery
-from hexpipe.learner.train_step import StepLosses, mean_losses
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend
-from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint, newest_whole
+from hexpipe.nets.checkpoints import load_checkpoint, newest_whole
 from hexpipe.nets.net_template import check_fit, net_template
 from hexpipe.pipeline.league_serial import SerialLeague
 from hexpipe.pipeline.preparation import check_games
-from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
 from hexpipe.presence import Presence
 from hexpipe.processes.machine import available_cores, visible_gpus
-from hexpipe.random_streams import Stream, stream
+from hexpipe.random_streams import Stream, generator, stream
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.roles.plan import GROUPS, plan_processes
+from hexpipe.roles.replay import GameKeeper
 from hexpipe.roles.segments import pool_shape
 from hexpipe.run_folder import ARCHIVE_NAME, RunFolder
 from hexpipe.search.evaluator import Evaluator
-from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
+from hexpipe.selfplay.old_games import OldGameSearch
 from hexpipe.selfplay.self_play import SelfPlay
 from hexpipe.watch.metrics import MetricsWriter
 from hexpipe.watch.trackers import check_trackers
@@ -164,10 +162,12 @@ class _Trainer:
         wanted = dict(net_template(settings.net, self.game.shapes))
         for found in filter(None, (checkpoint, start_from)):  # before such a net is built: it may be of any size
             check_fit(wanted, found.play_weights, settings.net)
-        self.learner = Learner(settings, self.game.shapes, device)
-        self.pacer = Pacer.from_settings(settings)
-        self.recovery = Recovery(self.learner, folder.path)
-        pacing = self._start_weights(checkpoint, start_from, say)
+        self.paced = PacedLearner(
+            settings, self.game.shapes, self.buffer, folder.path, device, resume=checkpoint, init_from=start_from
+        )
+        self.learner = self.paced.learner
+        if checkpoint is not None:
+            say(f"goes on from {checkpoint.path.name}")
         check_games(settings, folder.path)
         check_trackers(settings.tracking)
         # nothing is written before here: what cannot begin leaves no run behind
@@ -175,20 +175,19 @@ class _Trainer:
         try:
             self.presence = Presence(folder.path, self.archive.path)
             self.buffer.refill(self.archive)
-            if pacing is not None:
-                self.pacer.restore(pacing, self.buffer.total_positions)
+            self.paced.take_pacing()
             folder.write_settings(settings)
-            self.curriculum = self._restore_stage()
+            self.keeper = GameKeeper(settings, self.archive, self.buffer)
             self.evaluators: list[LocalEvaluator | LocalLatentEvaluator] = []
             self.finished: list[GameRecord] = []
             self.league: SerialLeague | None = None
-            self.reanalysis: SerialReanalysis | None = None
+            self.reanalysis: OldGameSearch | None = None
+            self.refreshed_positions = 0
             self.selfplay = self._begin_play(stages, device) if settings.plays else None
         except BaseException:
             self.archive.close()
             raise
         self.first_step = self.learner.steps
-        self.losses: list[StepLosses] = []
         self.skipped_steps = 0.0
 
     def _begin_play(self, stages: Sequence[Game], device: str) -> SelfPlay:
@@ -205,11 +204,25 @@ class _Trainer:
             self.league.draw(self.learner.ema_weights())
             evaluator = self.league.beside(evaluator)
         if settings.reanalyze.ratio:
-            old_games = self.evaluators[1]
-            self.reanalysis = SerialReanalysis(settings, self.game, self.buffer, self.archive, old_games)
+            self.reanalysis = self._search_old_games(self.evaluators[1])
         # a resumed run plays other games than its first part did
         seed = stream(Stream.TRAIN_SELFPLAY, settings.seed, self.buffer.total_games)
-        return SelfPlay(stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.curriculum.stage)
+        return SelfPlay(
+            stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.keeper.curriculum.stage
+        )
+
+    def _search_old_games(self, evaluator: LocalEvaluator | LocalLatentEvaluator) -> OldGameSearch:
+        settings, buffer = self.settings, self.buffer
+        self.positions_before = buffer.total_positions
+
+        def put_back(number: int, record: GameRecord) -> None:
+            if buffer.refresh_game(number, record):
+                self.refreshed_positions += record.num_positions
+
+        rng = generator(Stream.TRAIN_REANALYZE, settings.seed, buffer.total_games)
+        search = partial(OldGameSearch, settings, self.game, buffer, self.archive, evaluator, rng, put_back)
+        # latents of searches that have ended hold no weights any more
+        return search(on_idle=evaluator.release) if isinstance(evaluator, LocalLatentEvaluator) else search()
 
     def close(self) -> None:
         self.archive.close()
@@ -243,7 +256,9 @@ class _Trainer:
                 self.selfplay.step()
                 self._keep_games()
             if self.reanalysis is not None:
-                self.reanalysis.search(self.learner.steps, should_stop)
+                new = self.buffer.total_positions - self.positions_before
+                while self.reanalysis.step(new, self.learner.steps) and not should_stop():
+                    pass
             self._train_allowed(should_stop)
             now = time.monotonic()
             if self.league is not None:
@@ -283,56 +298,23 @@ class _Trainer:
             self._save()
             league.draw(self.learner.ema_weights())
 
-    def _start_weights(
-        self, checkpoint: Checkpoint | None, start_from: Checkpoint | None, say: Callable[[str], None]
-    ) -> dict[str, float] | None:
-        """Load what there is to load; returns the state of the pacing if it was saved."""
-        if checkpoint is not None:
-            self.learner.restore(checkpoint)
-            say(f"goes on from {checkpoint.path.name}")
-            return checkpoint.meta.get("pacing")
-        if start_from is not None:
-            self.learner.init_from(start_from)
-        return None
-
     def _at_limit(self) -> bool:
         minutes = (time.monotonic() - self.start) / 60
         return bool(limit_reached(self.settings.limits, minutes, self.buffer.total_games, self.learner.steps))
 
     def _keep_games(self) -> None:
         if self.finished:
-            self.archive.append(self.finished)
-            for record in self.finished:
-                self.buffer.add_game(record)
-                self.curriculum.add(record)
+            self.keeper.keep(self.finished)
+            self.keeper.look_at_stage()
             self.finished.clear()
-            if self.curriculum.ended:
-                self._begin_stage()
-
-    def _restore_stage(self) -> Curriculum:
-        """The curriculum as the archive has it."""
-        begin = self.archive.stage
-        curriculum = Curriculum(self.settings, begin.number, self.archive.newest_weights(begin.games_before))
-        curriculum.restore(self.archive.games_after(begin.games_before), self.archive.total_games - begin.games_before)
-        self.stage_in_words = ""
-        if self.settings.curriculum.stages:
-            self.stage_in_words = stage_in_words(self.settings, begin.number, begin.mastered_after)
-        return curriculum
-
-    def _begin_stage(self) -> None:
-        games = self.curriculum.games
-        self.curriculum.next_stage()
-        self.archive.begin_stage(self.curriculum.stage, games)
-        self.stage_in_words = stage_in_words(self.settings, self.curriculum.stage, games)
-        logger.info("%s", self.stage_in_words)
 
     def _train_allowed(self, should_stop: Callable[[], bool]) -> None:
         """Do the steps that the games so far pay for, then let the new weights play."""
-        before = self.learner.steps
-        allowed = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, before)
+        before, allowed = self.learner.steps, self.paced.steps_allowed()
         while self.learner.steps < before + allowed and not (self._at_limit() or should_stop()):
-            self.losses.append(self._train_once())
-            self.recovery.look()
+            rng = batch_rng(self.settings.seed, self.learner.steps)
+            batch = training_batch(self.buffer, self.game, self.settings, self.settings.learner.batch_size, rng)
+            self.paced.step(batch, self._progress())
         if self.learner.steps > before:
             self._load_weights()
 
@@ -340,37 +322,27 @@ class _Trainer:
         for evaluator in self.evaluators:
             evaluator.load(self.learner.steps, self.learner.ema_weights())
 
-    def _train_once(self) -> StepLosses:
-        rng = batch_rng(self.settings.seed, self.learner.steps)
-        batch = training_batch(self.buffer, self.game, self.settings, self.settings.learner.batch_size, rng)
-        return self.learner.step(batch, self._progress())
-
     def _progress(self) -> float:
         """The share of the run that is over, by limits that do not depend on the clock."""
         return share_done(self.settings.limits, games=self.buffer.total_games, steps=self.learner.steps) or 0.0
 
     def _save(self) -> None:
-        if not self.recovery.may_save():
-            return
-        pacing = self.pacer.state(self.buffer.total_positions, self.learner.steps)
-        path = self.learner.save(self.folder.path, {"pacing": pacing})
-        logger.info("checkpoint %s", path)
+        if self.paced.recovery.may_save():
+            logger.info("checkpoint %s", self.learner.save(self.folder.path, self.paced.extra()))
 
     def _report(self, metrics: MetricsWriter, on_progress: Callable[[TrainProgress], None]) -> TrainProgress:
-        losses: dict[str, float] = {}
-        if self.losses:
-            losses = mean_losses(torch.stack([step.tensor for step in self.losses]).sum(0), len(self.losses))
+        losses = self.paced.drain_losses()
+        if losses:
             self.skipped_steps += losses.pop("skipped_steps")
             for name, known in (("threat_loss", self.game.shapes.threats), ("focus_loss", self.game.shapes.thumbnail)):
                 if not known:
                     losses.pop(name, None)
-            self.losses.clear()
         buffer = self.buffer
         elapsed = time.monotonic() - self.start
-        league = self.curriculum.shares
+        league = self.keeper.curriculum.shares
         progress = TrainProgress(
             elapsed, buffer.total_games, buffer.total_positions, self.learner.steps, losses, league.mean, league.games,
-            self.stage_in_words,
+            self.keeper.stage_in_words,
         )  # fmt: skip
         metrics.write(
             {
@@ -381,12 +353,12 @@ class _Trainer:
                 "steps": progress.steps,
                 "replay_games": buffer.num_games,
                 "replay_positions": buffer.num_positions,
-                **({} if self.reanalysis is None else {"refreshed": self.reanalysis.positions}),
+                **({} if self.reanalysis is None else {"refreshed": self.refreshed_positions}),
                 **({"learning_rate": self.learner.learning_rate} if losses else {}),
                 **({"skipped_steps": self.skipped_steps} if self.skipped_steps else {}),
-                **({"recoveries": self.recovery.count} if self.recovery.count else {}),
+                **({"recoveries": self.paced.recovery.count} if self.paced.recovery.count else {}),
                 **({"league_share": league.mean} if league.games else {}),
-                **({"stage": self.curriculum.stage + 1} if self.settings.curriculum.stages else {}),
+                **({"stage": self.keeper.curriculum.stage + 1} if self.settings.curriculum.stages else {}),
                 **losses,
             }
         )

@@ -62,13 +62,13 @@ class WatchedEvaluator:
         return answer
 
 
-class _Net:
-    """A net as a generator asks it: over the slots of its servers, and through a cache of its own."""
+class ServedNet:
+    """A net as a process that searches asks it: over the slots of its servers, and through a cache of its own."""
 
-    def __init__(self, context: ChildContext, slots: InferenceSlots, game: Game, waiting: Waiting) -> None:
+    def __init__(self, context: ChildContext, slots: InferenceSlots, worker: int, game: Game, waiting: Waiting) -> None:
         settings = context.settings
         stall = settings.limits.stall_seconds
-        self.client = InferenceClient(slots, context.number, start_timeout=stall, replace_timeout=stall)
+        self.client = InferenceClient(slots, worker, start_timeout=stall, replace_timeout=stall)
         self.evaluator: Evaluator = WatchedEvaluator(self.client, context.row, waiting)
         self._cached: CachedEvaluator | None = None
         if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
@@ -93,10 +93,10 @@ def generator_main(
     row, settings = context.row, context.settings
     stages = make_stages(settings)
     game = stages[-1]  # to a net they are all alike
-    nets = [_Net(context, slots, game, Waiting.INFERENCE)]
+    nets = [ServedNet(context, slots, context.number, game, Waiting.INFERENCE)]
     evaluator = nets[0].evaluator
     if league is not None:
-        nets.append(_Net(context, league, game, Waiting.LEAGUE))
+        nets.append(ServedNet(context, league, context.number, game, Waiting.LEAGUE))
         evaluator = LeagueEvaluator(evaluator, nets[1].evaluator, nets[1].client.release)
     sender = outboxes.sender(context.number)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hexpipe.config.limits import limit_reached, share_done
+from hexpipe.config.limits import share_done
 from hexpipe.errors import DiskFullError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
@@ -23,11 +23,8 @@ from hexpipe.inference.weights import WeightsBoard
 from hexpipe.learner.batches import training_batch
 from hexpipe.learner.checkpoint_writer import CheckpointWriter
 from hexpipe.learner.distributed import agree, ddp_wrap, rank_batch_size, rank_seed
-from hexpipe.learner.learner import Learner
-from hexpipe.learner.pacing import Pacer
+from hexpipe.learner.paced import PacedLearner
 from hexpipe.learner.prefetch import Prefetcher, default_threads
-from hexpipe.learner.recovery import Recovery
-from hexpipe.learner.train_step import METRICS, StepLosses, mean_losses
 from hexpipe.nets.checkpoints import load_checkpoint, step_of
 from hexpipe.processes.messages import ChildContext
 from hexpipe.processes.stats import Waiting
@@ -64,21 +61,14 @@ class LearnerLoop:
         self.row.beat(Waiting.STARTING)
         self.ranks = self.settings.learner.ranks
         wrap = ddp_wrap(torch.device(device)) if self.ranks > 1 else None
-        self.learner = Learner(self.settings, self.game.shapes, device, wrap)
-        self.pacer = Pacer.from_settings(self.settings)
-        self._pacer_state: Mapping[str, Any] | None = None
-        self._paced = False
+        resume = None if start.resume is None else load_checkpoint(start.resume)
+        init_from = load_checkpoint(start.init_from) if resume is None and start.init_from is not None else None
+        self.paced = PacedLearner(
+            self.settings, self.game.shapes, buffer, context.run_dir, device, wrap, resume=resume, init_from=init_from
+        )
+        self.learner = self.paced.learner
         self._batch: dict[str, torch.Tensor] | None = None
-        if start.resume is not None:
-            checkpoint = load_checkpoint(start.resume)
-            self.learner.restore(checkpoint)
-            self._pacer_state = checkpoint.meta.get("pacing")
-        elif start.init_from is not None:
-            self.learner.init_from(load_checkpoint(start.init_from))
         self._saved_step = self.learner.steps if start.resume is not None else -1
-        self._losses = torch.zeros(len(METRICS), device=self.learner.device)
-        self._losses_steps = 0
-        self._recovery = Recovery(self.learner, context.run_dir)
         self._writer = CheckpointWriter(context.run_dir, self.settings)
         self._next_export = 0.0
         self._next_checkpoint = time.monotonic() + self.settings.learner.checkpoint_minutes * 60
@@ -113,18 +103,14 @@ class LearnerLoop:
                 return False
             self.row.beat(Waiting.REFILL)
             time.sleep(_POLL_SECONDS)
-        if self._pacer_state is not None:
-            self.pacer.restore(self._pacer_state, self.buffer.total_positions)
-        self._paced = True
+        self.paced.take_pacing()
         return True
 
     def _allowed(self, prefetcher: Prefetcher) -> int:
         """Steps that may be done now, for the first of which there is a batch; -1 to end."""
         if self.context.stopping():
             return -1
-        if limit_reached(self.settings.limits, steps=self.learner.steps):
-            return 0
-        steps = self.pacer.steps_allowed(self.buffer.num_games, self.buffer.total_positions, self.learner.steps)
+        steps = self.paced.steps_allowed()
         if steps and self._batch is None:
             self.row.beat(Waiting.BATCH)
             if not prefetcher.ready(_BATCH_SECONDS):  # the buffer may be filled again, which can take minutes
@@ -143,10 +129,11 @@ class LearnerLoop:
         else:
             batch, self._batch = self._batch, None
             progress = agree(int(self._progress() * _PROGRESS_PARTS)) / _PROGRESS_PARTS  # one learning rate for all
-            self._note(self.learner.step(batch, progress))
+            went_back = self.paced.step(batch, progress)
+            self.row["steps"] = self.learner.steps
             if not self.context.me.ready:  # not before: what fails at the first step has not worked yet
                 self.context.set_ready()
-            if self._recovery.look():
+            if went_back:
                 self.row.add("recoveries", 1)
             self.row["wait_seconds"] = prefetcher.wait_seconds
         now = time.monotonic()
@@ -195,18 +182,10 @@ class LearnerLoop:
         minutes = (time.monotonic() - self.context.run_started) / 60
         return share_done(self.settings.limits, minutes, self.buffer.total_games, self.learner.steps) or 0.0
 
-    def _note(self, losses: StepLosses) -> None:
-        # summed on the device: reading every step's losses would hold the device up
-        self._losses += losses.tensor
-        self._losses_steps += 1
-        self.row["steps"] = self.learner.steps
-
     def _export(self) -> None:
-        if not self._losses_steps:
+        means = self.paced.drain_losses()
+        if not means:
             return
-        means = mean_losses(self._losses, self._losses_steps)
-        self._losses.zero_()
-        self._losses_steps = 0
         self.row.add("skipped_steps", means.pop("skipped_steps"))
         for name, mean in means.items():
             self.row[name] = mean
@@ -231,14 +210,11 @@ class LearnerLoop:
         """Begin to write a checkpoint, unless this step's is there already or training is broken just now."""
         if self.context.number > 0 or self._saved_step == self.learner.steps:
             return
-        if not self._recovery.may_save():
+        if not self.paced.recovery.may_save():
             return
         self.row.beat(Waiting.CHECKPOINT)
-        extra: dict[str, Any] = {}
-        if self._paced:
-            extra["pacing"] = self.pacer.state(self.buffer.total_positions, self.learner.steps)
         self._tell(self._writer.finish)
-        self._writer.begin(self.learner.snapshot(extra))
+        self._writer.begin(self.learner.snapshot(self.paced.extra()))
         self._saved_step = self.learner.steps
         self.row.beat()
 

@@ -6,8 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hexpipe.games.factory import make_game
-from hexpipe.inference.client import CachedEvaluator, InferenceClient
-from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.processes.messages import ChildContext
 from hexpipe.processes.role import Ending, Role
@@ -17,11 +15,9 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.outbox import Outboxes
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.roles.generator import WatchedEvaluator, own_bytes
+from hexpipe.roles.generator import ServedNet, own_bytes
 from hexpipe.run_folder import ARCHIVE_NAME
-from hexpipe.search.evaluator import Evaluator
-from hexpipe.selfplay.old_games import OldGames
-from hexpipe.selfplay.reanalyze import OldGame, Reanalysis
+from hexpipe.selfplay.old_games import OldGameSearch
 
 if TYPE_CHECKING:  # a child needs no more than its body does
     from hexpipe.roles.plan import Plan
@@ -37,37 +33,29 @@ def reanalyze_main(
     row, settings = context.row, context.settings
     if not _await_replay(context):
         return
-    game = make_game(settings.game)
-    stall = settings.limits.stall_seconds
-    client = InferenceClient(slots, worker, start_timeout=stall, replace_timeout=stall)
-    evaluator: Evaluator = WatchedEvaluator(client, row, Waiting.INFERENCE)
-    if settings.selfplay.cache_entries and settings.algorithm == "alphazero":
-        cache = LRUCache(settings.selfplay.cache_entries, game.shapes, half=True)
-        evaluator = CachedEvaluator(evaluator, cache, game.shapes)
+    game, state = make_game(settings.game), context.state
+    net = ServedNet(context, slots, worker, game, Waiting.INFERENCE)
     sender = outboxes.sender(worker)
+
+    def put_back(number: int, record: GameRecord) -> None:
+        row.beat(Waiting.OUTBOX)
+        sender.send(record, lambda: context.go_on(Waiting.OUTBOX), number)
+        row.beat()
+        row.add("games", 1)
+        row.add("positions", record.num_positions)
+        state.searched_positions += record.num_positions
+
     # a replacement must not draw its predecessor's games again
     rng = generator(Stream.REANALYZE, settings.seed, context.session, worker, context.me.restarts)
     with ReplayArchive(context.run_dir / ARCHIVE_NAME, game, read_only=True) as archive:
-        old_games = OldGames(buffer, archive, settings.reanalyze.ratio, rng, context.state.searched_positions)
-        state = context.state
-
-        def take() -> OldGame | None:
-            return old_games.take(state.played_positions, state.published)
-
-        def on_game(number: int, record: GameRecord) -> None:
-            row.beat(Waiting.OUTBOX)
-            sender.send(record, lambda: context.go_on(Waiting.OUTBOX), number)
-            row.beat()
-            old_games.done(number, record.weights_version)
-            row.add("games", 1)
-            row.add("positions", record.num_positions)
-            state.searched_positions += record.num_positions
-
-        reanalysis = Reanalysis(game, settings, evaluator, take, on_game, client.release, slots.groups)
+        search = OldGameSearch(
+            settings, game, buffer, archive, net.evaluator, rng, put_back,
+            on_idle=net.client.release, groups=slots.groups, positions=state.searched_positions,
+        )  # fmt: skip
         context.set_ready()
         while not context.stopping():
-            if not reanalysis.step():
-                row.beat(Waiting.WEIGHTS if old_games.pays else Waiting.POSITIONS)
+            if not search.step(state.played_positions, state.published):
+                row.beat(Waiting.WEIGHTS if search.pays else Waiting.POSITIONS)
                 time.sleep(_POLL_SECONDS)
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hexpipe.config import dump_settings
+from hexpipe.config import Settings, dump_settings
 from hexpipe.errors import DiskFullError, FileBusyError, GoneError
 from hexpipe.games.factory import make_stages
 from hexpipe.processes.messages import ChildContext
@@ -44,15 +44,20 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
 
     A replacement does the same: the archive tells it which of the games that lie in the outboxes it has already.
     """
-    row = context.row
+    row, state = context.row, context.state
     receiver = outboxes.receiver()
+
+    def tell_stage(keeper: GameKeeper) -> None:
+        state.mastered_after = keeper.mastered_after
+        state.stage = keeper.curriculum.stage + 1
+
     with _with_room(context, lambda: _open_archive(context)) as archive:
         row.beat(Waiting.REFILL)
-        curriculum = _restore_stage(row, context, archive)
+        keeper = GameKeeper(context.settings, archive, buffer, tell_stage, partial(_with_room, context))
         _refill(context, archive, buffer)
         # the outboxes are as old as this part of the run: at its start they hold nothing that is known
         known = archive.newest_sequences(context.session, outboxes.num_slots) if context.me.restarts else {}
-        _export(row, buffer)
+        _export(row, keeper)
         context.set_ready()
         while True:
             stopping = context.stopping()  # looked at before the outboxes: what came before the request is committed
@@ -61,23 +66,69 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
             arrivals = receiver.take()
             if arrivals:
                 row.beat()
-                # the archive first: it is the truth, and a game in it is never lost
                 new = [a for a in arrivals if not a.number and a.sequence > known.get(a.worker, -1)]
                 records = [arrival.record for arrival in new]
-                senders = [Sender(context.session, arrival.worker, arrival.sequence) for arrival in new]
-                if new:
-                    _with_room(context, partial(archive.append, records, senders))
-                for record in records:
-                    buffer.add_game(record)
+                keeper.keep(records, [Sender(context.session, arrival.worker, arrival.sequence) for arrival in new])
                 _refresh(row, buffer, [arrival for arrival in arrivals if arrival.number])
                 receiver.acknowledge(arrivals)
                 _count(row, context, records)
-                for record in records:
-                    curriculum.add(record)
-                _look_at_stage(row, context, archive, curriculum)
-                _export(row, buffer)
+                keeper.look_at_stage()
+                _export(row, keeper)
             elif stopping:
                 return
+
+
+class GameKeeper:
+    """Keeps finished games: the one writer of an archive and of a buffer, and who says which stage is played.
+
+    ``on_stage(self)`` hears of every stage that begins, the first one too; ``write`` does what may find no room.
+    ``mastered_after``: games of the stage before the one that is played.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        archive: ReplayArchive,
+        buffer: ReplayBuffer,
+        on_stage: Callable[[GameKeeper], None] = lambda keeper: None,
+        write: Callable[[Callable[[], None]], None] = lambda action: action(),
+    ) -> None:
+        self._settings, self._archive, self.buffer = settings, archive, buffer
+        self._on_stage, self._write = on_stage, write
+        begin = archive.stage
+        self.mastered_after = begin.mastered_after
+        self.curriculum = Curriculum(settings, begin.number, archive.newest_weights(begin.games_before))
+        self.curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
+        self._tell()
+        self.look_at_stage()
+
+    @property
+    def stage_in_words(self) -> str:
+        """The stage that is played; empty without a curriculum."""
+        if not self._settings.curriculum.stages:
+            return ""
+        return stage_in_words(self._settings, self.curriculum.stage, self.mastered_after)
+
+    def keep(self, records: list[GameRecord], senders: Sequence[Sender] = ()) -> None:
+        """Put games into the archive, which is the truth, and then into the buffer; `look_at_stage` goes on."""
+        if records:
+            self._write(partial(self._archive.append, records, senders))
+        for record in records:
+            self.buffer.add_game(record)
+            self.curriculum.add(record)
+
+    def look_at_stage(self) -> None:
+        """Begin the next stage if this one has ended."""
+        if self.curriculum.ended:
+            self.mastered_after = self.curriculum.games
+            self.curriculum.next_stage()
+            self._write(partial(self._archive.begin_stage, self.curriculum.stage, self.mastered_after))
+            self._tell()
+
+    def _tell(self) -> None:
+        self._on_stage(self)
+        if self.stage_in_words:
+            log.info("%s", self.stage_in_words)
 
 
 def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer) -> None:
@@ -121,32 +172,6 @@ def _with_room(context: ChildContext, write: Callable[[], T]) -> T:
             time.sleep(_ROOM_SECONDS)
 
 
-def _restore_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive) -> Curriculum:
-    """The curriculum as the archive has it; generators wait for this."""
-    begin = archive.stage
-    curriculum = Curriculum(context.settings, begin.number, archive.newest_weights(begin.games_before))
-    curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
-    context.state.mastered_after = begin.mastered_after
-    context.state.stage = begin.number + 1
-    if context.settings.curriculum.stages:
-        log.info("%s", stage_in_words(context.settings, begin.number, begin.mastered_after))
-    _look_at_stage(row, context, archive, curriculum)
-    return curriculum
-
-
-def _look_at_stage(row: ProcessRow, context: ChildContext, archive: ReplayArchive, curriculum: Curriculum) -> None:
-    """Begin the next stage if this one has ended."""
-    if curriculum.ended:
-        games = curriculum.games
-        curriculum.next_stage()
-        _with_room(context, lambda: archive.begin_stage(curriculum.stage, games))
-        context.state.mastered_after = games
-        context.state.stage = curriculum.stage + 1
-        log.info("%s", stage_in_words(context.settings, curriculum.stage, games))
-    row["stage_games"] = curriculum.games
-    row["league_share"], row["league_window"] = curriculum.shares.mean, curriculum.shares.games
-
-
 def _refresh(row: ProcessRow, buffer: ReplayBuffer, arrivals: list[Arrival]) -> None:
     for arrival in arrivals:
         if buffer.refresh_game(arrival.number, arrival.record):
@@ -164,14 +189,16 @@ def _count(row: ProcessRow, context: ChildContext, records: list[GameRecord]) ->
         row.add("lag_sum", max(0.0, newest - max(1, record.weights_version)))
 
 
-def _export(row: ProcessRow, buffer: ReplayBuffer) -> None:
-    report = buffer.memory_report()
+def _export(row: ProcessRow, keeper: GameKeeper) -> None:
+    report, curriculum = keeper.buffer.memory_report(), keeper.curriculum
     row["total_games"] = report["total_games"]
     row["total_positions"] = report["total_positions"]
     row["replay_games"] = report["games"]
     row["replay_positions"] = report["positions"]
     row["replay_bytes"] = report["used_bytes"]
     row["replay_budget"] = report["capacity_bytes"]
+    row["stage_games"] = curriculum.games
+    row["league_share"], row["league_window"] = curriculum.shares.mean, curriculum.shares.games
 
 
 def _parts(shared: Segments, number: int) -> dict[str, Any]:

@@ -7,12 +7,18 @@ with what it cost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from hexpipe.config import Settings
+from hexpipe.games.game_env import Game
+from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.store import EmptyBufferError
-from hexpipe.selfplay.reanalyze import OldGame
+from hexpipe.search.evaluator import Evaluator
+from hexpipe.selfplay.reanalyze import OldGame, Reanalysis
 
 _TRIES = 16
 _UNDER_WAY = 2**62
@@ -80,3 +86,48 @@ class OldGames:
                 return OldGame(number, record)
             self._searched[number] = version
         return None
+
+
+class OldGameSearch:
+    """Searches games of ``buffer`` anew with ``evaluator``, as new positions pay for it.
+
+    Each is handed to ``put_back`` with its number in the archive. ``on_idle`` is told a group whose searches have all
+    ended. ``positions`` is what was searched before. Deterministic from ``rng`` and what the buffer held.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        game: Game,
+        buffer: ReplayBuffer,
+        archive: ReplayArchive,
+        evaluator: Evaluator,
+        rng: np.random.Generator,
+        put_back: Callable[[int, GameRecord], object],
+        *,
+        on_idle: Callable[[int], None] = lambda group: None,
+        groups: int = 2,
+        positions: int = 0,
+    ) -> None:
+        self._games = OldGames(buffer, archive, settings.reanalyze.ratio, rng, positions)
+        self._put_back = put_back
+        self._reanalysis = Reanalysis(game, settings, evaluator, self._take, self._done, on_idle, groups)
+        self._paid: tuple[float, int] = (0.0, 0)
+
+    @property
+    def pays(self) -> bool:
+        """Whether new positions paid for a game when one was last asked for."""
+        return self._games.pays
+
+    def step(self, new_positions: float, version: int) -> bool:
+        """Take one turn; False where there is nothing to search. ``new_positions`` were played since counting began,
+        ``version`` is that of the newest weights."""
+        self._paid = new_positions, version
+        return self._reanalysis.step()
+
+    def _take(self) -> OldGame | None:
+        return self._games.take(*self._paid)
+
+    def _done(self, number: int, record: GameRecord) -> None:
+        self._put_back(number, record)
+        self._games.done(number, record.weights_version)

@@ -9,10 +9,10 @@ import pytest
 
 from hexpipe.config import load_settings
 from hexpipe.games.factory import make_game
-from hexpipe.pipeline.reanalyze_serial import SerialReanalysis
 from hexpipe.records import GameRecord, unpack_policies
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.selfplay.old_games import OldGameSearch
 from tests.selfplay.old_games import HashEvaluator, random_old_game
 
 
@@ -57,17 +57,23 @@ def test_what_was_searched_anew_is_learned_and_the_archive_stays(
             return True
 
         monkeypatch.setattr(buffer, "refresh_game", note)
-        serial = SerialReanalysis(settings, game, buffer, archive, HashEvaluator(game))  # type: ignore[arg-type]
-        serial.search(1, lambda: False)  # the evaluator's versions begin there
+        began, rng = buffer.total_positions, np.random.default_rng(3)
+        search = OldGameSearch(settings, game, buffer, archive, HashEvaluator(game), rng, buffer.refresh_game)
+
+        def search_all() -> None:
+            while search.step(buffer.total_positions - began, 1):  # the evaluator's versions begin there
+                pass
+
+        search_all()
         assert not renewed, "there are no new positions that pay"
         play(records[12:])  # and the first twelve leave
         before = value_targets(buffer)
         counts = (buffer.num_games, buffer.num_positions, buffer.total_games, buffer.total_positions)
-        serial.search(1, lambda: False)
+        search_all()
         assert set(renewed) <= set(range(13, 25))
         assert len(renewed) >= 9
         new = sum(record.num_positions for record in records[12:])
-        assert new - 16 < serial.positions == sum(record.num_positions for record in renewed.values()) <= new
+        assert new - 16 < sum(record.num_positions for record in renewed.values()) <= new
         assert (buffer.num_games, buffer.num_positions, buffer.total_games, buffer.total_positions) == counts
         for number, record in renewed.items():
             np.testing.assert_array_equal(record.actions, records[number - 1].actions)
