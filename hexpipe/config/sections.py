@@ -54,6 +54,13 @@ class NetSettings(Section):
         return self
 
     @property
+    def title(self) -> str:
+        """The net in a few words: "resnet with 4 blocks of 32 channels"."""
+        heads = f", {self.heads} heads" if self.backbone == "transformer" else ""
+        engram = f", engram of {self.engram:,} entries" if self.engram else ""
+        return f"{self.backbone} with {self.blocks} blocks of {self.channels} channels{heads}{engram}"
+
+    @property
     def latent_rank(self) -> int:
         """``kv_latent``, or its default: half the channels."""
         return self.channels // 2 if self.kv_latent is None else self.kv_latent

@@ -45,14 +45,10 @@ def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
     net = checkpoint.settings.net
     if net != settings.net:
         raise CheckpointError(
-            f"{checkpoint.path} is of a {_net_in_words(net)}, these settings want a {_net_in_words(settings.net)}; "
+            f"{checkpoint.path} is of a {net.title}, these settings want a {settings.net.title}; "
             f"set {_net_differences(net, settings.net)} as in the checkpoint"
         )
     checkpoint.check_fit()
-
-
-def _net_in_words(net: NetSettings) -> str:
-    return f"{net.backbone} with {net.blocks} blocks of {net.channels} channels"
 
 
 def _net_differences(theirs: NetSettings, ours: NetSettings) -> str:
@@ -78,12 +74,7 @@ def announcement(
     """What the run will do, in a few lines."""
     settings = request.settings
     what = f"preset {settings.preset}: {settings.game.title}{_growth_in_words(settings)}"
-    net = f"net {settings.net.blocks} blocks x {settings.net.channels} channels"
-    if settings.net.backbone != "resnet":
-        net = f"{settings.net.backbone} {net}, {settings.net.heads} heads"
-    if settings.net.engram:
-        net += f", engram of {settings.net.engram:,} entries"
-    yield f"{what}, {net}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
+    yield f"{what}, {settings.net.title}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"
     devices = ", ".join(sorted(set(plan.server_devices)))
     servers = f"{len(plan.server_devices)} inference server{'s' * (len(plan.server_devices) > 1)} on {devices}"
     workers = f"{plan.workers} generator{'s' * (plan.workers > 1)}"

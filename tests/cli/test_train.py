@@ -48,7 +48,8 @@ def test_a_transformer_trains_and_is_no_residual_net(tmp_path: Path, capsys: pyt
     assert "do not fit a resnet of 1 blocks" in capsys.readouterr().err
     with pytest.raises(CheckpointError) as caught:  # what `hexpipe run` says before it starts a child
         check_net(load_settings("quick", {"net.channels": 8}), load_checkpoint(tmp_path / "run"))
-    assert "is of a transformer with 1 blocks of 16 channels, these settings want a resnet with 4" in str(caught.value)
+    theirs = "is of a transformer with 1 blocks of 16 channels, 2 heads"
+    assert f"{theirs}, these settings want a resnet with 4" in str(caught.value)
     assert "net.backbone and net.blocks and net.channels" in str(caught.value)
 
 
