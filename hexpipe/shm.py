@@ -35,6 +35,7 @@ ALIGNMENT = 64  # a cache line: no two fields share one
 SEMAPHORE = re.compile(r"sem\.mp-[a-z0-9_]+")
 """What multiprocessing calls a semaphore in /dev/shm."""
 _PR_SET_PDEATHSIG = 1
+_PIPE_BYTES = 65536
 _SPARE_FILES = 256  # for all that a process opens later
 
 
@@ -146,6 +147,30 @@ def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> di
     finally:
         os.close(own)
     return _views(buffer, fields, offsets)
+
+
+class Doorbell:
+    """Wakes one sleeping reader, whoever rings, without a lock: a byte in a pipe says that there is news.
+
+    What the news is stands in shared memory. A ringer that is killed leaves a whole byte or none, and one who finds the
+    pipe full has nothing to add. Picklable only as an argument of a process being spawned.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = spawn_context().Pipe(duplex=False)
+        os.set_blocking(self._writer.fileno(), False)
+
+    def ring(self) -> None:
+        """Wake the reader, or have it not sleep the next time."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer.fileno(), b"\0")
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep until somebody rings, ``timeout`` seconds at most; whether somebody has."""
+        if not self._reader.poll(timeout):
+            return False
+        os.read(self._reader.fileno(), _PIPE_BYTES)
+        return True
 
 
 def spawn_context() -> context.SpawnContext:

@@ -24,9 +24,9 @@ ALLOWED = {
     "multiprocessing": (
         "hexpipe.shm",
         "hexpipe.inference.slots",
+        "hexpipe.inference.queue_repair",
         "hexpipe.learner.prefetch",
         "hexpipe.processes.",
-        "hexpipe.replay.outbox",
         "hexpipe.bulk.",
         "hexpipe.bench.",
     ),

@@ -20,6 +20,7 @@ import pytest
 from hexpipe import shm
 from hexpipe.errors import SharedMemoryError
 from hexpipe.shm import (
+    Doorbell,
     Field,
     SharedSegment,
     allow_open_files,
@@ -213,3 +214,16 @@ def test_a_group_that_has_read_many_files_has_memory_left(tmp_path: Path, limit:
     assert shm._left_in_group(tmp_path, limit, usage, prefix) == 330
     (tmp_path / limit).write_text("max\n")
     assert shm._left_in_group(tmp_path, limit, usage, prefix) is None
+
+
+def test_a_doorbell_wakes_once_however_often_it_was_rung() -> None:
+    bell = Doorbell()
+    assert not bell.wait(0.0)
+    for _ in range(100_000):  # more than a pipe holds
+        bell.ring()
+    assert bell.wait(0.0)
+    while bell.wait(0.0):
+        pass
+    bell.ring()
+    assert bell.wait(10.0)
+    assert not bell.wait(0.0)

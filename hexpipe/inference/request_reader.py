@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import selectors
-from typing import Any
 
 import numpy as np
 
+from hexpipe.inference.queue_repair import reading_end
 from hexpipe.inference.slots import InferenceSlots, Request
 
 _READ_BYTES = 65536
@@ -25,8 +25,7 @@ class RequestReader:
         self._request_ids = slots.arrays["request_id"]
         self.stale = 0
         for queue in slots.queues.values():
-            reader: Any = queue._reader  # type: ignore[attr-defined]
-            self._selector.register(reader.fileno(), selectors.EVENT_READ, queue)
+            self._selector.register(reading_end(queue), selectors.EVENT_READ, queue)
         # messages are no more than news of what stands in the arrays; a dead server may have left half of one
         while ready := self._selector.select(0):
             for key, _events in ready:

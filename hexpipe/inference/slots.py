@@ -35,6 +35,7 @@ from hexpipe.answers import Answers, answer_fields
 from hexpipe.config import Shapes
 from hexpipe.errors import InferenceError
 from hexpipe.inference.latents import PoolShape
+from hexpipe.inference.queue_repair import free_reader, free_writer
 from hexpipe.search.evaluator import Moves
 from hexpipe.shm import Field, SharedSegment, allow_open_files, semaphores_made, spawn_context
 
@@ -312,9 +313,7 @@ class InferenceSlots:
         dead."""
         for (_worker, reader), queue in self.queues.items():
             if reader == server:
-                lock: Any = queue._rlock  # type: ignore[attr-defined]
-                lock.acquire(False)  # held for ever if its owner died in get(); free otherwise
-                lock.release()
+                free_reader(queue)
         self.arrays["server_pid"][server] = 0
         self.set_server_state(server, STARTING)
 
@@ -325,9 +324,7 @@ class InferenceSlots:
         """
         for (owner, _server), queue in self.queues.items():
             if owner == worker:
-                lock: Any = queue._wlock  # type: ignore[attr-defined]
-                lock.acquire(False)  # held for ever if its owner died in put(); free otherwise
-                lock.release()
+                free_writer(queue)
         for group in range(self.groups):
             answer = self._answers[self.region(worker, group)]
             self.arrays["lives"][self.region(worker, group)] += 1

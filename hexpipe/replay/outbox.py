@@ -16,13 +16,9 @@ what the archive has already: games are known there by session, worker and seque
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
 import time
 import zlib
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import numpy as np
@@ -30,11 +26,10 @@ import numpy as np
 from hexpipe.config import Shapes
 from hexpipe.errors import HexpipeError
 from hexpipe.records import GameRecord, mask_length
-from hexpipe.shm import Field, SharedSegment
+from hexpipe.shm import Doorbell, Field, SharedSegment
 
 _HEADER = ("sequence + 1", "length", "number", "crc32")
 _POLL_SECONDS = 0.005
-_PIPE_BYTES = 65536
 
 
 class Arrival(NamedTuple):
@@ -55,20 +50,16 @@ def largest_record_bytes(shapes: Shapes, max_plies: int) -> int:
 
 
 class Outboxes:
-    """The slots of every worker and the pipe that wakes the replay process; picklable while a child is spawned."""
+    """The slots of every worker and the bell that wakes the replay process; picklable while a child is spawned."""
 
-    def __init__(self, segment: SharedSegment, reader: Connection, writer: Connection) -> None:
-        self.segment = segment
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, segment: SharedSegment, bell: Doorbell) -> None:
+        self.segment, self._bell = segment, bell
 
     @classmethod
     def create(cls, workers: int, slots: int, slot_bytes: int, private: bool = False) -> Outboxes:
         """Empty outboxes. Raises SharedMemoryError if there is no room."""
         fields = cls.fields(workers, slots, slot_bytes)
-        reader, writer = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        os.set_blocking(writer.fileno(), False)
-        return cls(SharedSegment.create("outboxes", fields, private=private), reader, writer)
+        return cls(SharedSegment.create("outboxes", fields, private=private), Doorbell())
 
     @staticmethod
     def fields(workers: int, slots: int, slot_bytes: int) -> list[Field]:
@@ -91,25 +82,25 @@ class Outboxes:
 
     def sender(self, worker: int) -> OutboxSender:
         """The writing end of a worker, going on after what a dead predecessor has left whole."""
-        return OutboxSender(self.segment, self._writer, worker)
+        return OutboxSender(self.segment, self._bell, worker)
 
     def receiver(self) -> OutboxReceiver:
         """The replay process's end."""
-        return OutboxReceiver(self.segment, self._reader)
+        return OutboxReceiver(self.segment, self._bell)
 
 
 class OutboxSender:
     """A worker's end of its outbox."""
 
-    def __init__(self, segment: SharedSegment, writer: Connection, worker: int) -> None:
+    def __init__(self, segment: SharedSegment, bell: Doorbell, worker: int) -> None:
         self._data = segment.arrays["data"][worker]
         self._header = segment.arrays["header"][worker]
         self._acked = segment.arrays["acked"]
-        self._writer = writer
+        self._bell = bell
         self._worker = worker
         self.next_sequence = _first_free(self._data, self._header, int(self._acked[worker]))
         # wake replay for games that a dead predecessor left without their message
-        self._wake()
+        self._bell.ring()
 
     def in_flight(self) -> int:
         """Games that lie in the outbox."""
@@ -132,31 +123,23 @@ class OutboxSender:
         self._data[slot, : len(data)] = np.frombuffer(data, np.uint8)
         self._header[slot] = (self.next_sequence + 1, len(data), number, _checksum(number, data))
         self.next_sequence += 1
-        self._wake()
+        self._bell.ring()
         return True
-
-    def _wake(self) -> None:
-        # one byte says that there is news; a full pipe says that already
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._writer.fileno(), b"\0")
 
 
 class OutboxReceiver:
     """The replay process's end of every outbox."""
 
-    def __init__(self, segment: SharedSegment, reader: Connection) -> None:
+    def __init__(self, segment: SharedSegment, bell: Doorbell) -> None:
         self._data = segment.arrays["data"]
         self._header = segment.arrays["header"]
         self._acked = segment.arrays["acked"]
-        self._reader = reader
+        self._bell = bell
         self._taken = [int(number) for number in self._acked]
 
     def wait(self, timeout: float) -> bool:
         """Wait until some worker has sent a game, ``timeout`` seconds at most."""
-        if not self._reader.poll(timeout):
-            return False
-        os.read(self._reader.fileno(), _PIPE_BYTES)
-        return True
+        return self._bell.wait(timeout)
 
     def take(self, limit: int = 1000) -> list[Arrival]:
         """Whole games that wait, oldest first for each worker; they keep their slots until `acknowledge`."""

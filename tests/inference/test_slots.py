@@ -7,15 +7,20 @@ import pickle
 import signal
 import threading
 import time
+from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Semaphore
 
 import numpy as np
 import psutil
 import pytest
+from torch import multiprocessing as torch_multiprocessing
 
 from hexpipe.errors import InferenceError
 from hexpipe.inference.client import InferenceClient
 from hexpipe.inference.inference_server import InferenceServer
 from hexpipe.inference.latents import PoolShape
+from hexpipe.inference.queue_repair import free_reader, free_writer
 from hexpipe.inference.slots import SERVING, InferenceSlots, Request
 from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
 from tests.inference.fakes import SHAPES, FakeBackend, expected, random_codes
@@ -268,3 +273,27 @@ def test_parts_hold_only_their_own_ends() -> None:
         assert sorted(slots.for_server(1).queues) == [(0, 1), (1, 1), (2, 1)]
         assert sorted(slots.for_server(1)._answers) == answers
         slots.close()
+
+
+def hold_lock_for_ever(queue: SimpleQueue[int], end: str, held: Semaphore) -> None:
+    getattr(queue, end).acquire()
+    held.release()
+    time.sleep(1000)
+
+
+@pytest.mark.parametrize(("end", "free"), [("_rlock", free_reader), ("_wlock", free_writer)])
+def test_a_lock_whose_holder_was_killed_is_let_go(end: str, free: Callable[[SimpleQueue[int]], None]) -> None:
+    """And the queues are the ones that torch.multiprocessing has."""
+    context = spawn_context()
+    queue, held = context.SimpleQueue(), context.Semaphore(0)
+    assert type(queue) is type(torch_multiprocessing.get_context("spawn").SimpleQueue())
+    holder = context.Process(target=hold_lock_for_ever, args=(queue, end, held), daemon=True)
+    holder.start()
+    assert held.acquire(timeout=100)
+    _kill(holder)
+    holder.join()
+    assert not getattr(queue, end).acquire(False), "it died with the lock"
+    free(queue)
+    queue.put(7)
+    assert queue.get() == 7
+    queue.close()
