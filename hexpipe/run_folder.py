@@ -30,7 +30,7 @@ from typing import IO, Any
 import numpy as np
 import psutil
 
-from hexpipe.config import GameSettings, NetSettings, Settings, changed_settings, dump_settings, settings_from_json
+from hexpipe.config import NetSettings, Settings, changed_settings, dump_settings, settings_from_json
 from hexpipe.errors import DiskFullError, RunFolderError, SettingsError, is_disk_full
 from hexpipe.plain_files import (
     MOST_DOCUMENT_BYTES,
@@ -56,7 +56,6 @@ _FILES = (
     "lock", "*.json", "metrics.jsonl", "hexpipe.log", STACKS_NAME, "archive.sqlite*", "ratings.sqlite*", "learners-*",
     ".*.tmp", ".*.room", ".write-test",
 )  # fmt: skip
-_UNCHANGEABLE = (*(f"game.{name}" for name in GameSettings.model_fields), "curriculum.stages")
 _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
 
@@ -219,7 +218,7 @@ def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, t
     """
     changed = changed_settings(old, new)
     for name in changed:
-        if name in _UNCHANGEABLE:
+        if name.startswith("game.") or name == "curriculum.stages":
             raise SettingsError(
                 f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its games would "
                 "be of other rules; start a new run (with --init-from to keep the net)"

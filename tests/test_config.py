@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from pydantic import Field, model_validator
 
-from hexpipe.config import LimitSettings, Shapes, dump_settings, load_settings, override_settings, settings_from_json
+from hexpipe.config import (
+    GameOptions,
+    LimitSettings,
+    Settings,
+    Shapes,
+    changed_settings,
+    dump_settings,
+    flatten,
+    load_settings,
+    override_settings,
+    settings_from_json,
+)
 from hexpipe.config.limits import limit_reached, limits_in_words, share_done
 from hexpipe.errors import SettingsError
 
@@ -90,6 +103,78 @@ def test_shapes_of_a_whole_board() -> None:
     assert (shapes.view_size, shapes.view_cells, shapes.board_cells, shapes.thumbnail) == (5, 25, 25, False)
     view = Shapes(board_size=100, num_actions=441, num_seats=3, code_length=2205, view_size=21, thumbnail=True)
     assert (view.view_cells, view.board_cells) == (441, 10_000)
+
+
+class ChessOptions(GameOptions):
+    players: int = Field(2, ge=2, le=3)
+    win_length: int = 4
+    clock: float = Field(5.0, gt=0)
+    openings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _possible(self) -> ChessOptions:
+        if self.clock > 60 and self.players == 3:
+            raise ValueError("game.clock is above 60, which is too long for three")
+        return self
+
+
+def test_options_of_a_game_of_ones_own_are_kept_and_held_against_its_model() -> None:
+    name, given = "my.games:Chess", {"clock": 3, "openings": ["e4", "d4"], "players": 3}
+    settings = load_settings(overrides={"game.name": name, **{f"game.{key}": value for key, value in given.items()}})
+    again = settings_from_json(dump_settings(settings))
+    assert again == settings
+    assert {key: flatten(again)[f"game.{key}"] for key in given} == given
+    options = again.game.options(ChessOptions)
+    assert (options.name, options.board_size, options.players, options.win_length) == (name, 5, 3, 4)
+    assert (options.clock, options.openings) == (3.0, ("e4", "d4"))
+    changed = override_settings(again, {"game.clock": 4, "game.colour": "red"})
+    assert changed_settings(again, changed) == {"game.clock": (3, 4), "game.colour": (None, "red")}
+    assert changed_settings(changed, again) == {"game.clock": (4, 3), "game.colour": ("red", None)}
+    for game, message in (
+        ({"clock": 0}, r"game.clock: Input should be greater than 0 \(got 0\)"),
+        ({"colour": "red"}, r"my\.games:Chess knows no rule game\.colour: leave it unset"),
+        ({"swap": True}, r"my\.games:Chess knows no rule game\.swap: leave it unset"),
+        ({"clock": 61, "players": 3}, "^game.clock is above 60, which is too long for three$"),
+    ):
+        overrides = {"game.name": name, **{f"game.{key}": value for key, value in game.items()}}
+        with pytest.raises(SettingsError, match=message) as caught:
+            load_settings(overrides=overrides).game.options(ChessOptions)
+        assert "\n" not in str(caught.value)
+
+
+def test_options_of_other_games_names_have_the_defaults_that_these_have() -> None:
+    class Wrong(GameOptions):
+        players: int = 3
+
+    class Free(GameOptions):
+        board_size: int
+        win_length: int = 9
+
+    game = load_settings(overrides={"game.name": "my.games:Chess"}).game
+    with pytest.raises(SettingsError, match=r"Wrong\.players must have the default 2, or none"):
+        game.options(Wrong)
+    assert game.options(Free).model_dump() == {"name": "my.games:Chess", "board_size": 5, "win_length": 9}
+
+
+@pytest.mark.parametrize("name", ["hex", "inarow", "my.games:Chess"])
+@pytest.mark.parametrize("key", ["colour", "x" * 3000, "\x1b[31mred", "a b"])
+def test_options_that_no_game_has(name: str, key: str) -> None:
+    def load(value: Any) -> Settings:
+        return settings_from_json(json.dumps({"game": {"name": name, "board_size": 5, key: value}}))
+
+    if (name, key) == ("my.games:Chess", "colour"):
+        assert load(1).game.model_extra == {"colour": 1}
+    else:
+        with pytest.raises(SettingsError, match="there is no setting 'game") as caught:
+            load(1)
+        assert len(str(caught.value)) < 300
+        assert str(caught.value).isprintable()
+    if name == "my.games:Chess":  # nor what JSON cannot keep
+        for value in (float("inf"), object(), {1: 2}):
+            with pytest.raises(SettingsError, match="game") as caught:
+                load_settings(overrides={"game.name": name, f"game.{key}": value})
+            assert len(str(caught.value)) < 600
+            assert str(caught.value).isprintable()
 
 
 def test_a_curriculum_and_the_search_of_old_games_exclude_each_other() -> None:

@@ -99,31 +99,33 @@ def chosen_settings(
 
     overrides = overrides_of(options, assignments)
     if resume is None:
-        settings = new_run_settings(preset or "quick", overrides)
-        import_named_game(settings, overrides)
+        settings = import_named_game(new_run_settings(preset or "quick", overrides), overrides)
         return settings if init_from is None else _take_net(settings, init_from, overrides)
     for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
         if given is not None:
             raise SettingsError(f"{name} cannot be given with --resume: a run goes on with what it has")
-    settings = override_settings(read_settings(resume), overrides)
-    import_named_game(settings, overrides)
-    return settings
+    return import_named_game(override_settings(read_settings(resume), overrides), overrides)
 
 
-def import_named_game(settings: Settings, overrides: dict[str, Any]) -> None:
-    """Import the module of a game of one's own if it was named on the command line; a name in a file is not enough."""
-    from hexpipe.games.own_games import import_game
+def import_named_game(settings: Settings, overrides: dict[str, Any]) -> Settings:
+    """Import the module of a game of one's own if it was named on the command line; a name in a file is not enough.
+    Returns ``settings`` with all that such a game can be told; SettingsError where it cannot be told that."""
+    from hexpipe.games.own_games import import_game, with_all_options
 
-    if "game.name" in overrides:
-        import_game(settings.game)
+    if "game.name" not in overrides:
+        return settings
+    import_game(settings.game)
+    return with_all_options(settings)
 
 
 def own_game_option(function: Any) -> Any:
     """--game of commands that take the game from a checkpoint: it imports one's own, whose name there is not enough."""
 
     def import_named(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
+        from hexpipe.games.own_games import import_game
+
         if name is not None:
-            import_named_game(load_settings("quick", {"game.name": name}), {"game.name": name})
+            import_game(load_settings("quick", {"game.name": name}).game)
 
     words = "The game of your own that a checkpoint plays, if you trust it: it is imported."
     option = click.option(

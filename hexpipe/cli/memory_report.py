@@ -43,8 +43,7 @@ def command(
     if live is not None:
         report = live_report(live)
     else:
-        settings = new_run_settings(preset or "quick", overrides)
-        import_named_game(settings, overrides)
+        settings = import_named_game(new_run_settings(preset or "quick", overrides), overrides)
         report = estimated_report(settings)
     if as_json:
         click.echo(json.dumps(report))

@@ -8,9 +8,11 @@ from typing import Any
 import click
 from rich.table import Table
 
+from hexpipe.cli._run_options import import_named_game
 from hexpipe.cli._tables import print_table
-from hexpipe.config import PRESETS, Settings, flatten, new_run_settings
+from hexpipe.config import PRESETS, GameOptions, GameSettings, Settings, flatten, new_run_settings
 from hexpipe.errors import UsageError
+from hexpipe.games.own_games import options_model
 
 
 @click.command(
@@ -18,21 +20,28 @@ from hexpipe.errors import UsageError
 Examples:
   hexpipe settings search             what the search can be told
   hexpipe settings --preset large --algorithm muzero
+  hexpipe settings --game mygames.drop:Drop game.     what your own game can be told
 A value as it is shown is one that --set takes: hexpipe run --set 'search.phase_plies=[20,60]'""",
 )
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--preset", default="quick", show_default=True, metavar="NAME", help=f"{', '.join(PRESETS)}.")
 @click.option("--algorithm", metavar="NAME", help="alphazero or muzero, which sets some others.")
+@click.option(
+    "--game", metavar="NAME", help="Of game.KEY, those of hex, inarow or your own package.module:Class alone."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: name to value and description.")
-def command(words: tuple[str, ...], preset: str, algorithm: str | None, as_json: bool) -> None:
+def command(words: tuple[str, ...], preset: str, algorithm: str | None, game: str | None, as_json: bool) -> None:
     """List the settings that have a WORD in their names, or all of them.
 
     SCALABILITY.md has their ranges too, and what bounds them.
     """
-    values = flatten(new_run_settings(preset, {} if algorithm is None else {"algorithm": algorithm}))
+    asked = {"algorithm": algorithm, "game.name": game}
+    overrides = {name: value for name, value in asked.items() if value is not None}
+    settings = import_named_game(new_run_settings(preset, overrides), overrides)
+    values = flatten(settings)
     chosen = {
         name: {"value": values[name], "description": text}
-        for name, text in descriptions().items()
+        for name, text in descriptions(options_model(settings.game) if game else GameSettings).items()
         if not words or any(word in name for word in words)
     }
     if not chosen:
@@ -47,11 +56,11 @@ def command(words: tuple[str, ...], preset: str, algorithm: str | None, as_json:
     print_table(table)
 
 
-def descriptions() -> dict[str, str]:
-    """What each setting is for, by its dotted name."""
+def descriptions(game: type[GameOptions] = GameSettings) -> dict[str, str]:
+    """What each setting is for, by its dotted name; of a game those that its model has."""
     found: dict[str, str] = {}
     for section, outer in Settings.model_fields.items():
-        fields = getattr(outer.annotation, "model_fields", None)
+        fields = getattr(game if section == "game" else outer.annotation, "model_fields", None)
         for name, info in ({"": outer} if fields is None else fields).items():
             found[f"{section}.{name}" if name else section] = str(info.description)
     return found

@@ -4,14 +4,11 @@ Settings are frozen pydantic models. `load_settings` starts from a preset and ap
 (``search.num_simulations=64``); `dump_settings` writes what `settings_from_json` reads back.
 """
 
-from hexpipe.config.game import (
-    MAX_HEX_SIZE,
-    MAX_VIEW_SIZE,
-    MIN_HEX_SIZE,
-    GameSettings,
-    Shapes,
-)
+from hexpipe.config.game import GameSettings, Shapes
+from hexpipe.config.game_options import GameOptions
 from hexpipe.config.growing import new_run_settings
+from hexpipe.config.hex_options import MAX_HEX_SIZE, MIN_HEX_SIZE
+from hexpipe.config.inarow_options import MAX_VIEW_SIZE, InARowOptions
 from hexpipe.config.loading import (
     changed_settings,
     dump_settings,
@@ -41,7 +38,9 @@ __all__ = [
     "MAX_VIEW_SIZE",
     "MIN_HEX_SIZE",
     "PRESETS",
+    "GameOptions",
     "GameSettings",
+    "InARowOptions",
     "InferenceSettings",
     "LearnerSettings",
     "LimitSettings",

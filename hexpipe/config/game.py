@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, JsonValue, ValidationError, model_validator
+from pydantic_core import PydanticUndefined
 
-from hexpipe.config.section import Section
+from hexpipe.config.game_options import MAX_NAME, GameOptions
+from hexpipe.config.hex_options import HexOptions
+from hexpipe.config.inarow_options import InARowOptions
+from hexpipe.config.section import error_in_words, unknown_setting
 from hexpipe.errors import SettingsError
-
-MIN_HEX_SIZE, MAX_HEX_SIZE = 3, 27
-MIN_INAROW_SIZE, MAX_INAROW_SIZE = 3, 200
-DEFAULT_VIEW_SIZE, MAX_VIEW_SIZE = 21, 79  # tables of 5 planes of 79 x 79 codes are the largest that int16 can index
-DEFAULT_WIN_LENGTH = 5
 
 
 @dataclass(frozen=True)
@@ -62,103 +61,33 @@ class Shapes:
         return self.view_size * self.view_size
 
 
-@dataclass(frozen=True)
-class InARowRules:
-    """What `GameSettings` say of n in a row, with nothing left unset; ``placement_rewards`` has one for each seat."""
+_OPTIONS: dict[str, type[GameOptions]] = {"hex": HexOptions, "inarow": InARowOptions}
 
-    board_size: int
-    players: int
-    win_length: int
-    ranked_draws: bool
-    placement_rewards: tuple[float, ...]
-    max_plies: int
-    view_size: int
-    thumbnail: bool
+Options = TypeVar("Options", bound=GameOptions)
 
 
-class GameSettings(Section):
-    """The rules that are played."""
+class GameSettings(InARowOptions, HexOptions):
+    """The rules that are played: the options of hexpipe's own games, and whatever else a game of one's own is told.
 
-    name: str = Field(
-        "hex",
-        max_length=100,
-        description="the game: Hex, n in a row (inarow), or one of your own, an importable class",
-    )
-    board_size: int = Field(
-        11, ge=MIN_INAROW_SIZE, le=MAX_INAROW_SIZE, description="cells along a side; Hex: 27 at the most"
-    )
-    swap: bool = Field(False, description="the second player may take over the first stone's colour; Hex only")
-    players: int = Field(2, ge=2, le=3, description="players, who move in turn; 3: inarow only")
-    win_length: int | None = Field(
-        None, ge=2, le=MAX_INAROW_SIZE, description="stones in a row that win; unset: min(5, board_size); inarow only"
-    )
-    draws: Literal["ranked", "shared"] | None = Field(
-        None,
-        description="at a draw places go by the longest chains, or all have 0; unset: ranked for 3 players, shared for "
-        "2; inarow only",
-    )
-    placement_rewards: tuple[float, ...] | None = Field(
-        None,
-        description="values of first, second and third place; unset: 1, -0.2, -1; inarow with 3 players only",
-    )
-    move_cap: int = Field(0, ge=0, description="plies after which a game is a draw; 0 means none; inarow only")
-    view_size: int | None = Field(
-        None,
-        ge=3,
-        le=MAX_VIEW_SIZE,
-        description="cells along a side of the view whose cells are the actions: odd, or board_size; unset: the board, "
-        "21 at the most; inarow only",
-    )
-    thumbnail: bool | None = Field(
-        None,
-        description="the net sees a small picture of the whole board too; unset: where the board is larger than the "
-        "view; inarow only",
-    )
+    Each game is made from its own part of them (`options`). Those of a game of one's own are held against its model
+    when it is made, for its class may not be imported yet where settings are read; until then they are plain JSON.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
 
     @model_validator(mode="after")
     def _possible(self) -> GameSettings:
-        if self.name == "hex":
-            self._check_hex()
-        elif self.name == "inarow":
-            self._check_inarow()
+        for name in self.model_extra or ():
+            if not name.isidentifier() or len(name) > MAX_NAME:
+                raise ValueError(unknown_setting(f"game.{name}"))
+        if self.name in _OPTIONS:
+            self._as(self.model)
         elif self.own_class is None:
             raise ValueError(
                 f"there is no game {self.name!r}: game.name is hex, inarow, or package.module:Class for one of your own"
             )
         return self
-
-    def _check_hex(self) -> None:
-        if self.board_size > MAX_HEX_SIZE:
-            raise ValueError(
-                f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side "
-                f"(got {self.board_size})"
-            )
-        for name in self._rules_beside("swap"):
-            raise ValueError(f"game.{name} is for game.name=inarow: Hex knows no such rule, leave it unset")
-
-    def _check_inarow(self) -> None:
-        n = self.board_size
-        if self.swap:
-            raise ValueError("game.swap is for game.name=hex: n in a row has no swap, turn it off")
-        if self.win_length is not None and self.win_length > n:
-            raise ValueError(f"game.win_length is {self.win_length}, more than the {n} cells along a side: lower it")
-        if self.view_size is not None and self.view_size != n:
-            if self.view_size % 2 == 0:
-                raise ValueError(f"game.view_size must be odd, or the board's own size {n} (got {self.view_size})")
-            if self.view_size > n and n % 2 == 0:
-                raise ValueError(
-                    f"game.view_size {self.view_size} is larger than the board of {n}, which then cannot be in its "
-                    f"middle: take an odd game.board_size, or {n}"
-                )
-        rewards = self.placement_rewards
-        if rewards is None:
-            return
-        if self.players != 3:
-            raise ValueError("game.placement_rewards is for game.players=3: two play for 1 and -1, leave it unset")
-        if len(rewards) != 3 or sorted(rewards, reverse=True) != [*rewards] or rewards[0] == rewards[2]:
-            raise ValueError(f"game.placement_rewards must be three falling numbers (got {[*rewards]})")
-        if rewards[0] > 1 or rewards[2] < -1:
-            raise ValueError(f"game.placement_rewards must be from -1 to 1 (got {[*rewards]})")
 
     @property
     def own_class(self) -> tuple[str, str] | None:
@@ -166,16 +95,54 @@ class GameSettings(Section):
         module, colon, name = self.name.partition(":")
         return (module, name) if colon and all(map(str.isidentifier, [*module.split("."), name])) else None
 
-    def refuse_rules_beside(self, *known: str) -> None:
-        """SettingsError where a rule is set that is none of ``known``, name and board_size: for games of one's own."""
-        for name in self._rules_beside(*known):
-            raise SettingsError(f"{self.name} knows no rule game.{name}: leave it unset")
+    @property
+    def model(self) -> type[GameOptions]:
+        """The model of the options of a game of hexpipe's; of one of one's own these settings, which take all."""
+        return _OPTIONS.get(self.name, GameSettings)
 
-    def _rules_beside(self, *known: str) -> list[str]:
-        """Names of the rules that are set, but for ``known``, name and board_size."""
-        fields = type(self).model_fields.items()
-        others = ((name, field) for name, field in fields if name not in ("name", "board_size", *known))
-        return [name for name, field in others if getattr(self, name) != field.default]
+    def options(self, model: type[Options]) -> Options:
+        """What ``model`` makes of these settings; SettingsError where one is set that it does not have, or cannot be.
+
+        Its fields of the names of hexpipe's options have their defaults, as those cannot be told from what was set; a
+        field without a default, or where ours is unset, is free.
+        """
+        try:
+            return self._as(model)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+    def _as(self, model: type[Options]) -> Options:
+        own, ours = model.model_fields, GameSettings.model_fields
+        for name in self._set_beside(*own):
+            raise ValueError(self._unknown(name))
+        for name in own.keys() & ours.keys():
+            if ours[name].default is not None and own[name].default not in (ours[name].default, PydanticUndefined):
+                raise ValueError(f"{model.__name__}.{name} must have the default {ours[name].default!r}, or none")
+        told = {name: value for name, value in self if name in own and (value is not None or name not in ours)}
+        try:
+            return model.model_validate(told)
+        except ValidationError as error:
+            raise ValueError(error_in_words(error, "game")) from error
+
+    def refuse_rules_beside(self, *known: str) -> None:
+        """Raise SettingsError where a rule is set that is none of ``known``, name and board_size: for games of one's
+        own without a model of their options."""
+        for name in self._set_beside(*known):
+            raise SettingsError(self._unknown(name))
+
+    def _set_beside(self, *known: str) -> list[str]:
+        """Names of the options that are set, but for ``known``, name and board_size."""
+        ours = GameSettings.model_fields
+        beside = {name: value for name, value in self if name not in ("name", "board_size", *known)}
+        return [name for name, value in beside.items() if name not in ours or value != ours[name].default]
+
+    def _unknown(self, name: str) -> str:
+        if self.name not in _OPTIONS:
+            return f"{self.name} knows no rule game.{name}: leave it unset"
+        for other, model in _OPTIONS.items():
+            if name in model.model_fields:
+                return f"game.{name} is for game.name={other}: {self.name} knows no such rule, leave it unset"
+        return unknown_setting(f"game.{name}")
 
     @property
     def title(self) -> str:
@@ -185,24 +152,9 @@ class GameSettings(Section):
             return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
         if self.own_class is not None:
             return f"{self.name} {n}x{n}"
-        return f"{self.inarow_rules().win_length} in a row {n}x{n}, {self.players} players"
+        return f"{self.row_length} in a row {n}x{n}, {self.players} players"
 
     @property
     def row_length(self) -> int:
         """Stones in a row that win; 0 in games that know no such thing."""
         return self.inarow_rules().win_length if self.name == "inarow" else 0
-
-    def inarow_rules(self) -> InARowRules:
-        """The rules of n in a row, every unset one replaced by what it stands for."""
-        n, three = self.board_size, self.players == 3
-        view_size = min(n, DEFAULT_VIEW_SIZE) if self.view_size is None else self.view_size
-        return InARowRules(
-            board_size=n,
-            players=self.players,
-            win_length=min(n, DEFAULT_WIN_LENGTH) if self.win_length is None else self.win_length,
-            ranked_draws=three if self.draws is None else self.draws == "ranked",
-            placement_rewards=self.placement_rewards or ((1.0, -0.2, -1.0) if three else (1.0, -1.0)),
-            max_plies=min(n * n, self.move_cap or n * n),
-            view_size=view_size,
-            thumbnail=n > view_size if self.thumbnail is None else self.thumbnail,
-        )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hexpipe.config.game import DEFAULT_VIEW_SIZE, InARowRules
+from hexpipe.config.inarow_options import DEFAULT_VIEW_SIZE, InARowRules
 from hexpipe.config.loading import load_settings
 from hexpipe.config.presets import QUICK_GROWN
 from hexpipe.config.settings import Settings

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from hexpipe.config import settings_of_0_1_0
-from hexpipe.config.game import DEFAULT_VIEW_SIZE
+from hexpipe.config.inarow_options import DEFAULT_VIEW_SIZE
 from hexpipe.config.presets import ALGORITHMS, PRESETS, QUICK_MUZERO
+from hexpipe.config.section import brief, error_in_words, unknown_setting
 from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
@@ -95,7 +96,7 @@ def _complete(tree: dict[str, Any]) -> None:
     version = tree.pop("version", 0)
     if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= VERSION:
         raise SettingsError(
-            f"the settings have version {_brief(version)}, this hexpipe reads up to {VERSION}: use the hexpipe that "
+            f"the settings have version {brief(version)}, this hexpipe reads up to {VERSION}: use the hexpipe that "
             "wrote them"
         )
     before = {name: value for name, (since, value) in YOUNGER.items() if since > version}
@@ -116,7 +117,7 @@ def _complete(tree: dict[str, Any]) -> None:
         taken[name] = set_by_preset.get(section, {}).get(key, settings_of_0_1_0.BARE[name])
         _set_dotted(tree, name, taken[name])
     words = ", ".join(f"{name}={json.dumps(value)}" for name, value in taken.items())
-    line = f"the settings have not all that there is; as in the preset {_brief(preset)} of hexpipe 0.1.0: {words}"
+    line = f"the settings have not all that there is; as in the preset {brief(preset)} of hexpipe 0.1.0: {words}"
     if line not in _told:  # the same settings are read again and again
         _told.add(line)
         logging.getLogger(__name__).warning("%s", line)
@@ -132,7 +133,9 @@ def _has(tree: Mapping[str, Any], name: str) -> bool:
 def changed_settings(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
     """Dotted names whose values differ, with (old, new)."""
     before, after = flatten(old), flatten(new)
-    return {name: (before[name], after[name]) for name in after if before[name] != after[name]}
+    names = [*after, *(name for name in before if name not in after)]  # games of one's own have options of their own
+    pairs = {name: (before.get(name), after.get(name)) for name in names}
+    return {name: (was, now) for name, (was, now) in pairs.items() if was != now}
 
 
 def flatten(settings: Settings) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise SettingsError(f"there is no setting {name!r}; `hexpipe settings` lists them")
+            raise SettingsError(unknown_setting(name))
     tree[key] = value
 
 
@@ -176,19 +179,13 @@ def _settle_stages(tree: dict[str, Any]) -> None:
     tree["game"] = game
 
 
-def _brief(value: object) -> str:
-    """What was given, in no more than a line."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
 def _leave_out_gone(tree: dict[str, Any]) -> None:
     """Take settings that are `GONE` out of ``tree``; SettingsError where one is to be what it cannot be any more."""
     for name, (usual, now) in GONE.items():
         section, _, key = name.rpartition(".")
         part = tree.get(section)
         if isinstance(part, dict) and key in part and (value := part.pop(key)) != usual:
-            raise SettingsError(f"there is no setting {name} any more (got {_brief(value)}): {now}; make it {usual}")
+            raise SettingsError(f"there is no setting {name} any more (got {brief(value)}): {now}; make it {usual}")
 
 
 def _validated(tree: dict[str, Any]) -> Settings:
@@ -197,12 +194,4 @@ def _validated(tree: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise SettingsError(f"there is no setting {_brief(name)}; `hexpipe settings` lists them") from error
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "value_error":  # of a check over several settings, which names them itself
-            raise SettingsError(message) from error
-        given = f" (got {_brief(first['input'])})" if name else ""
-        raise SettingsError(f"{name}: {message}{given}" if name else message) from error
+        raise SettingsError(error_in_words(error)) from error

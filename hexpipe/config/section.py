@@ -1,11 +1,35 @@
-"""What every section of the settings is."""
+"""What every section of the settings is, and what is said of values that it refuses."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses names it does not know, infinities and NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def error_in_words(error: ValidationError, section: str = "") -> str:
+    """The first refusal of ``error`` in one line, the setting by its dotted name; ``section`` is where the model is."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return unknown_setting(name)
+    if first["type"] == "value_error":  # of a check over several settings, which names them itself
+        return message
+    shown = name if name.isprintable() and len(name) <= 200 else brief(name)  # games of one's own take any name
+    return f"{shown}: {message} (got {brief(first['input'])})" if name else message
+
+
+def unknown_setting(name: str) -> str:
+    """What is said where the dotted ``name`` is no setting."""
+    return f"there is no setting {brief(name)}; `hexpipe settings` lists them"
+
+
+def brief(value: object) -> str:
+    """What was given, in no more than a line."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

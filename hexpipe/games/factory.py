@@ -15,7 +15,7 @@ def make_game(settings: GameSettings) -> Game:
     Such a game must have been imported: see `own_games.import_game`.
     """
     if settings.own_class is not None:
-        return make_own_game(settings, *settings.own_class)
+        return make_own_game(settings)
     return InARow(settings) if settings.name == InARow.name else Hex(settings.board_size, settings.swap)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hexpipe import kernel_cache
-from hexpipe.config import GameSettings, Shapes
+from hexpipe.config import InARowOptions, Shapes
 from hexpipe.errors import NotationError
 from hexpipe.games import chain_kernels, format_conversion, inarow_kernels, symmetry
 from hexpipe.games.checked_play import checked_play
@@ -36,8 +36,8 @@ class InARow:
     name = "inarow"
     swap = False
 
-    def __init__(self, settings: GameSettings) -> None:
-        """The game that ``settings`` (of name "inarow") describe."""
+    def __init__(self, settings: InARowOptions) -> None:
+        """The game that ``settings`` describe."""
         kernel_cache.need("inarow")
         chosen = settings.inarow_rules()
         n, v, seats = chosen.board_size, chosen.view_size, chosen.players

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from hexpipe.config import GameSettings
+from hexpipe.config import GameOptions, GameSettings, Settings, override_settings
 from hexpipe.errors import SettingsError
 from hexpipe.games.game_env import Game, LocalViewGame, moves_view, tells_threats
 
@@ -35,9 +35,47 @@ def import_game(settings: GameSettings) -> None:
         ) from error
 
 
-def make_own_game(settings: GameSettings, module_name: str, class_name: str) -> Game:
-    """The game that ``class_name`` of ``module_name`` makes of ``settings``; SettingsError if the module has not been
-    imported, or the class is no game. What the class itself raises goes through."""
+def options_model(settings: GameSettings) -> type[GameOptions]:
+    """The model of the options of the game that ``settings`` name; of one's own its class's ``Options``, or
+    GameSettings where it has none. SettingsError where the class cannot be had."""
+    if settings.own_class is None:
+        return settings.model
+    model = getattr(_own_class(settings), "Options", None)
+    return model if isinstance(model, type) and issubclass(model, GameOptions) else GameSettings
+
+
+def with_all_options(settings: Settings) -> Settings:
+    """``settings`` with every option of its game, which must be one of hexpipe's or imported: a run keeps those that
+    were not set, too. SettingsError where an option cannot be."""
+    options = settings.game.options(options_model(settings.game)).model_dump(mode="json")
+    return override_settings(settings, {f"game.{name}": value for name, value in options.items()})
+
+
+def make_own_game(settings: GameSettings) -> Game:
+    """The game of one's own that ``settings`` name, made of its options, or of all settings where it has no model.
+
+    SettingsError if its module has not been imported, the class is no game, or an option is not its. What the class
+    itself raises goes through.
+    """
+    kind, model = _own_class(settings), options_model(settings)
+    unwritten: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    for method in _parts(Game, methods=True):
+        if method in unwritten or not callable(getattr(kind, method, None)):
+            raise SettingsError(f"{settings.name} is no game: it has no method {method}; {_PAGE}")
+    game: Game = kind(settings.options(model))
+    _require_parts(game, _parts(Game, methods=False), settings)
+    if moves_view(game) or tells_threats(game):
+        _require_parts(game, _parts(LocalViewGame, methods=False) + _parts(LocalViewGame, methods=True), settings)
+    if game.name != settings.name:
+        raise SettingsError(f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings")
+    return game
+
+
+def _own_class(settings: GameSettings) -> type:
+    """The class that ``settings`` name; SettingsError if its module has not been imported, or has no such class."""
+    if settings.own_class is None:
+        raise ValueError(f"{settings.name} is a game of hexpipe's own")
+    module_name, class_name = settings.own_class
     module = sys.modules.get(module_name)
     if module is None:
         raise SettingsError(
@@ -47,17 +85,7 @@ def make_own_game(settings: GameSettings, module_name: str, class_name: str) -> 
     kind = getattr(module, class_name, None)
     if not isinstance(kind, type):
         raise SettingsError(f"{module_name} ({module.__file__}) has no class {class_name}: correct game.name")
-    unwritten: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
-    for method in _parts(Game, methods=True):
-        if method in unwritten or not callable(getattr(kind, method, None)):
-            raise SettingsError(f"{settings.name} is no game: it has no method {method}; {_PAGE}")
-    game: Game = kind(settings)
-    _require_parts(game, _parts(Game, methods=False), settings)
-    if moves_view(game) or tells_threats(game):
-        _require_parts(game, _parts(LocalViewGame, methods=False) + _parts(LocalViewGame, methods=True), settings)
-    if game.name != settings.name:
-        raise SettingsError(f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings")
-    return game
+    return kind
 
 
 def _require_parts(game: Game, names: list[str], settings: GameSettings) -> None:

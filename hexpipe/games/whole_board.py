@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hexpipe.config import MAX_VIEW_SIZE, Shapes
+from hexpipe.config import MAX_VIEW_SIZE, GameOptions, Shapes
 from hexpipe.errors import SettingsError
 from hexpipe.games import format_conversion, symmetry
 from hexpipe.games.checked_play import checked_play
@@ -43,10 +43,12 @@ class WholeBoard(ABC):
         extra_action: str = "",
         num_parents: int = 0,
         turns_frame: bool = False,
+        options: GameOptions | None = None,
     ) -> None:
         """``name`` is that of the settings, ``symmetries`` int16 [K, n * n] permute the cells without changing the
         rules, the identity first. ``num_parents`` int16 numbers of each state are the game's own (`States.parents`),
-        ``turns_frame`` is Hex's. SettingsError where the board is too large to be seen whole."""
+        ``turns_frame`` is Hex's. ``options`` become part of the `terms`. SettingsError where the board is too large to
+        be seen whole."""
         if board_size > MAX_VIEW_SIZE:
             raise SettingsError(f"game.board_size: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most")
         area, extra = board_size**2, int(bool(extra_action))
@@ -63,6 +65,7 @@ class WholeBoard(ABC):
             turns_frame=turns_frame,
         )
         self._num_parents = num_parents
+        self._options = {} if options is None else options.model_dump(mode="json", exclude={"name", "board_size"})
         self.action_view: Int16Array = np.tile(np.arange(area + extra, dtype=np.int16), (num_seats, 1))
         turn = (np.arange(num_seats, dtype=np.int8) + 1) % num_seats
         self.next_view: Int8Array = np.tile(turn[:, None], (1, area + extra)).astype(np.int8)
@@ -71,8 +74,9 @@ class WholeBoard(ABC):
 
     @property
     def terms(self) -> dict[str, Any]:
-        """Name, size, seats, and whether there is a swap."""
-        return {"game": self.name, "board_size": self.board_size, "seats": self.num_seats, "swap": self.swap}
+        """Name, size, seats, whether there is a swap, and the options."""
+        rules = {"game": self.name, "board_size": self.board_size, "seats": self.num_seats, "swap": self.swap}
+        return rules | self._options
 
     @abstractmethod
     def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None: ...

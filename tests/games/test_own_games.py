@@ -128,6 +128,50 @@ def test_a_class_judges_its_rules(write: Callable[[str], Path], capsys: pytest.C
         assert message in capsys.readouterr().err
 
 
+OPTIONS = """
+from pydantic import Field
+from hexpipe.config import GameOptions, GameSettings
+from tests.games.drop import Drop
+
+class MineOptions(GameOptions):
+    pace: int = Field(1, ge=1, le=9, description="how fast")
+
+class Mine(Drop):
+    Options = MineOptions
+    def __init__(self, options):
+        super().__init__(GameSettings(name=options.name, board_size=options.board_size))
+        self.pace = options.pace
+"""
+
+
+def test_a_run_keeps_the_options_of_its_game_and_no_others(
+    write: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(OPTIONS)
+    path = tmp_path / "run"
+    small = ["--steps", "1", *(f"--set={name}" for name in ("net.blocks=1", "net.channels=8", "replay.min_games=1"))]
+    new = ["train", "--game", "foreign:Mine", "--size", "4", *small, "--run-dir", str(path)]
+    for wrong, message in (
+        ("pace=10", "game.pace: Input should be less than or equal to 9"),
+        ("peace=1", "no rule game.peace"),
+    ):
+        assert run([*new, "--set", f"game.{wrong}"]) == 2
+        assert message in capsys.readouterr().err
+        assert not path.exists()
+    assert run(new) == 0
+    assert json.loads((path / "settings.json").read_text())["game"]["pace"] == 1  # also where it was not set
+    resume = ["train", "--resume", str(path), "--game", "foreign:Mine", "--steps", "2"]
+    assert run([*resume, "--set", "game.pace=2"]) == 2
+    assert "game.pace is 1 in this run and cannot become 2" in capsys.readouterr().err
+    assert run([*resume, "--set", "game.pace=1"]) == 0
+    write(OPTIONS.replace("le=9", "le=9, alias=None").replace("Field(1", "Field(3"))  # a later version of the game
+    sys.modules.pop("foreign")
+    capsys.readouterr()
+    assert run([*resume[:-1], "3"]) == 0
+    assert json.loads((path / "settings.json").read_text())["game"]["pace"] == 1
+    assert make_game(load_checkpoint(path).settings.game).pace == 1  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("command", ["run", "train"])
 @pytest.mark.parametrize(
     ("name", "message"),

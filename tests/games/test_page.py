@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -68,6 +69,26 @@ def test_the_page_names_every_part_of_the_protocol_and_every_conformance_test() 
     tests = (ROOT / "tests/games/test_conformance.py").read_text(encoding="utf-8")
     named = {word for word in words if word[:5] == "test_"}
     assert set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE)) - named == {"test_it_keeps_to_the_house"}
+
+
+def test_a_game_has_the_options_that_the_page_gives_it(folder: Path) -> None:
+    (head,) = code("Options", "python")
+    path = folder / "mygames" / "drop.py"
+    old = path.read_text()
+    start, end = old.index("class Drop("), old.index("    def step(")
+    new = f"{old[:start]}{head}\n{old[end:]}"
+    path.write_text(
+        new.replace("def lines_of_three(n: int)", "def lines_of_three(n, row)").replace("range(3)", "range(row)")
+    )
+    named = ["--game", "mygames.drop:Drop", "--size", "4", "--set", "game.row=4"]
+    out = python(folder, "-m", "hexpipe.cli.main", "settings", "--game", "mygames.drop:Drop", "--json", "game.")
+    listed = json.loads(out)
+    assert list(listed) == ["game.name", "game.board_size", "game.row"]
+    assert listed["game.row"] == {"value": 3, "description": "stones in a row that lose"}
+    python(folder, "-m", "hexpipe.cli.main", "train", *named, *SHORT, "--steps=2", "--run-dir", "rows")
+    assert json.loads((folder / "rows/settings.json").read_text())["game"]["row"] == 4
+    checked = "from mygames.drop import *; from hexpipe.games import conformance; conformance.check("
+    python(folder, "-c", f"{checked}Drop(DropOptions(name='mygames.drop:Drop', board_size=4, row=4)))")
 
 
 def test_the_conformance_checks_can_be_called(folder: Path) -> None:

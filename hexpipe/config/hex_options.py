@@ -1,0 +1,24 @@
+"""What Hex can be told."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from hexpipe.config.game_options import GameOptions
+
+MIN_HEX_SIZE, MAX_HEX_SIZE = 3, 27
+
+
+class HexOptions(GameOptions):
+    """The options of Hex."""
+
+    swap: bool = Field(False, description="the second player may take over the first stone's colour; Hex only")
+
+    @model_validator(mode="after")
+    def _possible(self) -> HexOptions:
+        if self.board_size > MAX_HEX_SIZE:
+            raise ValueError(
+                f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side "
+                f"(got {self.board_size})"
+            )
+        return self
