@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings, override_settings
 from hexpipe.errors import CheckpointError, NotationError
 from hexpipe.games import format_conversion, player_utils
-from hexpipe.games.factory import plays_hex
+from hexpipe.games.factory import make_game, plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
@@ -40,7 +40,6 @@ from hexpipe.search.evaluator import Evaluator
 
 ILLEGAL_LOGIT = -1e9
 _SMALLEST_PRIOR = np.float32(2.0**-25)  # keeps the logits of legal moves far from ILLEGAL_LOGIT
-_OTHER_COLOUR = np.array([0, 2, 1], np.int8)
 _LARGEST_VALUE = 1.0 - 2.0**-20  # keeps the value's logit finite
 _BATCH_SIZES = (16, 64, 128, 256)
 _MEMORY_SHARE = 0.25  # of what is free, for one batch
@@ -96,6 +95,7 @@ class SimpleModelInference:
             )
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
+        self._game = make_game(checkpoint.settings.game)
         self.swap = shapes.num_actions > shapes.view_cells
         inference = inference or load_settings().inference
         if inference.dtype == "auto":
@@ -277,8 +277,7 @@ class SimpleModelInference:
         self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, sides: Sequence[str | int] | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
-        n, num_cells = self.shapes.board_size, self.shapes.view_cells
-        cells = format_conversion.stacked_cells(boards, n)
+        cells = format_conversion.stacked_cells(boards, self.shapes.board_size)
         movers = None if cells is None else player_utils.sides_to_move(cells, mirrored_swap)
         if sides is not None:
             if len(sides) != len(boards):
@@ -288,15 +287,13 @@ class SimpleModelInference:
             movers = np.array([player_utils.parse_side(side) for side in sides], np.int8)
         if cells is None or movers is None:
             cells, movers = self._one_by_one(boards, mirrored_swap, movers)
-        white = movers == 1
-        codes = np.zeros((len(cells), self.shapes.code_length), np.int8)
-        codes[:, :num_cells] = cells
-        seen_by_white = np.take(_OTHER_COLOUR, cells[white]).reshape(-1, n, n)
-        codes[white, :num_cells] = seen_by_white.transpose(0, 2, 1).reshape(-1, num_cells)
+        plies = np.zeros(len(cells), np.int32)
         if self.swap and not mirrored_swap:  # which has been, so that none can follow
-            lone = np.count_nonzero(cells, axis=1) == 1
-            codes[:, num_cells] = lone & ((cells == 2 - movers[:, None]).sum(axis=1) == 1)  # the other side's
-        return codes, white
+            theirs = cells == 2 - movers[:, None]
+            plies[(np.count_nonzero(cells, axis=1) == 1) & theirs.any(axis=1)] = 1  # the first stone was just placed
+        codes = np.zeros((len(cells), self.shapes.code_length), np.int8)
+        self._game.codes_from_cells(cells, movers, plies, np.zeros((len(cells), 2), np.int16), codes)
+        return codes, movers == 1
 
     def _one_by_one(
         self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, told: NDArray[np.int8] | None = None
