@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree
+from hexpipe.search.evaluator import Moves
+from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Leaves, Tree
 
 _LARGEST_VALUE = np.float32(1.01)
 
@@ -139,7 +140,7 @@ def solve_ancestors(tree, g, node, drop_lost):
 
 
 @njit(cache=True, nogil=True)
-def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values, rules):
+def settle_terminals(tree: Tree, leaves: Leaves, count, winner, to_move, terminal_values, rules):
     """Complete the visits of leaves where the game is over and move the others to the front.
 
     ``winner`` and ``to_move`` int8[R] are the state rows'; ``terminal_values`` float32[L, S] by absolute seat. Returns
@@ -147,7 +148,7 @@ def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values
     """
     kept = 0
     for i in range(count):
-        g, node, row = leaves[0, i], leaves[1, i], leaves[4, i]
+        g, node, row = leaves.game[i], leaves.node[i], leaves.row[i]
         tree.to_move[g, node] = to_move[row]
         if winner[row] >= 0:
             tree.status[g, node] = SOLVED
@@ -156,32 +157,34 @@ def settle_terminals(tree: Tree, leaves, count, winner, to_move, terminal_values
             if rules.solver:
                 solve_ancestors(tree, g, node, not rules.gumbel)
         else:
-            leaves[:, kept] = leaves[:, i]
+            for part in leaves:
+                part[kept] = part[i]
             kept += 1
     return kept
 
 
 @njit(cache=True, nogil=True)
-def imagine_children(tree: Tree, leaves, roots, count, to_move, view, next_view, action_view, moves):
+def imagine_children(tree: Tree, leaves: Leaves, roots, count, to_move, view, next_view, action_view, moves: Moves):
     """Where learned dynamics stand in for the rules: say who moves in which frame at leaves ``roots`` to ``count``.
 
     ``to_move`` and ``view`` int8[R] are by latent row: those of the leaves' parents are read, the leaves' own written.
-    ``next_view`` int8[views, A] is the frame after an action. Fills ``moves`` int32[2, L] with each leaf's parent row
-    and the action that leads from it, in the frame of the parent's mover.
+    ``next_view`` int8[views, A] is the frame after an action. Fills ``moves`` with what the evaluator must know.
     """
     for i in range(count):
-        g, node, parent, action, row = leaves[0, i], leaves[1, i], leaves[2, i], leaves[3, i], leaves[4, i]
+        g, node, row = leaves.game[i], leaves.node[i], leaves.row[i]
+        moves.rows[i] = row
         if i >= roots:
+            parent, action = leaves.parent[i], leaves.action[i]
             seen_as = view[parent]
             to_move[row] = (to_move[parent] + 1) % tree.value_sum.shape[2]
             view[row] = next_view[seen_as, action]
-            moves[0, i - roots] = parent
-            moves[1, i - roots] = action_view[seen_as, action]
+            moves.parents[i - roots] = parent
+            moves.actions[i - roots] = action_view[seen_as, action]
         tree.to_move[g, node] = to_move[row]
 
 
 @njit(cache=True, nogil=True)
-def expand_and_backward(tree: Tree, leaves, count, priors, values, rewards, legal, view, action_view):
+def expand_and_backward(tree: Tree, leaves: Leaves, count, priors, values, rewards, legal, view, action_view):
     """Give ``count`` leaves their priors and values and send the values up.
 
     ``priors`` float32[L, A] in the mover's frame, ``values`` float32[L, S] and ``rewards`` float32[L, S or 0] relative
@@ -191,8 +194,8 @@ def expand_and_backward(tree: Tree, leaves, count, priors, values, rewards, lega
     """
     num_actions, num_seats = priors.shape[1], values.shape[1]
     for i in range(count):
-        g, node = leaves[0, i], leaves[1, i]
-        seen_as = view[leaves[4, i]]
+        g, node = leaves.game[i], leaves.node[i]
+        seen_as = view[leaves.row[i]]
         unvisited = tree.unvisited_prior
         for action in range(num_actions):
             # an unsigned index spares the check for a negative one

@@ -30,7 +30,7 @@ from hexpipe.search.evaluator import Evaluator, Moves
 from hexpipe.search.halving import HalvingTables
 from hexpipe.search.models import LearnedDynamics, Model, TrueRules
 from hexpipe.search.swap_by_value import SwapByValue
-from hexpipe.search.tree import EXPANDED, SOLVED, Tree, new_tree
+from hexpipe.search.tree import EXPANDED, SOLVED, Tree, new_leaves, new_tree
 
 DIRICHLET_TOTAL = 10.83
 """Root noise alpha is this over the number of legal moves (KataGo's rule: 0.03 on an empty 19x19 board)."""
@@ -86,14 +86,14 @@ class Mcts:
             num_games, self.num_nodes, game.num_actions, game.num_seats, self.model.has_rewards, game.shapes.thumbnail
         )
         self.rules = select_kernels.Rules(
-            self._gumbel,
-            settings.solver,
-            settings.c_puct_init,
-            settings.c_puct_base,
-            settings.fpu_reduction,
-            settings.virtual_loss,
-            settings.gumbel_c_visit,
-            settings.gumbel_c_scale,
+            gumbel=self._gumbel,
+            solver=settings.solver,
+            c_puct_init=settings.c_puct_init,
+            c_puct_base=settings.c_puct_base,
+            fpu_reduction=settings.fpu_reduction,
+            virtual_loss=settings.virtual_loss,
+            c_visit=settings.gumbel_c_visit,
+            c_scale=settings.gumbel_c_scale,
         )
         self._halving = HalvingTables(
             min(settings.gumbel_considered, game.num_actions) if self._gumbel else 0, settings.num_simulations
@@ -107,7 +107,7 @@ class Mcts:
         self._searching = np.zeros(num_games, np.bool_)
         self._may_stop = np.zeros(num_games, np.bool_)
         self._noisy = np.zeros(num_games, np.bool_)
-        self._leaves = np.zeros((5, most), np.int32)
+        self._leaves = new_leaves(most)
         self._no_rewards = np.zeros((most, 0), np.float32)
         self._count = 0
         self._roots = 0
@@ -134,7 +134,7 @@ class Mcts:
 
         With learned dynamics every game that is searching has one of them at the least.
         """
-        return self._leaves[0, : self._count]
+        return self._leaves.game[: self._count]
 
     def forget(self, games: NDArray[np.int32]) -> None:
         """Drop what is known below the roots of ``games`` int32[k], and of the roots: another net will search them."""
@@ -254,7 +254,7 @@ class Mcts:
         """
         count = self._count
         if answers.focus is not None:
-            self.tree.focus[self._leaves[0, :count], self._leaves[1, :count]] = answers.focus
+            self.tree.focus[self._leaves.game[:count], self._leaves.node[:count]] = answers.focus
         bad = expand_kernels.expand_and_backward(
             self.tree,
             self._leaves,
@@ -276,7 +276,7 @@ class Mcts:
             self._put_swaps_first()
         self._count = 0
         if self._roots:
-            self._prepare_roots(self._leaves[0, : self._roots])
+            self._prepare_roots(self._leaves.game[: self._roots])
         self._end_searches()
 
     def _put_swaps_first(self) -> None:
@@ -284,7 +284,7 @@ class Mcts:
         known = self._roots if self.model.has_rewards else self._count
         swap = self.game.shapes.view_cells
         leaves = np.flatnonzero(self.model.legal[:known, swap])
-        self.tree.next_action[self._leaves[0, leaves], self._leaves[1, leaves]] = swap
+        self.tree.next_action[self._leaves.game[leaves], self._leaves.node[leaves]] = swap
 
     def _end_searches(self) -> None:
         """End those that have their visits, or whose root is solved."""

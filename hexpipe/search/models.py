@@ -15,7 +15,7 @@ from hexpipe.games.game_env import Game, Int8Array, Int32Array, States
 from hexpipe.search import expand_kernels, root_kernels
 from hexpipe.search.evaluator import Moves
 from hexpipe.search.select_kernels import Rules
-from hexpipe.search.tree import Tree
+from hexpipe.search.tree import Leaves, Tree
 
 
 class Model(Protocol):
@@ -39,9 +39,9 @@ class Model(Protocol):
     def advance(self, tree: Tree, games: Int32Array, actions: Int32Array, keep_at_most: int) -> None:
         """Play ``actions`` int32[k] in ``games``; a subtree of at most ``keep_at_most`` nodes may stay."""
 
-    def reach(self, tree: Tree, rules: Rules, leaves: Int32Array, roots: int, count: int) -> int:
-        """Take ``count`` new leaves int32[5, L] (see `select_leaves`), of which the first ``roots`` are roots; returns
-        how many are to be evaluated, in front."""
+    def reach(self, tree: Tree, rules: Rules, leaves: Leaves, roots: int, count: int) -> int:
+        """Take ``count`` new leaves, of which the first ``roots`` are roots; returns how many are to be evaluated, in
+        front."""
 
     def request(self, count: int) -> tuple[Int8Array, Moves | None]:
         """What an evaluator must be given for the ``count`` leaves that `reach` left."""
@@ -74,14 +74,15 @@ class TrueRules:
         count = root_kernels.move_roots(tree, games, actions, keep_at_most, self._new_index, steps)
         self._game.step(self.states, steps[0, :count], steps[1, :count], steps[2, :count])
 
-    def reach(self, tree: Tree, rules: Rules, leaves: Int32Array, roots: int, count: int) -> int:
+    def reach(self, tree: Tree, rules: Rules, leaves: Leaves, roots: int, count: int) -> int:
         states = self.states
-        self._game.step(states, leaves[2, roots:count], leaves[3, roots:count], leaves[4, roots:count])
-        self._game.terminal_values(states, leaves[4, :count], self._terminal_values[:count])
+        new = slice(roots, count)
+        self._game.step(states, leaves.parent[new], leaves.action[new], leaves.row[new])
+        self._game.terminal_values(states, leaves.row[:count], self._terminal_values[:count])
         open_count: int = expand_kernels.settle_terminals(
             tree, leaves, count, states.winner, states.to_move, self._terminal_values, rules
         )
-        rows = leaves[4, :open_count]
+        rows = leaves.row[:open_count]
         self._game.codes(states, rows, self.codes[:open_count])
         self._game.legal_mask(states, rows, self.legal[:open_count])
         return open_count
@@ -107,8 +108,7 @@ class LearnedDynamics:
         self.legal = np.ones((max_leaves, game.num_actions), np.bool_)
         self._view = np.zeros(num_games * num_nodes, np.int8)
         self._to_move = np.zeros(num_games * num_nodes, np.int8)
-        self._moves = np.zeros((2, max_leaves), np.int32)
-        self._rows = np.zeros(0, np.int32)
+        self._moves = Moves(*np.zeros((3, max_leaves), np.int32))
         self._roots = 0
 
     @property
@@ -122,8 +122,8 @@ class LearnedDynamics:
         root_kernels.reset_roots(tree, games)
         self._game.step(self.states, games, actions, games)
 
-    def reach(self, tree: Tree, rules: Rules, leaves: Int32Array, roots: int, count: int) -> int:
-        states, games, rows = self.states, leaves[0, :roots], leaves[4, :count]
+    def reach(self, tree: Tree, rules: Rules, leaves: Leaves, roots: int, count: int) -> int:
+        states, games, rows = self.states, leaves.game[:roots], leaves.row[:count]
         self._game.codes(states, games, self.codes[:roots])
         self._game.legal_mask(states, games, self.legal[:roots])
         self.legal[roots:count] = True
@@ -140,9 +140,10 @@ class LearnedDynamics:
             self._game.action_view,
             self._moves,
         )
-        self._roots, self._rows = roots, rows
+        self._roots = roots
         return count
 
     def request(self, count: int) -> tuple[Int8Array, Moves | None]:
+        parents, actions, rows = self._moves
         children = count - self._roots
-        return self.codes[: self._roots], Moves(self._moves[0, :children], self._moves[1, :children], self._rows)
+        return self.codes[: self._roots], Moves(parents[:children], actions[:children], rows[:count])

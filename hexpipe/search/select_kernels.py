@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from hexpipe.search.expand_kernels import add_child, backward, is_lost, release
-from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree
+from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Leaves, Tree
 
 _LOWEST = np.float32(-3.0e38)
 _TINY = np.float32(1e-12)
@@ -207,7 +207,18 @@ def choice_is_decided(tree, g, remaining):
 
 @njit(cache=True, nogil=True)
 def select_leaves(
-    tree: Tree, rules, searching, target, may_stop, leaves_per_game, root_score, halving, stage, schedule, start, leaves
+    tree: Tree,
+    rules,
+    searching,
+    target,
+    may_stop,
+    leaves_per_game,
+    root_score,
+    halving,
+    stage,
+    schedule,
+    start,
+    leaves: Leaves,
 ):
     """Select up to ``leaves_per_game`` leaves of every game that is ``searching`` bool[G].
 
@@ -215,15 +226,15 @@ def select_leaves(
     A Gumbel root also needs ``root_score`` float32[G, A], ``halving`` and ``stage`` int32[K, simulations] (visit count
     considered, and number of the halving round, by schedule and simulation), ``schedule`` int32[G] (the row of these
     that a game's search goes by) and ``start`` int32[G] (root visits when the search began).
-    Fills ``leaves`` int32[5, L]: game, node, parent's state row, action, state row; unevaluated roots come first, with
-    parent -1. Visits that end in a known terminal node are completed at once. Returns roots, leaves, visits completed.
+    Fills ``leaves``; unevaluated roots come first. Visits that end in a known terminal node are completed at once.
+    Returns roots, leaves, visits completed.
     """
     count = 0
     for g in range(searching.shape[0]):
         if searching[g] and tree.status[g, 0] == PENDING and tree.pending[g, 0] == 0:
             tree.pending[g, 0] = 1
-            leaves[0, count], leaves[1, count], leaves[2, count] = g, 0, -1
-            leaves[3, count], leaves[4, count] = -1, tree.handle[g, 0]
+            leaves.game[count], leaves.node[count], leaves.row[count] = g, 0, tree.handle[g, 0]
+            leaves.parent[count] = leaves.action[count] = -1
             count += 1
     roots, completed = count, 0
     for g in range(searching.shape[0]):
@@ -246,9 +257,9 @@ def select_leaves(
                 considered = halving[schedule[g], now]
             node, is_new = _descend(tree, g, rules, root_score[g], considered)
             if is_new:
-                parent = tree.parent[g, node]
-                leaves[0, count], leaves[1, count], leaves[2, count] = g, node, tree.handle[g, parent]
-                leaves[3, count], leaves[4, count] = tree.action[g, node], tree.handle[g, node]
+                leaves.game[count], leaves.node[count], leaves.row[count] = g, node, tree.handle[g, node]
+                leaves.parent[count] = tree.handle[g, tree.parent[g, node]]
+                leaves.action[count] = tree.action[g, node]
                 count += 1
             elif tree.status[g, node] == SOLVED:
                 backward(tree, g, node)

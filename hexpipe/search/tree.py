@@ -43,6 +43,21 @@ class Tree(NamedTuple):
     focus: NDArray[np.int16]  # [G, N]         bucket where the evaluator looks, -1 unknown; [G, 0] without a thumbnail
 
 
+class Leaves(NamedTuple):
+    """L leaves that were selected, each int32 [L]; -1 means none, as of a root."""
+
+    game: NDArray[np.int32]
+    node: NDArray[np.int32]
+    parent: NDArray[np.int32]  # the state or latent row of the parent
+    action: NDArray[np.int32]
+    row: NDArray[np.int32]  # the node's own state or latent row
+
+
+def new_leaves(count: int) -> Leaves:
+    """Return room for ``count`` leaves."""
+    return Leaves(*np.zeros((len(Leaves._fields), count), np.int32))
+
+
 def new_tree(
     num_games: int, num_nodes: int, num_actions: int, num_seats: int, rewards: bool = False, focus: bool = False
 ) -> Tree:

@@ -10,7 +10,16 @@ import pytest
 from hexpipe.search import expand_kernels, root_kernels, select_kernels
 from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Tree, new_tree
 
-RULES = select_kernels.Rules(False, True, 1.25, 19652.0, 0.25, 1.0, 50.0, 1.0)
+RULES = select_kernels.Rules(
+    gumbel=False,
+    solver=True,
+    c_puct_init=1.25,
+    c_puct_base=19652.0,
+    fpu_reduction=0.25,
+    virtual_loss=1.0,
+    c_visit=50.0,
+    c_scale=1.0,
+)
 
 
 @pytest.fixture

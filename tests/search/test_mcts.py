@@ -59,9 +59,9 @@ def test_batches(root: str, leaves: int) -> None:
     evaluate, tree = reference.hash_evaluator(mcts.game, 1), mcts.tree
     evaluations = 0
     while count := mcts.select():
-        nodes = {(int(g), int(node)) for g, node in mcts._leaves[:2, :count].T}
+        nodes = set(zip(mcts._leaves.game[:count].tolist(), mcts._leaves.node[:count].tolist(), strict=True))
         assert len(nodes) == count <= mcts.max_leaves
-        assert max(np.bincount(mcts._leaves[0, :count])) <= leaves
+        assert max(np.bincount(mcts._leaves.game[:count])) <= leaves
         assert tree.pending[:, 0].sum() == count
         assert all(tree.pending[g, node] == 1 for g, node in nodes)
         evaluations += count
