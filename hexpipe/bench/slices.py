@@ -85,13 +85,14 @@ def server_main(settings: Settings, slots: InferenceSlots, board: Board, server:
     """
     set_parent_death_signal()
     from hexpipe.bench.slices_torch import BareForward, bench_backend
+    from hexpipe.inference.inference_server import Station
     from hexpipe.inference.overlapping_server import server_of_positions
 
     backend = bench_backend(settings, slots, board, server, device)
     bare = BareForward(backend, slots.shapes)
     serving = server < slots.servers
-    most = settings.inference.max_batch
-    inference = server_of_positions(slots, server, backend, max_batch=most) if serving else None
+    station = Station(slots, server, max_batch=settings.inference.max_batch)
+    inference = server_of_positions(station, backend) if serving else None
     seen = evals = -1
 
     def between_batches() -> bool:

@@ -19,7 +19,7 @@ from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import ProcessDiedError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer, ServerLoop
+from hexpipe.inference.inference_server import InferenceServer, ServerLoop, Station
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.lru_kernels import float_to_half
 from hexpipe.inference.slots import InferenceSlots
@@ -169,12 +169,12 @@ def _serve(slots: InferenceSlots, board: SharedSegment) -> None:
     def export(server: ServerLoop) -> None:
         board.arrays["server"][:] = server.batches, server.evals
 
-    shapes = slots.shapes
+    station = Station(slots, 0, max_batch=max_batch, on_progress=export)
     if slots.pool is None:
-        InferenceServer(slots, 0, HashBackend(shapes, max_batch), max_batch=max_batch, on_progress=export).run()
+        InferenceServer(station, HashBackend(slots.shapes, max_batch)).run()
         return
-    net = HashLatents(shapes, slots.workers * slots.groups * slots.pool.rows, max_batch)
-    LatentServer(slots, 0, net, max_batch=max_batch, on_progress=export).run()
+    net = HashLatents(slots.shapes, slots.workers * slots.groups * slots.pool.rows, max_batch)
+    LatentServer(station, net).run()
 
 
 def _generate(slots: InferenceSlots, board: SharedSegment, worker: int, settings: Settings) -> None:

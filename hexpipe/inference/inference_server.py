@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,28 +37,32 @@ IDLE_SECONDS = (
 PROGRESS_SECONDS = 0.25
 
 
-class ServerLoop(ABC):
-    """One server over ``slots.for_server(server)``; `run` serves until told to stop.
+@dataclass(frozen=True)
+class Station:
+    """A server's place: number ``server`` of ``slots`` (their `for_server`), with the newest of ``weights``.
 
-    Counters, from which ``on_progress(self)`` exports, called a few times a second from `run`: ``batches`` forward
-    passes, ``requests``, ``evals`` rows, ``forward_seconds`` wall-clock and ``forward_cpu_seconds`` CPU seconds of this
-    process (all threads) inside the backend, ``busy_seconds`` wall-clock not spent waiting for requests,
-    ``stale`` requests dropped because their worker died, ``weights_version``.
+    ``max_batch``: most rows of a forward pass. ``on_progress`` is called a few times a second with the server, whose
+    counters it exports.
     """
 
-    def __init__(
-        self,
-        slots: InferenceSlots,
-        server: int,
-        weights: WeightsSource | None = None,
-        *,
-        max_batch: int = 256,
-        on_progress: Callable[[ServerLoop], None] | None = None,
-    ) -> None:
-        self._slots, self._server = slots, server
-        self._weights = weights
-        self._max_batch = max_batch
-        self._on_progress = on_progress
+    slots: InferenceSlots
+    server: int
+    weights: WeightsSource | None = None
+    max_batch: int = 256
+    on_progress: Callable[[ServerLoop], None] = lambda server: None
+
+
+class ServerLoop(ABC):
+    """One server at its ``station``; `run` serves until told to stop.
+
+    Counters: ``batches`` forward passes, ``requests``, ``evals`` rows, ``forward_seconds`` wall-clock and
+    ``forward_cpu_seconds`` CPU seconds of this process (all threads) inside the backend, ``busy_seconds`` wall-clock
+    not spent waiting for requests, ``stale`` requests dropped because their worker died, ``weights_version``.
+    """
+
+    def __init__(self, station: Station) -> None:
+        self._slots, self._server, self._weights = station.slots, station.server, station.weights
+        self._max_batch, self._on_progress = station.max_batch, station.on_progress
         self._waiting: deque[Request] = deque()
         self._progress_at = 0.0
         self.batches = 0
@@ -183,7 +188,7 @@ class ServerLoop(ABC):
                 time.sleep(0.02)
 
     def _report(self, now: float, always: bool) -> None:
-        if self._on_progress is not None and (always or now - self._progress_at >= PROGRESS_SECONDS):
+        if always or now - self._progress_at >= PROGRESS_SECONDS:
             self._progress_at = now
             self._on_progress(self)
 
@@ -191,21 +196,12 @@ class ServerLoop(ABC):
 class InferenceServer(ServerLoop):
     """Serves positions: a forward pass of ``backend`` over their codes."""
 
-    def __init__(
-        self,
-        slots: InferenceSlots,
-        server: int,
-        backend: Backend,
-        weights: WeightsSource | None = None,
-        *,
-        max_batch: int = 256,
-        on_progress: Callable[[ServerLoop], None] | None = None,
-    ) -> None:
-        super().__init__(slots, server, weights, max_batch=max_batch, on_progress=on_progress)
+    def __init__(self, station: Station, backend: Backend) -> None:
+        super().__init__(station)
         self._backend = backend
-        shapes = slots.shapes
-        self._codes = np.zeros((max_batch, shapes.code_length), np.int8)
-        self._answers = Answers.allocate(max_batch, shapes, sent=True)  # of a batch of several requests
+        slots, shapes = self._slots, self._slots.shapes
+        self._codes = np.zeros((self._max_batch, shapes.code_length), np.int8)
+        self._answers = Answers.allocate(self._max_batch, shapes, sent=True)  # of a batch of several requests
         self._regions = [slots.answers_of(region) for region in range(slots.workers * slots.groups)]
 
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:

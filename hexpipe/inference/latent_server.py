@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.answers import Answers
-from hexpipe.inference.inference_server import ServerLoop
+from hexpipe.inference.inference_server import ServerLoop, Station
 from hexpipe.inference.latents import LatentNet, Latents
-from hexpipe.inference.slots import InferenceSlots, Request
-from hexpipe.inference.weights import WeightsSource
+from hexpipe.inference.slots import Request
 from hexpipe.search.evaluator import Moves
 
 
 class LatentServer(ServerLoop):
     """Serves roots and children; see `ServerLoop` for the counters."""
 
-    def __init__(
-        self,
-        slots: InferenceSlots,
-        server: int,
-        net: LatentNet,
-        weights: WeightsSource | None = None,
-        *,
-        max_batch: int = 256,
-        on_progress: Callable[[ServerLoop], None] | None = None,
-    ) -> None:
+    def __init__(self, station: Station, net: LatentNet) -> None:
+        super().__init__(station)
+        slots = self._slots
         if slots.pool is None:
             raise ValueError("these slots were made without a pool of latents: give InferenceSlots.create one")
-        super().__init__(slots, server, weights, max_batch=max_batch, on_progress=on_progress)
         regions = slots.workers * slots.groups
-        own = [region for region in range(regions) if slots.server_of(region) == server]
+        own = [region for region in range(regions) if slots.server_of(region) == self._server]
         self._place = np.zeros(regions, np.int64)
         self._place[own] = np.arange(len(own))
         self._latents = Latents(net, len(own), slots.pool)
         self._lives = slots.arrays["lives"].copy()
-        self._out = Answers.allocate(max(max_batch, slots.max_leaves), slots.shapes, learned=True, sent=True)
+        self._out = Answers.allocate(max(self._max_batch, slots.max_leaves), slots.shapes, learned=True, sent=True)
         self._regions = [slots.answers_of(region) for region in range(regions)]
 
     def _serve(self, batch: list[Request], rows: int) -> Collection[int]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
-from hexpipe.inference.inference_server import InferenceServer, ServerLoop
-from hexpipe.inference.slots import InferenceSlots, Request
-from hexpipe.inference.weights import WeightsSource
+from hexpipe.inference.inference_server import InferenceServer, Station
+from hexpipe.inference.slots import Request
 from hexpipe.nets.backends import Backend, OverlappingBackend, overlaps
 
 
@@ -29,17 +27,8 @@ class OverlappingServer(InferenceServer):
     is waited for: then all that comes until it is done makes the next batch.
     """
 
-    def __init__(
-        self,
-        slots: InferenceSlots,
-        server: int,
-        backend: OverlappingBackend,
-        weights: WeightsSource | None = None,
-        *,
-        max_batch: int = 256,
-        on_progress: Callable[[ServerLoop], None] | None = None,
-    ) -> None:
-        super().__init__(slots, server, backend, weights, max_batch=max_batch, on_progress=on_progress)
+    def __init__(self, station: Station, backend: OverlappingBackend) -> None:
+        super().__init__(station, backend)
         self._device = backend
         self._under_way: deque[_UnderWay] = deque()
         self._ended = 0.0
@@ -80,16 +69,6 @@ class OverlappingServer(InferenceServer):
         self._answer(batch, version)
 
 
-def server_of_positions(
-    slots: InferenceSlots,
-    server: int,
-    backend: Backend,
-    weights: WeightsSource | None = None,
-    *,
-    max_batch: int = 256,
-    on_progress: Callable[[ServerLoop], None] | None = None,
-) -> InferenceServer:
-    """The server that suits ``backend``: an overlapping one where it can have two batches under way."""
-    if overlaps(backend):
-        return OverlappingServer(slots, server, backend, weights, max_batch=max_batch, on_progress=on_progress)
-    return InferenceServer(slots, server, backend, weights, max_batch=max_batch, on_progress=on_progress)
+def server_of_positions(station: Station, backend: Backend) -> InferenceServer:
+    """Return the server that suits ``backend``: an overlapping one where it can have two batches under way."""
+    return OverlappingServer(station, backend) if overlaps(backend) else InferenceServer(station, backend)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hexpipe.config import Settings
 from hexpipe.games.game_env import Game
-from hexpipe.inference.inference_server import ServerLoop
+from hexpipe.inference.inference_server import ServerLoop, Station
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.overlapping_server import server_of_positions
 from hexpipe.inference.slots import InferenceSlots
@@ -74,20 +73,15 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsSo
 
     last = [0]
     make = _latent_server if settings.algorithm == "muzero" else _state_server
-    make(context, slots, weights, device, export).run(should_stop)
+    station = Station(slots, context.number, weights, settings.inference.max_batch, export)
+    make(context, station, device).run(should_stop)
 
 
-def _state_server(
-    context: ChildContext,
-    slots: InferenceSlots,
-    weights: WeightsSource,
-    device: str,
-    export: Callable[[ServerLoop], None],
-) -> ServerLoop:
+def _state_server(context: ChildContext, station: Station, device: str) -> ServerLoop:
     from hexpipe.nets.choose_backend import choose_backend
 
-    settings = context.settings
-    sizes = batch_sizes(slots, settings.inference.max_batch)
+    settings, slots = context.settings, station.slots
+    sizes = batch_sizes(slots, station.max_batch)
     backend, _, table = choose_backend(
         settings.net, slots.shapes, settings.inference, device, sizes, recheck_seconds=_RECHECK_SECONDS
     )
@@ -98,39 +92,32 @@ def _state_server(
         if backend.dtype != dtype:  # of new weights another may be near enough to float32
             dtype = backend.dtype
             context.row.note = f"{backend.name} {dtype} on {device}{_memory_note(context, slots)}"
-        export(server)
+        station.on_progress(server)
 
     context.row.note = f"{backend.name} {backend.dtype} on {device}{_memory_note(context, slots)}"
     for found in table:
         log.info("%s %s: %.0f evals/s at batch %d", found.backend, found.dtype, found.evals_per_s, found.batch)
     log.info("serves with %s", context.row.note)
-    most = settings.inference.max_batch
-    return server_of_positions(slots, context.number, backend, weights, max_batch=most, on_progress=export_all)
+    return server_of_positions(replace(station, on_progress=export_all), backend)
 
 
-def _latent_server(
-    context: ChildContext,
-    slots: InferenceSlots,
-    weights: WeightsSource,
-    device: str,
-    export: Callable[[ServerLoop], None],
-) -> ServerLoop:
+def _latent_server(context: ChildContext, station: Station, device: str) -> ServerLoop:
     from hexpipe.nets.backend_latent import LatentBackend
     from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
 
-    settings = context.settings
+    settings, slots = context.settings, station.slots
     assert slots.pool is not None
-    rows, most = slots.regions_per_server * slots.pool.rows, settings.inference.max_batch
+    rows = slots.regions_per_server * slots.pool.rows
     net: LatentBackend | LatentGraphsBackend
     eager = settings.inference.backend == "eager"
     if eager or device == "cpu":
         net = LatentBackend(settings.net, slots.shapes, rows, device=device, eager=eager)
     else:
-        net = LatentGraphsBackend(settings.net, slots.shapes, rows, device=device, max_batch=most)
+        net = LatentGraphsBackend(settings.net, slots.shapes, rows, device=device, max_batch=station.max_batch)
     context.row.note = f"{net.name} {net.dtype} on {device}, {net.pool_bytes / 1e6:.0f} MB of latents"
     context.row.note += _memory_note(context, slots)
     log.info("serves with %s", context.row.note)
-    return LatentServer(slots, context.number, net, weights, max_batch=most, on_progress=export)
+    return LatentServer(station, net)
 
 
 def _memory_note(context: ChildContext, slots: InferenceSlots) -> str:

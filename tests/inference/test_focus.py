@@ -9,7 +9,7 @@ from hexpipe.answers import Answers
 from hexpipe.config import Shapes, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
-from hexpipe.inference.inference_server import InferenceServer, LocalEvaluator
+from hexpipe.inference.inference_server import InferenceServer, LocalEvaluator, Station
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
 from hexpipe.inference.lru_cache import LRUCache
@@ -54,7 +54,8 @@ def test_through_slots_and_server(max_batch: int) -> None:
     """Together in one batch, alone, and in parts."""
     slots = InferenceSlots.create(LARGE, workers=2, groups=2, max_leaves=8, servers=1)
     clients = [InferenceClient(slots.for_worker(worker), worker) for worker in range(2)]
-    server, rng = InferenceServer(slots.for_server(0), 0, FakeBackend(), max_batch=max_batch), np.random.default_rng(0)
+    server = InferenceServer(Station(slots.for_server(0), 0, max_batch=max_batch), FakeBackend())
+    rng = np.random.default_rng(0)
     for regions in ([(0, 0), (0, 1), (1, 0), (1, 1)], [(1, 0)]):
         sent = {place: random_codes(rng, 8 - place[0] - place[1], LARGE) for place in regions}
         for (worker, group), codes in sent.items():
@@ -177,7 +178,7 @@ def test_learned_dynamics_look_too_each_search_with_its_weights() -> None:
 def test_learned_dynamics_through_slots_and_server() -> None:
     slots = InferenceSlots.create(LARGE, workers=1, groups=2, max_leaves=4, servers=1, pool=POOL)
     client, net = InferenceClient(slots.for_worker(0), 0), LookingNet(2 * POOL.rows)
-    server = LatentServer(slots.for_server(0), 0, net)
+    server = LatentServer(Station(slots.for_server(0), 0), net)
     for number, (codes, moves, focus) in enumerate(turns(np.random.default_rng(0))):
         net.shift = [0, 0]  # no weights are loaded here
         for group in range(2):

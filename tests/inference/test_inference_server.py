@@ -8,7 +8,7 @@ import pytest
 from hexpipe.answers import Answers
 from hexpipe.errors import InferenceError
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer, LocalEvaluator
+from hexpipe.inference.inference_server import InferenceServer, LocalEvaluator, Station
 from hexpipe.inference.slots import FAILED, STOPPED, InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
 from tests.inference.fakes import SHAPES, FakeBackend, expected, random_codes
@@ -39,7 +39,7 @@ def test_all_that_has_arrived_goes_into_one_batch() -> None:
             sent[worker, group] = random_codes(rng, 1 + worker + group)
             client.submit(group, sent[worker, group])
     backend = FakeBackend()
-    server = InferenceServer(slots.for_server(0), 0, backend)
+    server = InferenceServer(Station(slots.for_server(0), 0), backend)
     _run_until(server, 6)
     assert backend.batch_sizes == [sum(len(codes) for codes in sent.values())]
     assert (server.batches, server.requests, server.evals) == (1, 6, backend.batch_sizes[0])
@@ -56,7 +56,7 @@ def test_no_batch_is_above_the_cap_and_a_large_request_is_split() -> None:
     for (worker, group), codes in sent.items():
         clients[worker].submit(group, codes)
     backend = FakeBackend()
-    server = InferenceServer(slots.for_server(0), 0, backend, max_batch=3)
+    server = InferenceServer(Station(slots.for_server(0), 0, max_batch=3), backend)
     _run_until(server, 4)
     assert max(backend.batch_sizes) == 3
     assert sum(backend.batch_sizes) == server.evals == 18
@@ -72,7 +72,7 @@ def test_each_server_answers_its_own_regions() -> None:
     for (worker, group), codes in sent.items():
         clients[worker].submit(group, codes)
     for number in range(2):
-        server = InferenceServer(slots.for_server(number), number, FakeBackend())
+        server = InferenceServer(Station(slots.for_server(number), number), FakeBackend())
         _run_until(server, 2)
         assert server.requests == 2
     for (worker, group), codes in sent.items():
@@ -84,7 +84,7 @@ def test_newer_weights_are_taken_between_batches() -> None:
     slots, rng = _slots(), np.random.default_rng(0)
     board = WeightsBoard.create([("shift", (1,))], private=True)
     client = InferenceClient(slots.for_worker(0), 0)
-    server = InferenceServer(slots.for_server(0), 0, FakeBackend(), board)
+    server = InferenceServer(Station(slots.for_server(0), 0, board), FakeBackend())
     for version in (1, 2, 5):
         board.publish(version, {"shift": np.array([version], np.float32)})
         codes = random_codes(rng, 4)
@@ -101,7 +101,7 @@ def test_a_dead_workers_request_is_dropped_and_its_successor_answered() -> None:
     successor = InferenceClient(slots.for_worker(0), 0)
     codes = random_codes(rng, 3)
     successor.submit(0, codes)
-    server = InferenceServer(slots.for_server(0), 0, FakeBackend())
+    server = InferenceServer(Station(slots.for_server(0), 0), FakeBackend())
     _run_until(server, 1)
     _check(successor, 0, codes)
     assert server.evals == 3
@@ -111,7 +111,7 @@ def test_a_dead_workers_request_is_dropped_and_its_successor_answered() -> None:
 def test_a_stale_answer_is_not_taken_for_the_new_one() -> None:
     slots, rng = _slots(), np.random.default_rng(0)
     InferenceClient(slots.for_worker(0), 0).submit(0, random_codes(rng, 8))
-    server = InferenceServer(slots.for_server(0), 0, FakeBackend())
+    server = InferenceServer(Station(slots.for_server(0), 0), FakeBackend())
     _run_until(server, 1)  # its worker is dead by now: nobody collects
     successor = InferenceClient(slots.for_worker(0), 0)
     codes = random_codes(rng, 3)
@@ -124,7 +124,7 @@ def test_a_stale_answer_is_not_taken_for_the_new_one() -> None:
 def test_progress_is_told_and_stop_is_obeyed() -> None:
     slots = _slots()
     told: list[int] = []
-    server = InferenceServer(slots.for_server(0), 0, FakeBackend(), on_progress=lambda s: told.append(s.evals))
+    server = InferenceServer(Station(slots.for_server(0), 0, on_progress=lambda s: told.append(s.evals)), FakeBackend())
     slots.request_stop()
     server.run()
     assert told == [0]
@@ -141,7 +141,7 @@ def test_an_error_of_the_backend_goes_up_and_reaches_the_client() -> None:
     client = InferenceClient(slots.for_worker(0), 0)
     client.submit(1, random_codes(np.random.default_rng(0), 2))
     with pytest.raises(InferenceError, match="not finite"):
-        InferenceServer(slots.for_server(0), 0, Broken()).run()
+        InferenceServer(Station(slots.for_server(0), 0), Broken()).run()
     assert slots.arrays["server_state"][0] == FAILED
     with pytest.raises(InferenceError, match="inference-0 failed"):
         client.collect(1)

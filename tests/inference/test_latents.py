@@ -10,6 +10,7 @@ import pytest
 from hexpipe.answers import Answers
 from hexpipe.errors import InferenceError, SearchesLostError
 from hexpipe.inference.client import InferenceClient
+from hexpipe.inference.inference_server import Station
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.latents import Latents, LocalLatentEvaluator, PoolShape
 from hexpipe.inference.slots import InferenceSlots
@@ -95,7 +96,7 @@ def test_roots_and_children_of_all_workers_in_two_passes() -> None:
     slots, rng = slots_for(workers=2), np.random.default_rng(0)
     clients = [InferenceClient(slots.for_worker(worker), worker) for worker in range(2)]
     net = FakeNet(4 * POOL.rows)
-    server = LatentServer(slots.for_server(0), 0, net)
+    server = LatentServer(Station(slots.for_server(0), 0), net)
     searches = {(worker, group): Search() for worker in range(2) for group in range(2)}
     turns: list[tuple[list[int], list[tuple[int, int, int]]]] = [
         ([0, 1, 2], []),
@@ -119,7 +120,7 @@ def test_roots_and_children_of_all_workers_in_two_passes() -> None:
 def test_a_request_larger_than_the_cap_is_answered() -> None:
     slots, rng = slots_for(workers=1, max_leaves=8), np.random.default_rng(0)
     client, search = InferenceClient(slots.for_worker(0), 0), Search()
-    server = LatentServer(slots.for_server(0), 0, FakeNet(2 * POOL.rows), max_batch=2)
+    server = LatentServer(Station(slots.for_server(0), 0, max_batch=2), FakeNet(2 * POOL.rows))
     client.submit(1, *search.request(rng, [0, 1, 2], [], 0))
     serve(server, 1)
     search.check(client.collect(1), [0, 1, 2], [])
@@ -134,7 +135,7 @@ def test_every_server_has_the_pool_of_its_own_regions() -> None:
         clients[worker].submit(group, *search.request(rng, [2], [], 0))
     for number in range(2):
         net = FakeNet(2 * POOL.rows)
-        serve(LatentServer(slots.for_server(number), number, net), 2)
+        serve(LatentServer(Station(slots.for_server(number), number), net), 2)
         assert np.flatnonzero(net.pool >= 0).tolist() == [2 * POOL.nodes, POOL.rows + 2 * POOL.nodes]
     for (worker, group), search in searches.items():
         search.check(clients[worker].collect(group), [2], [])
@@ -147,7 +148,7 @@ def test_a_search_keeps_the_weights_of_its_root() -> None:
     board = WeightsBoard.create([("shift", (1,))], private=True)
     board.publish(1, {"shift": np.array([10], np.float32)})
     client, net = InferenceClient(slots.for_worker(0), 0), FakeNet(2 * POOL.rows)
-    server = LatentServer(slots.for_server(0), 0, net, board)
+    server = LatentServer(Station(slots.for_server(0), 0, board), net)
     search = Search()
 
     def turn(roots: list[int], children: list[tuple[int, int, int]], shifts: list[int]) -> int:
@@ -179,7 +180,7 @@ def test_the_rows_of_a_dead_client_come_back() -> None:
     board = WeightsBoard.create([("shift", (1,))], private=True)
     board.publish(1, {"shift": np.array([10], np.float32)})
     dying, living = (InferenceClient(slots.for_worker(worker), worker) for worker in range(2))
-    server = LatentServer(slots.for_server(0), 0, FakeNet(4 * POOL.rows), board)
+    server = LatentServer(Station(slots.for_server(0), 0, board), FakeNet(4 * POOL.rows))
     for client in (dying, living):
         client.submit(0, *Search().request(rng, [0, 1, 2], [], 0))
     serve(server, 2)
@@ -208,7 +209,7 @@ def test_searches_of_a_replaced_server_begin_again() -> None:
     """Their latents died with the other: no answer made of what lies in the new pool reaches them."""
     slots, rng = slots_for(workers=2), np.random.default_rng(0)
     clients = [InferenceClient(slots.for_worker(worker), worker, replace_timeout=10.0) for worker in range(2)]
-    old = LatentServer(slots.for_server(0), 0, FakeNet(4 * POOL.rows))
+    old = LatentServer(Station(slots.for_server(0), 0), FakeNet(4 * POOL.rows))
     searches = [Search(), Search()]
     clients[0].submit(0, *searches[0].request(rng, [0, 1, 2], [], 0))
     serve(old, 1)
@@ -217,7 +218,7 @@ def test_searches_of_a_replaced_server_begin_again() -> None:
     clients[1].submit(1, *searches[1].request(rng, [0, 2], [], 0))
     slots.arrays["server_pid"][0] = 2**30  # killed
     slots.repair_after_server_death(0)
-    new = LatentServer(slots.for_server(0), 0, FakeNet(4 * POOL.rows))
+    new = LatentServer(Station(slots.for_server(0), 0), FakeNet(4 * POOL.rows))
     serve(new, 2)
     with pytest.raises(SearchesLostError, match="search again"):
         clients[0].collect(0)
@@ -236,7 +237,7 @@ def test_a_search_that_has_no_leaf_in_its_groups_request_has_ended() -> None:
     board = WeightsBoard.create([("shift", (1,))], private=True)
     board.publish(1, {"shift": np.array([10], np.float32)})
     client = InferenceClient(slots.for_worker(0), 0)
-    server = LatentServer(slots.for_server(0), 0, FakeNet(2 * POOL.rows), board)
+    server = LatentServer(Station(slots.for_server(0), 0, board), FakeNet(2 * POOL.rows))
 
     def ask(group: int, roots: list[int]) -> int:
         client.submit(group, *Search().request(rng, roots, [], 0))

@@ -11,7 +11,7 @@ import pytest
 from hexpipe.config import NetSettings
 from hexpipe.inference import inference_server
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.inference_server import InferenceServer, Station
 from hexpipe.inference.request_reader import RequestReader
 from hexpipe.inference.slots import FAILED, SERVING, STARTING, InferenceSlots
 from hexpipe.nets.backend_torch import EagerBackend
@@ -36,7 +36,7 @@ class Stepped:
 
     def __init__(self, slots: InferenceSlots, number: int, backend: object = None) -> None:
         part = slots.for_server(number)
-        self.server = InferenceServer(part, number, backend or FakeBackend())  # type: ignore[arg-type]
+        self.server = InferenceServer(Station(part, number), backend or FakeBackend())  # type: ignore[arg-type]
         self._reader = RequestReader(part, number)
 
     def turn(self) -> None:

@@ -11,7 +11,7 @@ from hexpipe.answers import Answers
 from hexpipe.config import NetSettings
 from hexpipe.inference import inference_server
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.inference_server import InferenceServer, Station
 from hexpipe.inference.overlapping_server import OverlappingServer, server_of_positions
 from hexpipe.inference.request_reader import RequestReader
 from hexpipe.inference.slots import SERVING, InferenceSlots
@@ -66,7 +66,7 @@ def check(client: InferenceClient, group: int, codes: np.ndarray, shift: float =
 def test_the_next_batch_is_started_before_the_last_is_waited_for(slots: InferenceSlots) -> None:
     client, other = (InferenceClient(slots.for_worker(worker), worker) for worker in range(2))
     backend = TwoAtOnce()
-    server, reader = OverlappingServer(slots.for_server(0), 0, backend), RequestReader(slots.for_server(0), 0)
+    server, reader = OverlappingServer(Station(slots.for_server(0), 0), backend), RequestReader(slots.for_server(0), 0)
     first = ask(client, 0, 3)
     server._turn(reader)
     assert backend.told == ["start 3"]
@@ -91,7 +91,7 @@ def test_the_next_batch_is_started_before_the_last_is_waited_for(slots: Inferenc
 def test_a_batch_is_of_the_weights_that_it_was_started_with(slots: InferenceSlots) -> None:
     board = WeightsBoard.create([("shift", (1,))], private=True)
     client = InferenceClient(slots.for_worker(0), 0)
-    server = OverlappingServer(slots.for_server(0), 0, TwoAtOnce(), board)
+    server = OverlappingServer(Station(slots.for_server(0), 0, board), TwoAtOnce())
     reader = RequestReader(slots.for_server(0), 0)
     codes = []
     for version in (1, 2):
@@ -105,7 +105,7 @@ def test_a_batch_is_of_the_weights_that_it_was_started_with(slots: InferenceSlot
 
 def test_more_rows_than_a_batch_has_go_in_pieces_after_what_is_under_way(slots: InferenceSlots) -> None:
     client, backend = InferenceClient(slots.for_worker(0), 0), TwoAtOnce()
-    server = OverlappingServer(slots.for_server(0), 0, backend, max_batch=3)
+    server = OverlappingServer(Station(slots.for_server(0), 0, max_batch=3), backend)
     reader = RequestReader(slots.for_server(0), 0)
     small = ask(client, 0, 2)
     server._turn(reader)
@@ -123,7 +123,7 @@ def test_focus_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     slots = InferenceSlots.create(LARGE, workers=1, groups=2, max_leaves=8, servers=1)
     client, codes = InferenceClient(slots.for_worker(0), 0), random_codes(np.random.default_rng(0), 4, LARGE)
     client.submit(0, codes)
-    server = OverlappingServer(slots.for_server(0), 0, TwoAtOnce())
+    server = OverlappingServer(Station(slots.for_server(0), 0), TwoAtOnce())
     server.run(lambda: server.requests >= 1)
     answer = client.collect(0).answers
     np.testing.assert_array_equal(answer.focus, expected_focus(codes))
@@ -136,9 +136,9 @@ def test_graphs_serve_as_the_plain_net_does(slots: InferenceSlots) -> None:
     net = NetSettings(blocks=1, channels=8, value_hidden=8)
     client = InferenceClient(slots.for_worker(0), 0)
     backend = CudaGraphsBackend(net, SHAPES, "float32", "cpu", max_batch=16)
-    server = server_of_positions(slots.for_server(0), 0, backend)
+    server = server_of_positions(Station(slots.for_server(0), 0), backend)
     assert isinstance(server, OverlappingServer)
-    assert type(server_of_positions(slots.for_server(0), 0, FakeBackend())) is InferenceServer
+    assert type(server_of_positions(Station(slots.for_server(0), 0), FakeBackend())) is InferenceServer
     slots.announce_server(0)
     slots.set_server_state(0, SERVING)
     reader = RequestReader(slots.for_server(0), 0)

@@ -18,7 +18,7 @@ from torch import multiprocessing as torch_multiprocessing
 
 from hexpipe.errors import InferenceError
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer
+from hexpipe.inference.inference_server import InferenceServer, Station
 from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.queue_repair import free_reader, free_writer
 from hexpipe.inference.slots import SERVING, InferenceSlots, Request
@@ -31,7 +31,7 @@ POOL = PoolShape(games=2, nodes=4)
 
 def _serve(slots: InferenceSlots, number: int = 0) -> None:
     set_parent_death_signal()
-    InferenceServer(slots, number, FakeBackend(), max_batch=16).run()
+    InferenceServer(Station(slots, number, max_batch=16), FakeBackend()).run()
 
 
 def _generate(slots: InferenceSlots, worker: int, board: SharedSegment, seed: int) -> None:
@@ -175,7 +175,7 @@ def test_a_replaced_server_answers_what_its_predecessor_left() -> None:
     slots.set_server_state(0, 1)
     slots.repair_after_server_death(0)
 
-    replaced = InferenceServer(slots.for_server(0), 0, FakeBackend())
+    replaced = InferenceServer(Station(slots.for_server(0), 0), FakeBackend())
     turns = []
     replaced.run(lambda: turns.append(1) or len(turns) > 2)
     for (n, group), rows in codes.items():
