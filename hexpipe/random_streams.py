@@ -48,6 +48,8 @@ class Stream(StrEnum):
     """()"""
     BOARDS = "random boards"
     """()"""
+    CONFORMANCE = "games that are held against their protocol"
+    """()"""
     BENCHMARK = "self-play of a benchmark"
     """(worker,)"""
 

@@ -26,6 +26,7 @@ from hexpipe.games.game_env import (
     tells_threats,
 )
 from hexpipe.games.local_view import LocalView
+from hexpipe.random_streams import Stream, generator
 
 OFF_OR_CLOSED = 4
 
@@ -94,12 +95,12 @@ class Line:
 
 def random_line(game: Game, seed: int) -> Line:
     """A whole game in which every legal move was as likely."""
-    generator, line = np.random.default_rng(seed), Line(game)
+    rng, line = generator(Stream.CONFORMANCE, seed), Line(game)
     while not line.over:
         legal = line.legal()
         _require(legal.size > 0, "no action is legal, and the game is not over", line)
         _require(len(line.moves) < game.max_plies, f"a game goes on after max_plies={game.max_plies} moves", line)
-        line.play(int(generator.choice(legal)))
+        line.play(int(rng.choice(legal)))
     return line
 
 
@@ -289,27 +290,27 @@ def turned_origin(origin: Int16Array, symmetry: Int16Array, game: Game) -> list[
 
 def views_go_anywhere(game: Game) -> None:
     """Check that a view that moves changes nothing but what is seen, wherever it is put."""
-    line, generator = Line(game), np.random.default_rng(6)
+    line, rng = Line(game), generator(Stream.CONFORMANCE, 6)
     while not line.over:
         before = _copy(line.states)
-        line.look(int(generator.integers(-1, game.shapes.board_cells)))
+        line.look(int(rng.integers(-1, game.shapes.board_cells)))
         _same_rows(before._replace(origin=line.states.origin), 0, line.states, 0, "where the view was put elsewhere")
         _check_codes(line)
-        line.play(int(generator.choice(line.legal())))
+        line.play(int(rng.choice(line.legal())))
 
 
 def threats_are_told_again(game: Game) -> None:
     """Check that `replay_threats` tells what `threat_levels` told in the game, through views that were anywhere."""
     if not tells_threats(game):
         return
-    line, generator = Line(game), np.random.default_rng(7)
+    line, rng = Line(game), generator(Stream.CONFORMANCE, 7)
     origins, told, level = [], [], np.full(1, 99, np.uint8)
     while not line.over:
-        line.look(int(generator.integers(-1, game.shapes.board_cells)))
+        line.look(int(rng.integers(-1, game.shapes.board_cells)))
         game.threat_levels(line.states, rows(0), level)
         told.append(int(level[0]))
         origins.append(line.states.origin[0].copy())
-        line.play(int(generator.choice(line.legal())))
+        line.play(int(rng.choice(line.legal())))
     places = np.array(origins if moves_view(game) else [], np.int16).reshape(-1, 2)
     again = np.full(len(told), 99, np.uint8)
     game.replay_threats(np.array(line.moves, np.int16), places, again)

@@ -34,6 +34,11 @@ def test_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
+def _has_archive(patient: Patient) -> bool:
+    replay = patient.processes().get("replay-0")
+    return replay is not None and replay.state.ready > 0
+
+
 @pytest.mark.timeout(1800)
 def test_output_that_goes_away_and_an_archive_and_a_folder_that_are_taken(tmp_path: Path) -> None:
     """The faults of which each is a start of its own, on the smallest run; they look for themselves."""
@@ -41,14 +46,14 @@ def test_output_that_goes_away_and_an_archive_and_a_folder_that_are_taken(tmp_pa
     faults = Faults(patient, np.random.default_rng(0))
     try:
         patient.start()
-        patient.until(lambda: patient.counter("replay-0", "ready") > 0, "the archive")
+        patient.until(lambda: _has_archive(patient), "the archive")
         assert "closed the pipe" in faults.give("pipe")
         patient.until_it_works()
         assert "moved the archive aside with" in faults.give("archive")
         said = "there is no archive.sqlite beside the checkpoints"
         patient.until(lambda: said in patient.log(), said)
         assert "closed the run's terminal" in faults.give("terminal")
-        patient.until(lambda: patient.counter("replay-0", "ready") > 0, "the archive")
+        patient.until(lambda: _has_archive(patient), "the archive")
         moved = patient.run_dir.rename(tmp_path / "elsewhere")
         assert patient.wait() == 1
         end = patient.output().splitlines()

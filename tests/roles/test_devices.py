@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_the_command_refuses_before_it_starts_anything(
 
 
 def test_files_from_before_the_list_are_read() -> None:
-    text = dump_settings(load_settings("quick")).replace('"version": 1,', "")
+    text = re.sub(r'"version": \d+,', "", dump_settings(load_settings("quick")))
     older = text.replace(f'"devices": "{AUTO}",\n    "prefetch', '"processes": 2,\n    "prefetch')
     assert older != text
     assert settings_from_json(older) == load_settings("quick")
