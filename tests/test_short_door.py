@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def test_the_loop_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.Monke
     policy, value = SimpleModelInference(tmp_path / "runs/short").simple_infer("#4,a1b2", logits=False)
     assert policy.shape[-1] >= 16
     assert -1 <= float(value) <= 1
+
+
+def test_the_door_says_the_same_to_type_checkers() -> None:
+    tree = ast.parse(Path(hexpipe.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {part.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for part in node.names}
+    assert told == {name: f"hexpipe.{where}" for name, where in hexpipe._WHERE.items()}
 
 
 def test_every_name_at_the_door_is_there_and_listed() -> None:

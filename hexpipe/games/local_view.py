@@ -65,7 +65,9 @@ class LocalView:
 
     def _of_each(self, origins: IntArray, count: int) -> Int16Array:
         """Origins int16 [count, 2] that kernels can take: an array of their own, as those of a record are read-only."""
-        return np.array(np.broadcast_to(origins if len(origins) else self.start, (count, 2)), np.int16)
+        if len(origins) != count:
+            origins = np.broadcast_to(origins if len(origins) else self.start, (count, 2))
+        return np.array(origins, np.int16)
 
     def buckets(self) -> Int16Array:
         """The thumbnail's bucket of each board row (and column), int16 [n]: floor((2r + 1) V / 2n).

@@ -63,6 +63,8 @@ class ServerLoop(ABC):
     def __init__(self, station: Station) -> None:
         self._slots, self._server, self._weights = station.slots, station.server, station.weights
         self._max_batch, self._on_progress = station.max_batch, station.on_progress
+        slots = self._slots
+        self._regions = [slots.answers_of(region) for region in range(slots.workers * slots.groups)]
         self._waiting: deque[Request] = deque()
         self._progress_at = 0.0
         self.batches = 0
@@ -199,10 +201,9 @@ class InferenceServer(ServerLoop):
     def __init__(self, station: Station, backend: Backend) -> None:
         super().__init__(station)
         self._backend = backend
-        slots, shapes = self._slots, self._slots.shapes
+        shapes = self._slots.shapes
         self._codes = np.zeros((self._max_batch, shapes.code_length), np.int8)
         self._answers = Answers.allocate(self._max_batch, shapes, sent=True)  # of a batch of several requests
-        self._regions = [slots.answers_of(region) for region in range(slots.workers * slots.groups)]
 
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
         self._backend.load(tensors)

@@ -29,7 +29,6 @@ class LatentServer(ServerLoop):
         self._latents = Latents(net, len(own), slots.pool)
         self._lives = slots.arrays["lives"].copy()
         self._out = Answers.allocate(max(self._max_batch, slots.max_leaves), slots.shapes, learned=True, sent=True)
-        self._regions = [slots.answers_of(region) for region in range(regions)]
 
     def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
         """All roots first, then all children, as `Latents.evaluate` wants them; the answers back to their regions."""

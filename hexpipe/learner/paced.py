@@ -14,7 +14,8 @@ from hexpipe.config.limits import limit_reached
 from hexpipe.learner.learner import Learner
 from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.recovery import Recovery
-from hexpipe.learner.train_step import METRICS, mean_losses
+from hexpipe.learner.step_metrics import METRICS
+from hexpipe.learner.train_step import mean_losses
 from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.replay.replay_buffer import ReplayBuffer
 

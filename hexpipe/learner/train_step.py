@@ -23,24 +23,11 @@ from hexpipe.learner.losses import (
     compute_losses,
     compute_unrolled_losses,
 )
+from hexpipe.learner.step_metrics import METRICS
 from hexpipe.nets.heads import SideLogits
 
 EXPLODED = 1000.0
 """Times ``learner.gradient_clip`` from which on a gradient is an accident, not a direction."""
-
-METRICS = (
-    "loss",
-    "policy_loss",
-    "policy_kl",
-    "value_loss",
-    "value_sign_accuracy",
-    "reward_loss",
-    "consistency_loss",
-    "threat_loss",
-    "focus_loss",
-    "gradient_norm",
-    "skipped_steps",
-)
 
 
 class StepLosses(Mapping[str, float]):

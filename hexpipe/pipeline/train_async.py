@@ -210,7 +210,7 @@ class _Run:
         while True:
             self._presence.check()
             for death in self.supervisor.watch(_TICK_SECONDS):
-                replaced = self.supervisor.specs[death.process].role.replaceable
+                replaced = self.supervisor.specs[death.process].role.needed
                 what = "was replaced" if replaced else "the run goes on without it"
                 self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
             self._tell_processes()
@@ -282,9 +282,7 @@ class _Run:
             return gone or interrupts.hurry()
 
         def seconds(role: Role[Any, Any]) -> float:
-            return (
-                min(_FAILED_SEARCH_SECONDS, role.ending.seconds) if failure and role.searches else role.ending.seconds
-            )
+            return _FAILED_SEARCH_SECONDS if failure and role.searches else role.ending.seconds
 
         for roles in in_ending_order(self._roles):
             if not any(role.searches for role in roles):

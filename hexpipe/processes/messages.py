@@ -8,6 +8,7 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hexpipe.run_folder import write_atomic
 
 log = logging.getLogger(__name__)
 
+_POLL_SECONDS = 0.02
 DISK_FULL_EXIT = 74  # EX_IOERR of sysexits.h
 
 
@@ -60,6 +62,14 @@ class ChildContext:
         """Give a sign of life while ``waiting``; False where the supervisor has asked this process to stop."""
         self.row.beat(waiting)
         return not self.stopping()
+
+    def wait_until(self, condition: Callable[[], bool], waiting: Waiting) -> bool:
+        """Wait for ``condition()`` with signs of life; False where the supervisor has asked this process to stop."""
+        while not condition():
+            if not self.go_on(waiting):
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     def set_ready(self) -> None:
         """Say that the process has started and does its work from now on."""

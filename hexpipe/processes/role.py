@@ -48,8 +48,8 @@ class Role(Generic[PlanT, SharedT]):
     after_death(shared, number): mends what a dead one has shared, before it is replaced and when the run is over.
     searches: it asks inference servers, so that it has slots, and an outbox. sends: it has an outbox alone.
     needed: a run cannot go on without; one that is not is left out when it dies, and its silence is no stall.
-    replaceable: another takes the place of one that dies. together: its processes are one group, which none can join
-    later: all are replaced when one dies.
+    replaceable: another takes the place of one that dies, where it is needed. together: its processes are one group,
+    which none can join later: all are replaced when one dies.
     """
 
     name: str

@@ -7,31 +7,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
 
 from hexpipe.processes.stats import ReadOnly
 from hexpipe.shm import Field, SharedSegment
 
+Kind = TypeVar("Kind", int, float)
 
-class _Number:
-    """An attribute that lies in the array of its name, at the owner's place there."""
+
+class _Number(Generic[Kind]):
+    """An attribute of a ``kind`` that lies in the array of its name, at the owner's place there."""
+
+    def __init__(self, kind: type[Kind]) -> None:
+        self._kind: type[Kind] = kind
+        self.dtype = np.dtype(kind).str
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: _Numbers, owner: type) -> int:
-        return int(instance.segment.arrays[self._name][instance.place])
+    def __get__(self, instance: _Numbers, owner: type) -> Kind:
+        number: Kind = self._kind(instance.segment.arrays[self._name][instance.place])
+        return number
 
-    def __set__(self, instance: _Numbers, value: int) -> None:
-        instance.segment.arrays[self._name][instance.place] = value
-
-
-class _Seconds(_Number):
-    """The same of monotonic seconds."""
-
-    def __get__(self, instance: _Numbers, owner: type) -> float:  # type: ignore[override]
-        return float(instance.segment.arrays[self._name][instance.place])
-
-    def __set__(self, instance: _Numbers, value: float) -> None:
+    def __set__(self, instance: _Numbers, value: Kind) -> None:
         instance.segment.arrays[self._name][instance.place] = value
 
 
@@ -45,14 +45,14 @@ class _Numbers:
 class ProcessState(_Numbers):
     """What the supervisor and one process tell each other."""
 
-    stop = _Number()
+    stop = _Number(int)
     """Supervisor: 1 once the process is asked to end."""
-    restarts = _Number()
+    restarts = _Number(int)
     """Supervisor: replacements of a dead process so far. Seeds hang on it: none plays its predecessor's games."""
-    done = _Number()
+    done = _Number(int)
     """1 once the process has ended in order, or is not replaced: its own, or the supervisor's."""
-    ready = _Seconds()
-    """The process: since when it does its work; 0 until then."""
+    ready = _Number(float)
+    """The process: since when it does its work, in monotonic seconds; 0 until then."""
 
     def set_ready(self) -> None:
         """Say that the process has started and does its work from now on."""
@@ -62,15 +62,15 @@ class ProcessState(_Numbers):
 class RunState(_Numbers):
     """The numbers of a whole run, and those of each process by its name; picklable while a child is spawned."""
 
-    stage = _Number()
+    stage = _Number(int)
     """Replay: the curriculum's stage, from 1; 0 until the archive has been asked."""
-    mastered_after = _Number()
+    mastered_after = _Number(int)
     """Replay: games of the stage before."""
-    played_positions = _Number()
+    played_positions = _Number(int)
     """Replay: positions of new games since this start of the run, which pay for old ones to be searched anew."""
-    searched_positions = _Number()
+    searched_positions = _Number(int)
     """Reanalyze: positions that were searched anew since this start of the run, which used that up."""
-    published = _Number()
+    published = _Number(int)
     """Learner: version of the newest weights that play, which is training steps + 1; 0 before there are any."""
 
     def __init__(self, segment: SharedSegment | ReadOnly, names: Sequence[str]) -> None:
@@ -86,10 +86,11 @@ class RunState(_Numbers):
     @staticmethod
     def fields(names: Sequence[str]) -> list[Field]:
         """Name the arrays of such a state."""
-        whole = [Field(name, "int64", (1,)) for name, number in vars(RunState).items() if isinstance(number, _Number)]
-        return whole + [
-            Field(name, "float64" if isinstance(number, _Seconds) else "int64", (len(names),))
-            for name, number in vars(ProcessState).items()
+        counts = ((RunState, 1), (ProcessState, len(names)))
+        return [
+            Field(name, number.dtype, (count,))
+            for owner, count in counts
+            for name, number in vars(owner).items()
             if isinstance(number, _Number)
         ]
 

@@ -77,9 +77,8 @@ WAITING_TEXT = {
 class ProcessRow:
     """One process's row of a StatsBoard: its columns by name, and a note."""
 
-    def __init__(self, values: NDArray[np.float64], note: NDArray[np.uint8], columns: Sequence[str]) -> None:
-        self._values, self._note = values, note
-        self._index = {name: column for column, name in enumerate(columns)}
+    def __init__(self, values: NDArray[np.float64], note: NDArray[np.uint8], index: Mapping[str, int]) -> None:
+        self._values, self._note, self._index = values, note, index
 
     def __contains__(self, name: str) -> bool:
         return name in self._index
@@ -132,7 +131,10 @@ class StatsBoard:
     ) -> None:
         self.segment = segment
         self.names = tuple(names)
-        self._columns = {role: (*COMMON, *counters.get(role, ())) for role in _roles(names)}
+        self._index = {
+            role: {name: column for column, name in enumerate((*COMMON, *counters.get(role, ())))}
+            for role in _roles(names)
+        }
 
     @classmethod
     def create(
@@ -157,7 +159,7 @@ class StatsBoard:
             raise KeyError(name)
         role, _, number = name.rpartition("-")
         arrays, at = self.segment.arrays, int(number)
-        return ProcessRow(arrays[role][at], arrays[f"{role}/note"][at], self._columns[role])
+        return ProcessRow(arrays[role][at], arrays[f"{role}/note"][at], self._index[role])
 
     def rows(self, *roles: str) -> dict[str, ProcessRow]:
         """Give the rows by name, of the processes of ``roles``, or of all."""

@@ -28,16 +28,8 @@ class Sampler:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        index = store.index
         self._ring = Ring(
-            starts=index.starts,
-            offsets=index.offsets,
-            plies=index.plies,
-            openings=index.openings,
-            sizes=index.sizes,
-            numbers=index.numbers,
-            stages=index.stages,
-            dead=index.dead,
+            **store.index._asdict(),
             data=store.data,
             layouts=np.array(store.layouts, np.int64),
             section_starts=store.section_starts,

@@ -19,7 +19,7 @@ from hexpipe.processes.role import Ending, Role
 from hexpipe.processes.stats import ProcessRow, Waiting
 from hexpipe.random_streams import Stream, stream
 from hexpipe.records import GameRecord
-from hexpipe.replay.outbox import Outboxes
+from hexpipe.replay.outbox import Outboxes, OutboxSender
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.league import LeagueEvaluator
 from hexpipe.selfplay.self_play import SelfPlay
@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # a child needs no more than its body does
     from hexpipe.roles.segments import PlayingSegments
 
 _EXPORT_SECONDS = 0.25
-_POLL_SECONDS = 0.02
 OWN_BYTES = 60_000_000
 """What a process that searches takes for itself (uss), as measured on a CPU, without its games and its cache."""
 _COUNTERS = (
@@ -86,6 +85,15 @@ class ServedNet:
         return 0 if self._cached is None else self._cached.hits + self._cached.repeats
 
 
+def send_game(context: ChildContext, sender: OutboxSender, record: GameRecord, number: int = 0) -> None:
+    """Put a game into the outbox and count it; ``number`` is that of an old one in the archive, 0 of a new one."""
+    row = context.row
+    row.beat(Waiting.OUTBOX)
+    sender.send(record, lambda: context.go_on(Waiting.OUTBOX), number)
+    row.beat()
+    row.add("games", 1)
+
+
 def generator_main(
     context: ChildContext, outboxes: Outboxes, slots: InferenceSlots, league: InferenceSlots | None
 ) -> None:
@@ -101,20 +109,15 @@ def generator_main(
     sender = outboxes.sender(context.number)
 
     def on_game(record: GameRecord) -> None:
-        row.beat(Waiting.OUTBOX)
-        sender.send(record, lambda: context.go_on(Waiting.OUTBOX))
-        row.beat()
+        send_game(context, sender, record)
         if not row["first_game"]:
             row["first_game"] = time.monotonic()
-        row.add("games", 1)
 
     # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
     seed = stream(Stream.GENERATOR, settings.seed, context.session, context.number, context.me.restarts)
     state = context.state
-    while len(stages) > 1 and not state.stage:  # replay asks the archive
-        if not context.go_on(Waiting.REFILL):
-            return
-        time.sleep(_POLL_SECONDS)
+    if not context.wait_until(lambda: len(stages) == 1 or state.stage > 0, Waiting.REFILL):  # replay asks the archive
+        return
     play = SelfPlay(
         stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: (state.stage or 1) - 1
     )

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hexpipe.inference.weights import WeightsBoard
+from hexpipe.learner.step_metrics import METRICS
 from hexpipe.nets.checkpoints import newest_whole
 from hexpipe.nets.net_template import memory_bytes
 from hexpipe.processes.messages import ChildContext
@@ -60,17 +61,7 @@ LEARNER: Role[Plan, Segments] = Role(
     counters=(
         "wait_seconds",
         "steps",
-        "loss",
-        "policy_loss",
-        "value_loss",
-        "policy_kl",
-        "value_sign_accuracy",
-        "reward_loss",
-        "consistency_loss",
-        "threat_loss",
-        "focus_loss",
-        "gradient_norm",
-        "skipped_steps",  # their gradients were not finite
+        *METRICS,
         "recoveries",  # times that training went back to a checkpoint
         "learning_rate",
         "checkpoint_step",

@@ -85,7 +85,9 @@ class LearnerLoop:
             self._note_written(self._writer.finish())
 
     def _train(self) -> None:
-        if self._await_replay():
+        # the pacing counts from the archive's totals
+        if self.context.wait_until(lambda: self.context.state.of("replay-0").ready > 0, Waiting.REFILL):
+            self.paced.take_pacing()
             # not before: the start of a run needs all cores
             if self.context.number == 0:
                 self._solver = SolverCheck.create(self.game, self.settings.seed)
@@ -95,16 +97,6 @@ class LearnerLoop:
                     self._turn(prefetcher, allowed)
         else:
             agree(-1)
-
-    def _await_replay(self) -> bool:
-        """Wait until the replay process has read the archive, whose totals the pacing counts from; False to stop."""
-        while not self.context.state.of("replay-0").ready:
-            if self.context.stopping():
-                return False
-            self.row.beat(Waiting.REFILL)
-            time.sleep(_POLL_SECONDS)
-        self.paced.take_pacing()
-        return True
 
     def _allowed(self, prefetcher: Prefetcher) -> int:
         """Steps that may be done now, for the first of which there is a batch; -1 to end."""

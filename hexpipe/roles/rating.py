@@ -236,6 +236,5 @@ RATING: Role[Plan, Segments] = Role(
     parts=_parts,
     own_bytes=_own_bytes,
     needed=False,
-    replaceable=False,
 )
 """Plays each new checkpoint against earlier ones. A run goes on without it."""

@@ -15,7 +15,7 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.outbox import Outboxes
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.roles.generator import ServedNet, own_bytes
+from hexpipe.roles.generator import ServedNet, own_bytes, send_game
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.selfplay.old_games import OldGameSearch
 
@@ -31,17 +31,14 @@ def reanalyze_main(
 ) -> None:
     """Search held games anew until asked to stop; each goes to the outbox of ``worker`` with its number."""
     row, settings = context.row, context.settings
-    if not _await_replay(context):
-        return
     game, state = make_game(settings.game), context.state
+    if not context.wait_until(lambda: state.of("replay-0").ready > 0, Waiting.REFILL):  # it fills the buffer
+        return
     net = ServedNet(context, slots, worker, game, Waiting.INFERENCE)
     sender = outboxes.sender(worker)
 
     def put_back(number: int, record: GameRecord) -> None:
-        row.beat(Waiting.OUTBOX)
-        sender.send(record, lambda: context.go_on(Waiting.OUTBOX), number)
-        row.beat()
-        row.add("games", 1)
+        send_game(context, sender, record, number)
         row.add("positions", record.num_positions)
         state.searched_positions += record.num_positions
 
@@ -57,15 +54,6 @@ def reanalyze_main(
             if not search.step(state.played_positions, state.published):
                 row.beat(Waiting.WEIGHTS if search.pays else Waiting.POSITIONS)
                 time.sleep(_POLL_SECONDS)
-
-
-def _await_replay(context: ChildContext) -> bool:
-    """Wait until the replay process has opened the archive and filled the buffer; False to stop."""
-    while not context.state.of("replay-0").ready:
-        if not context.go_on(Waiting.REFILL):
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
 
 
 def _parts(shared: Segments, number: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.game_env import LocalViewGame, moves_view
+from hexpipe.games.local_view import LocalView
 from hexpipe.selfplay.turns import Group, Played
 
 OWN_SHARE = 0.75
@@ -62,4 +62,4 @@ class Looking:
         ply = int(self._rng.integers(len(played.seats)))
         while played.seats[ply] != seat:  # a few draws, however long the game is
             ply = int(self._rng.integers(len(played.seats)))
-        return int(moves_of_actions(game, np.array([played.actions[ply]]), played.origins[ply][None])[0])
+        return LocalView.of(game).cell_of_action(played.actions[ply], played.origins[ply])

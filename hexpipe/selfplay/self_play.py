@@ -266,7 +266,7 @@ class SelfPlay:
         """Remember ``moves``, which are about to be played, with what the search said."""
         states, rows = group.mcts.states, group.mcts.root_rows(games)
         seats, views = states.to_move[rows], states.view[rows]
-        origins = states.origin[rows]
+        origins, views_move = states.origin[rows], moves_view(group.game)
         for i, g in enumerate(games.tolist()):
             record = group.games[g]
             if record.weights_version < 0:
@@ -274,7 +274,8 @@ class SelfPlay:
             record.actions.append(int(moves[i]))
             record.seats.append(int(seats[i]))
             record.views.append(int(views[i]))
-            record.origins.append(origins[i])
+            if views_move:
+                record.origins.append(origins[i])
             record.root_values.append(root_values[i])
             record.policies.append(policies[i])
 
@@ -306,6 +307,6 @@ class SelfPlay:
                 simulations=self._schedule.most_simulations,
                 opening_plies=played.opening_plies,
                 opponents=opponents,
-                origins=np.array(played.origins if moves_view(game) else [], np.int16).reshape(-1, 2),
+                origins=np.array(played.origins, np.int16).reshape(-1, 2),
             )
         )

@@ -22,7 +22,7 @@ from hexpipe.roles.segments import Segments
 
 SETTINGS = {
     "game.board_size": 3, "search.num_simulations": 8, "net.blocks": 1, "net.channels": 8, "replay.max_memory_gb": 0.1,
-    "replay.max_games": 2000, "replay.min_games": 10, "learner.batch_size": 32, "learner.publish_seconds": 1,
+    "replay.max_games": 2000, "replay.min_games": 10, "learner.batch_size": 32, "learner.publish_seconds": 0.001,
     "inference.backend": "eager", "rating.share": 0, "limits.steps": 30,
 }  # fmt: skip
 
