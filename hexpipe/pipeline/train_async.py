@@ -256,11 +256,12 @@ class _Run:
 
     def _show(self) -> None:
         now = time.monotonic()
+        known = self._counters_known()  # before the figures are read: what becomes known meanwhile is not in them
         figures = self.meter.read_if_due(now)
         if figures is None:
             return
         self.view.update(figures)
-        if now >= self._next_metrics and self._counters_known():
+        if known and now >= self._next_metrics:
             self._next_metrics = now + _METRICS_SECONDS
             self._write_metrics(figures)
 

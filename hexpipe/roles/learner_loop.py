@@ -53,11 +53,11 @@ class LearnerLoop:
         self.settings, self.row = context.settings, context.row
         self.game: Game = make_game(self.settings.game)
         steps, first = first_weights(self.settings, self.game.shapes, start)
+        self.row["steps"] = steps  # before the weights are out: from then on the figures of a run are told
         # of a learner that died newer weights may be there than its last checkpoint's: they go on playing
         if context.number == 0 and steps + 1 > weights.latest_version:
             weights.publish(steps + 1, first)
             context.state.published = steps + 1
-        self.row["steps"] = steps
         self.row.beat(Waiting.STARTING)
         self.ranks = self.settings.learner.ranks
         wrap = ddp_wrap(torch.device(device)) if self.ranks > 1 else None
