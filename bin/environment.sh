@@ -140,10 +140,15 @@ prepare='import sys; from hexpipe.cli.main import prepare; prepare(sys.argv[1:])
 
 prepare_kernels() { "$python" -P -c "$prepare" "$@"; }
 
-# What hexpipe needs to be found, and to find its kernels.
+# What hexpipe needs to be found, and to find its kernels. Where Python is told to leave no bytecode beside its sources, as
+# in many containers, it lies in the environment: each of a run's processes would compile all of PyTorch anew.
 export_variables() {
     export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
     export NUMBA_CACHE_DIR=$venv
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+        unset PYTHONDONTWRITEBYTECODE
+        export PYTHONPYCACHEPREFIX=${PYTHONPYCACHEPREFIX:-$venv/bytecode}
+    fi
 }
 
 # Compile what the command will need while the larger packages are being installed; what fails here it does itself.
