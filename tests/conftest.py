@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-# before NumPy and PyTorch are imported: as many test processes as cores run, and threads of small products wait spinning
+# before NumPy and PyTorch are imported: there is a test process for each core, and threads of small products spin
 for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 

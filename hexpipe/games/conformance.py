@@ -23,6 +23,7 @@ from hexpipe.games.game_env import (
     Int32Array,
     States,
     moves_view,
+    places_stones,
     tells_threats,
 )
 from hexpipe.games.local_view import LocalView
@@ -144,9 +145,11 @@ def tables_are_permutations(game: Game) -> None:
 
 
 def games_start_alike(game: Game) -> None:
-    """Check that new rows are an empty board, seat 0 to move, and worth nothing yet."""
+    """Check that new rows are alike, a board without stones if moves only place them, seat 0 to move, worth nothing."""
     states, values = game.new_states(2), np.full((2, game.num_seats), 99, np.float32)
-    _equal(states.cells, np.zeros_like(states.cells), "states.cells at the start")
+    _equal(states.cells[1], states.cells[0], "states.cells of a second row at the start")
+    if places_stones(game):
+        _equal(states.cells, np.zeros_like(states.cells), "states.cells at the start")
     for name, wanted in (("to_move", 0), ("view", 0), ("winner", ONGOING), ("ply", 0)):
         _equal(getattr(states, name), np.full(2, wanted), f"states.{name} at the start")
     _equal(states.origin, np.tile(LocalView.of(game).start, (2, 1)), "states.origin at the start")
@@ -170,9 +173,10 @@ def random_games_keep_the_contract(game: Game) -> None:
             _equal(states.to_move[0], (seat + 1) % game.num_seats, "states.to_move", line)
             _equal(states.view[0], game.next_view[view, move], "states.view, which next_view tells,", line)
             _require(states.view[0] < game.num_views, f"there is no view {states.view[0]}", line)
-            if cell < len(cells):  # replay keeps the actions alone, and rebuilds a board by placing these stones
-                cells[cell] = 1 + view
-            _equal(states.cells[0], cells, "states.cells, where the move places 1 + view and nothing else,", line)
+            if places_stones(game):  # replay keeps the actions alone, and rebuilds a board by placing these stones
+                if cell < len(cells):
+                    cells[cell] = 1 + view
+                _equal(states.cells[0], cells, "states.cells, where the move places 1 + view and nothing else,", line)
         _check_end(line)
 
 
@@ -208,6 +212,24 @@ def _check_end(line: Line) -> None:
         _require(bool((others < 1).all()), f"terminal_values {values.tolist()} have more than one winner", line)
     if game.num_seats == 2:
         _equal(values.sum(), 0, "the sum of two seats' terminal_values", line)
+
+
+def snapshots_tell_positions(game: Game) -> None:
+    """Check that cells, parents, ply, seat and view tell a position where the replay keeps these as snapshots."""
+    if places_stones(game):
+        return
+    _require(not moves_view(game), "a game with places_stones = False must be seen whole")
+    line, again = random_line(game, 8), Line(game)
+    for move in line.moves:
+        states, fresh = again.states, game.new_states(1)
+        for name in ("cells", "parents", "ply", "to_move", "view"):
+            getattr(fresh, name)[0] = getattr(states, name)[0]
+        codes = np.full((1, game.shapes.code_length), 99, np.int8)
+        game.codes(fresh, rows(0), codes)
+        _equal(codes[0], again.codes(), "codes of a state made from a snapshot", again)
+        again.play(move)
+        game.step(fresh, rows(0), rows(move), rows(0))
+        _same_rows(fresh, 0, states, 0, "after a move from a snapshot")
 
 
 def step_leaves_others_alone(game: Game) -> None:
@@ -336,8 +358,9 @@ def illegal_moves_are_named(game: Game) -> None:
     """Check that `play` says which move is not legal, and why."""
     second = int(Line(game).legal()[1])
     over = random_line(game, 4)
+    why = ".*taken" if places_stones(game) else ""
     cases = [
-        ([second, second], rf"move 2 \({re.escape(game.action_name(second))}\) .*taken"),
+        ([second, second], rf"move 2 \({re.escape(game.action_name(second))}\) {why}"),
         ([game.num_actions], "move 1"),
         ([-1], "move 1"),
     ]
@@ -384,6 +407,7 @@ CHECKS: tuple[Callable[[Game], None], ...] = (
     tables_are_permutations,
     games_start_alike,
     random_games_keep_the_contract,
+    snapshots_tell_positions,
     step_leaves_others_alone,
     batches_are_played_in_order,
     reset_forgets_everything,

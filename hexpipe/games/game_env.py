@@ -198,6 +198,15 @@ def moves_view(game: Game) -> TypeGuard[LocalViewGame]:
     return game.shapes.view_size < game.board_size
 
 
+def places_stones(game: Game) -> bool:
+    """Whether a move of ``game`` places one stone of its mover, or none, and changes no other cell.
+
+    That is so unless a game says ``places_stones = False``. The replay then rebuilds a position by placing stones, and
+    else by the game's own `step` from a snapshot of cells and parents.
+    """
+    return bool(getattr(game, "places_stones", True))
+
+
 def tells_threats(game: Game) -> TypeGuard[LocalViewGame]:
     """Whether ``game`` knows how near its seats are to a win."""
     return game.shapes.threats

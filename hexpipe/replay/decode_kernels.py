@@ -55,6 +55,8 @@ def stage_layout(layouts: NDArray[np.int64], stage: int) -> PieceLayout:
         row[14],
         row[15] != 0,
         row[16] != 0,
+        row[17] != 0,
+        row[18],
     )
 
 
@@ -146,6 +148,41 @@ def rebuild_cells(
         cell = board_cell(layout, action, top, left)
         if cell >= 0:
             cells[row, cell] = 1 + view
+    return True
+
+
+@njit(cache=True, nogil=True)
+def read_beginning(
+    data: NDArray[np.uint8],
+    layout: PieceLayout,
+    piece: int,
+    places: NDArray[np.int64],
+    ply: int,
+    cells: NDArray[np.int8],
+    parents: NDArray[np.int16],
+    beginnings: NDArray[np.int32],
+    turns: NDArray[np.uint8],
+    replayed: NDArray[np.int16],
+    row: int,
+) -> bool:
+    """Read what the game's own step makes the position of ``ply`` of: the nearest snapshot's cells and parents, its
+    ply (-1 for the start), its turn as in `flags`, and the actions from there on. False where damaged."""
+    snapshot = ply // layout.snapshot_interval
+    first = snapshot * layout.snapshot_interval
+    beginnings[row] = first if snapshot else -1
+    if snapshot:
+        at = piece + places[Section.SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
+        for i in range(layout.board_cells):
+            cells[row, i] = data[at + i]
+        at += layout.board_cells
+        for i in range(layout.num_parents):
+            parents[row, i] = np.int16(np.uint16(data[at + 2 * i]) | (np.uint16(data[at + 2 * i + 1]) << 8))
+    turns[row] = data[piece + places[Section.FLAGS] + first]
+    for q in range(first, ply):
+        action = unsigned(data, piece + places[Section.ACTIONS], q, layout.wide_actions)
+        if action >= layout.num_actions:
+            return False
+        replayed[row, q - first] = action
     return True
 
 

@@ -32,7 +32,8 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
                                         move, elsewhere they have the place of the start's
     threats        uint8  [T]           `LocalViewGame.threat_levels` of the ply; only where a game has them
     snapshots      uint8  [N, ...]      cells before plies snapshot_interval, 2 * snapshot_interval, ...; four cells
-                                        a byte (lowest bits first) where two bits hold a cell, else one
+                                        a byte (lowest bits first) where two bits hold a cell, else one; behind them,
+                                        of a game that does more than place stones, `States.parents` as int16 [P]
     policies       uint8  [...]         `records.pack_policies`, as it came
 """
 
@@ -48,7 +49,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import ReplaySettings
 from hexpipe.errors import SettingsError
-from hexpipe.games.game_env import Game, moves_view
+from hexpipe.games.game_env import Game, moves_view, places_stones
 from hexpipe.games.local_view import LocalView
 from hexpipe.records import mask_length
 from hexpipe.replay.eviction import FULL_SHARE
@@ -124,12 +125,16 @@ class PieceLayout(NamedTuple):
     start_left: int
     threats: bool
     thumbnail: bool
+    places_stones: bool  # else a position is told by the game's own step from a snapshot on
+    num_parents: int  # numbers of a snapshot beside its cells
 
 
 def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
     """The layout of ``game``'s pieces."""
     board_cells = game.board_size**2
-    cells_per_byte = 4 if game.num_views <= 3 else 1
+    placing = places_stones(game)
+    cells_per_byte = 4 if placing and game.num_views <= 3 else 1
+    num_parents = 0 if placing else game.new_states(1).parents.shape[1]
     top, left = LocalView.of(game).start.tolist()
     return PieceLayout(
         board_size=game.board_size,
@@ -143,12 +148,14 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
         mask_bytes=mask_length(game.num_actions),
         stored_seats=1 if game.num_seats == 2 else game.num_seats,
         cells_per_byte=cells_per_byte,
-        snapshot_bytes=-(-board_cells // cells_per_byte),
+        snapshot_bytes=-(-board_cells // cells_per_byte) + 2 * num_parents,
         view_moves=moves_view(game),
         start_top=top,
         start_left=left,
         threats=game.shapes.threats,
         thumbnail=game.shapes.thumbnail,
+        places_stones=placing,
+        num_parents=num_parents,
     )
 
 

@@ -19,6 +19,7 @@ from hexpipe.replay.decode_kernels import (
     decode_threats,
     decode_values,
     policy_place,
+    read_beginning,
     read_origin,
     read_value,
     rebuild_cells,
@@ -60,6 +61,10 @@ class Samples(NamedTuple):
     (-1 where it fills none), both only where mask is 1 (views are 0 elsewhere); ``looking`` bool [B], set before, of
     samples seen in the view of the move before them; ``rings`` int64 [B], the game's ring number, which
     `draw_positions` or `find_games` writes; ``intact`` bool [B].
+
+    Of a game that does more than place stones (`positions.SteppedStates`) ``cells`` and ``parents`` int16 [B, P] are
+    those of the nearest snapshot, ``beginnings`` int32 [B] is its ply, -1 for the start, ``turns`` uint8 [B] its flags,
+    ``replayed`` int16 [B, interval] has the actions from there to the sample's ply, and ``moves`` are absolute actions.
     """
 
     stages: NDArray[np.uint8]
@@ -80,6 +85,10 @@ class Samples(NamedTuple):
     looking: NDArray[np.bool_]
     rings: NDArray[np.int64]
     intact: NDArray[np.bool_]
+    parents: NDArray[np.int16]
+    beginnings: NDArray[np.int32]
+    turns: NDArray[np.uint8]
+    replayed: NDArray[np.int16]
 
 
 @njit(cache=True, nogil=True)
@@ -289,7 +298,7 @@ def _read_steps(
             )
             out.focus[row, u] = _bucket(layout, buckets, cell) if asked else np.int64(-1)
         if u < steps - 1:
-            out.moves[u, row] = cell
+            out.moves[u, row] = cell if layout.places_stones else action
             shown = shown_action(layout, action, down, right)
             if shown < 0:
                 unrolled = False
@@ -342,7 +351,23 @@ def read_samples(
             continue
         out.stages[row] = stage
         out.plies[row] = ply
-        out.intact[row] = rebuild_cells(ring.data, layout, piece, places, ply, out.cells, row) and _read_steps(
+        if layout.places_stones:
+            whole = rebuild_cells(ring.data, layout, piece, places, ply, out.cells, row)
+        else:
+            whole = read_beginning(
+                ring.data,
+                layout,
+                piece,
+                places,
+                ply,
+                out.cells,
+                out.parents,
+                out.beginnings,
+                out.turns,
+                out.replayed,
+                row,
+            )
+        out.intact[row] = whole and _read_steps(
             ring.data,
             layout,
             decoder,

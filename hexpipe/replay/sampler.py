@@ -15,10 +15,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.games.game_env import Int8Array
 from hexpipe.games.local_view import LocalView
 from hexpipe.replay.decode_kernels import Decoder
-from hexpipe.replay.sample_kernels import Ring, Samples, draw_positions, find_games, play_moves, read_samples
+from hexpipe.replay.positions import Positions, positions_of
+from hexpipe.replay.sample_kernels import Ring, draw_positions, find_games, read_samples
 from hexpipe.replay.store import EmptyBufferError, Store, Window
 from hexpipe.replay.targets import LOOKING, Batch, allocate_batch, check_batch, code_weights, samples_into
 
@@ -35,8 +35,8 @@ class Sampler:
             section_starts=store.section_starts,
             ring_bytes=store.ring_bytes,
         )
-        self._largest = max(layout.board_size for layout in store.layouts)
-        buckets = np.zeros((len(store.layouts), self._largest), np.int16)
+        largest = max(layout.board_size for layout in store.layouts)
+        buckets = np.zeros((len(store.layouts), largest), np.int16)
         for row, layout in zip(buckets, store.layouts, strict=True):
             row[: layout.board_size] = LocalView(layout.board_size, layout.view_size).buckets()
         self._decoder = Decoder(code_weights(), store.games[0].action_view, buckets)
@@ -60,7 +60,7 @@ class Sampler:
             out = allocate_batch(shapes, batch_size, unroll_steps, observations)
         else:
             check_batch(out, shapes, batch_size, unroll_steps, observations)
-        samples = samples_into(out, self._largest**2)
+        samples = samples_into(out, store.layouts)
         if any(layout.view_moves for layout in store.layouts):
             samples.looking[:] = rng.random(batch_size) < LOOKING
         out["weights"].fill(1)
@@ -89,9 +89,10 @@ class Sampler:
         if unroll_steps:
             free = (out["mask"][:, :-1] == 0) | (out["unrolled"] == 0)
             out["actions"][free] = rng.integers(0, shapes.num_actions, np.count_nonzero(free))
-        self._write_codes(samples, 0, out["codes"])
+        boards = positions_of(store.games, samples)  # after the loop: only what it found to be whole is played on
+        boards.write_codes(0, out["codes"])
         if observations:
-            self._play_on(samples, out)
+            self._play_on(boards, out)
         return out
 
     def _draw(
@@ -128,24 +129,11 @@ class Sampler:
         )
         return positions
 
-    def _play_on(self, samples: Samples, out: Batch) -> None:
-        """Fills next_codes from the starts' cells, a stone a step; ``samples`` are at their last steps after it."""
+    def _play_on(self, boards: Positions, out: Batch) -> None:
+        """Fill next_codes; ``boards`` are at their last steps after it."""
         codes = np.empty_like(out["codes"])
-        for step in range(len(samples.moves)):
-            play_moves(samples, step)
-            self._write_codes(samples, step + 1, codes)
+        for step in range(out["actions"].shape[1]):
+            boards.play(step)
+            boards.write_codes(step + 1, codes)
             out["next_codes"][:, step] = codes
         out["next_codes"][out["mask"][:, 1:] == 0] = 0
-
-    def _write_codes(self, samples: Samples, step: int, out: Int8Array) -> None:
-        """Writes the codes of the cells as they are, those of ``step``, into ``out`` int8 [B, C]: stage by stage."""
-        games, views = self._store.games, samples.views[step]
-        if len(games) == 1:
-            games[0].codes_from_cells(samples.cells, views, samples.plies, samples.origins, out)
-            return
-        for stage in np.unique(samples.stages).tolist():
-            rows = np.flatnonzero(samples.stages == stage)
-            codes = np.empty((len(rows), out.shape[1]), np.int8)
-            cells = samples.cells[rows, : games[stage].board_size ** 2]
-            games[stage].codes_from_cells(cells, views[rows], samples.plies[rows], samples.origins[rows], codes)
-            out[rows] = codes

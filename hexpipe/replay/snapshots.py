@@ -25,7 +25,6 @@ def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: i
         raise ValueError("root_values of a two-seat game record must sum to 0 in every row")
     narrow_or_wide = "<u2" if layout.wide_actions else "<u1"
     interval = layout.snapshot_interval
-    filled = played_cells(record, layout)  # checks the moves, which playing them again does not
     counts = np.diff(record.policy_offsets.astype(np.int64)) - layout.mask_bytes - 1
     parts: list[tuple[NDArray[Any], str]] = [
         (_fixed_point(record.outcome), "<i2"),
@@ -40,8 +39,24 @@ def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: i
         parts.append((record.origins, "<u1"))
     if tells_threats(game):
         parts.append((threat_levels(record, game), "<u1"))
-    parts += [(pack_cells(snapshot_cells(record, filled, layout), layout), "<u1"), (record.policy_bytes, "<u1")]
+    parts += [(pack_snapshots(record, game, layout), "<u1"), (record.policy_bytes, "<u1")]
     return np.frombuffer(b"".join(array.astype(dtype).tobytes() for array, dtype in parts), np.uint8)
+
+
+def pack_snapshots(record: GameRecord, game: Game, layout: PieceLayout) -> NDArray[np.uint8]:
+    """Return the snapshots of a game, uint8 [N, snapshot_bytes]. Raises ValueError where a move is off the board."""
+    if layout.places_stones:
+        # checks the moves, which playing them again does not
+        return pack_cells(snapshot_cells(record, played_cells(record, layout), layout), layout)
+    interval, row = layout.snapshot_interval, np.zeros(1, np.int32)
+    snapshots = np.empty((num_snapshots(record.num_plies, interval), layout.snapshot_bytes), np.uint8)
+    states = game.new_states(1)
+    for ply in range(len(snapshots) * interval):
+        game.step(states, row, record.actions[ply : ply + 1], row)
+        if (ply + 1) % interval == 0:
+            parents = states.parents[0].astype("<i2").tobytes()
+            snapshots[ply // interval] = np.frombuffer(states.cells[0].tobytes() + parents, np.uint8)
+    return snapshots
 
 
 def threat_levels(record: GameRecord, game: LocalViewGame) -> NDArray[np.uint8]:

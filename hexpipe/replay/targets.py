@@ -46,6 +46,7 @@ without discount whose only reward is the outcome, by seat.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import Shapes
 from hexpipe.records import MAX_CODE, STEPS_PER_OCTAVE, GameRecord
+from hexpipe.replay.layout import PieceLayout
 from hexpipe.replay.sample_kernels import Samples
 
 Batch = dict[str, NDArray[Any]]
@@ -104,8 +106,10 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
             )
 
 
-def samples_into(batch: Batch, board_cells: int) -> Samples:
-    """The kernels' view of ``batch``, with scratch arrays for what is beside it; boards have at most so many cells."""
+def samples_into(batch: Batch, layouts: Sequence[PieceLayout]) -> Samples:
+    """Make the kernels' view of ``batch``, with scratch arrays for what is beside it in pieces of ``layouts``."""
+    board_cells, num_parents = (max(getattr(row, name) for row in layouts) for name in ("board_cells", "num_parents"))
+    interval = 0 if layouts[0].places_stones else layouts[0].snapshot_interval
     count, unroll_steps = batch["actions"].shape
     nothing = np.empty((count, 0), np.uint8)
     return Samples(
@@ -127,6 +131,10 @@ def samples_into(batch: Batch, board_cells: int) -> Samples:
         looking=np.zeros(count, np.bool_),
         rings=np.empty(count, np.int64),
         intact=np.empty(count, np.bool_),
+        parents=np.empty((count, num_parents), np.int16),
+        beginnings=np.empty(count, np.int32),
+        turns=np.empty(count, np.uint8),
+        replayed=np.empty((count, interval), np.int16),
     )
 
 

@@ -44,6 +44,8 @@ GAMES: dict[str, Game] = {
     "large view": InARow(game_settings(15, 5, view_size=21)),
     "drop3": own_game("tests.games.drop:Drop", 3),
     "drop4": own_game("tests.games.drop:Drop", 4),
+    "othello4": own_game("tests.games.othello:Othello", 4),
+    "othello6": own_game("tests.games.othello:Othello", 6),
 }
 
 

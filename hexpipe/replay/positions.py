@@ -1,0 +1,111 @@
+"""Positions of a batch between the store's bytes and the net's codes: by stones that lie, or by the game's own step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexpipe.games.game_env import Game, Int8Array, States, places_stones
+from hexpipe.replay.sample_kernels import Samples, play_moves
+
+
+class Positions(Protocol):
+    """Positions of B samples, all at the start of their unroll."""
+
+    def play(self, step: int) -> None:
+        """Play each row's move of ``step``, unless its unroll is over by then."""
+        ...
+
+    def write_codes(self, step: int, out: Int8Array) -> None:
+        """Write the codes of the positions as they are, those of ``step``, into ``out`` int8 [B, C]."""
+        ...
+
+
+def positions_of(games: Sequence[Game], samples: Samples) -> Positions:
+    """Make the positions of ``samples``, which `read_samples` has filled, each of the stage of ``games`` it names."""
+    return PlacedStones(games, samples) if places_stones(games[0]) else SteppedStates(games, samples)
+
+
+class PlacedStones:
+    """Boards that the kernels have rebuilt by placing stones, a stone a step."""
+
+    def __init__(self, games: Sequence[Game], samples: Samples) -> None:
+        self._games, self._samples = games, samples
+
+    def play(self, step: int) -> None:
+        """Place each row's stone of ``step``."""
+        play_moves(self._samples, step)
+
+    def write_codes(self, step: int, out: Int8Array) -> None:
+        """Write codes from the cells, stage by stage."""
+        games, samples = self._games, self._samples
+        views = samples.views[step]
+        if len(games) == 1:
+            games[0].codes_from_cells(samples.cells, views, samples.plies, samples.origins, out)
+            return
+        for stage, rows in _rows_by_stage(samples):
+            codes = np.empty((len(rows), out.shape[1]), np.int8)
+            cells = samples.cells[rows, : games[stage].board_size ** 2]
+            games[stage].codes_from_cells(cells, views[rows], samples.plies[rows], samples.origins[rows], codes)
+            out[rows] = codes
+
+
+class SteppedStates:
+    """States that were played on from the nearest snapshot by the games' own `step`."""
+
+    def __init__(self, games: Sequence[Game], samples: Samples) -> None:
+        self._games, self._samples = games, samples
+        self._stages = [(games[stage], rows, _play_from_snapshots(games[stage], samples, rows))
+                        for stage, rows in _rows_by_stage(samples)]  # fmt: skip
+
+    def play(self, step: int) -> None:
+        """Play each row's action of ``step``."""
+        samples = self._samples
+        for game, rows, states in self._stages:
+            live = np.flatnonzero(samples.mask[rows, step + 1] > 0).astype(np.int32)
+            game.step(states, live, samples.moves[step, rows[live]], live)
+
+    def write_codes(self, step: int, out: Int8Array) -> None:
+        """Write codes of the states; of a row whose unroll is over, those of its last position."""
+        for game, rows, states in self._stages:
+            codes = np.empty((len(rows), out.shape[1]), np.int8)
+            game.codes(states, np.arange(len(rows), dtype=np.int32), codes)
+            out[rows] = codes
+
+
+def states_of(
+    game: Game,
+    cells: NDArray[np.int8],
+    parents: NDArray[np.int16],
+    plies: NDArray[np.int32],
+    seats: NDArray[np.integer],
+    views: NDArray[np.integer],
+) -> States:
+    """Make rows of ``game`` from what a snapshot holds, int8 [L, n * n] and int16 [L, P], and what its ply tells; a ply
+    of -1 stands for the start."""
+    states = game.new_states(len(plies))
+    known = plies >= 0
+    states.cells[known], states.parents[known] = cells[known], parents[known]
+    states.ply[known], states.to_move[known], states.view[known] = plies[known], seats[known], views[known]
+    return states
+
+
+def _play_from_snapshots(game: Game, samples: Samples, rows: NDArray[np.intp]) -> States:
+    """Make states of the samples ``rows`` [L] at their plies."""
+    area, turns = game.board_size**2, samples.turns[rows]
+    beginnings = samples.beginnings[rows]
+    parents = samples.parents[rows, : game.new_states(1).parents.shape[1]]
+    states = states_of(game, samples.cells[rows, :area], parents, beginnings, turns & 15, turns >> 4)
+    left = samples.plies[rows] - np.maximum(beginnings, 0)
+    for k in range(int(left.max(initial=0))):
+        live = np.flatnonzero(left > k).astype(np.int32)
+        game.step(states, live, samples.replayed[rows[live], k], live)
+    return states
+
+
+def _rows_by_stage(samples: Samples) -> list[tuple[int, NDArray[np.intp]]]:
+    """List each stage that has samples, and their rows."""
+    return [(stage, np.flatnonzero(samples.stages == stage)) for stage in np.unique(samples.stages).tolist()]
