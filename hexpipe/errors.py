@@ -19,6 +19,21 @@ HexpipeError
 │   ├── SearchesLostError the latents of searches under way are gone: begin them again
 │   └── NotFiniteError    a net answers with numbers that are not finite (a CheckpointError, too)
 └── ProcessDiedError      a child process ended; carries its name and traceback
+
+Every error has fields for programs beside its message, each empty where there is nothing to say: ``kind``, ``setting``
+(a dotted name, or an option such as --workers), ``path``, ``move`` (which one, the first is 1), and ``low`` and
+``high``, between which a number must be. The kinds:
+
+unknown     no such name              type        of another type or form       range     below low or above high
+conflict    contradicts what is set   deleted     a setting of earlier times    missing   what is needed is not there
+damaged     not what was written      foreign     of other rules, net or kind   version   of another hexpipe
+busy        another process has it    access      cannot be read or written     full      no room for it
+ended       its process has ended
+
+of texts and moves:
+syntax      no such form of text      encoding    bytes that are no such text   board     of another or no size
+coordinate  no cell of the board      moves       no list of moves of a game    occupied  on a stone, or twice
+turn        not this colour's turn    over        the game is over, or is not   rule      forbidden otherwise: a swap
 """
 
 from __future__ import annotations
@@ -27,10 +42,26 @@ import errno
 import shlex
 import sys
 from pathlib import Path
+from typing import Literal
+
+Kind = Literal[
+    "", "unknown", "type", "range", "conflict", "deleted", "missing", "damaged", "foreign", "version", "busy", "access",
+    "full", "ended", "syntax", "encoding", "board", "coordinate", "moves", "occupied", "turn", "over", "rule",
+]  # fmt: skip
 
 
 class HexpipeError(Exception):
     """Base of every error that hexpipe raises on purpose."""
+
+    kind: Kind = ""
+
+    def __init__(
+        self, message: str = "", *, kind: Kind = "", setting: str = "", path: Path | None = None,
+        move: int | None = None, low: float | None = None, high: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.kind = kind or type(self).kind
+        self.setting, self.path, self.move, self.low, self.high = setting, path, move, low, high
 
 
 class UsageError(HexpipeError):
@@ -52,6 +83,8 @@ class CheckpointError(UsageError):
 class DamagedCheckpointError(CheckpointError):
     """A checkpoint's files are missing or not what was written: no time and no right will make it readable."""
 
+    kind = "damaged"
+
 
 class ArchiveError(UsageError):
     """A replay archive is damaged or belongs to other rules."""
@@ -60,9 +93,13 @@ class ArchiveError(UsageError):
 class FileBusyError(ArchiveError):
     """Another program holds a SQLite file locked; nothing is wrong with it, and the same may be tried again."""
 
+    kind = "busy"
+
 
 class DiskFullError(UsageError):
     """There is no room to write: what was committed is safe, and the same may be tried again once there is."""
+
+    kind = "full"
 
 
 class RunFolderError(UsageError):
@@ -80,12 +117,15 @@ class SharedMemoryError(HexpipeError):
 class GoneError(HexpipeError):
     """A file or folder in use was deleted, moved away or replaced; ``path`` is where it was."""
 
+    kind = "missing"
+
     def __init__(self, path: Path, replaced: bool = False) -> None:
         happened = "something else was put in its place" if replaced else "it was deleted or moved away"
-        super().__init__(f"{path} is gone: {happened} while it was in use. Put it back before you go on, or go on anew")
-        self.path, self.replaced = path, replaced
+        words = f"{path} is gone: {happened} while it was in use. Put it back before you go on, or go on anew"
+        super().__init__(words, path=path)
+        self.replaced = replaced
 
-    def __reduce__(self) -> tuple[type[GoneError], tuple[Path, bool]]:
+    def __reduce__(self) -> tuple[type[GoneError], tuple[Path | None, bool]]:
         """Pickle by what it was made of."""
         return type(self), (self.path, self.replaced)
 
@@ -105,6 +145,8 @@ class InferenceError(HexpipeError):
 class NotFiniteError(InferenceError, CheckpointError):
     """A net answers with numbers that are not finite: of a checkpoint that was named, its weights are damaged."""
 
+    kind = "damaged"
+
 
 class SearchesLostError(InferenceError):
     """The server that held the latents of a group's searches was replaced: the searches must begin again."""
@@ -116,10 +158,16 @@ class ProcessDiedError(HexpipeError):
     ``process`` is its role and number ("learner-0"), ``details`` its traceback or the signal that ended it.
     """
 
+    kind = "ended"
+
     def __init__(self, process: str, details: str) -> None:
         super().__init__(f"{process} died:\n{details}")
         self.process = process
         self.details = details
+
+    def __reduce__(self) -> tuple[type[ProcessDiedError], tuple[str, str]]:
+        """Pickle by what it was made of."""
+        return type(self), (self.process, self.details)
 
 
 def is_disk_full(error: BaseException | None) -> bool:

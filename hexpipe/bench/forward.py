@@ -132,7 +132,7 @@ class _Runner:
             self._process.join(5.0)
             raise ProcessDiedError(self._process.name, f"ended with code {self._process.exitcode}") from error
         if outcome == "refused":
-            raise SettingsError(answer)
+            raise answer
         if outcome == "failed":
             raise ProcessDiedError(self._process.name, answer)
         return answer
@@ -165,7 +165,7 @@ def _main(pipe: Connection, settings: Settings, shapes: Shapes, device: str) -> 
     except EOFError:
         return  # the parent is done
     except SettingsError as error:
-        pipe.send(("refused", str(error)))
+        pipe.send(("refused", error))
     except Exception:  # noqa: BLE001  (told to the parent, which raises it)
         pipe.send(("failed", traceback.format_exc()))
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from hexpipe.config.game_options import MAX_NAME, GameOptions
 from hexpipe.config.hex_options import HexOptions
 from hexpipe.config.inarow_options import InARowOptions
-from hexpipe.config.section import error_in_words, unknown_setting
+from hexpipe.config.section import RefusedError, refused, unknown_setting
 from hexpipe.errors import SettingsError
 
 
@@ -80,12 +80,15 @@ class GameSettings(InARowOptions, HexOptions):
     def _possible(self) -> GameSettings:
         for name in self.model_extra or ():
             if not name.isidentifier() or len(name) > MAX_NAME:
-                raise ValueError(unknown_setting(f"game.{name}"))
+                raise RefusedError(unknown_setting(f"game.{name}"), kind="unknown", setting=f"game.{name}")
         if self.name in _OPTIONS:
             self._as(self.model)
         elif self.own_class is None:
-            raise ValueError(
-                f"there is no game {self.name!r}: game.name is hex, inarow, or package.module:Class for one of your own"
+            raise RefusedError(
+                f"there is no game {self.name!r}: game.name is hex, inarow, or "
+                "package.module:Class for one of your own",
+                kind="unknown",
+                setting="game.name",
             )
         return self
 
@@ -108,27 +111,31 @@ class GameSettings(InARowOptions, HexOptions):
         """
         try:
             return self._as(model)
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
+        except RefusedError as error:
+            raise SettingsError(str(error), **vars(error)) from error
 
     def _as(self, model: type[Options]) -> Options:
         own, ours = model.model_fields, GameSettings.model_fields
         for name in self._set_beside(*own):
-            raise ValueError(self._unknown(name))
+            raise RefusedError(self._unknown(name), kind="unknown", setting=f"game.{name}")
         for name in own.keys() & ours.keys():
             if ours[name].default is not None and own[name].default not in (ours[name].default, PydanticUndefined):
-                raise ValueError(f"{model.__name__}.{name} must have the default {ours[name].default!r}, or none")
+                raise RefusedError(
+                    f"{model.__name__}.{name} must have the default {ours[name].default!r}, or none",
+                    kind="conflict",
+                    setting=f"game.{name}",
+                )
         told = {name: value for name, value in self if name in own and (value is not None or name not in ours)}
         try:
             return model.model_validate(told)
         except ValidationError as error:
-            raise ValueError(error_in_words(error, "game")) from error
+            raise refused(error, "game") from error
 
     def refuse_rules_beside(self, *known: str) -> None:
         """Raise SettingsError where a rule is set that is none of ``known``, name and board_size: for games of one's
         own without a model of their options."""
         for name in self._set_beside(*known):
-            raise SettingsError(self._unknown(name))
+            raise SettingsError(self._unknown(name), kind="unknown", setting=f"game.{name}")
 
     def _set_beside(self, *known: str) -> list[str]:
         """Names of the options that are set, but for ``known``, name and board_size."""

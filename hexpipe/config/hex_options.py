@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from hexpipe.config.game_options import GameOptions
+from hexpipe.config.section import RefusedError
 
 MIN_HEX_SIZE, MAX_HEX_SIZE = 3, 27
 
@@ -17,8 +18,12 @@ class HexOptions(GameOptions):
     @model_validator(mode="after")
     def _possible(self) -> HexOptions:
         if self.board_size > MAX_HEX_SIZE:
-            raise ValueError(
+            raise RefusedError(
                 f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side "
-                f"(got {self.board_size})"
+                f"(got {self.board_size})",
+                kind="range",
+                setting="game.board_size",
+                low=MIN_HEX_SIZE,
+                high=MAX_HEX_SIZE,
             )
         return self

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hexpipe.config import settings_of_0_1_0
 from hexpipe.config.inarow_options import DEFAULT_VIEW_SIZE
 from hexpipe.config.presets import ALGORITHMS, PRESETS, QUICK_MUZERO
-from hexpipe.config.section import brief, error_in_words, unknown_setting
+from hexpipe.config.section import brief, refused, unknown_setting
 from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
@@ -38,7 +38,9 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
     Raises SettingsError, in one line that names the setting and its range.
     """
     if preset not in PRESETS:
-        raise SettingsError(f"there is no preset {preset!r}; take one of: {', '.join(PRESETS)}")
+        raise SettingsError(
+            f"there is no preset {preset!r}; take one of: {', '.join(PRESETS)}", kind="unknown", setting="preset"
+        )
     tree: dict[str, Any] = {"preset": preset}
     for section, values in PRESETS[preset].items():
         tree[section] = dict(values)
@@ -62,7 +64,9 @@ def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]
     if name is None:
         return rest
     if name not in ALGORITHMS:
-        raise SettingsError(f"there is no algorithm {name!r}; take one of: {', '.join(ALGORITHMS)}")
+        raise SettingsError(
+            f"there is no algorithm {name!r}; take one of: {', '.join(ALGORITHMS)}", kind="unknown", setting="algorithm"
+        )
     quick = QUICK_MUZERO if (name, preset) == ("muzero", "quick") else {}
     return {**ALGORITHMS[name], **quick, **rest}
 
@@ -82,9 +86,11 @@ def settings_from_json(text: str) -> Settings:
     try:
         tree = parse_document(text)
     except ValueError as error:
-        raise SettingsError(f"the settings are no JSON ({error}); restore the file or start a new run") from error
+        raise SettingsError(
+            f"the settings are no JSON ({error}); restore the file or start a new run", kind="damaged"
+        ) from error
     if not isinstance(tree, dict):
-        raise SettingsError("the settings are no JSON object; restore the file or start a new run")
+        raise SettingsError("the settings are no JSON object; restore the file or start a new run", kind="damaged")
     if isinstance(tree.get("learner"), dict):
         tree["learner"].pop("processes", None)  # of files from before learner.devices, whose length it is
     _complete(tree)
@@ -97,7 +103,8 @@ def _complete(tree: dict[str, Any]) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= VERSION:
         raise SettingsError(
             f"the settings have version {brief(version)}, this hexpipe reads up to {VERSION}: use the hexpipe that "
-            "wrote them"
+            "wrote them",
+            kind="version",
         )
     before = {name: value for name, (since, value) in YOUNGER.items() if since > version}
     missing = [name for name in flatten(Settings()) if name != "preset" and not _has(tree, name)]
@@ -108,7 +115,9 @@ def _complete(tree: dict[str, Any]) -> None:
     if not old:
         return
     if version:
-        raise SettingsError(f"the settings have no {old[0]}; restore the file or start a new run")
+        raise SettingsError(
+            f"the settings have no {old[0]}; restore the file or start a new run", kind="missing", setting=old[0]
+        )
     preset = tree.setdefault("preset", "quick")
     set_by_preset = settings_of_0_1_0.PRESETS.get(preset, {}) if isinstance(preset, str) else {}
     taken = {}
@@ -154,7 +163,7 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise SettingsError(unknown_setting(name))
+            raise SettingsError(unknown_setting(name), kind="unknown", setting=name)
     tree[key] = value
 
 
@@ -185,7 +194,11 @@ def _leave_out_gone(tree: dict[str, Any]) -> None:
         section, _, key = name.rpartition(".")
         part = tree.get(section)
         if isinstance(part, dict) and key in part and (value := part.pop(key)) != usual:
-            raise SettingsError(f"there is no setting {name} any more (got {brief(value)}): {now}; make it {usual}")
+            raise SettingsError(
+                f"there is no setting {name} any more (got {brief(value)}): {now}; make it {usual}",
+                kind="deleted",
+                setting=name,
+            )
 
 
 def _validated(tree: dict[str, Any]) -> Settings:
@@ -194,4 +207,5 @@ def _validated(tree: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise SettingsError(error_in_words(error)) from error
+        said = refused(error)
+        raise SettingsError(str(said), **vars(said)) from error

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hexpipe.errors import SettingsError
+
+_LIMITS = ("ge", "gt", "min_length"), ("le", "lt", "max_length")  # pydantic's names, of the least and of the most
+
 
 class Section(BaseModel):
     """A frozen group of settings that refuses names it does not know, infinities and NaN."""
@@ -11,17 +15,27 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def error_in_words(error: ValidationError, section: str = "") -> str:
+class RefusedError(SettingsError, ValueError):
+    """What a check of several settings says: pydantic takes a ValueError alone."""
+
+
+def refused(error: ValidationError, section: str = "") -> RefusedError:
     """The first refusal of ``error`` in one line, the setting by its dotted name; ``section`` is where the model is."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return unknown_setting(name)
+        return RefusedError(unknown_setting(name), kind="unknown", setting=name)
+    limits = first.get("ctx", {})
+    if isinstance(said := limits.get("error"), RefusedError):
+        return RefusedError(message, **vars(said))
     if first["type"] == "value_error":  # of a check over several settings, which names them itself
-        return message
+        return RefusedError(message, kind="conflict", setting=name)
     shown = name if name.isprintable() and len(name) <= 200 else brief(name)  # games of one's own take any name
-    return f"{shown}: {message} (got {brief(first['input'])})" if name else message
+    low, high = (next((limits[key] for key in keys if key in limits), None) for keys in _LIMITS)
+    ranged = low is not None or high is not None
+    words = f"{shown}: {message} (got {brief(first['input'])})" if name else message
+    return RefusedError(words, kind="range" if ranged else "type", setting=name, low=low, high=high)
 
 
 def unknown_setting(name: str) -> str:

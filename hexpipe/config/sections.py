@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hexpipe.config.section import Section
+from hexpipe.config.section import RefusedError, Section
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"  # a terminal obeys the others
 AUTO = "auto"  # of a setting that else names devices
@@ -45,12 +45,19 @@ class NetSettings(Section):
         if self.backbone == "resnet":
             return self
         if self.channels % (8 * self.heads):  # a quarter of a head turns by row, a quarter by column, in pairs
-            raise ValueError(
+            raise RefusedError(
                 f"a transformer of {self.heads} heads wants channels in multiples of {8 * self.heads}, "
-                f"not {self.channels}: change net.channels or net.heads"
+                f"not {self.channels}: change net.channels or net.heads",
+                kind="conflict",
+                setting="net.channels",
             )
         if self.latent_rank > self.channels:
-            raise ValueError(f"net.kv_latent {self.kv_latent} is above net.channels {self.channels}: lower it")
+            raise RefusedError(
+                f"net.kv_latent {self.kv_latent} is above net.channels {self.channels}: lower it",
+                kind="range",
+                setting="net.kv_latent",
+                high=self.channels,
+            )
         return self
 
     @property
@@ -98,12 +105,21 @@ class SearchSettings(Section):
     def _possible_phases(self) -> SearchSettings:
         phases, plies = self.phase_simulations, self.phase_plies
         if phases is not None and (len(phases) != 3 or not all(2 <= n <= self.num_simulations for n in phases)):
-            raise ValueError(
+            raise RefusedError(
                 f"search.phase_simulations must be three numbers from 2 to search.num_simulations="
-                f"{self.num_simulations} (got {[*phases]})"
+                f"{self.num_simulations} (got {[*phases]})",
+                kind="range",
+                setting="search.phase_simulations",
+                low=2,
+                high=self.num_simulations,
             )
         if len(plies) != 2 or not 0 <= plies[0] <= plies[1]:
-            raise ValueError(f"search.phase_plies must be two rising plies (got {[*plies]})")
+            raise RefusedError(
+                f"search.phase_plies must be two rising plies (got {[*plies]})",
+                kind="range",
+                setting="search.phase_plies",
+                low=0,
+            )
         return self
 
 
