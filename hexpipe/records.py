@@ -144,16 +144,22 @@ class GameRecord:
     def from_bytes(data: bytes) -> GameRecord:
         """The record that `to_bytes` wrote. Raises ArchiveError if the bytes are damaged, foreign or newer."""
         if len(data) < _HEADER.size + _CRC.size or data[:4] != _MAGIC:
-            raise ArchiveError("these bytes are no game record; take the archive from a backup")
+            raise ArchiveError("these bytes are no game record; take the archive from a backup", kind="foreign")
         _, version, name_length, board_size, win_length, swap, seats, opponents, *rest = _HEADER.unpack_from(data)
         num_actions, plies, opening_plies, num_origins, policy_length, weights, simulations = rest
         if version != _VERSION:
-            raise ArchiveError(f"a game record has format {version}, this version reads {_VERSION}; update hexpipe")
+            raise ArchiveError(
+                f"a game record has format {version}, this version reads {_VERSION}; update hexpipe", kind="version"
+            )
         if zlib.crc32(data[: -_CRC.size]) != _CRC.unpack_from(data, len(data) - _CRC.size)[0]:
-            raise ArchiveError("a game record is damaged (its checksum does not fit); take the archive from a backup")
+            raise ArchiveError(
+                "a game record is damaged (its checksum does not fit); take the archive from a backup", kind="damaged"
+            )
         sizes = (plies * 2, plies, plies, plies * seats * 4, (plies + 1) * 4, policy_length, seats * 4, num_origins * 4)
         if _HEADER.size + name_length + sum(sizes) + _CRC.size != len(data):
-            raise ArchiveError("a game record is damaged (its length does not fit); take the archive from a backup")
+            raise ArchiveError(
+                "a game record is damaged (its length does not fit); take the archive from a backup", kind="damaged"
+            )
         ends = np.cumsum((_HEADER.size + name_length, *sizes)).tolist()
         parts = [data[start:end] for start, end in pairwise(ends)]
         try:
@@ -178,7 +184,9 @@ class GameRecord:
                 origins=np.frombuffer(parts[7], "<i2").astype(np.int16, copy=False).reshape(num_origins, 2),
             )
         except ValueError as error:
-            raise ArchiveError(f"a game record is damaged ({error}); take the archive from a backup") from error
+            raise ArchiveError(
+                f"a game record is damaged ({error}); take the archive from a backup", kind="damaged"
+            ) from error
 
 
 def pack_policies(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:

@@ -79,7 +79,9 @@ class RunFolder:
         ``resume``), or there is nothing to resume.
         """
         if resume and not (path / "settings.json").is_file():
-            raise RunFolderError(f"there is no run in {path} to resume; name the folder of an earlier run")
+            raise RunFolderError(
+                f"there is no run in {path} to resume; name the folder of an earlier run", kind="missing", path=path
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.is_dir():
@@ -145,12 +147,16 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
         owner = lock.read().strip() or "unknown"
         lock.close()
         raise RunFolderError(
-            f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir"
+            f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir",
+            kind="busy",
+            path=path,
         ) from error
     if not resume and (path / "settings.json").exists():
         lock.close()
         raise RunFolderError(
-            f"{path} already holds a run; go on with --resume {shlex.quote(str(path))} or choose another --run-dir"
+            f"{path} already holds a run; go on with --resume {shlex.quote(str(path))} or choose another --run-dir",
+            kind="conflict",
+            path=path,
         )
     for left in _semaphores(path / "run.json"):
         left.remove()
@@ -168,7 +174,11 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
 
 
 def _unwritable(path: Path, error: OSError) -> RunFolderError:
-    return RunFolderError(f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir")
+    return RunFolderError(
+        f"the run folder {path} cannot be written ({error.strerror}); choose another with --run-dir",
+        kind="access",
+        path=path,
+    )
 
 
 def check_own_names(path: Path) -> None:
@@ -196,9 +206,15 @@ def read_settings(path: Path) -> Settings:
     try:
         text = read_plain(path / "settings.json", MOST_DOCUMENT_BYTES).decode()
     except OSError as error:
-        raise RunFolderError(f"there is no run in {path} ({error.strerror}); name the folder of a run") from error
+        raise RunFolderError(
+            f"there is no run in {path} ({error.strerror}); name the folder of a run", kind="missing", path=path
+        ) from error
     except ValueError as error:
-        raise SettingsError(f"{path / 'settings.json'} is no text; restore it or start a new run") from error
+        raise SettingsError(
+            f"{path / 'settings.json'} is no text; restore it or start a new run",
+            kind="damaged",
+            path=path / "settings.json",
+        ) from error
     return settings_from_json(text)
 
 
@@ -221,12 +237,16 @@ def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, t
         if name.startswith("game.") or name == "curriculum.stages":
             raise SettingsError(
                 f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its games would "
-                "be of other rules; start a new run (with --init-from to keep the net)"
+                "be of other rules; start a new run (with --init-from to keep the net)",
+                kind="conflict",
+                setting=name,
             )
         if name in _NET and has_weights:
             raise SettingsError(
                 f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its weights would "
-                "not fit; start a new run"
+                "not fit; start a new run",
+                kind="conflict",
+                setting=name,
             )
     return changed
 
@@ -242,7 +262,7 @@ def write_atomic(path: Path, text: str) -> None:
         if not is_disk_full(error):
             raise
         temporary.unlink(missing_ok=True)
-        raise DiskFullError(f"{path} cannot be written: free some room on its disk") from error
+        raise DiskFullError(f"{path} cannot be written: free some room on its disk", path=path) from error
 
 
 def live_run(path: Path) -> dict[str, Any] | None:
@@ -302,7 +322,9 @@ class Leftover:
             else:
                 self.path.unlink(missing_ok=True)
         except OSError as error:
-            raise RunFolderError(f"{self.path} cannot be removed ({error.strerror})") from error
+            raise RunFolderError(
+                f"{self.path} cannot be removed ({error.strerror})", kind="access", path=self.path
+            ) from error
 
 
 @contextlib.contextmanager

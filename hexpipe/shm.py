@@ -75,7 +75,7 @@ class SharedSegment:
         """
         names = [field.name for field in fields]
         if len(set(names)) != len(names):
-            raise SharedMemoryError(f"segment {name!r} has a field twice: {names}")
+            raise SharedMemoryError(f"segment {name!r} has a field twice: {names}", kind="conflict")
         nbytes = _lay_out(fields)[1]
         _check_memory(name, nbytes)
         if private:
@@ -115,7 +115,9 @@ class SharedSegment:
     def __reduce__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
         if self._fd is None:
-            raise SharedMemoryError(f"segment {self.name!r} is private or closed: no other process can have it")
+            raise SharedMemoryError(
+                f"segment {self.name!r} is private or closed: no other process can have it", kind="ended"
+            )
         return _attach, (self.name, self.fields, reduction.DupFd(self._fd))
 
 
@@ -137,13 +139,19 @@ def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> di
     try:
         own = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise SharedMemoryError(f"cannot look into process {pid} ({error.strerror}): has the run ended?") from error
+        raise SharedMemoryError(
+            f"cannot look into process {pid} ({error.strerror}): has the run ended?", kind="ended"
+        ) from error
     try:
         if os.fstat(own).st_size != nbytes or "hexpipe" not in str(Path(path).readlink()):
-            raise SharedMemoryError(f"descriptor {fd} of process {pid} is no such segment: has the run ended?")
+            raise SharedMemoryError(
+                f"descriptor {fd} of process {pid} is no such segment: has the run ended?", kind="ended"
+            )
         buffer = mmap.mmap(own, nbytes, prot=mmap.PROT_READ)
     except OSError as error:
-        raise SharedMemoryError(f"cannot map memory of process {pid} ({error}): has the run ended?") from error
+        raise SharedMemoryError(
+            f"cannot map memory of process {pid} ({error}): has the run ended?", kind="ended"
+        ) from error
     finally:
         os.close(own)
     return _views(buffer, fields, offsets)
@@ -188,7 +196,8 @@ def semaphores_made() -> Iterator[None]:
             raise
         raise SharedMemoryError(
             "/dev/shm has no room for a semaphore of one page: remove what is there (`ls -l /dev/shm` shows it, "
-            "`hexpipe clean` removes what dead runs have left), or give the container more (docker: --shm-size)"
+            "`hexpipe clean` removes what dead runs have left), or give the container more (docker: --shm-size)",
+            kind="full",
         ) from error
 
 
@@ -218,7 +227,9 @@ def allow_open_files(more: int) -> None:
     if hard != resource.RLIM_INFINITY and needed > hard:
         raise SharedMemoryError(
             f"the processes need {needed:,} open files, and the limit is {hard:,}: raise it (ulimit -n), or take fewer "
-            "generators or inference servers"
+            "generators or inference servers",
+            kind="full",
+            high=hard,
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
@@ -342,5 +353,7 @@ def _mb(nbytes: int) -> str:
 def _too_small(name: str, nbytes: int, have: str) -> SharedMemoryError:
     return SharedMemoryError(
         f"segment {name!r} needs {_mb(nbytes)} of shared memory, but {have}: lower replay.max_memory_gb "
-        "or the number of workers and games, or give the machine or container more (docker: --memory, --shm-size)"
+        "or the number of workers and games, or give the machine or container more (docker: --memory, --shm-size)",
+        kind="full",
+        setting="replay.max_memory_gb",
     )

@@ -115,19 +115,29 @@ class SqliteFile:
                 raise self._damaged(error) from error
             if name == "SQLITE_FULL" or (name in _UNWRITTEN and self._is_full()):
                 raise DiskFullError(
-                    f"the {self._kind.name} {self.path} cannot be written ({_brief(error)}): free some room on its disk"
+                    f"the {self._kind.name} {self.path} cannot be written ({_brief(error)}): free some "
+                    "room on its disk",
+                    path=self.path,
                 ) from error
             what = f"cannot use the {self._kind.name} {self.path} ({_brief(error)})"
             if name.startswith(_BUSY):
-                raise FileBusyError(f"{what}: another program holds it locked; close that, or let it finish") from error
+                raise FileBusyError(
+                    f"{what}: another program holds it locked; close that, or let it finish", path=self.path
+                ) from error
             hints = [hint for prefix, hint in _HINTS.items() if name.startswith(prefix)]
-            raise ArchiveError(f"{what}: {hints[0] if hints else 'look at its file system, and try again'}") from error
+            raise ArchiveError(
+                f"{what}: {hints[0] if hints else 'look at its file system, and try again'}",
+                kind="access",
+                path=self.path,
+            ) from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own message
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> ArchiveError:
         return ArchiveError(
-            f"{self.path} is damaged or no {self._kind.name} ({_brief(error)}): restore it or start another"
+            f"{self.path} is damaged or no {self._kind.name} ({_brief(error)}): restore it or start another",
+            kind="damaged",
+            path=self.path,
         )
 
     def _open(self, read_only: bool, fill: Callable[[Connection], object]) -> None:
@@ -145,20 +155,32 @@ class SqliteFile:
             elif identity == kind.application_id and not read_only:
                 self._migrate()
             elif identity != kind.application_id:
-                raise ArchiveError(f"{self.path} is a database of something else: move it away or name another file")
+                raise ArchiveError(
+                    f"{self.path} is a database of something else: move it away or name another file",
+                    kind="foreign",
+                    path=self.path,
+                )
         version = self._version()
         if read_only and version in kind.migrations:
             raise ArchiveError(
-                f"{self.path} is of an older hexpipe: go on with its run once, which brings it up to date"
+                f"{self.path} is of an older hexpipe: go on with its run once, which brings it up to date",
+                kind="version",
+                path=self.path,
             )
         if version != kind.version:
             raise ArchiveError(
                 f"{self.path} has version {version}, this hexpipe reads {kind.version}: go on with the hexpipe that "
-                "wrote it, or start another"
+                "wrote it, or start another",
+                kind="version",
+                path=self.path,
             )
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
-            raise ArchiveError(f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk")
+            raise ArchiveError(
+                f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk",
+                kind="access",
+                path=self.path,
+            )
 
     def _is_full(self) -> bool:
         """Whether there is no room for a file beside this one; a disk that fails otherwise is not waited for."""

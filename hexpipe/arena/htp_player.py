@@ -45,7 +45,9 @@ class HtpPlayer:
 
     def __init__(self, game: Game, command: str, seconds: float = 300.0) -> None:
         if game.name != Hex.name:
-            raise SettingsError(f"{command}: HTP is for Hex, these players play {game.name}")
+            raise SettingsError(
+                f"{command}: HTP is for Hex, these players play {game.name}", kind="foreign", setting="game.name"
+            )
         self._game, self._command, self._seconds = game, command, seconds
         self.failures: list[str] = []
         self._played: list[int] | None = None  # None: the program's board is unknown
@@ -62,7 +64,9 @@ class HtpPlayer:
                 errors="replace",
             )
         except (OSError, ValueError) as error:
-            raise SettingsError(f"{self._command}: cannot be started ({error}); give a command line") from error
+            raise SettingsError(
+                f"{self._command}: cannot be started ({error}); give a command line", kind="missing"
+            ) from error
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process, lines), name="htp-player", daemon=True)
         reader.start()

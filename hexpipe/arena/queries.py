@@ -86,19 +86,21 @@ class Action(NamedTuple):
 def read_object(line: bytes) -> Mapping[str, Any]:
     """The JSON object of a line, with an id that can be said again; NotationError where it is none."""
     if len(line) > LONGEST_LINE:
-        raise NotationError(f"a line has {LONGEST_LINE} bytes at most")
+        raise NotationError(f"a line has {LONGEST_LINE} bytes at most", kind="range", high=LONGEST_LINE)
     try:
         found = json.loads(line.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
     except UnicodeDecodeError as error:
-        raise NotationError(f"this is no UTF-8 ({error.reason} at byte {error.start + 1} of the line)") from error
+        raise NotationError(
+            f"this is no UTF-8 ({error.reason} at byte {error.start + 1} of the line)", kind="encoding"
+        ) from error
     except RecursionError as error:
-        raise NotationError("this is no query: brackets in brackets without end") from error
+        raise NotationError("this is no query: brackets in brackets without end", kind="syntax") from error
     except ValueError as error:
-        raise NotationError(f"this is no JSON ({error})") from error
+        raise NotationError(f"this is no JSON ({error})", kind="syntax") from error
     if not isinstance(found, Mapping):
-        raise NotationError('a query is a JSON object such as {"id": 1, "moves": ["a1"]}')
+        raise NotationError('a query is a JSON object such as {"id": 1, "moves": ["a1"]}', kind="type")
     if _is_deeper(found, _DEEPEST):
-        raise NotationError(f"this is no query: it has more than {_DEEPEST} brackets in brackets")
+        raise NotationError(f"this is no query: it has more than {_DEEPEST} brackets in brackets", kind="syntax")
     return found
 
 
@@ -111,7 +113,9 @@ def parse(fields: Mapping[str, Any], rules: Rules, simulations: int) -> list[Que
         return _parse_action(fields)
     odd = sorted(set(fields) - _KEYS)
     if odd:
-        raise NotationError(f"{odd[0]!r} is no part of a query; those are {', '.join(sorted(_KEYS))}")
+        raise NotationError(
+            f"{odd[0]!r} is no part of a query; those are {', '.join(sorted(_KEYS))}", kind="unknown", setting=odd[0]
+        )
     said = _first_names(fields)
     board = _board(said, rules)
     game = rules.game(board)
@@ -119,13 +123,30 @@ def parse(fields: Mapping[str, Any], rules: Rules, simulations: int) -> list[Que
     plies = len(moves_of(position))
     count = said.get("simulations", simulations)
     if not _is_whole(count) or not 2 <= count <= _MOST_SIMULATIONS:
-        raise NotationError(f"simulations must be a whole number from 2 to {_MOST_SIMULATIONS:,} (got {_short(count)})")
+        raise NotationError(
+            f"simulations must be a whole number from 2 to {_MOST_SIMULATIONS:,} (got {_short(count)})",
+            kind="range",
+            setting="simulations",
+            low=2,
+            high=_MOST_SIMULATIONS,
+        )
     if tree_bytes(game, count) > (most := _memory() // 2):
         fits = count * most // tree_bytes(game, count)
-        raise NotationError(f"simulations: {count:,} take more than half of this machine's memory, {fits:,} would fit")
+        raise NotationError(
+            f"simulations: {count:,} take more than half of this machine's memory, {fits:,} would fit",
+            kind="full",
+            setting="simulations",
+            high=fits,
+        )
     turns = said.get("turns", [plies])
     if not isinstance(turns, list) or not all(_is_whole(turn) and 0 <= turn <= plies for turn in turns):
-        raise NotationError(f"turns must be a list of plies from 0 to {plies} (got {_short(turns)})")
+        raise NotationError(
+            f"turns must be a list of plies from 0 to {plies} (got {_short(turns)})",
+            kind="range",
+            setting="turns",
+            low=0,
+            high=plies,
+        )
     seconds, every = _seconds(said, "maxTime"), _seconds(said, "reportDuringSearchEvery")
     both = pairs or not _SECOND_NAMES.keys().isdisjoint(fields)
     is_over = checked_position(game, last).winner[0] != ONGOING
@@ -164,15 +185,27 @@ class Rules:
 def _parse_action(fields: Mapping[str, Any]) -> Action:
     odd = sorted(set(fields) - _ACTION_KEYS)
     if odd:
-        raise NotationError(f"{odd[0]!r} is no part of an action; those are {', '.join(sorted(_ACTION_KEYS))}")
+        raise NotationError(
+            f"{odd[0]!r} is no part of an action; those are {', '.join(sorted(_ACTION_KEYS))}",
+            kind="unknown",
+            setting=odd[0],
+        )
     name = fields["action"]
     if name not in ACTIONS:
-        raise NotationError(f"there is no action {_short(name)}; those are {', '.join(ACTIONS)}")
+        raise NotationError(
+            f"there is no action {_short(name)}; those are {', '.join(ACTIONS)}", kind="unknown", setting="action"
+        )
     if name == "terminate" and "terminateId" not in fields:
-        raise NotationError("terminate needs terminateId, the id of what is to end; terminate_all ends everything")
+        raise NotationError(
+            "terminate needs terminateId, the id of what is to end; terminate_all ends everything",
+            kind="missing",
+            setting="terminateId",
+        )
     turns = fields.get("turnNumbers", [])
     if not isinstance(turns, list) or not all(map(_is_whole, turns)):
-        raise NotationError(f"turnNumbers must be a list of whole numbers (got {_short(turns)})")
+        raise NotationError(
+            f"turnNumbers must be a list of whole numbers (got {_short(turns)})", kind="type", setting="turnNumbers"
+        )
     return Action(name, fields)
 
 
@@ -181,11 +214,17 @@ def _first_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     settings = fields.get("overrideSettings", {})
     if not isinstance(settings, Mapping) or set(settings) - {"maxTime"}:
-        raise NotationError('overrideSettings may hold maxTime alone, as in {"maxTime": 5}')
+        raise NotationError(
+            'overrideSettings may hold maxTime alone, as in {"maxTime": 5}', kind="unknown", setting="overrideSettings"
+        )
     for key, value in (*fields.items(), *settings.items()):
         name = _SECOND_NAMES.get(str(key), str(key))
         if name in said and said[name] != value:
-            raise NotationError(f"{key} is said twice, as {_short(said[name])} and as {_short(value)}")
+            raise NotationError(
+                f"{key} is said twice, as {_short(said[name])} and as {_short(value)}",
+                kind="conflict",
+                setting=str(key),
+            )
         said[name] = value
     return said
 
@@ -197,9 +236,15 @@ def _board(said: Mapping[str, Any], rules: Rules) -> tuple[int, bool]:
     if isinstance(swap, str):
         swap = {"swap": True, "no-swap": False}.get(str(swap), swap)
     if not _is_whole(size):
-        raise NotationError(f"the board's size is a whole number (got {_short(size)}); boards are square")
+        raise NotationError(
+            f"the board's size is a whole number (got {_short(size)}); boards are square", kind="type", setting="size"
+        )
     if not isinstance(swap, bool):
-        raise NotationError(f'the swap rule is true or false, as rules "swap" or "no-swap" (got {_short(swap)})')
+        raise NotationError(
+            f'the swap rule is true or false, as rules "swap" or "no-swap" (got {_short(swap)})',
+            kind="type",
+            setting="rules",
+        )
     return size, swap
 
 
@@ -208,12 +253,16 @@ def _positions(game: Game, said: Mapping[str, Any]) -> tuple[tuple[Position, Pos
     names = [name for name in ("stones", "to_move", "initialPlayer") if said.get(name) is not None]
     if "game" in said:
         if "moves" in said or "stones" in names or "initialPlayer" in names:
-            raise NotationError('a query has either "moves" or "game", which holds its own stones')
+            raise NotationError(
+                'a query has either "moves" or "game", which holds its own stones', kind="conflict", setting="game"
+            )
         start = _position_of_record(game, str(said["game"]))
         to_move = parse_colour(said["to_move"]) if names else None
         return _from(game, start, to_move), False
     if "moves" not in said and not names:
-        raise NotationError('a query has either "moves" or "game", or "stones" and "to_move"')
+        raise NotationError(
+            'a query has either "moves" or "game", or "stones" and "to_move"', kind="missing", setting="moves"
+        )
     black, white = parse_stones(said["stones"]) if "stones" in names else ([], [])
     to_move, first = (parse_colour(said[name]) if name in names else None for name in ("to_move", "initialPlayer"))
     words = said.get("moves", [])
@@ -224,7 +273,11 @@ def _positions(game: Game, said: Mapping[str, Any]) -> tuple[tuple[Position, Pos
     elif isinstance(words, list) and all(isinstance(word, str) for word in words):
         moves = [parse_move(game, word) for word in words]
     else:
-        raise NotationError('moves must be a list of words such as ["a1", "b2"], or of pairs such as [["B", "a1"]]')
+        raise NotationError(
+            'moves must be a list of words such as ["a1", "b2"], or of pairs such as [["B", "a1"]]',
+            kind="type",
+            setting="moves",
+        )
     return read_set_up(game, black, white, moves, to_move, first), pairs
 
 
@@ -241,7 +294,7 @@ def _position_of_record(game: Game, text: str) -> Position:
     size, position = read_any(text)
     if size != game.board_size:
         mine, theirs = f"{game.board_size}x{game.board_size}", f"{size}x{size}"
-        raise NotationError(f'this is a game on {theirs}, the query is about {mine}: add "size": {size}')
+        raise NotationError(f'this is a game on {theirs}, the query is about {mine}: add "size": {size}', kind="board")
     return position
 
 
@@ -253,13 +306,20 @@ def _coloured_moves(game: Game, pairs: list[Any], first: int | None, any_first: 
     moves: list[int] = []
     for number, pair in enumerate(pairs, start=1):
         if len(pair) != 2 or not all(isinstance(word, str) for word in pair):
-            raise NotationError(f'move {number} must be a pair such as ["B", "a1"] (got {_short(pair)})')
+            raise NotationError(
+                f'move {number} must be a pair such as ["B", "a1"] (got {_short(pair)})',
+                kind="type",
+                setting="moves",
+                move=number,
+            )
         if first is None:
             first = parse_colour(pair[0]) if any_first else 0
         mover = COLOURS[(first + sum(move < game.board_size**2 for move in moves)) % 2]
         if pair[0].lower() not in (mover, mover[0]):
             raise NotationError(
-                f"move {number} is {mover}'s, not {_short(pair[0])}'s: colours take turns from {COLOURS[first]} on"
+                f"move {number} is {mover}'s, not {_short(pair[0])}'s: colours take turns from {COLOURS[first]} on",
+                kind="turn",
+                move=number,
             )
         moves.append(parse_move(game, pair[1]))
     return moves, first or 0
@@ -268,10 +328,16 @@ def _coloured_moves(game: Game, pairs: list[Any], first: int | None, any_first: 
 def _priorities(said: Mapping[str, Any], count: int) -> list[int]:
     """The priority of each of ``count`` turns."""
     if "priority" in said and "priorities" in said:
-        raise NotationError("a query has either priority or priorities, one for each of its turns")
+        raise NotationError(
+            "a query has either priority or priorities, one for each of its turns", kind="conflict", setting="priority"
+        )
     each = said.get("priorities", [said.get("priority", 0)] * count)
     if not isinstance(each, list) or len(each) != count or not all(map(_is_whole, each)):
-        raise NotationError(f"a priority is a whole number, priorities are one for each turn (got {_short(each)})")
+        raise NotationError(
+            f"a priority is a whole number, priorities are one for each turn (got {_short(each)})",
+            kind="type",
+            setting="priority",
+        )
     return each
 
 
@@ -281,7 +347,13 @@ def _seconds(said: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_SECONDS:
-        raise NotationError(f"{name} is a number of seconds above 0, at most {_MOST_SECONDS:,} (got {_short(value)})")
+        raise NotationError(
+            f"{name} is a number of seconds above 0, at most {_MOST_SECONDS:,} (got {_short(value)})",
+            kind="range",
+            setting=name,
+            low=0,
+            high=_MOST_SECONDS,
+        )
     return float(value)
 
 

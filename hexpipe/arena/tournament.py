@@ -52,9 +52,15 @@ class Tournament:
 
     def __post_init__(self) -> None:
         if self.game.num_seats != 2:
-            raise SettingsError(f"tournaments are for games of two players, {self.game.name} has three here")
+            raise SettingsError(
+                f"tournaments are for games of two players, {self.game.name} has three here",
+                kind="conflict",
+                setting="game.players",
+            )
         if len(self.contestants) < 2:
-            raise SettingsError("two players are needed at the least: name another checkpoint, random or solver")
+            raise SettingsError(
+                "two players are needed at the least: name another checkpoint, random or solver", kind="missing"
+            )
 
     def between(self, a: int, b: int) -> list[Unit]:
         """The units of two players, a's points first."""
@@ -122,7 +128,11 @@ class Tournament:
             if states.winner[0] == ONGOING and moves not in self._openings:
                 return moves
         if states.winner[0] != ONGOING:
-            raise SettingsError(f"{self.plan.opening_plies} random plies end the game on this board: ask for fewer")
+            raise SettingsError(
+                f"{self.plan.opening_plies} random plies end the game on this board: ask for fewer",
+                kind="range",
+                setting="--openings",
+            )
         return moves
 
     def _next_stop(self, a: int, b: int) -> int:

@@ -67,9 +67,13 @@ def run(
     interval of the median, by order statistics), nodes, backend, dtype.
     """
     if importlib.util.find_spec("ray") is None:
-        raise SettingsError(f"this needs Ray, which is not installed: {install_command('ray')}")
+        raise SettingsError(f"this needs Ray, which is not installed: {install_command('ray')}", kind="missing")
     if workers < NODES or servers < NODES or workers % NODES or servers % NODES:
-        raise SettingsError(f"--workers and --servers are shared by {NODES} nodes: make both multiples of it")
+        raise SettingsError(
+            f"--workers and --servers are shared by {NODES} nodes: make both multiples of it",
+            kind="conflict",
+            setting="--workers",
+        )
     options = ["--preset=standard", f"--size={size}", f"--simulations={simulations}"]
     told = {
         "net.blocks": blocks, "net.channels": channels, "selfplay.games_per_worker": games, "search.early_stop": False,

@@ -143,7 +143,9 @@ class GameFiles:
             fcntl.flock(games, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunFolderError(
-                f"another process is writing games to {self.folder}: wait for it, or name another --output-dir"
+                f"another process is writing games to {self.folder}: wait for it, or name another --output-dir",
+                kind="busy",
+                path=self.folder,
             ) from error
         self._check_asked(dict(asked))
         for document in self._read():
@@ -157,19 +159,28 @@ class GameFiles:
         path = self.folder / ASKED
         if not path.exists():
             if (self.folder / GAMES).stat().st_size:
-                raise RunFolderError(f"{self.folder} holds games of unknown origin: name another --output-dir")
+                raise RunFolderError(
+                    f"{self.folder} holds games of unknown origin: name another --output-dir",
+                    kind="foreign",
+                    path=self.folder,
+                )
             write_atomic(path, json.dumps(asked, indent=2) + "\n")
             return
         try:
             before = read_document(path)
         except ValueError as error:
-            raise RunFolderError(f"{path} is damaged ({error}): name another --output-dir") from error
+            raise RunFolderError(
+                f"{path} is damaged ({error}): name another --output-dir", kind="damaged", path=path
+            ) from error
         now = json.loads(json.dumps(asked))  # as it would be read
         for name in now:
             if now[name] != before.get(name):
                 raise RunFolderError(
                     f"the games in {self.folder} were played with {name} {before.get(name)!r}, not {now[name]!r}: "
-                    "go on with that, or name another --output-dir"
+                    "go on with that, or name another --output-dir",
+                    kind="conflict",
+                    setting=name,
+                    path=self.folder,
                 )
 
     def _read(self) -> Iterator[dict[str, Any]]:
@@ -215,11 +226,17 @@ class GameFiles:
         return {"size": self._game.board_size, "moves": [move_name(self._game, m) for m in game.moves], **facts}
 
     def _damaged(self, line: int) -> RunFolderError:
-        return RunFolderError(f"{self.folder / GAMES}, line {line}, is no game: mend it, or name another --output-dir")
+        return RunFolderError(
+            f"{self.folder / GAMES}, line {line}, is no game: mend it, or name another --output-dir",
+            kind="damaged",
+            path=self.folder / GAMES,
+        )
 
     def _unwritable(self, error: OSError) -> RunFolderError:
         return RunFolderError(
-            f"{self.folder} cannot be written ({error.strerror}): free some space, or name another --output-dir"
+            f"{self.folder} cannot be written ({error.strerror}): free some space, or name another --output-dir",
+            kind="access",
+            path=self.folder,
         )
 
 

@@ -173,9 +173,11 @@ def record_of(game: Game, moves: Sequence[int], winner: int) -> GameRecord:
 def _game_with_result(text: str, board_size: int | None, swap_means: str) -> HexGame:
     game = checked_game(read_game(text, board_size, swap_means=swap_means))
     if not game.moves:
-        raise NotationError("a game without moves: there is nothing to learn")
+        raise NotationError("a game without moves: there is nothing to learn", kind="moves")
     if game.winning_seat is None:
-        raise NotationError("the game has no result: nobody connects, and the text does not say who has won")
+        raise NotationError(
+            "the game has no result: nobody connects, and the text does not say who has won", kind="over"
+        )
     return game
 
 

@@ -103,7 +103,9 @@ def chosen_settings(
         return settings if init_from is None else _take_net(settings, init_from, overrides)
     for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
         if given is not None:
-            raise SettingsError(f"{name} cannot be given with --resume: a run goes on with what it has")
+            raise SettingsError(
+                f"{name} cannot be given with --resume: a run goes on with what it has", kind="conflict", setting=name
+            )
     return import_named_game(override_settings(read_settings(resume), overrides), overrides)
 
 
@@ -151,9 +153,9 @@ def overrides_of(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise SettingsError(f"--set wants SECTION.KEY=VALUE, not {assignment!r}")
+            raise SettingsError(f"--set wants SECTION.KEY=VALUE, not {assignment!r}", kind="type", setting="--set")
         if name.strip() == "preset":
-            raise SettingsError("a preset is chosen with --preset, not with --set")
+            raise SettingsError("a preset is chosen with --preset, not with --set", kind="conflict", setting="preset")
         overrides[name.strip()] = _parse(text.strip())
     return overrides
 

@@ -39,7 +39,9 @@ def command(
         raise click.UsageError("name a run or give settings, not both")
     live = None if wants_estimate else find_live_run(run_dir or Path("runs"))
     if live is None and run_dir is not None:
-        raise RunFolderError(f"no run is at work in {run_dir}; without a folder you get an estimate")
+        raise RunFolderError(
+            f"no run is at work in {run_dir}; without a folder you get an estimate", kind="missing", path=run_dir
+        )
     if live is not None:
         report = live_report(live)
     else:

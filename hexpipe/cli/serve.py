@@ -64,7 +64,7 @@ def command(
         from hexpipe.web.server import make_app
     except ImportError as error:
         raise SettingsError(
-            f"hexpipe serve needs {error.name}: {install_command('fastapi', 'uvicorn', 'websockets')}"
+            f"hexpipe serve needs {error.name}: {install_command('fastapi', 'uvicorn', 'websockets')}", kind="missing"
         ) from error
     from hexpipe.arena.engine import Engine
 

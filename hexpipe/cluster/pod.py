@@ -64,7 +64,8 @@ class Pod:
         try:
             if version != hexpipe.__version__:
                 raise SettingsError(
-                    f"it has hexpipe {hexpipe.__version__}, the run {version}: install the same on every node"
+                    f"it has hexpipe {hexpipe.__version__}, the run {version}: install the same on every node",
+                    kind="version",
                 )
             folder = Path(tempfile.gettempdir())
             path = self._resources.enter_context(private_folder(FOLDER_PREFIX, folder))

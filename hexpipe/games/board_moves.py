@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hexpipe.errors import IllegalMoveError
+from hexpipe.errors import IllegalMoveError, Kind
 from hexpipe.games.game_env import ONGOING, Game, Int32Array, IntArray, States, moves_view
 from hexpipe.games.local_view import LocalView
 
@@ -82,7 +82,10 @@ def checked_moves(game: Game, moves: Sequence[int]) -> States:
     for number, move in enumerate(moves, start=1):
         if move not in legal_moves(game, states):
             over = states.winner[0] != ONGOING
-            why = "the game is over" if over else "the cell is taken" if 0 <= move < game.board_size**2 else "no cell"
-            raise IllegalMoveError(f"move {number} ({move_name(game, move)}) is illegal: {why}")
+            why: tuple[Kind, str] = ("over", "the game is over") if over else ("coordinate", "no cell")
+            if not over and 0 <= move < game.board_size**2:
+                why = "occupied", "the cell is taken"
+            words = f"move {number} ({move_name(game, move)}) is illegal: {why[1]}"
+            raise IllegalMoveError(words, kind=why[0], move=number)
         play_moves(game, states, row, np.array([move], np.int32))
     return states

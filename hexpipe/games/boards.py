@@ -49,7 +49,9 @@ def cells_from_text(text: str, board_size: int) -> Int8Array:
     """Absolute cells int8 [n * n] from `cells_to_text` or `render`: whatever is no ``.``, ``X`` or ``O`` is skipped."""
     stones = [character for character in text if character in STONES]
     if len(stones) != board_size**2:
-        raise NotationError(f"a {board_size}x{board_size} board has {board_size**2} cells, not {len(stones)}")
+        raise NotationError(
+            f"a {board_size}x{board_size} board has {board_size**2} cells, not {len(stones)}", kind="board"
+        )
     return np.array([STONES.index(stone) for stone in stones], np.int8)
 
 
@@ -58,8 +60,8 @@ def cells_from_moves(moves: Sequence[int], board_size: int) -> Int8Array:
     cells = np.zeros(board_size**2, np.int8)
     for number, move in enumerate(move for move in moves if move != board_size**2):
         if not 0 <= move < len(cells):
-            raise NotationError(f"there is no move {move} on a {board_size}x{board_size} board")
+            raise NotationError(f"there is no move {move} on a {board_size}x{board_size} board", kind="coordinate")
         if cells[move]:
-            raise NotationError(f"{action_name(move, board_size)} is played twice")
+            raise NotationError(f"{action_name(move, board_size)} is played twice", kind="occupied")
         cells[move] = 1 + number % 2
     return cells

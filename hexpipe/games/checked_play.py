@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hexpipe.errors import IllegalMoveError
+from hexpipe.errors import IllegalMoveError, Kind
 from hexpipe.games.board_moves import move_name, moves_of_actions
 from hexpipe.games.game_env import ONGOING, Game, States
 
@@ -31,18 +31,22 @@ def checked_play(
         if not known or not legal[0, action]:
             move = int(moves_of_actions(game, np.array([action], np.int32), states.origin)[0]) if known else -1
             name = move_name(game, move) if move >= 0 else f"action {action}" if known else str(action)
-            reason = why_illegal(states, action) or _why_illegal(game, states, action, move)
-            raise IllegalMoveError(f"move {number} ({name}) is illegal: {reason}")
+            kind, words = _why_illegal(game, states, action, move)
+            if own := why_illegal(states, action):
+                kind, words = "over" if kind == "over" else "rule", own
+            raise IllegalMoveError(f"move {number} ({name}) is illegal: {words}", kind=kind, move=number)
         game.step(states, row, np.array([action], np.int32), row)
     return states
 
 
-def _why_illegal(game: Game, states: States, action: int, move: int) -> str:
+def _why_illegal(game: Game, states: States, action: int, move: int) -> tuple[Kind, str]:
     winner, cells = int(states.winner[0]), states.cells[0]
     if winner != ONGOING:
-        return "the game has ended in a draw" if winner == game.num_seats else f"seat {winner} has already won"
+        draw = winner == game.num_seats
+        return "over", "the game has ended in a draw" if draw else f"seat {winner} has already won"
     if not 0 <= action < game.num_actions:
-        return f"actions of this game are 0 to {game.num_actions - 1}"
+        return "coordinate", f"actions of this game are 0 to {game.num_actions - 1}"
     if move < 0:
-        return "it is off the board"
-    return "the cell is taken" if move < len(cells) and cells[move] else "the rules forbid it now"
+        return "coordinate", "it is off the board"
+    taken = move < len(cells) and cells[move]
+    return ("occupied", "the cell is taken") if taken else ("rule", "the rules forbid it now")

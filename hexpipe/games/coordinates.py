@@ -38,12 +38,14 @@ def parse_cell(text: str, board_size: int) -> int:
     match = _COORDINATE.fullmatch(text.strip().lower())
     last = cell_name(board_size**2 - 1, board_size)
     if not match:
-        raise NotationError(f"{text!r} is no coordinate; write a letter and a number, a1 to {last}")
+        raise NotationError(f"{text!r} is no coordinate; write a letter and a number, a1 to {last}", kind="coordinate")
     letters, digits = match.groups()
     column = ord(letters[-1]) - ord("a") + (26 * (ord(letters[0]) - ord("a") + 1) if len(letters) == 2 else 0)
     row = int(digits) - 1
     if column >= board_size or row >= board_size:
-        raise NotationError(f"{text!r} is off the {board_size}x{board_size} board, which goes from a1 to {last}")
+        raise NotationError(
+            f"{text!r} is off the {board_size}x{board_size} board, which goes from a1 to {last}", kind="coordinate"
+        )
     return row * board_size + column
 
 
@@ -58,7 +60,7 @@ def parse_action(text: str, board_size: int, swap: bool = False) -> int:
         return parse_cell(text, board_size)
     if swap:
         return board_size**2
-    raise NotationError("swap: the swap rule is off in this game")
+    raise NotationError("swap: the swap rule is off in this game", kind="rule")
 
 
 def format_moves(moves: Sequence[int], board_size: int) -> str:
@@ -81,12 +83,16 @@ def split_moves(text: str, numbered: bool = True) -> list[str]:
         rest = part[number.end() :] if number else part
         found = _WORD.findall(rest)
         if "".join(found) != rest:
-            raise NotationError(f"{_shortened(part)} is no list of moves; write them as a1 c3")
+            raise NotationError(f"{_shortened(part)} is no list of moves; write them as a1 c3", kind="moves")
         words += found
     wrong = [pair for pair in numbers if pair[0] != pair[1]]
     if wrong and any(2 * count - 1 != ply for count, ply in numbers):
         count, ply = wrong[0]
-        raise NotationError(f"the numbers of this list do not count its moves: {count} stands where move {ply} begins")
+        raise NotationError(
+            f"the numbers of this list do not count its moves: {count} stands where move {ply} begins",
+            kind="moves",
+            move=ply,
+        )
     return words
 
 
@@ -102,7 +108,7 @@ def parse_moves(text: str, board_size: int, swap: bool = False) -> list[int]:
     """A move list, as `split_moves` takes it; swaps only where ``swap`` allows them."""
     words = split_moves(text)
     if not swap and any(word in SWAPS for word in words):
-        raise NotationError("swap: the swap rule is off in this game")
+        raise NotationError("swap: the swap rule is off in this game", kind="rule")
     moves, turned = moves_of_words(words, board_size)
     return mirror_after_swap(moves, board_size) if turned else moves
 

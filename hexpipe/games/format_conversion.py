@@ -115,7 +115,8 @@ def to_cells(board: Any, board_size: int, mirrored_swap: bool = False) -> Int8Ar
     if array.shape not in ((n * n,), (n, n)) or not np.isin(array, (-1, 0, 1, 2)).all():
         raise NotationError(
             f"an array of shape {array.shape} is no {n}x{n} board here; "
-            f"give [{n}, {n}] cells of 0 (empty), 1 (black) and 2 (white), or 2 or 3 planes of 0 and 1"
+            f"give [{n}, {n}] cells of 0 (empty), 1 (black) and 2 (white), or 2 or 3 planes of 0 and 1",
+            kind="board",
         )
     return np.where(array == -1, 2, array).reshape(-1).astype(np.int8)
 
@@ -165,23 +166,27 @@ def _as_array(board: Any) -> NDArray[Any]:
     try:
         array = np.asarray(board)
     except ValueError as error:
-        raise NotationError(f"the rows of the board differ in length ({error})") from error
+        raise NotationError(f"the rows of the board differ in length ({error})", kind="board") from error
     if array.dtype == np.bool_:
         return array.astype(np.int8)
     if array.dtype.kind not in "iuf":
-        raise NotationError(f"{type(board).__name__} is no board; give an array of cells, a move list or a game's text")
+        raise NotationError(
+            f"{type(board).__name__} is no board; give an array of cells, a move list or a game's text", kind="type"
+        )
     return array
 
 
 def _cells_of_game(game: HexGame, board_size: int) -> Int8Array:
     if game.size != board_size:
-        raise NotationError(f"this is a game on a {game.size}x{game.size} board, not {board_size}x{board_size}")
+        raise NotationError(
+            f"this is a game on a {game.size}x{game.size} board, not {board_size}x{board_size}", kind="board"
+        )
     return cells_from_moves(game.moves, board_size)
 
 
 def _cells_of_states(states: States) -> Int8Array:
     if len(states.cells) != 1:
-        raise NotationError(f"these are {len(states.cells)} states; give one of them, a row of its own")
+        raise NotationError(f"these are {len(states.cells)} states; give one of them, a row of its own", kind="board")
     cells: Int8Array = states.cells[0]
     return cells
 
@@ -191,7 +196,9 @@ def _check_third_plane(plane: NDArray[Any], cells: Int8Array, mirrored_swap: boo
     if np.array_equal(plane, cells == 0):
         return
     if plane.min() != plane.max():
-        raise NotationError("the third plane is neither the empty cells nor the side to move alike everywhere")
+        raise NotationError(
+            "the third plane is neither the empty cells nor the side to move alike everywhere", kind="turn"
+        )
     player_utils.check_side_to_move(cells, int(plane[0]), mirrored_swap)
 
 

@@ -55,10 +55,16 @@ def games_in(stream: BinaryIO) -> list[sgf.Piece]:
     data = bytearray()
     while block := stream.read(_BLOCK):
         if not data and b"\0" in block and not block.startswith(tuple(_MARKS)):
-            raise NotationError("this is no text: there are zero bytes in it (UTF-16 needs a byte order mark)")
+            raise NotationError(
+                "this is no text: there are zero bytes in it (UTF-16 needs a byte order mark)", kind="encoding"
+            )
         data += block
         if len(data) > MOST_BYTES:
-            raise NotationError(f"there are more than {MOST_BYTES:,} bytes; split it into files of fewer games")
+            raise NotationError(
+                f"there are more than {MOST_BYTES:,} bytes; split it into files of fewer games",
+                kind="range",
+                high=MOST_BYTES,
+            )
     return split_games(decode_games(bytes(data)))
 
 
@@ -130,7 +136,9 @@ def _codec(name: str) -> str:
                 return codec
         except (LookupError, ValueError):
             continue
-    raise NotationError(f"CA[{shortened(name)}] is no encoding that is known here; save it as UTF-8, with CA[UTF-8]")
+    raise NotationError(
+        f"CA[{shortened(name)}] is no encoding that is known here; save it as UTF-8, with CA[UTF-8]", kind="encoding"
+    )
 
 
 def _decode(data: bytes, codec: str, says: str, line: int = 1) -> str:
@@ -142,7 +150,9 @@ def _decode(data: bytes, codec: str, says: str, line: int = 1) -> str:
         if codec.startswith("utf-8") or len(bytes(range(256)).decode(codec, "replace")) == 256:
             return data.decode(codec, "replace")  # a byte that is none hides no other
         line += data.count(b"\n", 0, error.start)
-        raise NotationError(f"line {line} holds bytes that are no {codec}, which {says}; save it as UTF-8") from error
+        raise NotationError(
+            f"line {line} holds bytes that are no {codec}, which {says}; save it as UTF-8", kind="encoding"
+        ) from error
 
 
 def _guess(data: bytes) -> str:
@@ -161,7 +171,9 @@ def _guess(data: bytes) -> str:
     fewest = min(unread for unread, _, _ in readings)
     best = [(text, told) for unread, text, told in readings if unread == fewest]
     if any(told != best[0][1] for _, told in best):
-        raise NotationError("how this text is encoded decides which moves it has: say it by CA[GBK], CA[Big5] ...")
+        raise NotationError(
+            "how this text is encoded decides which moves it has: say it by CA[GBK], CA[Big5] ...", kind="encoding"
+        )
     return best[0][0]
 
 

@@ -89,7 +89,7 @@ def from_moves(text: str, board_size: int, swap_means: str = "sides") -> HexGame
 def to_trmph(game: HexGame) -> str:
     """ "#11,a1b2c3", with the winner where it is known: "#11,a1b2c3 b". TRMPH has no word for swaps and endings."""
     if game.swapped:
-        raise NotationError("TRMPH cannot say swap; write the game as HexWorld or SGF")
+        raise NotationError("TRMPH cannot say swap; write the game as HexWorld or SGF", kind="syntax")
     winner = "" if game.winner is None else f" {'br'[game.winner]}"
     return f"#{game.size}," + "".join(action_name(move, game.size) for move in game.moves) + winner
 
@@ -98,11 +98,13 @@ def from_trmph(text: str) -> HexGame:
     """ "#11,a1b2c3", with or without an address before it and the winner after it (b or 1 the first player, r or 2)."""
     match = _TRMPH.fullmatch(text.strip())
     if not match:
-        raise NotationError(f"{_shortened(text)} is no TRMPH string; it looks like #11,a1b2c3, or #11,a1b2c3 b")
+        raise NotationError(
+            f"{_shortened(text)} is no TRMPH string; it looks like #11,a1b2c3, or #11,a1b2c3 b", kind="syntax"
+        )
     size = board_size_of(match[1])
     words = split_moves(match[2], numbered=False)
     if any(word in SWAPS for word in words):
-        raise NotationError("TRMPH cannot say swap; write the game as HexWorld or SGF")
+        raise NotationError("TRMPH cannot say swap; write the game as HexWorld or SGF", kind="syntax")
     check_length(len(words))
     moves, _ = moves_of_words(words, size)
     return HexGame(size, tuple(moves), _TRMPH_WINNERS.get(match[3]))
@@ -127,12 +129,14 @@ def from_hexworld(text: str, whole: bool = True) -> HexGame:
     """
     match = _HEXWORLD.fullmatch(text.strip())
     if not match:
-        raise NotationError(f"{_shortened(text)} is no HexWorld string; it looks like #11c1,a1b2c3")
+        raise NotationError(f"{_shortened(text)} is no HexWorld string; it looks like #11c1,a1b2c3", kind="syntax")
     size = board_size_of(match[1], match[2])
     line = (match[3] or "") + ((match[4] or "") if whole else "")
     words = _HEXWORLD_WORD.findall(line)
     if "".join(words) != line:
-        raise NotationError(f"{_shortened(line)} holds what is no word of HexWorld; moves look like a1b2:sc3")
+        raise NotationError(
+            f"{_shortened(line)} holds what is no word of HexWorld; moves look like a1b2:sc3", kind="syntax"
+        )
     winner, ending = None, ""
     if words and words[-1][:2] in (":r", ":f"):
         last = words.pop()
@@ -144,9 +148,9 @@ def from_hexworld(text: str, whole: bool = True) -> HexGame:
 
 def _cell_word(word: str) -> str:
     if word == ":p":
-        raise NotationError(":p: a pass is no move of Hex here")
+        raise NotationError(":p: a pass is no move of Hex here", kind="rule")
     if word[0] == ":":
-        raise NotationError(f"{word} ends a game, and moves follow it")
+        raise NotationError(f"{word} ends a game, and moves follow it", kind="over")
     return word
 
 
@@ -172,20 +176,22 @@ def from_json(text: str, swap_means: str = "sides") -> HexGame:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NotationError(f"{_shortened(text)} is no JSON object") from error
+        raise NotationError(f"{_shortened(text)} is no JSON object", kind="syntax") from error
     if not isinstance(document, dict):
-        raise NotationError(f"{_shortened(text)} is no JSON object")
+        raise NotationError(f"{_shortened(text)} is no JSON object", kind="syntax")
     size, moves = document.get("size"), document.get("moves")
     winner, ending = document.get("winner"), document.get("ending", "")
     swap_means = document.get("swap_means", swap_means)
     if not isinstance(size, int) or isinstance(size, bool):
-        raise NotationError(f"size is {cut(repr(size))}, it must be a number of cells such as 11")
+        raise NotationError(f"size is {cut(repr(size))}, it must be a number of cells such as 11", kind="type")
     if not isinstance(moves, list):
-        raise NotationError('moves must be a list of cells such as ["a1", "c3"]')
+        raise NotationError('moves must be a list of cells such as ["a1", "c3"]', kind="type")
     if winner not in (None, *COLOURS) or not isinstance(ending, str):
-        raise NotationError(f"winner is {cut(repr(winner))}, it must be black, white or null, and ending a word")
+        raise NotationError(
+            f"winner is {cut(repr(winner))}, it must be black, white or null, and ending a word", kind="type"
+        )
     if swap_means not in SWAP_MEANINGS:
-        raise NotationError(f"swap_means is {cut(repr(swap_means))}, it must be sides or pieces")
+        raise NotationError(f"swap_means is {cut(repr(swap_means))}, it must be sides or pieces", kind="unknown")
     board_size_of(str(size) if 0 < size < 1000 else "0")
     check_length(len(moves))
     found, turned = moves_of_words([_json_word(move, size) for move in moves], size, swap_means)
@@ -201,13 +207,19 @@ def _json_word(move: Any, size: int) -> str:
     if isinstance(move, dict) and type(move.get("q")) is int and type(move.get("r")) is int:
         row, column = move["q"], move["r"]
         if not (0 <= row < size and 0 <= column < size):
-            raise NotationError(f"{cut(repr(move))} is off the {size}x{size} board: q and r are 0 to {size - 1}")
+            raise NotationError(
+                f"{cut(repr(move))} is off the {size}x{size} board: q and r are 0 to {size - 1}", kind="coordinate"
+            )
         return action_name(row * size + column, size)
     if isinstance(move, int) and not isinstance(move, bool):
         if not 0 <= move <= size**2:
-            raise NotationError(f"there is no move {move} on a {size}x{size} board, whose moves are 0 to {size**2}")
+            raise NotationError(
+                f"there is no move {move} on a {size}x{size} board, whose moves are 0 to {size**2}", kind="coordinate"
+            )
         return action_name(move, size)
-    raise NotationError('moves must be a list of cells such as ["a1", "c3"], of numbers, or of {"q": 0, "r": 0}')
+    raise NotationError(
+        'moves must be a list of cells such as ["a1", "c3"], of numbers, or of {"q": 0, "r": 0}', kind="type"
+    )
 
 
 def _of_words(words: list[str], size: int, swap_means: str) -> HexGame:
@@ -226,7 +238,11 @@ def read_game(text: str, board_size: int | None = None, whole: bool = True, swap
     stripped = text.strip()
     if len(stripped) > sgf.MOST_CHARACTERS:
         most = f"{sgf.MOST_CHARACTERS:,} characters"
-        raise NotationError(f"{_shortened(stripped[:99])} goes on for more than {most}, which no game has")
+        raise NotationError(
+            f"{_shortened(stripped[:99])} goes on for more than {most}, which no game has",
+            kind="range",
+            high=sgf.MOST_CHARACTERS,
+        )
     if stripped.startswith("{"):
         return from_json(stripped, swap_means)
     if stripped.startswith("(") or sgf.find_tree(stripped) >= 0:
@@ -241,15 +257,21 @@ def read_game(text: str, board_size: int | None = None, whole: bool = True, swap
         return _link_of(stripped, whole)
     for pattern, name in _LOOKS:
         if pattern.match(stripped):
-            raise NotationError(f"{_shortened(stripped)} looks like {name}; games are written as {_EXAMPLES}")
+            raise NotationError(
+                f"{_shortened(stripped)} looks like {name}; games are written as {_EXAMPLES}", kind="syntax"
+            )
     try:
         words = split_moves(stripped)
     except NotationError as error:
         if _MOVE.match(stripped):
             raise
-        raise NotationError(f"{_shortened(stripped)} is no game; games are written as {_EXAMPLES}, or moves") from error
+        raise NotationError(
+            f"{_shortened(stripped)} is no game; games are written as {_EXAMPLES}, or moves", kind="syntax"
+        ) from error
     if board_size is None:
-        raise NotationError(f"{_shortened(text)} does not say how large the board is; say it, or write #11,a1b2c3")
+        raise NotationError(
+            f"{_shortened(text)} does not say how large the board is; say it, or write #11,a1b2c3", kind="board"
+        )
     return _of_words(words, board_size, swap_means)
 
 
@@ -260,7 +282,7 @@ def _link_of(text: str, whole: bool) -> HexGame:
         return from_hexworld(text, whole)
     if "trmph" in text.lower() or re.match(r"\d+,", after):
         return from_trmph(text)
-    raise NotationError(f"{_shortened(text)} is neither TRMPH nor HexWorld, which look like #11,a1b2c3")
+    raise NotationError(f"{_shortened(text)} is neither TRMPH nor HexWorld, which look like #11,a1b2c3", kind="syntax")
 
 
 def _shortened(text: str) -> str:

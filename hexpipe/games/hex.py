@@ -100,7 +100,13 @@ class Hex(WholeBoard):
 def check_board_size(board_size: int) -> None:
     """Raise SettingsError where Hex has no board of ``board_size`` cells a side."""
     if not MIN_HEX_SIZE <= board_size <= MAX_HEX_SIZE:
-        raise SettingsError(f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+        raise SettingsError(
+            f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
+            kind="range",
+            setting="game.board_size",
+            low=MIN_HEX_SIZE,
+            high=MAX_HEX_SIZE,
+        )
 
 
 def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
@@ -112,7 +118,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
     try:
         won = is_won(game.moves, game.size, game.swapped)
     except IllegalMoveError as error:
-        raise NotationError(_as_written(str(error), game)) from error
+        raise NotationError(_as_written(str(error), game), kind=error.kind, move=error.move) from error
     if not won:
         return game
     winner = 1 - game.to_move  # whoever placed the last stone

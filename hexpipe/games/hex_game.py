@@ -42,20 +42,31 @@ class HexGame:
 
     def __post_init__(self) -> None:
         if not MIN_HEX_SIZE <= self.size <= MAX_HEX_SIZE:
-            raise NotationError(f"board size {self.size}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+            raise NotationError(
+                f"board size {self.size}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
+                kind="board",
+                low=MIN_HEX_SIZE,
+                high=MAX_HEX_SIZE,
+            )
         swap, seen = self.size**2, dict[int, int]()
         for number, move in enumerate(self.moves, start=1):
             if not 0 <= move <= swap:
-                raise NotationError(f"there is no move {move} on a {self.size}x{self.size} board")
+                raise NotationError(
+                    f"there is no move {move} on a {self.size}x{self.size} board", kind="coordinate", move=number
+                )
             if move == swap and number != 2:
-                raise NotationError(f"move {number} is a swap, which can only answer the first stone")
+                raise NotationError(
+                    f"move {number} is a swap, which can only answer the first stone", kind="rule", move=number
+                )
             if move in seen:
-                raise NotationError(self._twice(seen[move], number))
+                raise NotationError(self._twice(seen[move], number), kind="occupied", move=number)
             seen[move] = number
         if self.winner not in (None, 0, 1) or self.ending not in ENDINGS:
-            raise NotationError(f"winner {self.winner!r} and ending {self.ending!r}: they are 0 or 1, and {ENDINGS}")
+            raise NotationError(
+                f"winner {self.winner!r} and ending {self.ending!r}: they are 0 or 1, and {ENDINGS}", kind="type"
+            )
         if self.ending and self.winner is None:
-            raise NotationError(f"the game ended by {self.ending}, but nobody is said to have won")
+            raise NotationError(f"the game ended by {self.ending}, but nobody is said to have won", kind="over")
 
     @property
     def swapped(self) -> bool:
@@ -104,10 +115,13 @@ def board_size_of(text: str, other: str | None = None) -> int:
     size = int(text) if re.fullmatch(r"\s*[0-9]{1,3}\s*", text, re.ASCII) else 0
     if other is not None and other.strip() != text.strip():
         sides = f"{shortened(text)} by {shortened(other)}"
-        raise NotationError(f"a board of {sides} cells: only square boards are played here")
+        raise NotationError(f"a board of {sides} cells: only square boards are played here", kind="board")
     if not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE:
         raise NotationError(
-            f"board size {shortened(text)!r}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
+            f"board size {shortened(text)!r}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
+            kind="board",
+            low=MIN_HEX_SIZE,
+            high=MAX_HEX_SIZE,
         )
     return size
 
@@ -115,4 +129,6 @@ def board_size_of(text: str, other: str | None = None) -> int:
 def check_length(moves: int) -> None:
     """NotationError where a text has more ``moves`` than a game can."""
     if moves > MOST_MOVES:
-        raise NotationError(f"{moves:,} moves: a game of Hex has {MOST_MOVES} at the most")
+        raise NotationError(
+            f"{moves:,} moves: a game of Hex has {MOST_MOVES} at the most", kind="moves", high=MOST_MOVES
+        )

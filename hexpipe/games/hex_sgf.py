@@ -75,14 +75,16 @@ def read_line(text: str, swap_means: str = "sides") -> SgfLine:
     """
     pieces = sgf.split_collection(text)
     if len(pieces) > 1:
-        raise NotationError(f"this SGF holds {len(pieces)} games; read them one by one (sgf.split_collection)")
+        raise NotationError(
+            f"this SGF holds {len(pieces)} games; read them one by one (sgf.split_collection)", kind="syntax"
+        )
     tree = sgf.read_tree(pieces[0].text if pieces else text)
     first_values: dict[str, str] = {}
     for node in tree.nodes:
         for name, values in node.items():
             first_values.setdefault(name, values[0].strip())
     if first_values.get("GM", "11") != "11":
-        raise NotationError(f"GM[{shortened(first_values['GM'])}] is not Hex, which is GM[11]")
+        raise NotationError(f"GM[{shortened(first_values['GM'])}] is not Hex, which is GM[11]", kind="foreign")
     size = board_size_of(*first_values.get("SZ", "11").split(":", 1))
     entries = _entries(tree)
     played = [(name, values[0]) for name, values in entries if name in ("B", "W")]
@@ -93,7 +95,7 @@ def read_line(text: str, swap_means: str = "sides") -> SgfLine:
         _check_is_hex(first_values, golem and first == "B")
     ended = [index for index, (_, word) in enumerate(played) if word in _ENDED]
     if ended and ended[0] + 1 < len(played):
-        raise NotationError(f"{played[ended[0]][1]} ends a game, and moves follow it")
+        raise NotationError(f"{played[ended[0]][1]} ends a game, and moves follow it", kind="over")
     winner, ending, notes = _result(first_values.get("RE", ""))
     if ended:
         name, ending = played.pop()
@@ -116,7 +118,9 @@ def from_sgf(text: str, swap_means: str = "sides") -> HexGame:
     """
     line = read_line(text, swap_means)
     if line.setup:
-        raise NotationError(f"{line.setup[0].kind}: a game with set-up stones cannot be read; give its moves")
+        raise NotationError(
+            f"{line.setup[0].kind}: a game with set-up stones cannot be read; give its moves", kind="syntax"
+        )
     _check_turns(line)
     moves = [step.cells[0] for step in line.steps]
     written = [step.word for step in line.steps]
@@ -133,7 +137,11 @@ def to_sgf(game: HexGame, dialect: str = "") -> str:
     if dialect and not old:
         raise ValueError(f"there is no dialect {dialect!r} of SGF here, only {', '.join(DIALECTS)}")
     if old and game.size > _LARGEST_OF_HEXGUI:
-        raise NotationError(f"a board of {game.size}x{game.size}: HexGui 0.9 has none above {_LARGEST_OF_HEXGUI}")
+        raise NotationError(
+            f"a board of {game.size}x{game.size}: HexGui 0.9 has none above {_LARGEST_OF_HEXGUI}",
+            kind="board",
+            high=_LARGEST_OF_HEXGUI,
+        )
     result = "" if game.winner is None else f"RE[{'BW'[game.winner]}+{game.ending[:1].upper()}]"
     nodes, stones = [], 0
     for move in game.moves:
@@ -154,7 +162,7 @@ def _entries(tree: sgf.GameTree) -> list[tuple[str, tuple[str, ...]]]:
     for node in tree.nodes:
         moves = [name for name in ("B", "W") if name in node]
         if len(moves) > 1 or any(len(node[name]) > 1 for name in moves):
-            raise NotationError("a node of this SGF holds more than one move; it cannot be read")
+            raise NotationError("a node of this SGF holds more than one move; it cannot be read", kind="syntax")
         names = [name for name in ("AE", "AB", "AW", *moves, "PL") if name in node]
         entries += [(name, tuple(word.strip().lower() for word in node[name])) for name in names]
     return entries
@@ -166,7 +174,9 @@ def _check_is_hex(values: dict[str, str], letters_black_first: bool) -> None:
     if letters_black_first:
         shown.append("cells of two letters, black first")
     if shown:
-        raise NotationError(f"this looks like a record of Go or gomoku ({shown[0]}); a game of Hex says GM[11]")
+        raise NotationError(
+            f"this looks like a record of Go or gomoku ({shown[0]}); a game of Hex says GM[11]", kind="foreign"
+        )
 
 
 def _is_little_golem(values: dict[str, str], words: Sequence[str]) -> bool:
@@ -196,7 +206,9 @@ def _check_turns(line: SgfLine) -> None:
         (move,) = step.cells
         swaps = move == line.size**2
         if step.colour != (1 if swaps else stones % 2):
-            raise NotationError(f"black and white do not take turns in this SGF game: {step.word} is out of turn")
+            raise NotationError(
+                f"black and white do not take turns in this SGF game: {step.word} is out of turn", kind="turn"
+            )
         stones += line.pieces_turned or not swaps
 
 
@@ -206,7 +218,7 @@ def _step(name: str, words: Sequence[str], first: str, size: int, golem: bool) -
         return SgfStep("BW"[colour], colour, () if words[0] in _ENDED else (_action(words[0], size, golem),), words[0])
     if name == "PL":
         if words[0] not in _COLOURS:
-            raise NotationError(f"PL[{shortened(words[0])}] is no player; write B or W")
+            raise NotationError(f"PL[{shortened(words[0])}] is no player; write B or W", kind="unknown")
         return SgfStep(name, _COLOURS[words[0]], ())
     return SgfStep(name, {"AB": 0, "AW": 1, "AE": -1}[name], tuple(_cell(word, size, golem) for word in words))
 
@@ -215,7 +227,7 @@ def _action(word: str, size: int, golem: bool) -> int:
     if word in SWAPS:
         return size**2
     if word in ("", "pass"):
-        raise NotationError("a pass is no move of Hex here")
+        raise NotationError("a pass is no move of Hex here", kind="rule")
     return _cell(word, size, golem)
 
 

@@ -37,7 +37,11 @@ class HexSolver:
     def __init__(self, board_size: int) -> None:
         if not MIN_HEX_SIZE <= board_size <= MAX_SOLVER_SIZE:
             raise SettingsError(
-                f"the solver is exact for boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}"
+                f"the solver is exact for boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}",
+                kind="range",
+                setting="game.board_size",
+                low=MIN_HEX_SIZE,
+                high=MAX_SOLVER_SIZE,
             )
         kernel_cache.need("solver")
         area = board_size**2
@@ -76,7 +80,9 @@ class HexSolver:
     def _bits(self, cells: Int8Array) -> tuple[int, int]:
         flat = np.asarray(cells).reshape(-1)
         if len(flat) != len(self._weights):
-            raise NotationError(f"the position has {len(flat)} cells, the solver's board {len(self._weights)}")
+            raise NotationError(
+                f"the position has {len(flat)} cells, the solver's board {len(self._weights)}", kind="board"
+            )
         return int(self._weights[flat == 1].sum()), int(self._weights[flat == 2].sum())
 
 
@@ -107,7 +113,9 @@ def label(solver: HexSolver, moves: Sequence[int]) -> LabelledPosition:
     """
     states = Hex(solver.board_size).play(moves)
     if states.winner[0] != ONGOING:
-        raise NotationError(f"{player_utils.COLOURS[states.winner[0]]} has already won: there is nothing to solve")
+        raise NotationError(
+            f"{player_utils.COLOURS[states.winner[0]]} has already won: there is nothing to solve", kind="over"
+        )
     to_move = int(states.view[0])
     winning = solver.winning_moves(states.cells[0], to_move)
     return LabelledPosition(list(moves), to_move, 1 if winning else -1, winning)

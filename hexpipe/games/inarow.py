@@ -182,7 +182,9 @@ class InARow:
             top, left = (self.local_view.start if origin is None else origin).tolist()
             n, v = self.board_size, self.local_view.view_size
             first, last = self.cell_name(top * n + left), self.cell_name((top + v - 1) * n + left + v - 1)
-            raise NotationError(f"{text!r} is outside the local view, which goes from {first} to {last}")
+            raise NotationError(
+                f"{text!r} is outside the local view, which goes from {first} to {last}", kind="coordinate"
+            )
         return action
 
     def render(self, cells: Int8Array) -> str:

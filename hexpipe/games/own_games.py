@@ -31,7 +31,9 @@ def import_game(settings: GameSettings) -> None:
     except ImportError as error:
         raise SettingsError(
             f"the game {settings.name} cannot be imported ({error}): install its package, or put the folder that "
-            f"{module.split('.')[0]} is in on PYTHONPATH"
+            f"{module.split('.')[0]} is in on PYTHONPATH",
+            kind="missing",
+            setting="game.name",
         ) from error
 
 
@@ -61,13 +63,19 @@ def make_own_game(settings: GameSettings) -> Game:
     unwritten: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
     for method in _parts(Game, methods=True):
         if method in unwritten or not callable(getattr(kind, method, None)):
-            raise SettingsError(f"{settings.name} is no game: it has no method {method}; {_PAGE}")
+            raise SettingsError(
+                f"{settings.name} is no game: it has no method {method}; {_PAGE}", kind="type", setting="game.name"
+            )
     game: Game = kind(settings.options(model))
     _require_parts(game, _parts(Game, methods=False), settings)
     if moves_view(game) or tells_threats(game):
         _require_parts(game, _parts(LocalViewGame, methods=False) + _parts(LocalViewGame, methods=True), settings)
     if game.name != settings.name:
-        raise SettingsError(f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings")
+        raise SettingsError(
+            f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings",
+            kind="conflict",
+            setting="game.name",
+        )
     return game
 
 
@@ -80,18 +88,26 @@ def _own_class(settings: GameSettings) -> type:
     if module is None:
         raise SettingsError(
             f"the game {settings.name} is not one of hexpipe's, and a file alone makes hexpipe import nothing: if you "
-            f"trust it, name it too, with --game {settings.name} (in a program: import {module_name})"
+            f"trust it, name it too, with --game {settings.name} (in a program: import {module_name})",
+            kind="unknown",
+            setting="game.name",
         )
     kind = getattr(module, class_name, None)
     if not isinstance(kind, type):
-        raise SettingsError(f"{module_name} ({module.__file__}) has no class {class_name}: correct game.name")
+        raise SettingsError(
+            f"{module_name} ({module.__file__}) has no class {class_name}: correct game.name",
+            kind="unknown",
+            setting="game.name",
+        )
     return kind
 
 
 def _require_parts(game: Game, names: list[str], settings: GameSettings) -> None:
     for name in names:
         if not hasattr(game, name):
-            raise SettingsError(f"{settings.name} is no game: it has no attribute {name}; {_PAGE}")
+            raise SettingsError(
+                f"{settings.name} is no game: it has no attribute {name}; {_PAGE}", kind="type", setting="game.name"
+            )
 
 
 def _parts(protocol: type, methods: bool) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexpipe.errors import IllegalMoveError
+from hexpipe.errors import IllegalMoveError, Kind
 from hexpipe.games.format_conversion import action_name
 from hexpipe.games.player_utils import COLOURS
 
@@ -23,7 +23,7 @@ def is_won(moves: Sequence[int], board_size: int, swap: bool) -> bool:
         if why:
             known = 0 <= move < area + swap
             name = action_name(move, board_size) if known else str(move)
-            raise IllegalMoveError(f"move {number} ({name}) is illegal: {why}")
+            raise IllegalMoveError(f"move {number} ({name}) is illegal: {why[1]}", kind=why[0], move=number)
         if move == area:
             continue
         colour = placed % 2
@@ -38,17 +38,17 @@ def is_won(moves: Sequence[int], board_size: int, swap: bool) -> bool:
 
 def _why_illegal(
     move: int, stones: Sequence[int | None], placed: int, number: int, swap: bool, won: bool
-) -> str:  # fmt: skip
+) -> tuple[Kind, str] | None:  # fmt: skip
     area = len(stones)
     if won:
-        return f"{COLOURS[1 - placed % 2]} has already won"
+        return "over", f"{COLOURS[1 - placed % 2]} has already won"
     if move == area:
         if not swap:
-            return "the swap rule is off"
-        return "" if number == 2 else "swap can only answer the first stone"
+            return "rule", "the swap rule is off"
+        return None if number == 2 else ("rule", "swap can only answer the first stone")
     if not 0 <= move < area:
-        return f"actions of this game are 0 to {area + swap - 1}"
-    return "" if stones[move] is None else "the cell is taken"
+        return "coordinate", f"actions of this game are 0 to {area + swap - 1}"
+    return None if stones[move] is None else ("occupied", "the cell is taken")
 
 
 def _neighbours(cell: int, size: int, colour: int) -> list[int]:

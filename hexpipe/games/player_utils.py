@@ -25,7 +25,7 @@ def side_to_move(cells: Int8Array, mirrored_swap: bool = False) -> int:
         rule = "black moves first, so it has as many as white or one more"
         if mirrored_swap:
             rule = "a mirrored swap made the first stone white's, so white has as many as black or one more"
-        raise NotationError(f"{black} black and {white} white stones: {rule}")
+        raise NotationError(f"{black} black and {white} white stones: {rule}", kind="turn")
     return 1 - ahead if mirrored_swap else ahead
 
 
@@ -49,7 +49,7 @@ def parse_side(side: object) -> int:
     for colour, name in enumerate(COLOURS):
         if isinstance(side, str) and side.lower() in (name, name[0]):
             return colour
-    raise NotationError(f"{side!r} is no colour; write black or white")
+    raise NotationError(f"{side!r} is no colour; write black or white", kind="unknown")
 
 
 def check_side_to_move(cells: Int8Array, to_move: int, mirrored_swap: bool = False) -> None:
@@ -57,4 +57,6 @@ def check_side_to_move(cells: Int8Array, to_move: int, mirrored_swap: bool = Fal
     told = side_to_move(cells, mirrored_swap)
     if told != to_move:
         hint = "" if mirrored_swap else " (or say that a swap was mirrored)"
-        raise NotationError(f"{COLOURS[to_move]} is said to move, but by the stones it is {COLOURS[told]}'s turn{hint}")
+        raise NotationError(
+            f"{COLOURS[to_move]} is said to move, but by the stones it is {COLOURS[told]}'s turn{hint}", kind="turn"
+        )

@@ -30,4 +30,6 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
     if isinstance(game, InARow):
         rules = game.rules
         return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, rules)
-    raise SettingsError(f"{game.name} has no kernel that plays whole games: take hex or inarow")
+    raise SettingsError(
+        f"{game.name} has no kernel that plays whole games: take hex or inarow", kind="foreign", setting="game.name"
+    )

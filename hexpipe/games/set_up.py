@@ -73,16 +73,22 @@ def checked_position(game: Game, position: Position) -> States:
     seen: set[int] = set()
     for cell in position.black + position.white:
         if not 0 <= cell < game.board_size**2:
-            raise NotationError(f"there is no cell {cell} on a {game.board_size}x{game.board_size} board")
+            raise NotationError(
+                f"there is no cell {cell} on a {game.board_size}x{game.board_size} board", kind="coordinate"
+            )
         if cell in seen:
-            raise NotationError(f"two stones stand on {cell_name(cell, game.board_size)}")
+            raise NotationError(f"two stones stand on {cell_name(cell, game.board_size)}", kind="occupied")
         seen.add(cell)
     if not isinstance(game, Hex):
-        raise NotationError(f"stones that are set up are known of Hex alone, not of {game.name}: give moves")
+        raise NotationError(
+            f"stones that are set up are known of Hex alone, not of {game.name}: give moves", kind="foreign"
+        )
     states = game.new_states(1)
     place_stones(game, states, 0, position)
     if states.winner[0] != ONGOING:
-        raise IllegalMoveError(f"{COLOURS[int(states.winner[0])]}'s stones connect: the position is already won")
+        raise IllegalMoveError(
+            f"{COLOURS[int(states.winner[0])]}'s stones connect: the position is already won", kind="over"
+        )
     return checked_play(game, position.moves, game.why_illegal, states)
 
 
@@ -95,7 +101,7 @@ def stones_of(states: States, to_move: int) -> SetUp:
 def parse_colour(word: object) -> int:
     """The colour, 0 black or 1 white, of a word ("black", "b", "white", "w", in letters of any size)."""
     if not isinstance(word, str):
-        raise NotationError(f"{word!r} is no colour; write black or white")
+        raise NotationError(f"{word!r} is no colour; write black or white", kind="unknown")
     return parse_side(word)
 
 
@@ -109,7 +115,9 @@ def parse_stones(stones: Any) -> tuple[list[str], list[str]]:
         pairs += [(colour, cells) for colour, cells in stones.items() if not isinstance(cells, list)]  # refused below
     for pair in pairs if isinstance(pairs, list) else [None]:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[1], str):
-            raise NotationError('stones look like {"black": ["a1"], "white": ["b2"]} or [["B", "a1"], ["W", "b2"]]')
+            raise NotationError(
+                'stones look like {"black": ["a1"], "white": ["b2"]} or [["B", "a1"], ["W", "b2"]]', kind="type"
+            )
         named[parse_colour(pair[0])].append(pair[1])
     return named
 
@@ -148,7 +156,7 @@ def read_set_up(
         first = len(black) - len(white)
         if first not in (0, 1):
             counts = f"{len(black)} black and {len(white)} white stones"
-            raise NotationError(f"{counts} do not tell whose turn it is: say to_move")
+            raise NotationError(f"{counts} do not tell whose turn it is: say to_move", kind="turn")
     position = replace(start, to_move=first, moves=tuple(moves))
     states = checked_position(game, position)
     if to_move is None or to_move == states.view[0] or states.winner[0] != ONGOING:

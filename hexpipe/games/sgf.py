@@ -81,7 +81,11 @@ def split_collection(text: str) -> list[Piece]:
 def read_tree(text: str) -> GameTree:
     """The game tree that ``text`` is; NotationError where it is none, or longer than `MOST_CHARACTERS`."""
     if len(text) > MOST_CHARACTERS:
-        raise NotationError(f"a game of more than {MOST_CHARACTERS:,} characters; is a bracket missing in it?")
+        raise NotationError(
+            f"a game of more than {MOST_CHARACTERS:,} characters; is a bracket missing in it?",
+            kind="range",
+            high=MOST_CHARACTERS,
+        )
     reader = _Reader(text)
     nodes: list[dict[str, list[str]]] = []
     branches: list[int] = []  # of each tree that is open: the trees inside it so far
@@ -124,9 +128,11 @@ def read_tree(text: str) -> GameTree:
             comments += name == "C"
         at = token.end
     if branches:
-        raise NotationError("a game in SGF ends before its last closing parenthesis; is the file cut off?")
+        raise NotationError(
+            "a game in SGF ends before its last closing parenthesis; is the file cut off?", kind="syntax"
+        )
     if not nodes:
-        raise NotationError("a game in SGF has no node; it looks like (;FF[4]GM[11]SZ[11];B[a1])")
+        raise NotationError("a game in SGF has no node; it looks like (;FF[4]GM[11]SZ[11];B[a1])", kind="syntax")
     plain = tuple({name: tuple(values) for name, values in node.items()} for node in nodes)
     return GameTree(plain, variations, comments)
 
@@ -198,4 +204,6 @@ def _plain(value: str) -> str:
 
 def _broken(text: str, at: int) -> NotationError:
     shown = text[at : at + 20].strip() + ("..." if len(text) > at + 20 else "")
-    return NotationError(f"{shown!r} cannot stand there in SGF; a game looks like (;FF[4]GM[11]SZ[11];B[a1];W[b2])")
+    return NotationError(
+        f"{shown!r} cannot stand there in SGF; a game looks like (;FF[4]GM[11]SZ[11];B[a1];W[b2])", kind="syntax"
+    )

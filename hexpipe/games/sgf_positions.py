@@ -22,7 +22,9 @@ def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]
     if all(step.cells != (line.size**2,) for step in line.steps):
         return line.size, _walk(line, most_moves)
     if line.setup:
-        raise NotationError("a swap beside set-up stones cannot be read: set up the stones as they lie after it")
+        raise NotationError(
+            "a swap beside set-up stones cannot be read: set up the stones as they lie after it", kind="syntax"
+        )
     moves = from_sgf(text).moves
     return line.size, SetUp(moves=moves if most_moves is None else moves[:most_moves])
 
@@ -76,7 +78,9 @@ def _walk(line: SgfLine, most_moves: int | None) -> SetUp:
             begin(step.colour)
         (cell,) = step.cells
         if cell in stones:
-            raise NotationError(f"{step.kind}[{cell_name(cell, line.size)}] is on a cell that is taken")
+            raise NotationError(
+                f"{step.kind}[{cell_name(cell, line.size)}] is on a cell that is taken", kind="occupied"
+            )
         stones[cell] = step.colour
         moves.append(cell)
         turn, played = 1 - turn, played + 1
@@ -88,6 +92,8 @@ def _set_up(stones: dict[int, int], step: SgfStep, size: int) -> None:
         if step.kind == "AE":
             stones.pop(cell, None)
         elif cell in stones:
-            raise NotationError(f"{step.kind}[{cell_name(cell, size)}]: two stones stand on {cell_name(cell, size)}")
+            raise NotationError(
+                f"{step.kind}[{cell_name(cell, size)}]: two stones stand on {cell_name(cell, size)}", kind="occupied"
+            )
         else:
             stones[cell] = step.colour

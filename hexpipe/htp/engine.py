@@ -105,7 +105,9 @@ class HtpEngine:
             raise UsageError("unknown command")
         if not command.least <= len(arguments) <= command.most:
             wanted = f"{command.least}" if command.least == command.most else f"{command.least} to {command.most}"
-            raise NotationError(f"{name} takes {wanted} argument{'s' * (command.most != 1)}, not {len(arguments)}")
+            raise NotationError(
+                f"{name} takes {wanted} argument{'s' * (command.most != 1)}, not {len(arguments)}", kind="type"
+            )
         return command.call(arguments)
 
     def _boardsize(self, words: Sequence[str]) -> str:
@@ -155,7 +157,7 @@ class HtpEngine:
     def _think(self, colour: int, timed: bool = False) -> Analysis:
         """The analysis with ``colour`` to move: what was thought of this position before, unless it is ``timed``."""
         if self._game.winner is not None:
-            raise IllegalMoveError(f"{COLOURS[self._game.winner]} has already won")
+            raise IllegalMoveError(f"{COLOURS[self._game.winner]} has already won", kind="over")
         question = self._game.question(colour)
         if self._thought is not None and self._thought[0] == question and not timed:
             return self._thought[1]
@@ -180,7 +182,7 @@ class HtpEngine:
     def _time_settings(self, words: Sequence[str]) -> str:
         main, period, moves = map(_number, words)
         if min(main, period, moves) < 0:
-            raise NotationError("times and numbers of moves cannot be negative")
+            raise NotationError("times and numbers of moves cannot be negative", kind="range", low=0)
         self._clock.configure(main, period, int(moves))
         return ""
 
@@ -218,7 +220,7 @@ class HtpEngine:
             return f"\n[bool] allow_swap {int(self._game.allow_swap)}"
         values = {"0": False, "false": False, "1": True, "true": True}
         if len(words) != 2 or words[0] != "allow_swap" or words[1].lower() not in values:
-            raise NotationError("the only parameter is allow_swap; set it to 0 or 1")
+            raise NotationError("the only parameter is allow_swap; set it to 0 or 1", kind="unknown")
         allow_swap = values[words[1].lower()]
         self._thinker.prepare(self._game.size, allow_swap)
         self._game.allow_swap = allow_swap
@@ -296,13 +298,13 @@ class HtpEngine:
         for colour, name in enumerate(COLOURS):
             if words[0].lower() in (name, name[0]):
                 return colour
-        raise NotationError(f"{words[0]!r} is no colour; write black or white")
+        raise NotationError(f"{words[0]!r} is no colour; write black or white", kind="unknown")
 
 
 def _number(word: str) -> float:
     """A number in digits, as GTP writes it."""
     if not _DIGITS.fullmatch(word):
-        raise NotationError(f"{word!r} is no number")
+        raise NotationError(f"{word!r} is no number", kind="type")
     return float(word)
 
 

@@ -85,20 +85,20 @@ class HtpGame:
             self.resigned = colour
         elif word in _SWAPS:
             if not self._answers_first_stone(colour):
-                raise IllegalMoveError("a swap is white's, and only answers the first stone, black's")
+                raise IllegalMoveError("a swap is white's, and only answers the first stone, black's", kind="rule")
             self._add(Play(colour, -1, SWAP_WORD))
         elif word == "pass":
-            raise IllegalMoveError("Hex has no pass")
+            raise IllegalMoveError("Hex has no pass", kind="rule")
         else:
             cell = parse_cell(word, self.size)
             if self._states.cells[0, cell]:
-                raise IllegalMoveError(f"{cell_name(cell, self.size)} is taken")
+                raise IllegalMoveError(f"{cell_name(cell, self.size)} is taken", kind="occupied")
             self._add(Play(colour, cell, ""))
 
     def undo(self) -> None:
         """Take the last play back; IllegalMoveError if there is none."""
         if not self.plays:
-            raise IllegalMoveError("nothing has been played")
+            raise IllegalMoveError("nothing has been played", kind="moves")
         self._replay(self.plays[:-1])
 
     def load(self, position: SetUp) -> None:

@@ -91,7 +91,9 @@ class SimpleModelInference:
         if not plays_hex(checkpoint.settings.game):
             raise CheckpointError(
                 f"{checkpoint.path} plays {checkpoint.settings.game.title}, of which no notation is known here: ask "
-                "it through hexpipe.arena.engine.Engine"
+                "it through hexpipe.arena.engine.Engine",
+                kind="foreign",
+                path=checkpoint.path,
             )
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
@@ -124,7 +126,11 @@ class SimpleModelInference:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         checkpoint.check_fit()
         if checkpoint.shapes != self.shapes or checkpoint.settings.net != self._net:
-            raise CheckpointError(f"{checkpoint.path} is of another net or board: make a new object of it")
+            raise CheckpointError(
+                f"{checkpoint.path} is of another net or board: make a new object of it",
+                kind="foreign",
+                path=checkpoint.path,
+            )
         with self._lock:
             # counted up, whatever the training step: the cache keeps no answers of a version below one it has seen
             self._local.load(self._local.version + 1, checkpoint.play_weights)
@@ -282,7 +288,7 @@ class SimpleModelInference:
         if sides is not None:
             if len(sides) != len(boards):
                 raise NotationError(
-                    f"to_move names {len(sides)} sides for {len(boards)} boards: one each, or one for all"
+                    f"to_move names {len(sides)} sides for {len(boards)} boards: one each, or one for all", kind="type"
                 )
             movers = np.array([player_utils.parse_side(side) for side in sides], np.int8)
         if cells is None or movers is None:
@@ -308,5 +314,7 @@ class SimpleModelInference:
                 if told is None:
                     movers[number] = player_utils.side_to_move(cells[number], mirrored_swap)
             except NotationError as error:
-                raise NotationError(f"board {number}: {error}" if len(boards) > 1 else str(error)) from error
+                raise NotationError(
+                    f"board {number}: {error}" if len(boards) > 1 else str(error), kind=error.kind, move=error.move
+                ) from error
         return cells, movers

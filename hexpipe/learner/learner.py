@@ -156,7 +156,9 @@ class Learner:
         missing = {"model", "ema", "optimizer"} - checkpoint.groups.keys()
         if missing:
             raise CheckpointError(
-                f"{checkpoint.path} has no {', '.join(sorted(missing))}: it can start a run, not resume one"
+                f"{checkpoint.path} has no {', '.join(sorted(missing))}: it can start a run, not resume one",
+                kind="missing",
+                path=checkpoint.path,
             )
         self.init_from(checkpoint)
         load_weights(self.net, checkpoint.groups["model"])

@@ -71,8 +71,10 @@ class Pacer:
         try:
             steps, positions = float(state["steps"]), int(state["positions"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise CheckpointError("the checkpoint's state of the pacing is damaged; take an older one") from error
+            raise CheckpointError(
+                "the checkpoint's state of the pacing is damaged; take an older one", kind="damaged"
+            ) from error
         if not (0 <= steps < _MOST and 0 <= positions < _MOST):
-            raise CheckpointError("the checkpoint's state of the pacing cannot be; take an older one")
+            raise CheckpointError("the checkpoint's state of the pacing cannot be; take an older one", kind="damaged")
         self.anchor_steps = steps
         self.anchor_positions = min(positions, total_positions)

@@ -56,30 +56,36 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
     try:
         if _COPIES * min(file.lstat().st_size, entry["bytes"]) > available:
             raise CheckpointError(
-                f"{file} has {entry['bytes']:,} bytes, too many for the memory that is left ({available:,}); free some"
+                f"{file} has {entry['bytes']:,} bytes, too many for the memory that is left ({available:,}); free some",
+                kind="full",
+                path=file,
             )
         data = read_plain(file, entry["bytes"])
     except OSError as error:
         raise _unreadable(file, error) from error
     if len(data) != entry["bytes"] or zlib.crc32(data) != entry["crc32"]:
-        raise DamagedCheckpointError(f"{file} is damaged (its size or checksum is wrong); take an older checkpoint")
+        raise DamagedCheckpointError(
+            f"{file} is damaged (its size or checksum is wrong); take an older checkpoint", path=file
+        )
     try:
         arrays = dict(safetensors_numpy.load(data))
     except KeyError as error:  # the file is whole, but numpy has no such numbers
         dtype = _OTHER_DTYPES.get(str(error.args[0]), f"{error.args[0]!s:.20}")
         raise CheckpointError(
             f"{file} holds {dtype} numbers, hexpipe reads float32: convert its tensors to float32, or take the "
-            "checkpoint that it was made from"
+            "checkpoint that it was made from",
+            kind="type",
+            path=file,
         ) from error
     except (SafetensorError, ValueError, OverflowError) as error:
         why = f"{file} is no safetensors file ({brief(error)}); take another checkpoint"
-        raise DamagedCheckpointError(why) from error
+        raise DamagedCheckpointError(why, path=file) from error
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            raise DamagedCheckpointError(f"{file}: {name[:80]!r} is not finite; take another checkpoint")
+            raise DamagedCheckpointError(f"{file}: {name[:80]!r} is not finite; take another checkpoint", path=file)
         if array.dtype.kind == "f" and array.size and max(float(array.max()), -float(array.min())) > _LARGEST:
             why = f"{file}: {name[:80]!r} has numbers that no training gives; take another checkpoint"
-            raise DamagedCheckpointError(why)
+            raise DamagedCheckpointError(why, path=file)
     return arrays
 
 
@@ -91,7 +97,7 @@ def read_meta(file: Path) -> Any:
         raise _unreadable(file, error) from error
     except ValueError as error:
         why = f"{file} is damaged (no JSON: {brief(error)}); take an older checkpoint"
-        raise DamagedCheckpointError(why) from error
+        raise DamagedCheckpointError(why, path=file) from error
 
 
 def brief(error: BaseException) -> str:
@@ -102,7 +108,8 @@ def brief(error: BaseException) -> str:
 
 def _unreadable(file: Path, error: OSError) -> CheckpointError:
     kind = CheckpointError if error.errno in _MAY_PASS else DamagedCheckpointError
-    return kind(f"{file} cannot be read ({error.strerror or error}); take another checkpoint")
+    words = f"{file} cannot be read ({error.strerror or error}); take another checkpoint"
+    return kind(words, kind="access" if kind is CheckpointError else "damaged", path=file)
 
 
 def _as_array(tensor: Any) -> NDArray[Any]:

@@ -74,7 +74,7 @@ class Checkpoint:
                 try:
                     check_fit(wanted, self.groups[group], settings)
                 except CheckpointError as error:
-                    raise CheckpointError(f"{self.path}: {error}") from error
+                    raise CheckpointError(f"{self.path}: {error}", kind=error.kind, path=self.path) from error
 
     @property
     def play_weights(self) -> Arrays:
@@ -126,10 +126,14 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
     except OSError as error:
         if is_disk_full(error):
             shutil.rmtree(temporary, ignore_errors=True)
-            raise DiskFullError(f"the checkpoint cannot be written to {final}: free some room on its disk") from error
+            raise DiskFullError(
+                f"the checkpoint cannot be written to {final}: free some room on its disk", path=final
+            ) from error
         raise RunFolderError(
             f"the checkpoint cannot be written to {final} ({error.strerror or error}); "
-            "make the run folder writable or free some space"
+            "make the run folder writable or free some space",
+            kind="access",
+            path=final,
         ) from error
     return final
 
@@ -195,7 +199,9 @@ def newest_whole(run_dir: Path, tell: Callable[[str], None]) -> Checkpoint | Non
     if damaged:
         raise CheckpointError(
             f"no checkpoint in {run_dir} is whole (of the newest: {damaged[0][1]}); restore one from a copy, or remove "
-            f"{run_dir / 'checkpoints'} to train a new net on this run's games"
+            f"{run_dir / 'checkpoints'} to train a new net on this run's games",
+            kind="damaged",
+            path=run_dir,
         )
     return None
 
@@ -210,7 +216,9 @@ def prune(run_dir: Path, keep: int, keep_every: int = 0) -> list[Path]:
         for folder in doomed:
             shutil.rmtree(folder)
     except OSError as error:
-        raise RunFolderError(f"an old checkpoint cannot be deleted ({error}); make the run folder writable") from error
+        raise RunFolderError(
+            f"an old checkpoint cannot be deleted ({error}); make the run folder writable", kind="access"
+        ) from error
     return doomed
 
 
@@ -226,7 +234,9 @@ def _set_aside(folder: Path) -> Path:
         return folder.parent / name
     except OSError as error:
         raise RunFolderError(
-            f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable"
+            f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable",
+            kind="access",
+            path=folder,
         ) from error
 
 
@@ -257,9 +267,11 @@ def _find_folder(path: Path) -> Path:
             return path
         newest = latest_checkpoint(path)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror or error}); {_WHAT_TO_NAME}") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror or error}); {_WHAT_TO_NAME}", kind="access", path=path
+        ) from error
     if newest is None:
-        raise CheckpointError(f"there is no checkpoint in {path}; {_WHAT_TO_NAME}")
+        raise CheckpointError(f"there is no checkpoint in {path}; {_WHAT_TO_NAME}", kind="missing", path=path)
     return newest
 
 
@@ -267,16 +279,20 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     file = folder / "checkpoint.json"
     meta = read_meta(file)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DamagedCheckpointError(f"{folder} is no hexpipe checkpoint; {_WHAT_TO_NAME}")
+        raise DamagedCheckpointError(f"{folder} is no hexpipe checkpoint; {_WHAT_TO_NAME}", kind="foreign", path=folder)
     if meta.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
             f"{folder} has checkpoint format {str(meta.get('format_version'))[:20]!r}, this hexpipe reads "
-            f"{FORMAT_VERSION}; use the hexpipe version that wrote it"
+            f"{FORMAT_VERSION}; use the hexpipe version that wrote it",
+            kind="version",
+            path=folder,
         )
     try:
         _check_meta(meta)
     except (KeyError, TypeError, ValueError, SettingsError) as error:
-        raise DamagedCheckpointError(f"{file} is damaged ({brief(error)}); take an older checkpoint") from error
+        raise DamagedCheckpointError(
+            f"{file} is damaged ({brief(error)}); take an older checkpoint", path=file
+        ) from error
     return meta
 
 

@@ -166,7 +166,9 @@ def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> 
     if not kinds:
         raise SettingsError(
             f"inference.backend=winograd runs residual nets only, not net.backbone={net.backbone}; set "
-            "inference.backend to auto"
+            "inference.backend to auto",
+            kind="conflict",
+            setting="inference.backend",
         )
     return kinds
 
@@ -175,7 +177,9 @@ def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
     """The kinds that ``inference`` allows and this machine has, whatever the net; SettingsError if there is none."""
     on_gpu = device.startswith("cuda")
     if on_gpu and not torch.cuda.is_available():
-        raise SettingsError(f"there is no {device}: torch sees no CUDA device; set devices=0 or install CUDA torch")
+        raise SettingsError(
+            f"there is no {device}: torch sees no CUDA device; set devices=0 or install CUDA torch", kind="missing"
+        )
     automatic = _gpu_kinds() if on_gpu else _cpu_kinds()
     if inference.backend == "auto" and inference.dtype == "auto":
         return [kind for kind in automatic if kind[0] != "openvino" or _has_openvino()]
@@ -191,10 +195,16 @@ def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
     if not wanted:
         raise SettingsError(
             f"inference.backend={inference.backend} with inference.dtype={inference.dtype} cannot run on {device}; "
-            "set one of them to auto"
+            "set one of them to auto",
+            kind="conflict",
+            setting="inference.backend",
         )
     if all(kind[0] == "openvino" for kind in wanted) and not _has_openvino():
-        raise SettingsError(f"inference.backend=openvino needs OpenVINO: {install_command('openvino')}")
+        raise SettingsError(
+            f"inference.backend=openvino needs OpenVINO: {install_command('openvino')}",
+            kind="missing",
+            setting="inference.backend",
+        )
     return [kind for kind in wanted if kind[0] != "openvino" or _has_openvino()]
 
 

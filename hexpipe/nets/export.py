@@ -51,7 +51,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
         import onnxscript  # noqa: F401  torch's exporter wants it
     except ImportError as error:
         raise SettingsError(
-            f"exporting needs {error.name}: {install_command('onnx', 'onnxruntime', 'onnxscript')}"
+            f"exporting needs {error.name}: {install_command('onnx', 'onnxruntime', 'onnxscript')}", kind="missing"
         ) from error
     checkpoint.check_fit()
     settings, shapes = checkpoint.settings, checkpoint.shapes

@@ -110,7 +110,8 @@ def load_weights(net: Net, weights: Weights) -> None:
         if weights[name].dtype.kind not in ("f" if tensor.is_floating_point() else "fiu"):
             raise CheckpointError(
                 f"the weights do not fit: {name!r} is {weights[name].dtype}, the net wants {tensor.dtype}; "
-                "take another checkpoint"
+                "take another checkpoint",
+                kind="foreign",
             )
     with torch.no_grad():
         for name, tensor in own.items():

@@ -62,13 +62,15 @@ def check_fit(
         raise CheckpointError(
             f"the weights do not fit a {settings.backbone} of {settings.blocks} blocks with "
             f"{settings.dynamics_blocks} of dynamics ({odd[:80]!r} is on one side only); "
-            "use the net settings of the checkpoint's run"
+            "use the net settings of the checkpoint's run",
+            kind="foreign",
         )
     for name, shape in wanted.items():
         if shape != weights[name].shape:
             raise CheckpointError(
                 f"the weights do not fit: {name!r} is {weights[name].shape}, the net wants {shape}; "
-                "use the net settings of the checkpoint's run"
+                "use the net settings of the checkpoint's run",
+                kind="foreign",
             )
 
 

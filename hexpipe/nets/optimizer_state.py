@@ -32,9 +32,13 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, NDArray[np.gen
         index = indices.get(number)
         shape = () if name == "step" else None if index is None else tuple(parameters[index].shape)
         if index is None or name not in _ADAM or array.shape != shape or array.dtype.kind != "f":
-            raise CheckpointError(f"the optimizer state does not fit ({key[:80]!r}); use the net settings of its run")
+            raise CheckpointError(
+                f"the optimizer state does not fit ({key[:80]!r}); use the net settings of its run", kind="foreign"
+            )
         state.setdefault(index, {})[name] = torch.from_numpy(np.array(array))
     for index, own in state.items():
         if own.keys() != _ADAM:
-            raise CheckpointError(f"the optimizer state of parameter {index} is not whole; take another checkpoint")
+            raise CheckpointError(
+                f"the optimizer state of parameter {index} is not whole; take another checkpoint", kind="damaged"
+            )
     optimizer.load_state_dict({"state": state, "param_groups": document["param_groups"]})

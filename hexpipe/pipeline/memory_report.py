@@ -49,19 +49,25 @@ def live_report(run_dir: Path) -> dict[str, Any]:
     """
     document = live_run(run_dir)
     if document is None or "segments" not in document:
-        raise RunFolderError(f"no run is at work in {run_dir}")
+        raise RunFolderError(f"no run is at work in {run_dir}", kind="missing", path=run_dir)
     pid = int(document["pid"])
     replay = next((segment for segment in document["segments"] if segment["name"] == "replay"), None)
     if replay is None:
-        raise RunFolderError(f"{run_dir / 'run.json'} names no replay buffer; ask again, or end the run and resume it")
+        raise RunFolderError(
+            f"{run_dir / 'run.json'} names no replay buffer; ask again, or end the run and resume it",
+            kind="damaged",
+            path=run_dir / "run.json",
+        )
     try:
         store = describe_store(read_only_view(pid, int(replay["fd"]), replay["layout"]))
     except SharedMemoryError:
         if live_run(run_dir) is None:
-            raise RunFolderError(f"the run in {run_dir} has just ended") from None
+            raise RunFolderError(f"the run in {run_dir} has just ended", kind="ended", path=run_dir) from None
         raise
     except (LookupError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{run_dir / 'run.json'} is damaged; end the run and resume it") from error
+        raise RunFolderError(
+            f"{run_dir / 'run.json'} is damaged; end the run and resume it", kind="damaged", path=run_dir / "run.json"
+        ) from error
     segments = [_segment(segment["name"], int(segment["bytes"]), segment["layout"]) for segment in document["segments"]]
     settings = read_settings(run_dir)
     names = {int(child): name for name, child in document.get("processes", {}).items()}

@@ -36,7 +36,9 @@ def check_games(settings: Settings, run_dir: Path) -> None:
             games = archive.total_games
     if not settings.plays and not games:
         raise SettingsError(
-            "selfplay.workers is 0 and this run has no games: import some (hexpipe import), or let it play"
+            "selfplay.workers is 0 and this run has no games: import some (hexpipe import), or let it play",
+            kind="conflict",
+            setting="selfplay.workers",
         )
 
 
@@ -46,7 +48,10 @@ def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
     if net != settings.net:
         raise CheckpointError(
             f"{checkpoint.path} is of a {net.title}, these settings want a {settings.net.title}; "
-            f"set {_net_differences(net, settings.net)} as in the checkpoint"
+            f"set {_net_differences(net, settings.net)} as in the checkpoint",
+            kind="foreign",
+            setting="net",
+            path=checkpoint.path,
         )
     checkpoint.check_fit()
 

@@ -326,7 +326,8 @@ def _late_failure(death: Death, folder: RunFolder) -> HexpipeError:
     if death.disk_full:
         return DiskFullError(
             f"there is no room in {folder.path} for what {death.process} had to write last; every game that was "
-            "committed is there: free some room, and go on with --resume"
+            "committed is there: free some room, and go on with --resume",
+            path=folder.path,
         )
     return ProcessDiedError(death.process, death.details)
 

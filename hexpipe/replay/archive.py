@@ -207,7 +207,9 @@ class ReplayArchive:
         with self._file.explained():
             row = self._db.execute("SELECT record FROM games WHERE id = ?", (number,)).fetchone()
         if row is None:
-            raise ArchiveError(f"{self.path} has no game {number}: restore the file or start a new run")
+            raise ArchiveError(
+                f"{self.path} has no game {number}: restore the file or start a new run", kind="missing", path=self.path
+            )
         return self._checked(row[0])
 
     def newest(
@@ -278,7 +280,9 @@ class ReplayArchive:
         if found is None or found[0] != rules:
             raise ArchiveError(
                 f"{self.path} holds games of {found[0] if found else 'no rules'}, these settings play {rules}: "
-                "go on with its settings, or start a new run"
+                "go on with its settings, or start a new run",
+                kind="foreign",
+                path=self.path,
             )
 
     def _read_all(self, rows: Iterator[tuple[object]]) -> Iterator[GameRecord]:
@@ -292,17 +296,27 @@ class ReplayArchive:
 
     def _count(self, value: object) -> int:
         if not isinstance(value, int):  # in a damaged file there may be anything
-            raise ArchiveError(f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file")
+            raise ArchiveError(
+                f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file",
+                kind="damaged",
+                path=self.path,
+            )
         return value
 
     def _checked(self, blob: object) -> GameRecord:
         if not isinstance(blob, bytes):
-            raise ArchiveError(f"{self.path} is damaged (a game in it is {str(blob)[:40]!r}): restore the file")
+            raise ArchiveError(
+                f"{self.path} is damaged (a game in it is {str(blob)[:40]!r}): restore the file",
+                kind="damaged",
+                path=self.path,
+            )
         try:
             record = GameRecord.from_bytes(blob)
             check_rules(record, self._games)
         except ArchiveError as error:
-            raise ArchiveError(f"{self.path}: {error}") from error
+            raise ArchiveError(f"{self.path}: {error}", kind=error.kind, path=self.path) from error
         except ValueError as error:
-            raise ArchiveError(f"{self.path} holds a foreign game ({error}): restore the file") from error
+            raise ArchiveError(
+                f"{self.path} holds a foreign game ({error}): restore the file", kind="foreign", path=self.path
+            ) from error
         return record

@@ -151,7 +151,9 @@ class ReplayBuffer:
                 writer.add(record, number)
             except ValueError as error:
                 raise ArchiveError(
-                    f"game {number} of {archive.path} does not belong there ({error}): restore the file"
+                    f"game {number} of {archive.path} does not belong there ({error}): restore the file",
+                    kind="foreign",
+                    path=archive.path,
                 ) from error
         writer.end_refill()
         logger.info("replay buffer: %d games from %s", self.num_games, archive.path)

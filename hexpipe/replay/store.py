@@ -147,7 +147,9 @@ class Store:
     def fence(self) -> Iterator[None]:
         """Holds the lock; whoever changes the header or marks a game as dead does it in here."""
         if not self.lock.acquire(timeout=LOCK_SECONDS):
-            raise SharedMemoryError("a process died while it held the replay buffer's lock: end the run and resume it")
+            raise SharedMemoryError(
+                "a process died while it held the replay buffer's lock: end the run and resume it", kind="ended"
+            )
         try:
             yield
         finally:

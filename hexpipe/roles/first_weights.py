@@ -40,4 +40,4 @@ def weights_of_step_0(settings: Settings, shapes: Shapes, meta: Mapping[str, Any
             return first_weights(settings.model_copy(update={"seed": seed}), shapes, Start())[1]
         case {"checkpoint": str(path)}:
             return first_weights(settings, shapes, Start(init_from=Path(path)))[1]
-    raise CheckpointError("nothing says what this run began with")
+    raise CheckpointError("nothing says what this run began with", kind="missing")

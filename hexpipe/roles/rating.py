@@ -145,7 +145,7 @@ class CheckpointRatings:
         if step == 0 and self._first is not None:
             return self._first
         if step not in folders:
-            raise CheckpointError(f"the checkpoint of step {step} is gone")
+            raise CheckpointError(f"the checkpoint of step {step} is gone", kind="missing")
         return load_checkpoint(folders[step], groups=("model", "ema")).play_weights
 
     def _tell(self, step: int) -> None:

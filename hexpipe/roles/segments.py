@@ -121,7 +121,7 @@ def make_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan
     except SharedMemoryError as error:
         for segment in playing.all():
             segment.close()
-        raise SettingsError(str(error)) from error
+        raise SettingsError(str(error), kind=error.kind, setting=error.setting) from error
     return Segments(**vars(playing), buffer=buffer)
 
 
@@ -155,7 +155,7 @@ def make_playing_segments(roles: Sequence[AnyRole], settings: Settings, game: Ga
     except SharedMemoryError as error:
         for segment in made:
             segment.close()
-        raise SettingsError(str(error)) from error
+        raise SettingsError(str(error), kind=error.kind, setting=error.setting) from error
     return PlayingSegments(plan, workers, stats, state, slots, boxes, weights, league)
 
 

@@ -64,9 +64,13 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     try:
         lines = list(metrics_lines(run_dir))
     except OSError as error:
-        raise RunFolderError(f"{run_dir} has no metrics.jsonl ({error.strerror}): name the folder of a run") from error
+        raise RunFolderError(
+            f"{run_dir} has no metrics.jsonl ({error.strerror}): name the folder of a run", kind="missing", path=run_dir
+        ) from error
     if not lines:
-        raise RunFolderError(f"{run_dir} has no figures yet: let the run work for some seconds")
+        raise RunFolderError(
+            f"{run_dir} has no figures yet: let the run work for some seconds", kind="missing", path=run_dir
+        )
     return lines
 
 
@@ -79,7 +83,11 @@ def plot_run(run_dir: Path, path: Path) -> None:
     lines = read_metrics(run_dir)
     lines = [line for line in lines if "time" in line]
     if not lines:
-        raise RunFolderError(f"the figures of {run_dir} have no times: its metrics.jsonl is damaged; restore it")
+        raise RunFolderError(
+            f"the figures of {run_dir} have no times: its metrics.jsonl is damaged; restore it",
+            kind="damaged",
+            path=run_dir,
+        )
     hours = _hours_of_work([line["time"] for line in lines])
     short = hours[-1] < 1
     if short:
@@ -130,7 +138,7 @@ def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Fig
     try:
         from matplotlib.figure import Figure as NewFigure
     except ImportError as error:
-        raise SettingsError(f"pictures need matplotlib: {install_command('matplotlib')}") from error
+        raise SettingsError(f"pictures need matplotlib: {install_command('matplotlib')}", kind="missing") from error
     figure = NewFigure(figsize=(width, height), layout="constrained")
     axes: Any = figure.add_subplot()
     return figure, axes

@@ -199,7 +199,7 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
             raise UsageError(f"simulations: this server gives {most_simulations} at the most (got {simulations})")
         here = await anyio.to_thread.run_sync(position, body)
         if here.is_over:
-            raise IllegalMoveError("the game is over: there is no move to search for")
+            raise IllegalMoveError("the game is over: there is no move to search for", kind="over")
         return here, await while_there(request, app.state.searches.analyse(here.place, simulations))
 
     @app.post("/api/position", responses=refusals(400, 403, 422))
