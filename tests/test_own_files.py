@@ -21,6 +21,7 @@ from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.plain_files import check_own, open_new, open_own, own_folder, write_output
 from hexpipe.processes.messages import write_error
 from tests.old_runs import unpack
+from tests.refusals import refused
 
 PRECIOUS = b"not hexpipe's\n"
 FILES = (
@@ -136,7 +137,7 @@ def test_a_hard_link_to_another_s_file_is_refused(
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert run(["train", "--resume", str(old_run)]) == 2
     assert "metrics.jsonl is also a file of another owner" in capsys.readouterr().err
-    with pytest.raises(RunFolderError, match="hard link"):
+    with refused(RunFolderError, kind="foreign", path=old_run / "metrics.jsonl"):
         open_own(old_run / "metrics.jsonl", "a")
     assert (precious / "file").read_bytes() == PRECIOUS
     assert check_own(old_run / "hexpipe.log"), "one name, whoever owns it"
@@ -154,7 +155,7 @@ def test_clean_goes_on_with_the_other_runs(tmp_path: Path, precious: Path, capsy
 
 def test_errors_of_a_process_go_nowhere_else(old_run: Path, precious: Path) -> None:
     (old_run / "errors").symlink_to(precious)
-    with pytest.raises(RunFolderError, match="errors is a link"):
+    with refused(RunFolderError, "a link", kind="foreign", path=old_run / "errors"):
         write_error(old_run, "learner-0", ValueError("no"), ready=True)
 
 
@@ -213,11 +214,11 @@ def test_openers(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "three"
     with pytest.raises(FileNotFoundError):
         open_own(tmp_path / "b", "rb")
-    with pytest.raises(RunFolderError, match="a is a file, no folder"):
+    with refused(RunFolderError, kind="foreign", path=tmp_path / "a"):
         own_folder(tmp_path / "a")
-    with pytest.raises(RunFolderError, match="is a folder, no plain file"):
+    with refused(RunFolderError, kind="foreign", path=tmp_path / "folder"):
         open_new(own_folder(tmp_path / "folder"))
-    with pytest.raises(RunFolderError, match="is a device"):
+    with refused(RunFolderError, kind="foreign", path=Path("/dev/null")):
         open_own(Path("/dev/null"), "ab")
 
 

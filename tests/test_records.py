@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hexpipe.errors import ArchiveError
 from hexpipe.records import GameRecord, pack_policies, unpack_policies
+from tests.refusals import refused
 
 
 def make_record(seed: int = 0, plies: int = 9, num_actions: int = 25, seats: int = 2) -> GameRecord:
@@ -120,12 +121,12 @@ def test_a_newer_format_and_nonsense_with_a_good_checksum_are_refused() -> None:
     good = make_record().to_bytes()
     newer = bytearray(good[:-4])
     newer[4] = 99
-    with pytest.raises(ArchiveError, match="format 99"):
+    with refused(ArchiveError, "99", kind="version"):
         GameRecord.from_bytes(bytes(newer) + struct.pack("<I", zlib.crc32(newer)))
     wild = bytearray(good[:-4])
     at = len(good) - 4 - 8 - len(make_record().policy_bytes)
     wild[at] ^= 1  # one bit of the first policy's mask
-    with pytest.raises(ArchiveError, match="mask"):
+    with refused(ArchiveError, "mask", kind="damaged"):
         GameRecord.from_bytes(bytes(wild) + struct.pack("<I", zlib.crc32(wild)))
 
 

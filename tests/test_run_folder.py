@@ -19,6 +19,7 @@ from hexpipe.run_folder import (
     resume_arguments,
     shared_leftovers,
 )
+from tests.refusals import refused
 
 
 def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
@@ -28,14 +29,14 @@ def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
         folder.write_run({"processes": {}})
         document = live_run(path)
         assert document is not None
-        with pytest.raises(RunFolderError, match=f"process {document['pid']}\\) is at work"):
+        with refused(RunFolderError, f"process {document['pid']}", kind="busy", path=path):
             RunFolder.open(path, resume=True)
         with held_if_dead(path) as dead:
             assert not dead
     assert live_run(path) is None
     with held_if_dead(path) as dead:
         assert dead
-    with pytest.raises(RunFolderError, match="already holds a run"):
+    with refused(RunFolderError, kind="conflict", path=path):
         RunFolder.open(path, resume=False)
     with RunFolder.open(path, resume=True):
         assert read_settings(path) == load_settings()
@@ -56,9 +57,9 @@ def test_changes_at_resume() -> None:
     assert check_resume(old, old, True) == {}
     new = load_settings("quick", {"learner.replay_ratio": 8, "net.blocks": 5})
     assert set(check_resume(old, new, False)) == {"learner.replay_ratio", "net.blocks"}
-    with pytest.raises(SettingsError, match=r"net.blocks is 4 .* cannot become 5"):
+    with refused(SettingsError, "4", "5", kind="conflict", setting="net.blocks"):
         check_resume(old, new, True)
-    with pytest.raises(SettingsError, match=r"game.board_size is 5 .* cannot become 6"):
+    with refused(SettingsError, "5", "6", kind="conflict", setting="game.board_size"):
         check_resume(old, load_settings("quick", {"game.board_size": 6}), False)
 
 

@@ -18,6 +18,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.pipeline.train import train
 from hexpipe.run_folder import RunFolder
 from tests.pipeline.test_train import TINY
+from tests.refusals import refused
 
 PACKAGE = Path(__file__).parents[1] / "hexpipe"
 NEVER_IMPORTED = {"marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle", "yaml", "dbm"}
@@ -102,7 +103,7 @@ def test_a_run_is_its_owners_alone(tmp_path: Path) -> None:
     assert mode(run) == 0o700
     assert {entry.name: oct(mode(entry)) for entry in entries if mode(entry) & 0o077} == {}
     assert mode(run.parent) == 0o755, "what is above it is as the user has things made"
-    with pytest.raises(RunFolderError, match="already holds a run"):
+    with refused(RunFolderError, kind="conflict", path=run):
         RunFolder.open(run, resume=False)
     (tmp_path / "after").touch()
     assert mode(tmp_path / "after") == 0o644, "and so is what is made when the run is over, or could not begin"

@@ -29,6 +29,7 @@ from hexpipe.shm import (
     set_parent_death_signal,
     spawn_context,
 )
+from tests.refusals import refused
 
 FIELDS = [Field("codes", "int8", (3, 5)), Field("values", "float32", (7,)), Field("count", "int64", (1,))]
 
@@ -86,7 +87,7 @@ def test_it_pickles_only_while_spawning() -> None:
         pickle.dumps(segment)
     segment.close()
     private = SharedSegment.create("test", FIELDS, private=True)
-    with pytest.raises(SharedMemoryError, match="private"):
+    with refused(SharedMemoryError, "'test'", kind="ended"):
         spawn_context().Process(target=_double, args=(private,)).start()
 
 
@@ -109,18 +110,18 @@ def test_a_stranger_is_told_when_there_is_nothing_to_see(tmp_path: Path) -> None
     layout = segment.describe()
     with (tmp_path / "other").open("w+b") as other:
         os.ftruncate(other.fileno(), segment.nbytes)
-        with pytest.raises(SharedMemoryError, match="no such segment"):
+        with refused(SharedMemoryError, str(other.fileno()), kind="ended"):
             read_only_view(os.getpid(), other.fileno(), layout)
-    with pytest.raises(SharedMemoryError, match="ended"):
+    with refused(SharedMemoryError, str(2**22 + 1), kind="ended"):
         read_only_view(2**22 + 1, 3, layout)
     segment.close()
 
 
 def test_too_much_is_refused_with_the_numbers() -> None:
     for private in (False, True):
-        with pytest.raises(SharedMemoryError, match=r"needs 1,000,000,\d+ MB.*available.*max_memory_gb"):
+        with refused(SharedMemoryError, "'huge'", " 1,000,000,", kind="full", setting="replay.max_memory_gb"):
             SharedSegment.create("huge", [Field("x", "int8", (10**15,))], private=private)
-    with pytest.raises(SharedMemoryError, match="twice"):
+    with refused(SharedMemoryError, "'double'", kind="conflict"):
         SharedSegment.create("double", [FIELDS[0], FIELDS[0]])
 
 
@@ -169,17 +170,17 @@ def test_the_limit_on_open_files_is_raised_where_the_system_allows_it(monkeypatc
     allow_open_files(1024)
     assert 1024 < given[0][0] < 4096
     assert given[0][1] == 4096
-    with pytest.raises(SharedMemoryError, match=r"need [\d,]+ open files, and the limit is 4,096: .* fewer generators"):
+    with refused(SharedMemoryError, kind="full", high=4096):
         allow_open_files(4096)
 
 
 def test_no_room_for_a_semaphore_is_a_lack_of_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*arguments: object, **others: object) -> None:
+    def full(*arguments: object, **others: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
     number = errno.ENOSPC
-    with pytest.raises(SharedMemoryError, match=r"/dev/shm has no room .* --shm-size"), semaphores_made():
+    with refused(SharedMemoryError, "/dev/shm", kind="full"), semaphores_made():
         spawn_context().Lock()
     number = errno.EACCES
     with pytest.raises(PermissionError), semaphores_made():

@@ -17,6 +17,7 @@ from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import random_codes
 from hexpipe.nets.factory import InferenceNet, Net, build_net, fold, load_weights, net_weights
 from hexpipe.nets.heads import SideLogits
+from tests.refusals import refused
 
 SETTINGS = {
     "resnet": NetSettings(blocks=2, channels=16, value_hidden=8),
@@ -130,7 +131,7 @@ def test_checkpoints_keep_the_heads_and_a_net_without_them_refuses() -> None:
     codes = torch.from_numpy(random_codes(LARGE, 3))
     for one, other in zip(net(codes)[2], again(codes)[2], strict=True):
         assert torch.equal(one, other)
-    with pytest.raises(CheckpointError, match=r"side\.threats"):
+    with refused(CheckpointError, "side.threats", kind="foreign"):
         load_weights(build_net(SETTINGS["resnet"], HEX), {n: w for n, w in weights.items() if "focus" not in n})
 
 

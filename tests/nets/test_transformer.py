@@ -20,6 +20,7 @@ from hexpipe.nets.choose_backend import choose_backend, random_codes
 from hexpipe.nets.factory import HexNet, InferenceNet, build_net, fold, load_weights, net_weights
 from hexpipe.nets.resnet import StandardisedConv2d
 from hexpipe.nets.transformer_backbone import LatentAttention, SwiGLU, TransformerTrunk, rotary_turns, rotate
+from tests.refusals import refused
 
 NET = NetSettings(backbone="transformer", blocks=2, channels=48, heads=3, kv_latent=20, value_hidden=16)
 
@@ -283,7 +284,7 @@ def test_cuda_graphs_equal_the_training_net() -> None:
 def test_winograd_is_left_out_or_refused() -> None:
     choice = choose_backend(NET, shapes(5), InferenceSettings(max_batch=4), "cpu", [4], budget_seconds=0.0)
     assert "winograd" not in {row.backend for row in choice.table}
-    with pytest.raises(SettingsError, match=r"residual nets only.*net\.backbone=transformer"):
+    with refused(SettingsError, "net.backbone=transformer", kind="conflict", setting="inference.backend"):
         choose_backend(NET, shapes(5), InferenceSettings(backend="winograd"))
     with pytest.raises(ValueError, match="residual nets"):
         WinogradBackend(NET, shapes(5))
@@ -293,16 +294,18 @@ def test_winograd_is_left_out_or_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("overrides", "kind", "setting", "words"),
     [
-        ({"net.heads": 3}, "multiples of 24, not 32"),
-        ({"net.heads": 8}, "change net.channels or net.heads"),
-        ({"net.kv_latent": 33}, "net.kv_latent 33 is above net.channels 32"),
-        ({"net.backbone": "perceptron"}, "net.backbone"),
+        ({"net.heads": 3}, "conflict", "net.channels", "24"),
+        ({"net.heads": 8}, "conflict", "net.channels", "64"),
+        ({"net.kv_latent": 33}, "range", "net.kv_latent", "32"),
+        ({"net.backbone": "perceptron"}, "type", "net.backbone", "'perceptron'"),
     ],
 )
-def test_settings_that_make_no_transformer_are_refused(overrides: dict[str, object], message: str) -> None:
-    with pytest.raises(SettingsError, match=message) as caught:
+def test_settings_that_make_no_transformer_are_refused(
+    overrides: dict[str, object], kind: str, setting: str, words: str
+) -> None:
+    with refused(SettingsError, words, kind=kind, setting=setting) as caught:
         load_settings("quick", {"net.backbone": "transformer", **overrides})
     assert "\n" not in str(caught.value)
     load_settings("quick", {key: value for key, value in overrides.items() if key != "net.backbone"})  # a resnet
@@ -321,5 +324,5 @@ def test_a_checkpoint_round_trip_and_the_wrong_trunk(tmp_path: Path) -> None:
     for name, weight in net_weights(learner.net).items():
         np.testing.assert_array_equal(weight, net_weights(again.net)[name])
     residual = Learner(load_settings("quick", {"net.channels": 48, "net.blocks": 2}), shapes(5))
-    with pytest.raises(CheckpointError, match=r"do not fit a resnet of 2 blocks.*net settings of the checkpoint"):
+    with refused(CheckpointError, "resnet", kind="foreign"):
         residual.init_from(checkpoint)

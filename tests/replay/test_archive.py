@@ -20,6 +20,7 @@ from hexpipe.replay.archive import SCHEMA_VERSION, ReplayArchive, Sender
 from hexpipe.replay.layout import largest_game, piece_layout
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.replay.snapshots import encode_game
+from tests.refusals import refused
 from tests.replay.reference import random_game, tiny_settings, views_game
 from tests.replay.store_model import live_slots, small_store
 
@@ -107,7 +108,7 @@ def test_a_game_that_cannot_be_is_not_taken_into_a_buffer(tmp_path: Path) -> Non
     with ReplayArchive(tmp_path / "games.sqlite", GAME) as archive:
         archive.append([random_game(GAME, 0), dataclasses.replace(record, root_values=both_win)])
         buffer = ReplayBuffer.create(tiny_settings(), GAME, private=True)
-        with pytest.raises(ArchiveError, match=r"game 2 of .*games\.sqlite .* must sum to 0"):
+        with refused(ArchiveError, "game 2", "must sum to 0", kind="foreign", path=archive.path):
             buffer.refill(archive)
 
 
@@ -128,7 +129,9 @@ def test_a_buffer_with_less_room_is_filled_with_what_comes_in_without_eviction(t
 def test_other_rules_are_refused(tmp_path: Path) -> None:
     ReplayArchive(tmp_path / "games.sqlite", GAME).close()
     for game in (Hex(7), Hex(6, swap=True)):
-        with pytest.raises(ArchiveError, match=r"holds games of .*6.* these settings play"):
+        with refused(
+            ArchiveError, "6", "7" if game.board_size == 7 else "swap", kind="foreign", path=tmp_path / "games.sqlite"
+        ):
             ReplayArchive(tmp_path / "games.sqlite", game)
 
 
@@ -153,10 +156,10 @@ def test_all_stages_are_kept_and_a_changed_rule_of_any_is_refused(tmp_path: Path
         {"draws": "shared"},
         {"placement_rewards": (1.0, 0.0, -1.0)},
     ):
-        with pytest.raises(ArchiveError, match=f"holds games of .*{next(iter(changed))}.* these settings play"):
+        with refused(ArchiveError, next(iter(changed)), kind="foreign", path=path):
             ReplayArchive(path, (stages[0], views_game(16, 7, players=3, **changed)))
     for other in (stages[0], stages[::-1], (*stages, views_game(20, 7, players=3))):
-        with pytest.raises(ArchiveError, match="go on with its settings, or start a new run"):
+        with refused(ArchiveError, kind="foreign", path=path):
             ReplayArchive(path, other)
 
 
@@ -187,18 +190,17 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
         with sqlite3.connect(tmp_path / name) as other:
             other.execute(f"PRAGMA user_version = {version}")
         other.close()
-    for name, message in (
-        ("text", "damaged or no replay archive"),
-        ("foreign", "something else"),
-        ("newer", f"has version {SCHEMA_VERSION + 1}"),
-        ("older", "has version 1.* start another"),
-        ("older-reader", "go on with its run once"),
-        ("no/such/folder/games", "cannot use the replay archive"),
+    for name, kind, words in (
+        ("text", "damaged", "replay archive"),
+        ("foreign", "foreign", ""),
+        ("newer", "version", f"version {SCHEMA_VERSION + 1}"),
+        ("older", "version", "version 1"),
+        ("older-reader", "version", ""),
+        ("no/such/folder/games", "access", "replay archive"),
     ):
-        with pytest.raises(ArchiveError, match=message) as caught:
+        with refused(ArchiveError, name, words, kind=kind, path=tmp_path / name) as caught:
             ReplayArchive(tmp_path / name, GAME, read_only="reader" in name)
         assert "\n" not in str(caught.value)
-        assert name in str(caught.value)
     assert (tmp_path / "text").read_text().startswith("not a database")
 
 
@@ -210,12 +212,12 @@ def test_a_reader_reads_any_game_while_the_writer_goes_on(tmp_path: Path) -> Non
         with ReplayArchive(path, GAME, read_only=True) as reader:
             assert reader.read(3).to_bytes() == records[2].to_bytes()
             assert reader.read(1).to_bytes() == records[0].to_bytes()
-            with pytest.raises(ArchiveError, match="no game 4"):
+            with refused(ArchiveError, "4", kind="missing", path=path):
                 reader.read(4)
             archive.append(records[3:])
             assert reader.read(4).to_bytes() == records[3].to_bytes()
             assert reader.total_games == 6
-            with pytest.raises(ArchiveError, match="readonly"):
+            with refused(ArchiveError, "readonly", kind="access", path=path):
                 reader.append(records[:1])
         assert archive.read(6).to_bytes() == records[5].to_bytes()
 
@@ -244,7 +246,7 @@ def test_an_older_archive_is_brought_up_to_date(tmp_path: Path) -> None:
             sizes = (record.num_plies, len(record.policy_bytes), positions, record.weights_version)
             db.execute("INSERT INTO games VALUES (NULL, ?, ?, ?, ?, ?)", (*sizes, record.to_bytes()))
     db.close()
-    with pytest.raises(ArchiveError, match="go on with its run once"):
+    with refused(ArchiveError, kind="version", path=path):
         ReplayArchive(path, GAME, read_only=True)
     with ReplayArchive(path, GAME) as archive:
         assert (archive.total_games, archive.total_positions) == (3, positions)
@@ -265,7 +267,7 @@ def test_an_older_archive_with_foreign_games_stays_as_it_is(tmp_path: Path) -> N
         db.execute("INSERT INTO games VALUES (NULL, 1, 1, 1, 1, ?)", (b"HXGR and no game",))
     db.close()
     before = path.read_bytes()
-    with pytest.raises(ArchiveError, match=r"games\.sqlite|damaged"):
+    with refused(ArchiveError, kind="damaged"):
         ReplayArchive(path, GAME)
     assert path.read_bytes() == before
 
@@ -292,7 +294,7 @@ def test_a_full_disk_keeps_what_is_there_and_may_be_tried_again(tmp_path: Path) 
         archive._db.execute(f"PRAGMA max_page_count = {pages}")
         many = [random_game(GAME, number) for number in range(1, 100)]
         for _ in range(2):
-            with pytest.raises(DiskFullError, match="free some room"):
+            with refused(DiskFullError, kind="full", path=archive.path):
                 archive.append(many)
             assert archive.total_games == 1
         archive._db.execute("PRAGMA max_page_count = 100000")
@@ -301,10 +303,10 @@ def test_a_full_disk_keeps_what_is_there_and_may_be_tried_again(tmp_path: Path) 
 
 
 def test_a_reader_makes_no_archive(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="cannot use the replay archive"):
+    with refused(ArchiveError, "replay archive", kind="access", path=tmp_path / "none"):
         ReplayArchive(tmp_path / "none", GAME, read_only=True)
     (tmp_path / "empty").touch()
-    with pytest.raises(ArchiveError, match="something else"):
+    with refused(ArchiveError, kind="foreign", path=tmp_path / "empty"):
         ReplayArchive(tmp_path / "empty", GAME, read_only=True)
     assert (tmp_path / "empty").stat().st_size == 0
     assert not (tmp_path / "none").exists()
@@ -318,17 +320,17 @@ def test_damage_is_found(tmp_path: Path) -> None:
     blob = random_game(GAME, 50).policy_bytes.tobytes()[:40]
     at = good.index(blob)
     path.write_bytes(good[: at + 5] + bytes([good[at + 5] ^ 1]) + good[at + 6 :])
-    with ReplayArchive(path, GAME) as archive, pytest.raises(ArchiveError, match=r"games\.sqlite.*damaged"):
+    with ReplayArchive(path, GAME) as archive, refused(ArchiveError, kind="damaged", path=path):
         numbers(archive)
     path.write_bytes(good)
     with sqlite3.connect(path) as db:
         db.execute("UPDATE games SET plies = CAST(? AS TEXT)", (b"\xed\xa0\x80",))
     db.close()
-    with pytest.raises(ArchiveError, match=r"games\.sqlite is damaged"), ReplayArchive(path, GAME) as archive:
+    with refused(ArchiveError, kind="damaged", path=path), ReplayArchive(path, GAME) as archive:
         numbers(archive)
     pages = len(good) // 4096
     path.write_bytes(good[: 4096 * (pages // 2)] + b"\xff" * 4096 * (pages - pages // 2))
-    with pytest.raises(ArchiveError, match=r"games\.sqlite"), ReplayArchive(path, GAME) as archive:
+    with refused(ArchiveError, kind="damaged", path=path), ReplayArchive(path, GAME) as archive:
         numbers(archive)
 
 
