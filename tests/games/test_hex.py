@@ -11,6 +11,7 @@ from hexpipe.errors import IllegalMoveError, SettingsError
 from hexpipe.games import hex_kernels
 from hexpipe.games.hex import Hex
 from tests.games.reference import SlowHex, has_connected
+from tests.refusals import refused
 
 ROW = np.zeros(1, np.int32)
 
@@ -83,13 +84,13 @@ def test_swap_exchanges_seats_and_keeps_stones_and_colours() -> None:
 
 @pytest.mark.parametrize(("swap", "moves"), [(True, [25]), (True, [0, 1, 25]), (True, [0, 25, 25]), (False, [0, 25])])
 def test_swap_only_answers_the_first_stone(swap: bool, moves: list[int]) -> None:
-    with pytest.raises(IllegalMoveError, match="swap"):
+    with refused(IllegalMoveError, "swap", kind="rule", move=len(moves)):
         Hex(5, swap=swap).play(moves)
 
 
 @pytest.mark.parametrize("size", [2, 28])
 def test_sizes_out_of_range(size: int) -> None:
-    with pytest.raises(SettingsError, match="3 to 27"):
+    with refused(SettingsError, kind="range", setting="game.board_size", low=3, high=27):
         Hex(size)
 
 

@@ -12,6 +12,7 @@ from hexpipe.games import symmetry
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver, label, random_positions
 from tests.games import reference
+from tests.refusals import refused
 
 # Which first moves win, row by row. Up to 5x5 they are: the short diagonal, and what is near the middle.
 FIRST_MOVES = {
@@ -109,7 +110,7 @@ def test_games_that_are_over() -> None:
     cells = np.array([1, 2, 0, 1, 2, 0, 1, 0, 0], np.int8)
     assert (solver.winner(cells), solver.value(cells, 0), solver.value(cells, 1)) == (0, 1, -1)
     assert solver.winning_moves(cells, 1) == []
-    with pytest.raises(NotationError, match="black has already won"):
+    with refused(NotationError, "black", kind="over"):
         label(solver, [0, 1, 3, 4, 6])
     with pytest.raises(IllegalMoveError):
         label(solver, [0, 0])
@@ -117,12 +118,12 @@ def test_games_that_are_over() -> None:
 
 @pytest.mark.parametrize("size", [2, 6])
 def test_other_sizes_are_refused(size: int) -> None:
-    with pytest.raises(SettingsError, match="3 to 5"):
+    with refused(SettingsError, kind="range", setting="game.board_size", low=3, high=5):
         HexSolver(size)
 
 
 def test_other_boards_are_refused() -> None:
-    with pytest.raises(NotationError, match="9 cells"):
+    with refused(NotationError, "9", "16", kind="board"):
         HexSolver(4).value(np.zeros(9, np.int8), 0)
 
 

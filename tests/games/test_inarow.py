@@ -15,6 +15,7 @@ from hexpipe.games import chain_kernels, inarow_kernels
 from hexpipe.games.game_env import ONGOING, States
 from hexpipe.games.inarow import InARow
 from tests.games.reference_inarow import SlowInARow, chains, game_settings
+from tests.refusals import refused
 
 ROW = np.zeros(1, np.int32)
 
@@ -183,13 +184,13 @@ def test_cells_out_of_view_have_names_but_no_action() -> None:
     assert game.cell_name(100 * 6 + 26) == "aa7"
     assert game.parse_cell("CV100") == 9999
     assert game.action_of_cell(0) == -1
-    with pytest.raises(NotationError, match="outside the local view, which goes from an40 to bh60"):
+    with refused(NotationError, "'a1'", "an40", "bh60", kind="coordinate"):
         game.parse_action("a1")
     states = game.new_states(1)
     game.place_views(states, ROW, np.zeros(1, np.int32))
     assert game.parse_action("b1", states.origin[0]) == 1
     assert game.action_name(22, states.origin[0]) == "b2"
-    with pytest.raises(NotationError, match="off the 100x100 board"):
+    with refused(NotationError, "'cw1'", "100x100", kind="coordinate"):
         game.parse_cell("cw1")
 
 
@@ -204,7 +205,7 @@ def test_pictures_of_large_boards_are_straight() -> None:
 
 
 def test_off_the_board() -> None:
-    with pytest.raises(IllegalMoveError, match=r"move 1 \(action 0\) is illegal: it is off the board"):
+    with refused(IllegalMoveError, "action 0", kind="coordinate", move=1):
         InARow(game_settings(3, 3, view_size=5)).play([0])
 
 

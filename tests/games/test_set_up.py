@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.games.set_up import SetUp, checked_position, moves_of
 from tests.games.reference import has_connected
+from tests.refusals import refused
 
 N = 4
 
@@ -31,7 +31,7 @@ def test_any_counts_of_stones_and_either_side_to_move(cells: list[int], colour: 
     black, white = (tuple(int(cell) for cell in np.flatnonzero(board == 1 + stone)) for stone in (0, 1))
     start = SetUp(black, white, colour)
     if any(has_connected(tuple(cells), stone, N) for stone in (0, 1)):
-        with pytest.raises(IllegalMoveError, match="already won"):
+        with refused(IllegalMoveError, kind="over"):
             checked_position(game, start)
         return
     states = checked_position(game, start)
@@ -86,7 +86,7 @@ def test_when_a_set_up_may_still_be_swapped() -> None:
         SetUp((), (), 0, (5,), may_swap=False),
     ):
         assert swap not in legal_actions(game, closed)
-    with pytest.raises(IllegalMoveError, match="swap can only answer"):
+    with refused(IllegalMoveError, "swap", kind="rule", move=1):
         checked_position(game, SetUp((5, 6), (), 1, (swap,)))
     after = checked_position(game, SetUp((5,), (), 1, (swap,)))
     assert (int(after.to_move[0]), int(after.view[0])) == (0, 1)
@@ -94,18 +94,18 @@ def test_when_a_set_up_may_still_be_swapped() -> None:
 
 def test_what_is_no_position_is_told_in_words() -> None:
     game = Hex(3)
-    with pytest.raises(NotationError, match="two stones stand on b1"):
+    with refused(NotationError, "b1", kind="occupied"):
         checked_position(game, SetUp((1, 2), (1,)))
-    with pytest.raises(NotationError, match="two stones stand on c1"):
+    with refused(NotationError, "c1", kind="occupied"):
         checked_position(game, SetUp((2, 2)))
     for cell in (-1, 9):
-        with pytest.raises(NotationError, match=f"no cell {cell} on a 3x3 board"):
+        with refused(NotationError, f"{cell}", "3x3", kind="coordinate"):
             checked_position(game, SetUp((cell,)))
-    with pytest.raises(IllegalMoveError, match="white's stones connect: the position is already won"):
+    with refused(IllegalMoveError, "white", kind="over"):
         checked_position(game, SetUp((), (0, 1, 2)))
-    with pytest.raises(IllegalMoveError, match=r"move 2 \(a1\) is illegal: the cell is taken"):
+    with refused(IllegalMoveError, "a1", kind="occupied", move=2):
         checked_position(game, SetUp((0,), (), 1, (1, 0)))
-    with pytest.raises(NotationError, match="Hex alone, not of inarow"):
+    with refused(NotationError, "inarow", kind="foreign"):
         checked_position(InARow(GameSettings(name="inarow", board_size=3, win_length=3)), SetUp((0,)))
 
 

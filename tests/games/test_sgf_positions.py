@@ -12,6 +12,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.games.hex_game import HexGame
 from hexpipe.games.set_up import SetUp, checked_position
 from hexpipe.games.sgf_positions import position_to_sgf, read_position
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -59,20 +60,20 @@ def test_a_limit_before_the_first_move_tells_whose_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "message"),
+    ("nodes", "kind", "named"),
     [
-        ("AB[a1]AW[a1]", r"AW\[a1\]: two stones stand on a1"),
-        ("AB[a1][a1]", "two stones stand on a1"),
-        (";B[a1];AB[a1]", "two stones stand on a1"),
-        ("AB[a1];W[a1]", r"W\[a1\] is on a cell that is taken"),
-        ("AB[f1]", "off the 5x5 board"),
-        ("AB[a1];W[swap-pieces]", "a swap beside set-up stones"),
-        ("AB[a1];W[pass]", "no move"),
-        ("PL[X]", "no player"),
+        ("AB[a1]AW[a1]", "occupied", "AW[a1]"),
+        ("AB[a1][a1]", "occupied", "AB[a1]"),
+        (";B[a1];AB[a1]", "occupied", "AB[a1]"),
+        ("AB[a1];W[a1]", "occupied", "W[a1]"),
+        ("AB[f1]", "coordinate", "5x5"),
+        ("AB[a1];W[swap-pieces]", "syntax", "swap"),
+        ("AB[a1];W[pass]", "rule", "pass"),
+        ("PL[X]", "unknown", "PL["),
     ],
 )
-def test_what_is_no_position(nodes: str, message: str) -> None:
-    with pytest.raises(NotationError, match=message):
+def test_what_is_no_position(nodes: str, kind: str, named: str) -> None:
+    with refused(NotationError, named, kind=kind):
         read_position(f"(;SZ[5]{nodes})")
 
 

@@ -11,6 +11,7 @@ from hexpipe.games import symmetry
 from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, IntArray, States
 from hexpipe.games.whole_board import WholeBoard, copy_row
 from tests.games.drop import Drop
+from tests.refusals import refused
 
 
 class Blank(WholeBoard):
@@ -78,12 +79,12 @@ def test_an_action_that_is_no_cell_has_its_name_and_stays_in_place() -> None:
 
 
 def test_boards_that_are_too_large_to_be_seen_whole() -> None:
-    with pytest.raises(SettingsError, match="blank is seen whole, on 79 cells a side at the most"):
+    with refused(SettingsError, "blank", kind="range", setting="game.board_size", high=79):
         blank(80)
 
 
 @pytest.mark.parametrize("moves", [[0], [16, 16]])
 def test_what_a_game_forbids_without_a_word(moves: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Drop, "why_illegal", WholeBoard.why_illegal)
-    with pytest.raises(IllegalMoveError, match="is illegal: the rules forbid it now"):
+    with refused(IllegalMoveError, kind="rule", move=len(moves)):
         Drop(GameSettings(name="tests.games.drop:Drop", board_size=4)).play(moves)
