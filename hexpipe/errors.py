@@ -151,6 +151,8 @@ class NotFiniteError(InferenceError, CheckpointError):
 class SearchesLostError(InferenceError):
     """The server that held the latents of a group's searches was replaced: the searches must begin again."""
 
+    kind = "missing"
+
 
 class ProcessDiedError(HexpipeError):
     """A child process ended on its own.

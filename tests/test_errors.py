@@ -14,7 +14,7 @@ from hexpipe.config.section import RefusedError
 
 TOLD = {
     "SettingsError", "RefusedError", "NotationError", "ArchiveError", "RunFolderError", "IllegalMoveError",
-    "SharedMemoryError",
+    "SharedMemoryError", "InferenceError",
 }  # fmt: skip
 FIELDS = {"kind": "range", "setting": "net.blocks", "path": Path("a/b"), "move": 3, "low": 1, "high": 2.5}
 OF_THEIR_OWN = {errors.GoneError: (Path("a/b"), True), errors.ProcessDiedError: ("learner-0", "a\ntraceback")}
@@ -44,6 +44,7 @@ def test_some_errors_are_of_one_kind() -> None:
         "FileBusyError": "busy",
         "DiskFullError": "full",
         "GoneError": "missing",
+        "SearchesLostError": "missing",
         "ProcessDiedError": "ended",
     }
 

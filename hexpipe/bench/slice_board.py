@@ -95,6 +95,8 @@ class Board:
         deadline = time.monotonic() + seconds
         while not (choice := self.choice):
             if time.monotonic() > deadline:
-                raise InferenceError(f"the first server found no backend within {seconds:.0f} s: see its own error")
+                raise InferenceError(
+                    f"the first server found no backend within {seconds:.0f} s: see its own error", kind="missing"
+                )
             time.sleep(0.02)
         return choice

@@ -58,9 +58,14 @@ class InferenceClient:
         roots = len(codes)
         rows = roots if moves is None else len(moves.rows)
         if not 1 <= rows <= self._slots.max_leaves:
-            raise InferenceError(f"a request has 1 to {self._slots.max_leaves} leaves, not {rows}")
+            raise InferenceError(
+                f"a request has 1 to {self._slots.max_leaves} leaves, not {rows}",
+                kind="range",
+                low=1,
+                high=self._slots.max_leaves,
+            )
         if self._rows[group]:
-            raise InferenceError(f"group {group} has a request under way: collect it first")
+            raise InferenceError(f"group {group} has a request under way: collect it first", kind="busy")
         self._codes[group][:roots] = codes
         if moves is not None:
             for shared, own in zip(self._moves[group], moves, strict=True):
@@ -79,7 +84,7 @@ class InferenceClient:
         """
         rows = self._rows[group]
         if not rows:
-            raise InferenceError(f"group {group} has no request under way: submit first")
+            raise InferenceError(f"group {group} has no request under way: submit first", kind="missing")
         self._wait(group)
         self._rows[group] = 0
         sent, priors = self._answers[group].at(slice(rows)), self._priors[group, :rows]
@@ -110,7 +115,9 @@ class InferenceClient:
             server = slots.server_of(region)
             waited = time.perf_counter() - began
             if not news and states[server] == STARTING and waited > self._start_timeout:
-                raise InferenceError(f"{slots.server_name(server)} has not started serving within {waited:.0f} s")
+                raise InferenceError(
+                    f"{slots.server_name(server)} has not started serving within {waited:.0f} s", kind="missing"
+                )
         self.wait_seconds += time.perf_counter() - began
 
 

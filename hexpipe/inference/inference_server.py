@@ -273,7 +273,7 @@ class LocalEvaluator:
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         """Evaluates codes int8 [L, C]."""
         if self._rows[group]:
-            raise InferenceError(f"group {group} has a request under way: collect it first")
+            raise InferenceError(f"group {group} has a request under way: collect it first", kind="busy")
         rows = len(codes)
         if len(self._answers[group].priors) < rows:
             self._answers[group] = Answers.allocate(rows, self._shapes)
@@ -290,6 +290,6 @@ class LocalEvaluator:
         """The answer to the group's last submit; its arrays are valid until the next."""
         rows = self._rows[group]
         if not rows:
-            raise InferenceError(f"group {group} has no request under way: submit first")
+            raise InferenceError(f"group {group} has no request under way: submit first", kind="missing")
         self._rows[group] = 0
         return Evaluation(self._answers[group].at(slice(rows)), self.version)

@@ -76,7 +76,9 @@ class Latents:
         """Put ``weights`` where the older ones are; `can_load` must be so."""
         slot = 1 - self._newest
         if not self.can_load():
-            raise InferenceError(f"weights version {self._versions[slot]} still has searches: ask can_load first")
+            raise InferenceError(
+                f"weights version {self._versions[slot]} still has searches: ask can_load first", kind="busy"
+            )
         self._net.load(weights, slot)
         self._versions[slot] = version
         self._newest = slot

@@ -259,17 +259,17 @@ class InferenceSlots:
         name = self.server_name(server)
         state, pid = int(self.arrays["server_state"][server]), int(self.arrays["server_pid"][server])
         if self.stop_requested:
-            raise InferenceError(f"{name} was told to stop: the run is ending")
+            raise InferenceError(f"{name} was told to stop: the run is ending", kind="ended")
         silent = time.monotonic() - float(self.arrays["server_beat"][server])
         if state == STOPPED or (state == FAILED and silent > replace_timeout):
             how = "failed" if state == FAILED else "has stopped"
-            raise InferenceError(f"{name} {how}: its own error says why; start the run again")
+            raise InferenceError(f"{name} {how}: its own error says why; start the run again", kind="ended")
         if pid and not _alive(pid):
             if silent > replace_timeout:
-                raise InferenceError(f"{name} (process {pid}) died: start the run again to resume it")
+                raise InferenceError(f"{name} (process {pid}) died: start the run again to resume it", kind="ended")
             return
         if state == SERVING and silent > beat_timeout:
-            raise InferenceError(f"{name} (process {pid}) shows no sign of life for {silent:.0f} s")
+            raise InferenceError(f"{name} (process {pid}) shows no sign of life for {silent:.0f} s", kind="missing")
 
     # the server's side
 

@@ -65,7 +65,9 @@ class WeightsBoard:
         """Makes ``weights`` (name to float32 array) version ``version``, which must be above the latest."""
         arrays = self.segment.arrays
         if version <= self.latest_version:
-            raise InferenceError(f"weights version {version} is not newer than version {self.latest_version}")
+            raise InferenceError(
+                f"weights version {version} is not newer than version {self.latest_version}", kind="conflict"
+            )
         buffer = 1 - int(arrays["latest"][1])
         generation = int(arrays["generation"][buffer]) | 1  # a writer may have died in the middle of this buffer
         arrays["generation"][buffer] = generation
@@ -75,7 +77,9 @@ class WeightsBoard:
             tensor = weights.get(name)
             if tensor is None or tensor.shape != shape:
                 found = "missing" if tensor is None else f"of shape {tensor.shape}"
-                raise InferenceError(f"weight {name!r} should have shape {shape} but is {found}: the nets differ")
+                raise InferenceError(
+                    f"weight {name!r} should have shape {shape} but is {found}: the nets differ", kind="foreign"
+                )
             data[start : start + tensor.size] = np.ravel(tensor)
             start += tensor.size
         arrays["crc"][buffer] = zlib.crc32(data)
@@ -101,7 +105,9 @@ class WeightsBoard:
             if whole and zlib.crc32(data) == int(arrays["crc"][buffer]):
                 return found, self._split(data)
             time.sleep(_PAUSE)
-        raise InferenceError("the weights in shared memory are damaged: start the run again to resume it")
+        raise InferenceError(
+            "the weights in shared memory are damaged: start the run again to resume it", kind="damaged"
+        )
 
     def _split(self, data: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         weights, start = {}, 0

@@ -91,7 +91,7 @@ class CudaGraphsBackend:
 
     def start(self, codes: NDArray[np.int8]) -> int:
         if not self._free:
-            raise InferenceError(f"{LANES} batches are under way: finish one before the next is started")
+            raise InferenceError(f"{LANES} batches are under way: finish one before the next is started", kind="busy")
         count = len(codes)
         graph = self._graphs[next(size for size in self._sizes if size >= count)]
         ticket = self._free.pop()
@@ -115,7 +115,7 @@ class CudaGraphsBackend:
 
     def finish(self, ticket: int, out: Answers) -> None:
         if ticket in self._free:
-            raise InferenceError(f"no batch of ticket {ticket} is under way: start one first")
+            raise InferenceError(f"no batch of ticket {ticket} is under way: start one first", kind="missing")
         lane = self._lanes[ticket]
         if lane.done is not None:
             lane.done.synchronize()

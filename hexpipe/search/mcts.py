@@ -270,7 +270,8 @@ class Mcts:
             raise InferenceError(
                 f"the net's answer to leaf {bad} is not a policy and a value (sum {float(answers.priors[bad].sum())}, "
                 f"values {answers.values[bad].tolist()}): the weights have probably diverged; "
-                "lower learner.learning_rate"
+                "lower learner.learning_rate",
+                kind="damaged",
             )
         if self._swap_first:
             self._put_swaps_first()
