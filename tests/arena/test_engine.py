@@ -10,6 +10,7 @@ import pytest
 from hexpipe.arena.engine import Engine
 from hexpipe.errors import CheckpointError, SettingsError
 from tests.arena.checkpoints import small_checkpoint
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_every_kind_of_net(tmp_path: Path, overrides: dict[str, object]) -> None
 def test_what_cannot_be_is_said(hex_run: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         Engine(tmp_path / "nowhere")
-    with pytest.raises(SettingsError, match="board"):
+    with refused(SettingsError, kind="range", setting="game.board_size"):
         Engine(hex_run, board_size=99)
-    with pytest.raises(SettingsError, match="simulations"):
+    with refused(SettingsError, kind="range", setting="search.num_simulations", low=2):
         Engine(hex_run).analyse([[]], simulations=1)

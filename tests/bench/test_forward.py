@@ -7,6 +7,7 @@ import pytest
 from hexpipe.bench import forward
 from hexpipe.bench.bare_batch import BATCHES
 from hexpipe.errors import ProcessDiedError, SettingsError
+from tests.refusals import refused
 
 TINY = {"seconds": 0.1, "blocks": 1, "channels": 8, "size": 5, "devices": 0}
 
@@ -29,7 +30,7 @@ def test_processes_add_up() -> None:
 
 
 def test_a_backend_that_is_not_there_is_refused() -> None:
-    with pytest.raises(SettingsError, match="cannot run on cpu"):
+    with refused(SettingsError, "on cpu", kind="conflict", setting="inference.backend"):
         forward.run(**TINY, processes=1, backend="cuda_graphs")
 
 
@@ -43,5 +44,5 @@ def test_a_transformer_runs_without_winograd() -> None:
     tiny = {**TINY, "backbone": "transformer", "channels": 16}
     result = forward.run(**tiny, processes=1, batch=4)
     assert result["backend"] in ("openvino", "frozen")
-    with pytest.raises(SettingsError, match="residual nets only"):
+    with refused(SettingsError, "transformer", kind="conflict", setting="inference.backend"):
         forward.run(**tiny, processes=1, backend="winograd")

@@ -15,5 +15,5 @@ def test_first_game_comes_soon() -> None:
 
 
 def test_a_run_that_cannot_start_is_explained() -> None:
-    with pytest.raises(HexpipeError, match="no preset"):
+    with pytest.raises(HexpipeError, match="no preset"):  # in what the command has said
         startup.run(preset="no-such", repeats=1, timeout=60)

@@ -13,6 +13,7 @@ from hexpipe.errors import GoneError, RunFolderError
 from hexpipe.games.factory import make_game
 from hexpipe.games.format_conversion import from_sgf, read_game, split_games
 from hexpipe.games.hex import Hex, checked_game
+from tests.refusals import refused
 
 ASKED = {"seed": 1, "stages": (1, 2)}
 BLACK = FinishedGame((0, 1, 3, 4, 6), (1.0, -1.0), 2)  # on 3x3: a column of black's
@@ -78,24 +79,24 @@ def test_a_second_start_goes_on_and_mends_what_a_dead_machine_left(tmp_path: Pat
 
 def test_a_folder_of_other_games_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     _fill(tmp_path, [BLACK])
-    with pytest.raises(RunFolderError, match=r"with seed 1, not 2: .*--output-dir"):
+    with refused(RunFolderError, "1", "2", kind="conflict", setting="seed", path=tmp_path):
         GameFiles(tmp_path, Hex(3), {**ASKED, "seed": 2})
     assert _fill(tmp_path, []).tally.games == 1
     (tmp_path / "games.jsonl").write_text("#3,a1\n")
-    with pytest.raises(RunFolderError, match="line 1, is no game"):
+    with refused(RunFolderError, "line 1", kind="damaged", path=tmp_path / "games.jsonl"):
         GameFiles(tmp_path, Hex(3), ASKED)
     (tmp_path / "selfplay.json").unlink()
-    with pytest.raises(RunFolderError, match="unknown origin"):
+    with refused(RunFolderError, kind="foreign", path=tmp_path):
         GameFiles(tmp_path, Hex(3), ASKED)
     assert (tmp_path / "games.jsonl").read_text() == "#3,a1\n"
 
 
 def test_one_process_writes_to_a_folder(tmp_path: Path) -> None:
-    with GameFiles(tmp_path, Hex(3), ASKED), pytest.raises(RunFolderError, match="another process"):
+    with GameFiles(tmp_path, Hex(3), ASKED), refused(RunFolderError, kind="busy", path=tmp_path):
         GameFiles(tmp_path, Hex(3), ASKED)
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(RunFolderError, match="cannot be written"):
+    with refused(RunFolderError, kind="access", path=file):
         GameFiles(file, Hex(3), ASKED)
 
 

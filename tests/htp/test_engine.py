@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
 from hexpipe.arena.thinker import RandomThinker, Thinker
-from hexpipe.errors import HexpipeError
+from hexpipe.errors import HexpipeError, IllegalMoveError
 from hexpipe.games.set_up import Position, SetUp
 from hexpipe.htp.engine import HtpEngine
 from hexpipe.htp.protocol import serve
@@ -23,6 +23,7 @@ from tests.clock import TestClock
 from tests.htp.controller import split_replies
 from tests.htp.test_protocol import wants_reply
 from tests.htp.thinkers import hash_thinker
+from tests.refusals import refused
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 THINKERS: dict[str, Any] = {"analysis": hash_thinker, "setup": hash_thinker}
@@ -128,7 +129,7 @@ def test_any_stones_and_either_colour_are_answered() -> None:
         with suppress(HexpipeError):
             engine.handle("play", play.split())
     for colour in "bw":
-        with pytest.raises(HexpipeError, match="black has already won"):
+        with refused(IllegalMoveError, "black", kind="over"):
             engine.handle("hexpipe-policy", [colour])
 
 

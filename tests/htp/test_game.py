@@ -13,6 +13,7 @@ from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import SetUp, checked_position
 from hexpipe.games.sgf_positions import read_position
 from hexpipe.htp.game import HtpGame, Play
+from tests.refusals import refused
 
 N = 4
 plays = st.lists(st.tuples(st.integers(0, 1), st.integers(0, N * N - 1) | st.sampled_from(["swap", "resign", "pass"])))
@@ -103,7 +104,7 @@ def test_a_swap_of_sides() -> None:
     assert game.legal_moves(1)[:5] == ["a1", "b1", "c1", "d1", "e1"]
     game.play(1, "c3")
     assert game.question(0) == SetUp((5,), (12,), 0, may_swap=False)
-    with pytest.raises(IllegalMoveError, match="only answers the first stone"):
+    with refused(IllegalMoveError, "swap", kind="rule"):
         game.play(1, "swap-sides")
 
 
@@ -113,7 +114,7 @@ def test_every_word_for_it(word: str) -> None:
     with pytest.raises(IllegalMoveError):
         game.play(1, word)
     game.play(0, "a1")
-    with pytest.raises(IllegalMoveError, match="white's"):
+    with refused(IllegalMoveError, "swap", kind="rule"):
         game.play(0, word)
     game.play(1, word)
     assert game.plays[-1] == Play(1, -1, "swap-pieces")
@@ -188,7 +189,7 @@ def test_loading_a_position() -> None:
     game.undo()
     game.undo()
     assert (game.to_move, game.question(1).black) == (1, (0, 1))
-    with pytest.raises(IllegalMoveError, match="nothing has been played"):
+    with refused(IllegalMoveError, kind="moves"):
         game.undo()
     game.load(SetUp((12,), (), 1))
     assert "swap-pieces" in game.legal_moves(1)

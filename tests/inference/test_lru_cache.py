@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hexpipe.config import Shapes
 from hexpipe.errors import SettingsError
 from hexpipe.inference.lru_cache import WAYS, LRUCache
+from tests.refusals import refused
 
 SHAPES = Shapes(board_size=3, num_actions=9, num_seats=2, code_length=9)
 
@@ -121,5 +122,5 @@ def test_an_entry_is_small_and_an_empty_cache_is_refused() -> None:
     shapes = Shapes(board_size=11, num_actions=121, num_seats=2, code_length=121)
     assert LRUCache(1024, shapes, half=True).nbytes / 1024 < 400
     assert LRUCache(1024, shapes).nbytes / 1024 < 640
-    with pytest.raises(SettingsError, match="at least 1"):
+    with refused(SettingsError, kind="range", setting="selfplay.cache_entries", low=1):
         LRUCache(0, shapes)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from hexpipe.errors import RunFolderError
 from hexpipe.learner.checkpoint_writer import CheckpointWriter
 from hexpipe.learner.learner import Learner
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
 from tests.learner.test_learner import SHAPES, _batch, _settings
+from tests.refusals import refused
 
 
 def test_what_is_written_is_the_moment_it_was_begun(tmp_path: Path) -> None:
@@ -58,5 +58,5 @@ def test_a_full_or_closed_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("in the way")
     with CheckpointWriter(tmp_path, settings) as writer:
         writer.begin(Learner(settings, SHAPES).snapshot())
-        with pytest.raises(RunFolderError, match="is a file, no folder"):
+        with refused(RunFolderError, kind="foreign", path=tmp_path / "checkpoints"):
             writer.finish()

@@ -14,6 +14,7 @@ from hexpipe.errors import SettingsError
 from hexpipe.learner.distributed import rank_batch_size, rank_seed
 from hexpipe.learner.learner import Learner
 from tests.learner.ranks import CASES, RANKS, SHAPES, Case, train
+from tests.refusals import refused
 
 Results = dict[str, np.ndarray]
 
@@ -71,7 +72,7 @@ def test_losses_of_two_ranks_are_those_of_one_with_the_doubled_batch(
 
 def test_shares_and_seeds_of_ranks() -> None:
     assert rank_batch_size(256, 4) == 64
-    with pytest.raises(SettingsError, match="multiple of the 3 devices"):
+    with refused(SettingsError, "256", "3", kind="conflict", setting="learner.batch_size"):
         rank_batch_size(256, 3)
     assert len({rank_seed(7, rank) for rank in range(4)} | {7}) == 4
     assert torch.distributed.is_available()

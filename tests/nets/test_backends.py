@@ -327,7 +327,7 @@ def test_two_batches_are_under_way_at_once(device: str) -> None:
     given = codes[0].copy()
     tickets = [backend.start(given), backend.start(codes[1])]
     given[:] = 0  # it was read
-    with pytest.raises(InferenceError, match="2 batches are under way"):
+    with refused(InferenceError, "2", kind="busy"):
         backend.start(codes[2])
     backend.load(newer)  # what is under way was started with the older ones
 
@@ -338,10 +338,10 @@ def test_two_batches_are_under_way_at_once(device: str) -> None:
 
     results = [finished(tickets[1], 16)]
     third = backend.start(codes[2])
-    with pytest.raises(InferenceError, match="2 batches are under way"):
+    with refused(InferenceError, "2", kind="busy"):
         backend.infer(codes[2], Answers.allocate(5, board))
     results += [finished(tickets[0], 3), finished(third, 5)]
-    with pytest.raises(InferenceError, match=f"no batch of ticket {third} is under way"):
+    with refused(InferenceError, f"{third}", kind="missing"):
         finished(third, 5)
     wanted = [(older, codes[1]), (older, codes[0]), (newer, codes[2])]
     for got, (weights, asked) in zip(results, wanted, strict=True):

@@ -32,6 +32,7 @@ from tests.boards import Board, make_board
 from tests.pipeline.runs import sequences_by_outbox
 from tests.pipeline.stages import STAGES
 from tests.processes.test_stall_watch import wait_until
+from tests.refusals import refused
 from tests.replay.games import make_record
 from tests.selfplay.test_curriculum import finished
 
@@ -215,7 +216,7 @@ def test_a_full_disk_holds_games_up_and_loses_none(
 
 def test_a_run_that_ends_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FullDisk(monkeypatch, 2**62)
-    with pytest.raises(DiskFullError, match="free some room"):
+    with refused(DiskFullError, kind="full", path=tmp_path / ARCHIVE_NAME):
         replay_here(tmp_path, load_settings("quick", SMALL), 100, lambda sender: disk.left < 2**62 - 3)
     with ReplayArchive(tmp_path / ARCHIVE_NAME, make_game(load_settings("quick", SMALL).game)) as archive:
         assert archive.total_games == 0

@@ -13,6 +13,7 @@ from hexpipe.errors import InferenceError
 from hexpipe.games.hex import Hex
 from hexpipe.search.evaluator import Moves
 from hexpipe.search.mcts import Mcts
+from tests.refusals import refused
 from tests.search import reference
 
 
@@ -144,5 +145,5 @@ def test_a_reward_out_of_range_is_refused() -> None:
     answer = model.answer(*mcts.request)
     assert answer.rewards is not None
     answer.rewards[1, 0] = np.nan
-    with pytest.raises(InferenceError, match="leaf 1"):
+    with refused(InferenceError, "leaf 1", kind="damaged"):
         mcts.update(answer)

@@ -13,6 +13,7 @@ from hexpipe.records import unpack_policies
 from hexpipe.search.mcts import Mcts
 from hexpipe.selfplay.schedule import Schedule
 from hexpipe.selfplay.self_play import SelfPlay
+from tests.refusals import refused
 from tests.search import reference
 from tests.selfplay.evaluators import HashLatents
 from tests.selfplay.test_self_play import CountingEvaluator, play, small_settings
@@ -39,7 +40,7 @@ def test_phases_begin_at_their_plies() -> None:
     assert simulations is not None
     assert simulations.tolist() == [4, 12, 12, 6, 6, 6]
     assert phases.most_simulations == 12
-    with pytest.raises(SettingsError, match=r"three numbers from 2 to search\.num_simulations=12"):
+    with refused(SettingsError, kind="range", setting="search.phase_simulations", low=2, high=12):
         schedule(**{"search.phase_simulations": (4, 13, 6)})
 
 
