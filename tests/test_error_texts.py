@@ -190,6 +190,14 @@ CALLS: list[tuple[Callable[[Path], object], str]] = [
         "a game in SGF ends before its last closing parenthesis; is the file cut off?",
     ),
     (
+        lambda _: read_game("#5c1,b4:sb3c3d2"),
+        "move 5 (d2) is on a cell that is taken: the swap has turned b4 over to d2",
+    ),
+    (
+        lambda _: read_game("(;FF[4]SZ[5]KM[6.5];B[b2];W[d4])"),
+        "this looks like a record of Go or gomoku (KM[6.5]); a game of Hex says GM[11]",
+    ),
+    (
         lambda _: checked_game(read_game("#3c1,a1:s:s")),
         "move 3 is a swap, which can only answer the first stone",
     ),

@@ -196,69 +196,67 @@ def test_a_game_by_the_rules() -> None:
     assert (checked_game(swapped).winner, checked_game(swapped).winning_seat) == (0, 1)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("#2,a1", "board size '2'"),
-    ("#28,a1", "board size '28'"),
-    ("#5,a6", "off the 5x5 board"),
-    ("#5,a1x", "no list of moves"),
-    ("#5,a1a1", "played twice"),
-    ("#5,a1 x", "no TRMPH string"),
-    ("#x", "neither TRMPH nor HexWorld"),
-    ("#5x6c1,a1", "only square boards"),
-    ("#5c1,a1:p", "a pass is no move"),
-    ("#5c1,:sa1", "move 1 is a swap"),
-    ("#5c1,a1b1:s", "move 3 is a swap"),
-    ("#5c1,a1:rb:rw", "moves follow it"),
-    ("#5c1,a1:rbb2", "moves follow it"),
-    ("#5c1,a1:x", "no word of HexWorld"),
-    ("a1 b2", "how large the board is"),
-    ('{"size": 5}', "moves must be a list"),
-    ('{"size": "5", "moves": []}', "size is '5'"),
-    ('{"size": 5, "moves": ["a1", null]}', "moves must be a list"),
-    ('{"size": 99, "moves": []}', "board size"),
-    ('{"size": 5, "moves": [], "winner": "red"}', "winner is 'red'"),
-    ('{"size": 5, "moves": [], "ending": "resign"}', "nobody is said to have won"),
-    ('{"size": 5, "moves": [], "winner": "black", "ending": "sleep"}', "ending 'sleep'"),
-    ('{"size": 5, "moves": []', "no JSON object"),
-    ("{" * 5000, "no JSON object"),
-    ("(;GM[1]SZ[5];B[aa])", "GM[1] is not Hex"),
-    ("(;GM[11]SZ[5]AB[a1])", "set-up stones"),
-    ("(;GM[11]SZ[5];B[a1];AE[a1])", "set-up stones"),
-    ("(;GM[11]SZ[5];B[a1];B[b1])", "out of turn"),
-    ("(;GM[11]SZ[5];W[a1])", "out of turn"),
-    ("(;GM[11]SZ[5];B[a1];W[swap-sides];B[c1])", "out of turn"),
-    ("(;GM[11]SZ[5];B[])", "a pass is no move"),
-    ("(;GM[11]SZ[5];B[a1]W[b1])", "more than one move"),
-    ("(;GM[11]SZ[5];B[a1][b1])", "more than one move"),
-    ("(;GM[11]SZ[5:6];B[a1])", "only square boards"),
-    ("(;GM[11]SZ[5];B[a1];W[b1];B[swap-sides])", "out of turn"),
-    ("(;GM[11]SZ[5];B[a1];W[resign];B[b1])", "moves follow it"),
-    ("(;GM[11]SZ[5];B[a1])(;GM[11]SZ[5];B[a1])", "2 games"),
-    ("(;GM[11]SZ[5];B[a1]", "cut off"),
-    ("(GM[11]SZ[5];B[a1])", "cannot stand there"),
-    ("()", "no node"),
-    ("no game", "is no game; games are written as"),
+@pytest.mark.parametrize(("text", "kind", "named"), [
+    ("#2,a1", "board", "'2'"),
+    ("#28,a1", "board", "'28'"),
+    ("#5,a6", "coordinate", "'a6'"),
+    ("#5,a1x", "moves", "'a1x'"),
+    ("#5,a1a1", "occupied", "a1"),
+    ("#5,a1 x", "syntax", "no TRMPH"),
+    ("#x", "syntax", "TRMPH nor HexWorld"),
+    ("#5x6c1,a1", "board", "5 by 6"),
+    ("#5c1,a1:p", "rule", "pass"),
+    ("#5c1,:sa1", "rule", "move 1"),
+    ("#5c1,a1b1:s", "rule", "move 3"),
+    ("#5c1,a1:rb:rw", "over", ":rb"),
+    ("#5c1,a1:rbb2", "over", ":rb"),
+    ("#5c1,a1:x", "syntax", "of HexWorld"),
+    ("a1 b2", "board", "'a1 b2'"),
+    ('{"size": 5}', "type", "moves"),
+    ('{"size": "5", "moves": []}', "type", "size"),
+    ('{"size": 5, "moves": ["a1", null]}', "type", "moves"),
+    ('{"size": 99, "moves": []}', "board", "'99'"),
+    ('{"size": 5, "moves": [], "winner": "red"}', "type", "'red'"),
+    ('{"size": 5, "moves": [], "ending": "resign"}', "over", "resign"),
+    ('{"size": 5, "moves": [], "winner": "black", "ending": "sleep"}', "type", "'sleep'"),
+    ('{"size": 5, "moves": []', "syntax", "JSON"),
+    ("{" * 5000, "syntax", "JSON"),
+    ("(;GM[1]SZ[5];B[aa])", "foreign", "GM[1]"),
+    ("(;GM[11]SZ[5]AB[a1])", "syntax", "AB: "),
+    ("(;GM[11]SZ[5];B[a1];AE[a1])", "syntax", "AE: "),
+    ("(;GM[11]SZ[5];B[a1];B[b1])", "turn", "b1"),
+    ("(;GM[11]SZ[5];W[a1])", "turn", "a1"),
+    ("(;GM[11]SZ[5];B[a1];W[swap-sides];B[c1])", "turn", "c1"),
+    ("(;GM[11]SZ[5];B[])", "rule", "pass"),
+    ("(;GM[11]SZ[5];B[a1]W[b1])", "syntax", "one move"),
+    ("(;GM[11]SZ[5];B[a1][b1])", "syntax", "one move"),
+    ("(;GM[11]SZ[5:6];B[a1])", "board", "5 by 6"),
+    ("(;GM[11]SZ[5];B[a1];W[b1];B[swap-sides])", "turn", "swap-sides"),
+    ("(;GM[11]SZ[5];B[a1];W[resign];B[b1])", "over", "resign"),
+    ("(;GM[11]SZ[5];B[a1])(;GM[11]SZ[5];B[a1])", "syntax", "2 games"),
+    ("(;GM[11]SZ[5];B[a1]", "syntax", "cut off"),
+    ("(GM[11]SZ[5];B[a1])", "syntax", "GM[11]SZ[5]"),
+    ("()", "syntax", "no node"),
+    ("no game", "syntax", "'no game'"),
 ])  # fmt: skip
-def test_what_cannot_be_read(text: str, words: str) -> None:
-    with pytest.raises(NotationError) as caught:
+def test_what_cannot_be_read(text: str, kind: str, named: str) -> None:
+    with refused(NotationError, named, kind=kind) as caught:
         read_game(text)
-    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("(;FF[4]SZ[5]KM[6.5]RE[B+R];B[b2];W[d4])", "looks like a record of Go or gomoku (KM[6.5])"),
-    ("(;FF[4]SZ[5]RU[Japanese];B[b2];W[d4])", "RU[Japanese]"),
-    ("(;FF[4]SZ[5]HA[0];B[b2])", "HA[0]"),
-    ("(;FF[4]SZ[5];B[b2];W[d4]TB[a1][a2])", "TB[a1]"),
-    ("(;FF[4]SZ[5];B[b2];W[d4]TW[a1])", "TW[a1]"),
-    ("(;FF[4]SZ[15];B[hh];W[ii];B[hi])", "cells of two letters, black first"),
-    ("(;GM[4]SZ[15];B[hh])", "GM[4] is not Hex"),
+@pytest.mark.parametrize(("text", "kind", "named"), [
+    ("(;FF[4]SZ[5]KM[6.5]RE[B+R];B[b2];W[d4])", "foreign", "KM[6.5]"),
+    ("(;FF[4]SZ[5]RU[Japanese];B[b2];W[d4])", "foreign", "RU[Japanese]"),
+    ("(;FF[4]SZ[5]HA[0];B[b2])", "foreign", "HA[0]"),
+    ("(;FF[4]SZ[5];B[b2];W[d4]TB[a1][a2])", "foreign", "TB[a1]"),
+    ("(;FF[4]SZ[5];B[b2];W[d4]TW[a1])", "foreign", "TW[a1]"),
+    ("(;FF[4]SZ[15];B[hh];W[ii];B[hi])", "foreign", "cells of two letters, black first"),
+    ("(;GM[4]SZ[15];B[hh])", "foreign", "GM[4]"),
 ])  # fmt: skip
-def test_records_of_other_games_are_no_games_of_hex(text: str, words: str) -> None:
-    with pytest.raises(NotationError) as caught:
+def test_records_of_other_games_are_no_games_of_hex(text: str, kind: str, named: str) -> None:
+    with refused(NotationError, named, kind=kind):
         read_game(text)
-    assert words in str(caught.value)
 
 
 def test_what_says_that_it_is_hex_is() -> None:
@@ -319,36 +317,35 @@ def test_links_of_other_pages() -> None:
     assert game_texts.to_moves(read_game("https://trmph.com/hex/board%2313%2Ca10b2")) == "a10 b2"
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("#5,a1 x", "no TRMPH string"),
-    ("https://trmph.com/hex/board#5a1", "no TRMPH string"),
-    ("#5,a1:", "no word of HexWorld"),
-    ("#5c1,a1 b2", "no HexWorld string"),
-    ("#5r9c1 a1", "no HexWorld string"),
-    ("https://hexworld.org/board/#a1b2", "no HexWorld string"),
-    ("#5,swap", "TRMPH cannot say swap"),
-    ('[Event "?"]', "looks like PGN"),
-    ("1. e4 e5 2. Nf3 Nc6", "looks like PGN"),
-    ("play b a1", "looks like commands of HTP"),
-    (". . . X O\n . . . . .", "looks like a picture of a board"),
-    ('["a1", "b2"]', "looks like a list in JSON"),
-    ("https://littlegolem.net/game/1", "looks like a link"),
-    ("a1 b2 c", "'c' is no list of moves"),
-    ("a1 b2", "how large the board is"),
-    ("hello", "is no game; games are written as"),
-    ("a1 " * 400_000, "more than 1,000,000 characters"),
-    ("(;SZ[27]" + ";B[a1];W[b1]" * 400 + ")", "800 moves: a game of Hex has 731 at the most"),
-    ("#27,a1" + "b1" * 800, "801 moves"),
-    ("#27c1," + "b1" * 800, "800 moves"),
-    ('{"size": 27, "moves": [' + "1," * 800 + "1]}", "801 moves"),
-    ('{"size": 5, "moves": [26]}', "there is no move 26"),
-    ('{"size": 5, "moves": [{"q": 5, "r": 0}]}', "off the 5x5 board"),
-    ('{"size": 5, "moves": [], "swap_means": "both"}', "swap_means is 'both'"),
+@pytest.mark.parametrize(("text", "kind", "named"), [
+    ("#5,a1 x", "syntax", "no TRMPH"),
+    ("https://trmph.com/hex/board#5a1", "syntax", "no TRMPH"),
+    ("#5,a1:", "syntax", "of HexWorld"),
+    ("#5c1,a1 b2", "syntax", "no HexWorld"),
+    ("#5r9c1 a1", "syntax", "no HexWorld"),
+    ("https://hexworld.org/board/#a1b2", "syntax", "no HexWorld"),
+    ("#5,swap", "syntax", "swap"),
+    ('[Event "?"]', "syntax", "PGN"),
+    ("1. e4 e5 2. Nf3 Nc6", "syntax", "PGN"),
+    ("play b a1", "syntax", "HTP"),
+    (". . . X O\n . . . . .", "syntax", "picture"),
+    ('["a1", "b2"]', "syntax", "list in JSON"),
+    ("https://littlegolem.net/game/1", "syntax", "a link"),
+    ("a1 b2 c", "moves", "'c'"),
+    ("a1 b2", "board", "'a1 b2'"),
+    ("hello", "syntax", "'hello'"),
+    ("a1 " * 400_000, "range", "1,000,000"),
+    ("(;SZ[27]" + ";B[a1];W[b1]" * 400 + ")", "moves", "800"),
+    ("#27,a1" + "b1" * 800, "moves", "801"),
+    ("#27c1," + "b1" * 800, "moves", "800"),
+    ('{"size": 27, "moves": [' + "1," * 800 + "1]}", "moves", "801"),
+    ('{"size": 5, "moves": [26]}', "coordinate", "26"),
+    ('{"size": 5, "moves": [{"q": 5, "r": 0}]}', "coordinate", "5x5"),
+    ('{"size": 5, "moves": [], "swap_means": "both"}', "unknown", "'both'"),
 ])  # fmt: skip
-def test_a_wrong_notation_is_named_as_what_it_looks_like(text: str, words: str) -> None:
-    with pytest.raises(NotationError) as caught:
+def test_a_wrong_notation_is_named_as_what_it_looks_like(text: str, kind: str, named: str) -> None:
+    with refused(NotationError, named, kind=kind) as caught:
         read_game(text)
-    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -364,20 +361,19 @@ def test_a_game_of_all_moves_that_there_can_be() -> None:
     assert read_game(game_texts.to_moves(game), 27).moves == game.moves
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("#5c1,b4:sb3c3d2", "move 5 (d2) is on a cell that is taken: the swap has turned b4 over to d2"),
-    ("#5c1,b4:sb3c3b3", "b3 is played twice, by move 5 again"),
-    ("(;GM[11]SZ[5];B[b4];W[swap-pieces];B[d2])", "move 3 (d2) is on a cell that is taken"),
-    ("(;SZ[5];W[bd];B[swap];W[ac];B[db])", "move 4 (db) is on a cell that is taken: the swap has turned bd over to db"),
-    ("(;SZ[5];W[bd];B[de];W[bd])", "bd is played twice"),
-    ("b4 swap-pieces d2", "move 3 (d2) is on a cell that is taken"),
-    ('{"size": 5, "moves": [16, 25, 8], "swap_means": "pieces"}', "move 3 (8) is on a cell that is taken"),
-    ("#3c1,a1:sb1c1b2c2b3a2", "move 8 (a2) is illegal: the game is won already"),
+@pytest.mark.parametrize(("text", "kind", "move", "named"), [
+    ("#5c1,b4:sb3c3d2", "occupied", 5, ("move 5 (d2)", "b4 over to d2")),
+    ("#5c1,b4:sb3c3b3", "occupied", 5, ("b3 ",)),
+    ("(;GM[11]SZ[5];B[b4];W[swap-pieces];B[d2])", "occupied", 3, ("move 3 (d2)",)),
+    ("(;SZ[5];W[bd];B[swap];W[ac];B[db])", "occupied", 4, ("move 4 (db)", "bd over to db")),
+    ("(;SZ[5];W[bd];B[de];W[bd])", "occupied", 3, ("bd ",)),
+    ("b4 swap-pieces d2", "occupied", 3, ("move 3 (d2)",)),
+    ('{"size": 5, "moves": [16, 25, 8], "swap_means": "pieces"}', "occupied", 3, ("move 3 (8)",)),
+    ("#3c1,a1:sb1c1b2c2b3a2", "over", 8, ("move 8 (a2)",)),
 ])  # fmt: skip
-def test_messages_name_moves_as_they_are_written(text: str, words: str) -> None:
-    with pytest.raises(NotationError) as caught:
+def test_messages_name_moves_as_they_are_written(text: str, kind: str, move: int, named: tuple[str, ...]) -> None:
+    with refused(NotationError, *named, kind=kind, move=move):
         checked_game(read_game(text, 5))
-    assert words in str(caught.value)
 
 
 @settings(deadline=None)
