@@ -152,7 +152,9 @@ def make_contestants(
     names = [contestant.name for contestant in contestants]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two players are called {name}: give one a name of its own, as in other={name}")
+            raise UsageError(
+                f"two players are called {name}: give one a name of its own, as in other={name}", kind="conflict"
+            )
     return contestants
 
 

@@ -40,17 +40,22 @@ def read_positions(path: Path) -> list[SolvedPosition]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}); name a file of solved positions") from error
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}); name a file of solved positions", kind="access", path=path
+        ) from error
     games: dict[int, Game] = {}
     positions = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 positions.append(_parse(line, number, games))
-            except (UsageError, IllegalMoveError, ValueError) as error:
-                raise UsageError(f"{path}, line {number}: {error}") from error
+            except (UsageError, IllegalMoveError) as error:
+                words = f"{path}, line {number}: {error}"
+                raise UsageError(words, kind=error.kind, setting=error.setting, path=path, move=error.move) from error
+            except ValueError as error:
+                raise UsageError(f"{path}, line {number}: {error}", kind="type", path=path) from error
     if not positions:
-        raise UsageError(f"{path} holds no positions; write one JSON object a line")
+        raise UsageError(f"{path} holds no positions; write one JSON object a line", kind="missing", path=path)
     return positions
 
 
@@ -58,31 +63,49 @@ def _parse(line: bytes, number: int, games: dict[int, Game]) -> SolvedPosition:
     try:
         document = json.loads(line)
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise UsageError(f"no JSON ({error})") from error
+        raise UsageError(f"no JSON ({error})", kind="syntax") from error
     if not isinstance(document, dict):
-        raise UsageError("no JSON object")
+        raise UsageError("no JSON object", kind="syntax")
     missing = [key for key in ("n", "moves", "to_move", "value") if key not in document]
     if missing:
-        raise UsageError(f"{missing[0]!r} is missing")
+        raise UsageError(f"{missing[0]!r} is missing", kind="missing", setting=missing[0])
     size, value, to_move = document["n"], document["value"], document["to_move"]
     if not _is_int(size) or not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE:
-        raise UsageError(f"n is {size!r}, boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
+        raise UsageError(
+            f"n is {size!r}, boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
+            kind="board",
+            setting="n",
+            low=MIN_HEX_SIZE,
+            high=MAX_HEX_SIZE,
+        )
     game = games.setdefault(size, Hex(size))
     moves = _cells(game, document["moves"], "moves")
     states = game.play(moves)
     if states.winner[0] != ONGOING:
-        raise UsageError(f"{_COLOURS[int(states.winner[0])]} has already won here")
+        raise UsageError(f"{_COLOURS[int(states.winner[0])]} has already won here", kind="over", setting="moves")
     mover = _COLOURS[len(moves) % 2]
     if to_move != mover:
-        raise UsageError(f"to_move is {to_move!r}, but after {len(moves)} moves it is {mover}'s turn")
+        raise UsageError(
+            f"to_move is {to_move!r}, but after {len(moves)} moves it is {mover}'s turn", kind="turn", setting="to_move"
+        )
     if not _is_int(value) or value not in (1, -1):
-        raise UsageError(f"value is {value!r}, it must be 1 (the side to move wins) or -1 (it loses)")
+        raise UsageError(
+            f"value is {value!r}, it must be 1 (the side to move wins) or -1 (it loses)",
+            kind="range",
+            setting="value",
+            low=-1,
+            high=1,
+        )
     winning = _cells(game, document.get("winning_moves") or [], "winning_moves")
     for move in winning:
         if states.cells[0, move]:
-            raise UsageError(f"the winning move {game.action_name(move)} is on a stone")
+            raise UsageError(
+                f"the winning move {game.action_name(move)} is on a stone", kind="occupied", setting="winning_moves"
+            )
     if winning and value == -1:
-        raise UsageError("value is -1 (the side to move loses), yet there are winning moves")
+        raise UsageError(
+            "value is -1 (the side to move loses), yet there are winning moves", kind="conflict", setting="value"
+        )
     return SolvedPosition(number, size, tuple(moves), value, frozenset(winning))
 
 
@@ -92,8 +115,10 @@ def _is_int(value: Any) -> bool:
 
 def _cells(game: Game, names: Any, key: str) -> list[int]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f'{key} is {names!r}, it must be a list of cells such as ["a1", "c3"]')
+        raise UsageError(
+            f'{key} is {names!r}, it must be a list of cells such as ["a1", "c3"]', kind="type", setting=key
+        )
     try:
         return [game.parse_action(name) for name in names]
     except NotationError as error:
-        raise UsageError(f"{key}: {error}") from error
+        raise UsageError(f"{key}: {error}", kind=error.kind, setting=key) from error

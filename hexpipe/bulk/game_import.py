@@ -77,10 +77,14 @@ def board_size_of(games: Games) -> int:
         counts[game.size] = counts.get(game.size, 0) + 1
     if not counts:
         first = f"; the first: {games.refused[0]}" if games.refused else ""
-        raise UsageError(f"there is no game that could be imported{first}")
+        raise UsageError(f"there is no game that could be imported{first}", kind="missing")
     if len(counts) > 1:
         sizes = ", ".join(f"{count} on {size}x{size}" for size, count in sorted(counts.items()))
-        raise UsageError(f"these games are of several boards ({sizes}): say which with --size, and --skip-bad")
+        raise UsageError(
+            f"these games are of several boards ({sizes}): say which with --size, and --skip-bad",
+            kind="board",
+            setting="--size",
+        )
     return next(iter(counts))
 
 
@@ -88,7 +92,11 @@ def keep_fitting(games: Games, rules: GameSettings, skip_bad: bool = False) -> N
     """Leave in ``games`` only those of ``rules``; UsageError names the first that is not, unless ``skip_bad``, or
     where none is left."""
     if not plays_hex(rules):
-        raise UsageError(f"games in files are of Hex, and this run plays {rules.title}: name another run")
+        raise UsageError(
+            f"games in files are of Hex, and this run plays {rules.title}: name another run",
+            kind="foreign",
+            setting="game.name",
+        )
     read, games.good = games.good, []
     for place, game in read:
         why = ""
@@ -102,7 +110,7 @@ def keep_fitting(games: Games, rules: GameSettings, skip_bad: bool = False) -> N
             games.good.append((place, game))
     if not games.good:
         tried = counted(len(games.refused), "game")
-        raise UsageError(f"none of {tried} could be imported; the first: {games.refused[0]}")
+        raise UsageError(f"none of {tried} could be imported; the first: {games.refused[0]}", kind="missing")
 
 
 def import_games(

@@ -160,7 +160,11 @@ def _different_positions(
         if cells.tobytes() in seen or solver.winner(cells) is not None:
             misses += 1
             if misses == _DRAWS_WITHOUT_NEWS:
-                raise UsageError(f"found only {len(seen)} different {board_size}x{board_size} positions; ask for fewer")
+                raise UsageError(
+                    f"found only {len(seen)} different {board_size}x{board_size} positions; ask for fewer",
+                    kind="range",
+                    high=len(seen),
+                )
             continue
         misses = 0
         seen.add(cells.tobytes())

@@ -87,7 +87,9 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
     try:
         write_output(path, data)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}): name another file") from error
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}): name another file", kind="access", path=path
+        ) from error
     return worst
 
 

@@ -134,7 +134,9 @@ def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Fig
     """An empty figure in inches, for ``path``. UsageError for a format that is none of FORMATS, SettingsError without
     matplotlib."""
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: pictures are written as {' or '.join(FORMATS)}; name the file so")
+        raise UsageError(
+            f"{path}: pictures are written as {' or '.join(FORMATS)}; name the file so", kind="type", path=path
+        )
     try:
         from matplotlib.figure import Figure as NewFigure
     except ImportError as error:
@@ -152,4 +154,6 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(picture, dpi=120, format=path.suffix[1:].lower())
         write_output(path, picture.getvalue())
     except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}): name another file") from error
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}): name another file", kind="access", path=path
+        ) from error

@@ -63,12 +63,20 @@ def check_trackers(tracking: TrackingSettings) -> None:
     """Raises UsageError, before anything is started, where a tracker is not installed or nobody is logged in there."""
     for name in ("wandb", "mlflow"):
         if getattr(tracking, name) is not None and importlib.util.find_spec(name) is None:
-            raise UsageError(f"tracking.{name} needs a package that is not installed: {install_command(name)}")
+            raise UsageError(
+                f"tracking.{name} needs a package that is not installed: {install_command(name)}",
+                kind="missing",
+                setting=f"tracking.{name}",
+            )
     if tracking.wandb is not None and os.environ.get("WANDB_MODE", "online") == "online":
         import wandb
 
         if not wandb.api.api_key:  # it would ask for one on the terminal, amid the run's view
-            raise UsageError("tracking.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline")
+            raise UsageError(
+                "tracking.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline",
+                kind="missing",
+                setting="tracking.wandb",
+            )
     if tracking.mlflow is not None and urlsplit(tracking.mlflow).scheme in ("", "file"):
         _check_file_store(tracking.mlflow)
 
@@ -84,7 +92,9 @@ def _check_file_store(uri: str) -> None:
         words = " ".join(str(error).split())
         raise UsageError(
             f"tracking.mlflow={uri} is a store of plain files, which this MLflow does not take ({words[:100]}...): "
-            "name a database, tracking.mlflow=sqlite:///mlflow.db, or a server"
+            "name a database, tracking.mlflow=sqlite:///mlflow.db, or a server",
+            kind="type",
+            setting="tracking.mlflow",
         ) from error
 
 

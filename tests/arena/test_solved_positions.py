@@ -8,6 +8,7 @@ import pytest
 
 from hexpipe.arena.solved_positions import SolvedPosition, read_positions
 from hexpipe.errors import UsageError
+from tests.refusals import refused
 
 GOOD: dict[str, Any] = {"n": 5, "moves": ["a1", "c3"], "to_move": "black", "value": 1, "winning_moves": ["b2"]}
 
@@ -36,58 +37,61 @@ def test_reads_positions_of_several_sizes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "kind", "setting", "named"),
     [
-        ({"n": 2}, "n is 2, boards have 3 to 27"),
-        ({"n": 28}, "n is 28"),
-        ({"n": "5"}, "n is '5'"),
-        ({"n": True}, "n is True"),
-        ({"moves": ["a1", "f3"]}, "f3"),
-        ({"moves": ["a1", "swap"]}, "swap"),
-        ({"moves": ["a1", "a1"]}, "move 2 .a1. is illegal: the cell is taken"),
-        ({"moves": "a1"}, "moves is 'a1', it must be a list"),
-        ({"moves": ["a1", 7]}, "must be a list of cells"),
-        ({"to_move": "white"}, "to_move is 'white', but after 2 moves it is black's turn"),
-        ({"to_move": "red"}, "to_move is 'red'"),
-        ({"value": 0}, "value is 0"),
-        ({"value": True}, "value is True"),
-        ({"winning_moves": ["c3"]}, "the winning move c3 is on a stone"),
-        ({"winning_moves": ["z9"]}, "winning_moves: "),
-        ({"winning_moves": {"b2": 1}}, "winning_moves is"),
-        ({"value": -1}, "yet there are winning moves"),
-        ({"n": 3, "moves": ["b1", "a1", "b2", "a2", "b3"], "to_move": "white"}, "black has already won"),
-        ({"n": 3, "moves": ["a1", "a2", "c1", "b2", "a3", "c2"], "to_move": "black"}, "white has already won"),
-        ({"n": 3, "moves": ["b1", "a1", "b2", "a2", "b3", "c3"]}, "move 6 .c3. is illegal: black has already won"),
+        ({"n": 2}, "board", "n", "2"),
+        ({"n": 28}, "board", "n", "28"),
+        ({"n": "5"}, "board", "n", "'5'"),
+        ({"n": True}, "board", "n", "True"),
+        ({"moves": ["a1", "f3"]}, "coordinate", "moves", "f3"),
+        ({"moves": ["a1", "swap"]}, "rule", "moves", "swap"),
+        ({"moves": ["a1", "a1"]}, "occupied", "", "move 2 (a1)"),
+        ({"moves": "a1"}, "type", "moves", "'a1'"),
+        ({"moves": ["a1", 7]}, "type", "moves", "7"),
+        ({"to_move": "white"}, "turn", "to_move", "'white'"),
+        ({"to_move": "red"}, "turn", "to_move", "'red'"),
+        ({"value": 0}, "range", "value", "0"),
+        ({"value": True}, "range", "value", "True"),
+        ({"winning_moves": ["c3"]}, "occupied", "winning_moves", "c3"),
+        ({"winning_moves": ["z9"]}, "coordinate", "winning_moves", "z9"),
+        ({"winning_moves": {"b2": 1}}, "type", "winning_moves", "b2"),
+        ({"value": -1}, "conflict", "value", "-1"),
+        ({"n": 3, "moves": ["b1", "a1", "b2", "a2", "b3"], "to_move": "white"}, "over", "moves", "black"),
+        ({"n": 3, "moves": ["a1", "a2", "c1", "b2", "a3", "c2"], "to_move": "black"}, "over", "moves", "white"),
+        ({"n": 3, "moves": ["b1", "a1", "b2", "a2", "b3", "c3"]}, "over", "", "move 6 (c3)"),
     ],
 )
-def test_bad_positions_name_the_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_bad_positions_name_the_line(
+    tmp_path: Path, change: dict[str, Any], kind: str, setting: str, named: str
+) -> None:
     file = _write(tmp_path, json.dumps(GOOD), json.dumps({**GOOD, **change}))
-    with pytest.raises(UsageError, match=f"positions.jsonl, line 2: .*{message}"):
+    with refused(UsageError, "line 2: ", named, kind=kind, setting=setting, path=file):
         read_positions(file)
 
 
 @pytest.mark.parametrize("key", ["n", "moves", "to_move", "value"])
 def test_missing_keys(tmp_path: Path, key: str) -> None:
     file = _write(tmp_path, json.dumps({name: value for name, value in GOOD.items() if name != key}))
-    with pytest.raises(UsageError, match=f"line 1: '{key}' is missing"):
+    with refused(UsageError, "line 1: ", kind="missing", setting=key, path=file):
         read_positions(file)
 
 
 @pytest.mark.parametrize("line", ["{", "[1, 2]", "nonsense", '{"n": 5,}'])
 def test_bad_json(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UsageError, match="line 2: no JSON"):
-        read_positions(_write(tmp_path, json.dumps(GOOD), line))
+    file = _write(tmp_path, json.dumps(GOOD), line)
+    with refused(UsageError, "line 2: ", kind="syntax", path=file):
+        read_positions(file)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     file = tmp_path / "positions.jsonl"
     file.write_bytes(b'{"n": 5, "moves": ["\xff"]}')
-    with pytest.raises(UsageError, match="line 1: no JSON"):
+    with refused(UsageError, "line 1: ", kind="syntax", path=file):
         read_positions(file)
 
 
 def test_no_positions_and_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no positions"):
+    with refused(UsageError, kind="missing", path=tmp_path / "positions.jsonl"):
         read_positions(_write(tmp_path, ""))
-    with pytest.raises(UsageError, match="cannot be read"):
+    with refused(UsageError, kind="access", path=tmp_path / "none.jsonl"):
         read_positions(tmp_path / "none.jsonl")

@@ -117,7 +117,7 @@ def test_what_is_no_player_is_said(tmp_path: Path) -> None:
             common_game([str(tmp_path / "none")], None, None)
         with refused(SettingsError, kind="conflict", setting="game.board_size", high=5):
             make_contestants(["solver"], common_game(["random"], 7, None), resources)
-        with pytest.raises(UsageError, match="two players"):
+        with refused(UsageError, "random", kind="conflict"):
             make_contestants(["random", "random"], rules, resources)
         with refused(SettingsError, "/no/such/program", kind="missing"):
             make_contestants(["htp:/no/such/program"], rules, resources)

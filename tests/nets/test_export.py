@@ -19,6 +19,7 @@ from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import random_codes
 from hexpipe.nets.export import export_onnx
 from tests.arena.checkpoints import small_checkpoint
+from tests.refusals import refused
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -45,5 +46,5 @@ def test_any_batch_has_the_net_s_answers(tmp_path: Path, overrides: dict[str, An
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(small_checkpoint(tmp_path / "run"))
-    with pytest.raises(UsageError, match="cannot be written"):
+    with refused(UsageError, kind="access", path=tmp_path / "no" / "net.onnx"):
         export_onnx(checkpoint, tmp_path / "no" / "net.onnx")

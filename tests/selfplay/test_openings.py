@@ -20,6 +20,7 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.selfplay.openings import balanced_openings, lean, random_openings, read_openings
 from hexpipe.selfplay.self_play import SelfPlay
+from tests.refusals import refused
 
 GAMES = {
     "hex": {"game.board_size": 5},
@@ -101,17 +102,17 @@ def test_openings_come_from_a_file_of_any_notation(tmp_path: Path) -> None:
     file = tmp_path / "openings.txt"
     file.write_text("#5,a1b2\n# a comment\nhttps://hexworld.org/board/#5c1,c3\n(;FF[4]GM[11]SZ[5];B[e5])\na2 c4 d1\n")
     assert read_openings(file, Hex(5)) == ((0, 6), (12,), (24,), (5, 17, 3))
-    for text, words in (
-        ("#5,a1\n#4,a1\n", "line 2: an opening of 4x4"),
-        ("#5,a1a1\n", "line 1: .*twice"),
-        ("#5c1,a1:s\n", "line 1: move 2"),
-        ("#5,a1b1a2b2a3b3a4b4a5\n", "line 1: the game is over"),
-        ("\n", "no opening"),
+    for text, kind, move, named in (
+        ("#5,a1\n#4,a1\n", "board", None, "line 2: "),
+        ("#5,a1a1\n", "occupied", 2, "line 1: "),
+        ("#5c1,a1:s\n", "rule", 2, "line 1: "),
+        ("#5,a1b1a2b2a3b3a4b4a5\n", "over", None, "line 1: "),
+        ("\n", "missing", None, ""),
     ):
         file.write_text(text)
-        with pytest.raises(UsageError, match=words):
+        with refused(UsageError, named, kind=kind, move=move, path=file):
             read_openings(file, Hex(5))
-    with pytest.raises(UsageError, match="cannot be read"):
+    with refused(UsageError, kind="access", path=tmp_path):
         read_openings(tmp_path, Hex(5))
 
 

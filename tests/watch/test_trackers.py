@@ -21,6 +21,7 @@ from hexpipe.errors import UsageError
 from hexpipe.watch import trackers
 from hexpipe.watch.metrics import MetricsWriter
 from hexpipe.watch.trackers import Line, check_trackers, in_background
+from tests.refusals import refused
 
 LINES = [
     {"time": 1000.5 + k, "elapsed": 1.0, "steps": 10 * k, "policy_loss": 2.0 - k, "cpu_percent/x": 5} for k in range(2)
@@ -153,7 +154,7 @@ def test_a_tracker_that_is_not_there_is_said_before_anything_starts(
 def test_wandb_without_a_login_is_said_too(wandb: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["wandb"], "api", SimpleNamespace(api_key=None))
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    with pytest.raises(UsageError, match="wandb login"):
+    with refused(UsageError, "wandb login", kind="missing", setting="tracking.wandb"):
         check_trackers(settings_with(wandb="hex").tracking)
     monkeypatch.setenv("WANDB_MODE", "offline")
     check_trackers(settings_with(wandb="hex").tracking)
