@@ -85,21 +85,15 @@ def check_own(path: Path, folder: bool = False) -> bool:
     if not folder:
         _refuse_foreign(path, status)
     elif not stat.S_ISDIR(status.st_mode):
-        raise RunFolderError(
-            f"{path} is {_kind(status)}, no folder: hexpipe follows no links there; move it away",
-            kind="foreign",
-            path=path,
-        )
+        words = f"{path} is {_kind(status)}, no folder: hexpipe follows no links there; move it away"
+        raise RunFolderError(words, kind="foreign", path=path)
     return True
 
 
 def _refuse_foreign(file: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise RunFolderError(
-            f"{file} is {_kind(status)}, no plain file: hexpipe opens none there; move it away",
-            kind="foreign",
-            path=file,
-        )
+        words = f"{file} is {_kind(status)}, no plain file: hexpipe opens none there; move it away"
+        raise RunFolderError(words, kind="foreign", path=file)
     if status.st_nlink > 1 and status.st_uid != os.geteuid():
         raise RunFolderError(
             f"{file} is also a file of another owner elsewhere (a hard link): move it away", kind="foreign", path=file

@@ -146,18 +146,12 @@ def _lock_run(path: Path, resume: bool) -> IO[str]:
         lock.seek(0)
         owner = lock.read().strip() or "unknown"
         lock.close()
-        raise RunFolderError(
-            f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir",
-            kind="busy",
-            path=path,
-        ) from error
+        words = f"another run (process {owner}) is at work in {path}; stop it or choose another folder with --run-dir"
+        raise RunFolderError(words, kind="busy", path=path) from error
     if not resume and (path / "settings.json").exists():
         lock.close()
-        raise RunFolderError(
-            f"{path} already holds a run; go on with --resume {shlex.quote(str(path))} or choose another --run-dir",
-            kind="conflict",
-            path=path,
-        )
+        words = f"{path} already holds a run; go on with --resume {shlex.quote(str(path))} or choose another --run-dir"
+        raise RunFolderError(words, kind="conflict", path=path)
     for left in _semaphores(path / "run.json"):
         left.remove()
     probe = path / ".write-test"
@@ -210,11 +204,8 @@ def read_settings(path: Path) -> Settings:
             f"there is no run in {path} ({error.strerror}); name the folder of a run", kind="missing", path=path
         ) from error
     except ValueError as error:
-        raise SettingsError(
-            f"{path / 'settings.json'} is no text; restore it or start a new run",
-            kind="damaged",
-            path=path / "settings.json",
-        ) from error
+        words = f"{path / 'settings.json'} is no text; restore it or start a new run"
+        raise SettingsError(words, kind="damaged", path=path / "settings.json") from error
     return settings_from_json(text)
 
 
@@ -235,19 +226,17 @@ def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, t
     changed = changed_settings(old, new)
     for name in changed:
         if name.startswith("game.") or name == "curriculum.stages":
-            raise SettingsError(
+            words = (
                 f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its games would "
-                "be of other rules; start a new run (with --init-from to keep the net)",
-                kind="conflict",
-                setting=name,
+                "be of other rules; start a new run (with --init-from to keep the net)"
             )
+            raise SettingsError(words, kind="conflict", setting=name)
         if name in _NET and has_weights:
-            raise SettingsError(
+            words = (
                 f"{name} is {changed[name][0]!r} in this run and cannot become {changed[name][1]!r}: its weights would "
-                "not fit; start a new run",
-                kind="conflict",
-                setting=name,
+                "not fit; start a new run"
             )
+            raise SettingsError(words, kind="conflict", setting=name)
     return changed
 
 

@@ -225,12 +225,11 @@ def allow_open_files(more: int) -> None:
     if soft == resource.RLIM_INFINITY or needed <= soft:
         return
     if hard != resource.RLIM_INFINITY and needed > hard:
-        raise SharedMemoryError(
+        words = (
             f"the processes need {needed:,} open files, and the limit is {hard:,}: raise it (ulimit -n), or take fewer "
-            "generators or inference servers",
-            kind="full",
-            high=hard,
+            "generators or inference servers"
         )
+        raise SharedMemoryError(words, kind="full", high=hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 

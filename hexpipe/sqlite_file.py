@@ -125,11 +125,8 @@ class SqliteFile:
                     f"{what}: another program holds it locked; close that, or let it finish", path=self.path
                 ) from error
             hints = [hint for prefix, hint in _HINTS.items() if name.startswith(prefix)]
-            raise ArchiveError(
-                f"{what}: {hints[0] if hints else 'look at its file system, and try again'}",
-                kind="access",
-                path=self.path,
-            ) from error
+            words = f"{what}: {hints[0] if hints else 'look at its file system, and try again'}"
+            raise ArchiveError(words, kind="access", path=self.path) from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own message
             raise self._damaged(error) from error
 
@@ -155,32 +152,22 @@ class SqliteFile:
             elif identity == kind.application_id and not read_only:
                 self._migrate()
             elif identity != kind.application_id:
-                raise ArchiveError(
-                    f"{self.path} is a database of something else: move it away or name another file",
-                    kind="foreign",
-                    path=self.path,
-                )
+                words = f"{self.path} is a database of something else: move it away or name another file"
+                raise ArchiveError(words, kind="foreign", path=self.path)
         version = self._version()
         if read_only and version in kind.migrations:
-            raise ArchiveError(
-                f"{self.path} is of an older hexpipe: go on with its run once, which brings it up to date",
-                kind="version",
-                path=self.path,
-            )
+            words = f"{self.path} is of an older hexpipe: go on with its run once, which brings it up to date"
+            raise ArchiveError(words, kind="version", path=self.path)
         if version != kind.version:
-            raise ArchiveError(
+            words = (
                 f"{self.path} has version {version}, this hexpipe reads {kind.version}: go on with the hexpipe that "
-                "wrote it, or start another",
-                kind="version",
-                path=self.path,
+                "wrote it, or start another"
             )
+            raise ArchiveError(words, kind="version", path=self.path)
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
-            raise ArchiveError(
-                f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk",
-                kind="access",
-                path=self.path,
-            )
+            words = f"{self.path} cannot have a write-ahead log there (got {mode}): use a local disk"
+            raise ArchiveError(words, kind="access", path=self.path)
 
     def _is_full(self) -> bool:
         """Whether there is no room for a file beside this one; a disk that fails otherwise is not waited for."""

@@ -41,13 +41,8 @@ class SolverPlayer:
 
     def __init__(self, game: Game, seed: int, number: int = 0) -> None:
         if not is_solvable(game) or game.swap:
-            raise SettingsError(
-                "solver: it knows Hex up to 5x5 without swap; take another player or a smaller board",
-                kind="conflict",
-                setting="game.board_size",
-                low=3,
-                high=5,
-            )
+            words = "solver: it knows Hex up to 5x5 without swap; take another player or a smaller board"
+            raise SettingsError(words, kind="conflict", setting="game.board_size", low=3, high=5)
         self._game, self._solver = game, HexSolver(game.board_size)
         self._rng = generator(Stream.PLAYER, seed, number)
 
@@ -112,11 +107,8 @@ def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None)
             continue
         theirs = override_settings(load_checkpoint(Path(spec), groups=()).settings, given).game
         if settings is not None and theirs != settings:
-            raise SettingsError(
-                f"{spec} plays {theirs.title}, the others {settings.title}: give --size (and --swap or --no-swap)",
-                kind="foreign",
-                setting="game",
-            )
+            words = f"{spec} plays {theirs.title}, the others {settings.title}: give --size (and --swap or --no-swap)"
+            raise SettingsError(words, kind="foreign", setting="game")
         settings = theirs
     return settings or load_settings("quick", given).game
 

@@ -123,30 +123,16 @@ def parse(fields: Mapping[str, Any], rules: Rules, simulations: int) -> list[Que
     plies = len(moves_of(position))
     count = said.get("simulations", simulations)
     if not _is_whole(count) or not 2 <= count <= _MOST_SIMULATIONS:
-        raise NotationError(
-            f"simulations must be a whole number from 2 to {_MOST_SIMULATIONS:,} (got {_short(count)})",
-            kind="range",
-            setting="simulations",
-            low=2,
-            high=_MOST_SIMULATIONS,
-        )
+        words = f"simulations must be a whole number from 2 to {_MOST_SIMULATIONS:,} (got {_short(count)})"
+        raise NotationError(words, kind="range", setting="simulations", low=2, high=_MOST_SIMULATIONS)
     if tree_bytes(game, count) > (most := _memory() // 2):
         fits = count * most // tree_bytes(game, count)
-        raise NotationError(
-            f"simulations: {count:,} take more than half of this machine's memory, {fits:,} would fit",
-            kind="full",
-            setting="simulations",
-            high=fits,
-        )
+        words = f"simulations: {count:,} take more than half of this machine's memory, {fits:,} would fit"
+        raise NotationError(words, kind="full", setting="simulations", high=fits)
     turns = said.get("turns", [plies])
     if not isinstance(turns, list) or not all(_is_whole(turn) and 0 <= turn <= plies for turn in turns):
-        raise NotationError(
-            f"turns must be a list of plies from 0 to {plies} (got {_short(turns)})",
-            kind="range",
-            setting="turns",
-            low=0,
-            high=plies,
-        )
+        words = f"turns must be a list of plies from 0 to {plies} (got {_short(turns)})"
+        raise NotationError(words, kind="range", setting="turns", low=0, high=plies)
     seconds, every = _seconds(said, "maxTime"), _seconds(said, "reportDuringSearchEvery")
     both = pairs or not _SECOND_NAMES.keys().isdisjoint(fields)
     is_over = checked_position(game, last).winner[0] != ONGOING
@@ -185,22 +171,16 @@ class Rules:
 def _parse_action(fields: Mapping[str, Any]) -> Action:
     odd = sorted(set(fields) - _ACTION_KEYS)
     if odd:
-        raise NotationError(
-            f"{odd[0]!r} is no part of an action; those are {', '.join(sorted(_ACTION_KEYS))}",
-            kind="unknown",
-            setting=odd[0],
-        )
+        words = f"{odd[0]!r} is no part of an action; those are {', '.join(sorted(_ACTION_KEYS))}"
+        raise NotationError(words, kind="unknown", setting=odd[0])
     name = fields["action"]
     if name not in ACTIONS:
         raise NotationError(
             f"there is no action {_short(name)}; those are {', '.join(ACTIONS)}", kind="unknown", setting="action"
         )
     if name == "terminate" and "terminateId" not in fields:
-        raise NotationError(
-            "terminate needs terminateId, the id of what is to end; terminate_all ends everything",
-            kind="missing",
-            setting="terminateId",
-        )
+        words = "terminate needs terminateId, the id of what is to end; terminate_all ends everything"
+        raise NotationError(words, kind="missing", setting="terminateId")
     turns = fields.get("turnNumbers", [])
     if not isinstance(turns, list) or not all(map(_is_whole, turns)):
         raise NotationError(
@@ -220,11 +200,8 @@ def _first_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in (*fields.items(), *settings.items()):
         name = _SECOND_NAMES.get(str(key), str(key))
         if name in said and said[name] != value:
-            raise NotationError(
-                f"{key} is said twice, as {_short(said[name])} and as {_short(value)}",
-                kind="conflict",
-                setting=str(key),
-            )
+            words = f"{key} is said twice, as {_short(said[name])} and as {_short(value)}"
+            raise NotationError(words, kind="conflict", setting=str(key))
         said[name] = value
     return said
 
@@ -240,11 +217,8 @@ def _board(said: Mapping[str, Any], rules: Rules) -> tuple[int, bool]:
             f"the board's size is a whole number (got {_short(size)}); boards are square", kind="type", setting="size"
         )
     if not isinstance(swap, bool):
-        raise NotationError(
-            f'the swap rule is true or false, as rules "swap" or "no-swap" (got {_short(swap)})',
-            kind="type",
-            setting="rules",
-        )
+        words = f'the swap rule is true or false, as rules "swap" or "no-swap" (got {_short(swap)})'
+        raise NotationError(words, kind="type", setting="rules")
     return size, swap
 
 
@@ -273,11 +247,8 @@ def _positions(game: Game, said: Mapping[str, Any]) -> tuple[tuple[Position, Pos
     elif isinstance(words, list) and all(isinstance(word, str) for word in words):
         moves = [parse_move(game, word) for word in words]
     else:
-        raise NotationError(
-            'moves must be a list of words such as ["a1", "b2"], or of pairs such as [["B", "a1"]]',
-            kind="type",
-            setting="moves",
-        )
+        why = 'moves must be a list of words such as ["a1", "b2"], or of pairs such as [["B", "a1"]]'
+        raise NotationError(why, kind="type", setting="moves")
     return read_set_up(game, black, white, moves, to_move, first), pairs
 
 
@@ -306,21 +277,14 @@ def _coloured_moves(game: Game, pairs: list[Any], first: int | None, any_first: 
     moves: list[int] = []
     for number, pair in enumerate(pairs, start=1):
         if len(pair) != 2 or not all(isinstance(word, str) for word in pair):
-            raise NotationError(
-                f'move {number} must be a pair such as ["B", "a1"] (got {_short(pair)})',
-                kind="type",
-                setting="moves",
-                move=number,
-            )
+            words = f'move {number} must be a pair such as ["B", "a1"] (got {_short(pair)})'
+            raise NotationError(words, kind="type", setting="moves", move=number)
         if first is None:
             first = parse_colour(pair[0]) if any_first else 0
         mover = COLOURS[(first + sum(move < game.board_size**2 for move in moves)) % 2]
         if pair[0].lower() not in (mover, mover[0]):
-            raise NotationError(
-                f"move {number} is {mover}'s, not {_short(pair[0])}'s: colours take turns from {COLOURS[first]} on",
-                kind="turn",
-                move=number,
-            )
+            words = f"move {number} is {mover}'s, not {_short(pair[0])}'s: colours take turns from {COLOURS[first]} on"
+            raise NotationError(words, kind="turn", move=number)
         moves.append(parse_move(game, pair[1]))
     return moves, first or 0
 
@@ -333,11 +297,8 @@ def _priorities(said: Mapping[str, Any], count: int) -> list[int]:
         )
     each = said.get("priorities", [said.get("priority", 0)] * count)
     if not isinstance(each, list) or len(each) != count or not all(map(_is_whole, each)):
-        raise NotationError(
-            f"a priority is a whole number, priorities are one for each turn (got {_short(each)})",
-            kind="type",
-            setting="priority",
-        )
+        words = f"a priority is a whole number, priorities are one for each turn (got {_short(each)})"
+        raise NotationError(words, kind="type", setting="priority")
     return each
 
 
@@ -347,13 +308,8 @@ def _seconds(said: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_SECONDS:
-        raise NotationError(
-            f"{name} is a number of seconds above 0, at most {_MOST_SECONDS:,} (got {_short(value)})",
-            kind="range",
-            setting=name,
-            low=0,
-            high=_MOST_SECONDS,
-        )
+        words = f"{name} is a number of seconds above 0, at most {_MOST_SECONDS:,} (got {_short(value)})"
+        raise NotationError(words, kind="range", setting=name, low=0, high=_MOST_SECONDS)
     return float(value)
 
 

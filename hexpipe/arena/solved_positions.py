@@ -71,13 +71,8 @@ def _parse(line: bytes, number: int, games: dict[int, Game]) -> SolvedPosition:
         raise UsageError(f"{missing[0]!r} is missing", kind="missing", setting=missing[0])
     size, value, to_move = document["n"], document["value"], document["to_move"]
     if not _is_int(size) or not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE:
-        raise UsageError(
-            f"n is {size!r}, boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
-            kind="board",
-            setting="n",
-            low=MIN_HEX_SIZE,
-            high=MAX_HEX_SIZE,
-        )
+        words = f"n is {size!r}, boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
+        raise UsageError(words, kind="board", setting="n", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
     game = games.setdefault(size, Hex(size))
     moves = _cells(game, document["moves"], "moves")
     states = game.play(moves)
@@ -89,13 +84,8 @@ def _parse(line: bytes, number: int, games: dict[int, Game]) -> SolvedPosition:
             f"to_move is {to_move!r}, but after {len(moves)} moves it is {mover}'s turn", kind="turn", setting="to_move"
         )
     if not _is_int(value) or value not in (1, -1):
-        raise UsageError(
-            f"value is {value!r}, it must be 1 (the side to move wins) or -1 (it loses)",
-            kind="range",
-            setting="value",
-            low=-1,
-            high=1,
-        )
+        words = f"value is {value!r}, it must be 1 (the side to move wins) or -1 (it loses)"
+        raise UsageError(words, kind="range", setting="value", low=-1, high=1)
     winning = _cells(game, document.get("winning_moves") or [], "winning_moves")
     for move in winning:
         if states.cells[0, move]:

@@ -52,11 +52,8 @@ class Tournament:
 
     def __post_init__(self) -> None:
         if self.game.num_seats != 2:
-            raise SettingsError(
-                f"tournaments are for games of two players, {self.game.name} has three here",
-                kind="conflict",
-                setting="game.players",
-            )
+            words = f"tournaments are for games of two players, {self.game.name} has three here"
+            raise SettingsError(words, kind="conflict", setting="game.players")
         if len(self.contestants) < 2:
             raise SettingsError(
                 "two players are needed at the least: name another checkpoint, random or solver", kind="missing"
@@ -128,11 +125,8 @@ class Tournament:
             if states.winner[0] == ONGOING and moves not in self._openings:
                 return moves
         if states.winner[0] != ONGOING:
-            raise SettingsError(
-                f"{self.plan.opening_plies} random plies end the game on this board: ask for fewer",
-                kind="range",
-                setting="--openings",
-            )
+            words = f"{self.plan.opening_plies} random plies end the game on this board: ask for fewer"
+            raise SettingsError(words, kind="range", setting="--openings")
         return moves
 
     def _next_stop(self, a: int, b: int) -> int:

@@ -69,11 +69,8 @@ def run(
     if importlib.util.find_spec("ray") is None:
         raise SettingsError(f"this needs Ray, which is not installed: {install_command('ray')}", kind="missing")
     if workers < NODES or servers < NODES or workers % NODES or servers % NODES:
-        raise SettingsError(
-            f"--workers and --servers are shared by {NODES} nodes: make both multiples of it",
-            kind="conflict",
-            setting="--workers",
-        )
+        words = f"--workers and --servers are shared by {NODES} nodes: make both multiples of it"
+        raise SettingsError(words, kind="conflict", setting="--workers")
     options = ["--preset=standard", f"--size={size}", f"--simulations={simulations}"]
     told = {
         "net.blocks": blocks, "net.channels": channels, "selfplay.games_per_worker": games, "search.early_stop": False,

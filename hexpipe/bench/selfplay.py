@@ -70,12 +70,8 @@ def run(
     caches in a further slice), backend, dtype, batch.
     """
     if workers < 1:
-        raise SettingsError(
-            f"self-play is measured with one generator or more: --workers is {workers}",
-            kind="range",
-            setting="--workers",
-            low=1,
-        )
+        words = f"self-play is measured with one generator or more: --workers is {workers}"
+        raise SettingsError(words, kind="range", setting="--workers", low=1)
     settings = load_settings(
         "standard",
         {

@@ -142,11 +142,8 @@ class GameFiles:
         try:
             fcntl.flock(games, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunFolderError(
-                f"another process is writing games to {self.folder}: wait for it, or name another --output-dir",
-                kind="busy",
-                path=self.folder,
-            ) from error
+            words = f"another process is writing games to {self.folder}: wait for it, or name another --output-dir"
+            raise RunFolderError(words, kind="busy", path=self.folder) from error
         self._check_asked(dict(asked))
         for document in self._read():
             self.tally.add(document)
@@ -159,11 +156,8 @@ class GameFiles:
         path = self.folder / ASKED
         if not path.exists():
             if (self.folder / GAMES).stat().st_size:
-                raise RunFolderError(
-                    f"{self.folder} holds games of unknown origin: name another --output-dir",
-                    kind="foreign",
-                    path=self.folder,
-                )
+                words = f"{self.folder} holds games of unknown origin: name another --output-dir"
+                raise RunFolderError(words, kind="foreign", path=self.folder)
             write_atomic(path, json.dumps(asked, indent=2) + "\n")
             return
         try:
@@ -175,13 +169,11 @@ class GameFiles:
         now = json.loads(json.dumps(asked))  # as it would be read
         for name in now:
             if now[name] != before.get(name):
-                raise RunFolderError(
+                words = (
                     f"the games in {self.folder} were played with {name} {before.get(name)!r}, not {now[name]!r}: "
-                    "go on with that, or name another --output-dir",
-                    kind="conflict",
-                    setting=name,
-                    path=self.folder,
+                    "go on with that, or name another --output-dir"
                 )
+                raise RunFolderError(words, kind="conflict", setting=name, path=self.folder)
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """Every game in games.jsonl; a half line at its end is cut off."""

@@ -80,11 +80,8 @@ def board_size_of(games: Games) -> int:
         raise UsageError(f"there is no game that could be imported{first}", kind="missing")
     if len(counts) > 1:
         sizes = ", ".join(f"{count} on {size}x{size}" for size, count in sorted(counts.items()))
-        raise UsageError(
-            f"these games are of several boards ({sizes}): say which with --size, and --skip-bad",
-            kind="board",
-            setting="--size",
-        )
+        words = f"these games are of several boards ({sizes}): say which with --size, and --skip-bad"
+        raise UsageError(words, kind="board", setting="--size")
     return next(iter(counts))
 
 
@@ -92,11 +89,8 @@ def keep_fitting(games: Games, rules: GameSettings, skip_bad: bool = False) -> N
     """Leave in ``games`` only those of ``rules``; UsageError names the first that is not, unless ``skip_bad``, or
     where none is left."""
     if not plays_hex(rules):
-        raise UsageError(
-            f"games in files are of Hex, and this run plays {rules.title}: name another run",
-            kind="foreign",
-            setting="game.name",
-        )
+        words = f"games in files are of Hex, and this run plays {rules.title}: name another run"
+        raise UsageError(words, kind="foreign", setting="game.name")
     read, games.good = games.good, []
     for place, game in read:
         why = ""

@@ -88,9 +88,6 @@ def command(
 def _own_settings(settings: Settings, run: Path, preset: str | None, overrides: dict[str, Any]) -> Settings:
     given = [*(["--preset"] if preset is not None else []), *overrides]
     if given:
-        raise SettingsError(
-            f"{run} has settings of its own: leave out {', '.join(given)}, or name a new run",
-            kind="conflict",
-            setting=given[0],
-        )
+        words = f"{run} has settings of its own: leave out {', '.join(given)}, or name a new run"
+        raise SettingsError(words, kind="conflict", setting=given[0])
     return settings

@@ -84,12 +84,10 @@ class GameSettings(InARowOptions, HexOptions):
         if self.name in _OPTIONS:
             self._as(self.model)
         elif self.own_class is None:
-            raise RefusedError(
-                f"there is no game {self.name!r}: game.name is hex, inarow, or "
-                "package.module:Class for one of your own",
-                kind="unknown",
-                setting="game.name",
+            words = (
+                f"there is no game {self.name!r}: game.name is hex, inarow, or package.module:Class for one of your own"
             )
+            raise RefusedError(words, kind="unknown", setting="game.name")
         return self
 
     @property
@@ -120,11 +118,8 @@ class GameSettings(InARowOptions, HexOptions):
             raise RefusedError(self._unknown(name), kind="unknown", setting=f"game.{name}")
         for name in own.keys() & ours.keys():
             if ours[name].default is not None and own[name].default not in (ours[name].default, PydanticUndefined):
-                raise RefusedError(
-                    f"{model.__name__}.{name} must have the default {ours[name].default!r}, or none",
-                    kind="conflict",
-                    setting=f"game.{name}",
-                )
+                words = f"{model.__name__}.{name} must have the default {ours[name].default!r}, or none"
+                raise RefusedError(words, kind="conflict", setting=f"game.{name}")
         told = {name: value for name, value in self if name in own and (value is not None or name not in ours)}
         try:
             return model.model_validate(told)

@@ -18,12 +18,9 @@ class HexOptions(GameOptions):
     @model_validator(mode="after")
     def _possible(self) -> HexOptions:
         if self.board_size > MAX_HEX_SIZE:
-            raise RefusedError(
+            words = (
                 f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side "
-                f"(got {self.board_size})",
-                kind="range",
-                setting="game.board_size",
-                low=MIN_HEX_SIZE,
-                high=MAX_HEX_SIZE,
+                f"(got {self.board_size})"
             )
+            raise RefusedError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
         return self

@@ -62,49 +62,30 @@ class InARowOptions(GameOptions):
     def _possible(self) -> InARowOptions:
         n = self.board_size
         if self.win_length is not None and self.win_length > n:
-            raise RefusedError(
-                f"game.win_length is {self.win_length}, more than the {n} cells along a side: lower it",
-                kind="range",
-                setting="game.win_length",
-                high=n,
-            )
+            words = f"game.win_length is {self.win_length}, more than the {n} cells along a side: lower it"
+            raise RefusedError(words, kind="range", setting="game.win_length", high=n)
         if self.view_size is not None and self.view_size != n:
             if self.view_size % 2 == 0:
-                raise RefusedError(
-                    f"game.view_size must be odd, or the board's own size {n} (got {self.view_size})",
-                    kind="range",
-                    setting="game.view_size",
-                )
+                words = f"game.view_size must be odd, or the board's own size {n} (got {self.view_size})"
+                raise RefusedError(words, kind="range", setting="game.view_size")
             if self.view_size > n and n % 2 == 0:
-                raise RefusedError(
+                words = (
                     f"game.view_size {self.view_size} is larger than the board of {n}, which then cannot be in its "
-                    f"middle: take an odd game.board_size, or {n}",
-                    kind="conflict",
-                    setting="game.view_size",
+                    f"middle: take an odd game.board_size, or {n}"
                 )
+                raise RefusedError(words, kind="conflict", setting="game.view_size")
         rewards = self.placement_rewards
         if rewards is None:
             return self
         if self.players != 3:
-            raise RefusedError(
-                "game.placement_rewards is for game.players=3: two play for 1 and -1, leave it unset",
-                kind="conflict",
-                setting="game.placement_rewards",
-            )
+            words = "game.placement_rewards is for game.players=3: two play for 1 and -1, leave it unset"
+            raise RefusedError(words, kind="conflict", setting="game.placement_rewards")
         if len(rewards) != 3 or sorted(rewards, reverse=True) != [*rewards] or rewards[0] == rewards[2]:
-            raise RefusedError(
-                f"game.placement_rewards must be three falling numbers (got {[*rewards]})",
-                kind="type",
-                setting="game.placement_rewards",
-            )
+            words = f"game.placement_rewards must be three falling numbers (got {[*rewards]})"
+            raise RefusedError(words, kind="type", setting="game.placement_rewards")
         if rewards[0] > 1 or rewards[2] < -1:
-            raise RefusedError(
-                f"game.placement_rewards must be from -1 to 1 (got {[*rewards]})",
-                kind="range",
-                setting="game.placement_rewards",
-                low=-1,
-                high=1,
-            )
+            words = f"game.placement_rewards must be from -1 to 1 (got {[*rewards]})"
+            raise RefusedError(words, kind="range", setting="game.placement_rewards", low=-1, high=1)
         return self
 
     def inarow_rules(self) -> InARowRules:

@@ -194,11 +194,8 @@ def _leave_out_gone(tree: dict[str, Any]) -> None:
         section, _, key = name.rpartition(".")
         part = tree.get(section)
         if isinstance(part, dict) and key in part and (value := part.pop(key)) != usual:
-            raise SettingsError(
-                f"there is no setting {name} any more (got {brief(value)}): {now}; make it {usual}",
-                kind="deleted",
-                setting=name,
-            )
+            words = f"there is no setting {name} any more (got {brief(value)}): {now}; make it {usual}"
+            raise SettingsError(words, kind="deleted", setting=name)
 
 
 def _validated(tree: dict[str, Any]) -> Settings:

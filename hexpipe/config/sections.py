@@ -45,19 +45,14 @@ class NetSettings(Section):
         if self.backbone == "resnet":
             return self
         if self.channels % (8 * self.heads):  # a quarter of a head turns by row, a quarter by column, in pairs
-            raise RefusedError(
+            words = (
                 f"a transformer of {self.heads} heads wants channels in multiples of {8 * self.heads}, "
-                f"not {self.channels}: change net.channels or net.heads",
-                kind="conflict",
-                setting="net.channels",
+                f"not {self.channels}: change net.channels or net.heads"
             )
+            raise RefusedError(words, kind="conflict", setting="net.channels")
         if self.latent_rank > self.channels:
-            raise RefusedError(
-                f"net.kv_latent {self.kv_latent} is above net.channels {self.channels}: lower it",
-                kind="range",
-                setting="net.kv_latent",
-                high=self.channels,
-            )
+            words = f"net.kv_latent {self.kv_latent} is above net.channels {self.channels}: lower it"
+            raise RefusedError(words, kind="range", setting="net.kv_latent", high=self.channels)
         return self
 
     @property
@@ -114,12 +109,8 @@ class SearchSettings(Section):
                 high=self.num_simulations,
             )
         if len(plies) != 2 or not 0 <= plies[0] <= plies[1]:
-            raise RefusedError(
-                f"search.phase_plies must be two rising plies (got {[*plies]})",
-                kind="range",
-                setting="search.phase_plies",
-                low=0,
-            )
+            words = f"search.phase_plies must be two rising plies (got {[*plies]})"
+            raise RefusedError(words, kind="range", setting="search.phase_plies", low=0)
         return self
 
 

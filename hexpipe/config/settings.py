@@ -93,30 +93,22 @@ class Settings(Section):
         if self.curriculum.stages:
             self._check_stages()
             if self.reanalyze.ratio:  # a search of old games knows one board
-                raise RefusedError(
-                    "reanalyze.ratio and curriculum.stages cannot be used together yet: set one of them off",
-                    kind="conflict",
-                    setting="reanalyze.ratio",
-                )
+                words = "reanalyze.ratio and curriculum.stages cannot be used together yet: set one of them off"
+                raise RefusedError(words, kind="conflict", setting="reanalyze.ratio")
         if not self.plays and (self.reanalyze.ratio or self.league.share):
-            raise RefusedError(
-                "with selfplay.workers=0 nothing is played: reanalyze.ratio and league.share must be 0, turn them off",
-                kind="conflict",
-                setting="selfplay.workers",
+            words = (
+                "with selfplay.workers=0 nothing is played: reanalyze.ratio and league.share must be 0, turn them off"
             )
+            raise RefusedError(words, kind="conflict", setting="selfplay.workers")
         if self.cluster.address and (not self.plays or self.reanalyze.ratio or self.league.share):
-            raise RefusedError(
+            words = (
                 "with cluster.address (--ray) the nodes only play the newest net: selfplay.workers must not be 0, and "
-                "reanalyze.ratio and league.share must be",
-                kind="conflict",
-                setting="cluster.address",
+                "reanalyze.ratio and league.share must be"
             )
+            raise RefusedError(words, kind="conflict", setting="cluster.address")
         if self.replay.min_games > self.replay.max_games:
-            raise RefusedError(
-                "replay.min_games is above replay.max_games: lower the one or raise the other",
-                kind="conflict",
-                setting="replay.min_games",
-            )
+            words = "replay.min_games is above replay.max_games: lower the one or raise the other"
+            raise RefusedError(words, kind="conflict", setting="replay.min_games")
         chosen = self.inference.backend in ("auto", "eager") and self.inference.dtype == "auto"
         if self.algorithm == "muzero" and not chosen:
             raise RefusedError(
@@ -132,56 +124,41 @@ class Settings(Section):
         """What can be said of the named devices on any machine; `roles.plan` knows this one's."""
         for name, text in (("inference.devices", self.inference.devices), ("learner.devices", self.learner.devices)):
             if not _DEVICES.fullmatch(text):
-                raise RefusedError(
-                    f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu",
-                    kind="type",
-                    setting=name,
-                )
+                words = f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu"
+                raise RefusedError(words, kind="type", setting=name)
         if self.inference.devices != AUTO and self.inference.servers is not None:
-            raise RefusedError(
+            words = (
                 "inference.servers counts the servers of inference.devices=auto, a list has one an entry: "
-                "leave inference.servers unset, or set inference.devices to auto",
-                kind="conflict",
-                setting="inference.servers",
+                "leave inference.servers unset, or set inference.devices to auto"
             )
+            raise RefusedError(words, kind="conflict", setting="inference.servers")
         learners = named_devices(self.learner.devices)
         gpus = [device for device in learners if device != "cpu"]
         if gpus and (len(gpus) < len(learners) or len(set(gpus)) < len(gpus)):
-            raise RefusedError(
+            words = (
                 f"learner.devices is {self.learner.devices}: learners that train together have a GPU each, or are all "
-                "on the CPU",
-                kind="conflict",
-                setting="learner.devices",
+                "on the CPU"
             )
+            raise RefusedError(words, kind="conflict", setting="learner.devices")
         if self.learner.batch_size % self.learner.ranks:
-            raise RefusedError(
+            words = (
                 f"learner.batch_size must be a multiple of the {len(learners)} devices of learner.devices: "
-                "change either",
-                kind="conflict",
-                setting="learner.batch_size",
+                "change either"
             )
+            raise RefusedError(words, kind="conflict", setting="learner.batch_size")
 
     def _check_stages(self) -> None:
         if self.game.name != "inarow":
-            raise RefusedError(
-                "curriculum.stages are for game.name=inarow: leave them empty",
-                kind="conflict",
-                setting="curriculum.stages",
-            )
+            words = "curriculum.stages are for game.name=inarow: leave them empty"
+            raise RefusedError(words, kind="conflict", setting="curriculum.stages")
         for before, after in pairwise(self.curriculum.stages):
             if after[0] < before[0]:
-                raise RefusedError(
-                    f"curriculum.stages must have growing boards (got {after[0]} after {before[0]}): reorder them",
-                    kind="range",
-                    setting="curriculum.stages",
-                )
+                words = f"curriculum.stages must have growing boards (got {after[0]} after {before[0]}): reorder them"
+                raise RefusedError(words, kind="range", setting="curriculum.stages")
         last, game = self.curriculum.stages[-1], self.game
         if (game.board_size, game.win_length) != last or game.view_size is None or not game.thumbnail:
-            raise RefusedError(
-                "with curriculum.stages the game is that of the last stage, with a view and a thumbnail",
-                kind="conflict",
-                setting="game",
-            )
+            words = "with curriculum.stages the game is that of the last stage, with a view and a thumbnail"
+            raise RefusedError(words, kind="conflict", setting="game")
         try:
             _ = self.stages
         except ValidationError as error:

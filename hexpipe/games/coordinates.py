@@ -88,11 +88,8 @@ def split_moves(text: str, numbered: bool = True) -> list[str]:
     wrong = [pair for pair in numbers if pair[0] != pair[1]]
     if wrong and any(2 * count - 1 != ply for count, ply in numbers):
         count, ply = wrong[0]
-        raise NotationError(
-            f"the numbers of this list do not count its moves: {count} stands where move {ply} begins",
-            kind="moves",
-            move=ply,
-        )
+        why = f"the numbers of this list do not count its moves: {count} stands where move {ply} begins"
+        raise NotationError(why, kind="moves", move=ply)
     return words
 
 

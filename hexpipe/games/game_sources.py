@@ -60,11 +60,8 @@ def games_in(stream: BinaryIO) -> list[sgf.Piece]:
             )
         data += block
         if len(data) > MOST_BYTES:
-            raise NotationError(
-                f"there are more than {MOST_BYTES:,} bytes; split it into files of fewer games",
-                kind="range",
-                high=MOST_BYTES,
-            )
+            words = f"there are more than {MOST_BYTES:,} bytes; split it into files of fewer games"
+            raise NotationError(words, kind="range", high=MOST_BYTES)
     return split_games(decode_games(bytes(data)))
 
 

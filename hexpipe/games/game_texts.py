@@ -238,11 +238,8 @@ def read_game(text: str, board_size: int | None = None, whole: bool = True, swap
     stripped = text.strip()
     if len(stripped) > sgf.MOST_CHARACTERS:
         most = f"{sgf.MOST_CHARACTERS:,} characters"
-        raise NotationError(
-            f"{_shortened(stripped[:99])} goes on for more than {most}, which no game has",
-            kind="range",
-            high=sgf.MOST_CHARACTERS,
-        )
+        why = f"{_shortened(stripped[:99])} goes on for more than {most}, which no game has"
+        raise NotationError(why, kind="range", high=sgf.MOST_CHARACTERS)
     if stripped.startswith("{"):
         return from_json(stripped, swap_means)
     if stripped.startswith("(") or sgf.find_tree(stripped) >= 0:

@@ -100,13 +100,8 @@ class Hex(WholeBoard):
 def check_board_size(board_size: int) -> None:
     """Raise SettingsError where Hex has no board of ``board_size`` cells a side."""
     if not MIN_HEX_SIZE <= board_size <= MAX_HEX_SIZE:
-        raise SettingsError(
-            f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
-            kind="range",
-            setting="game.board_size",
-            low=MIN_HEX_SIZE,
-            high=MAX_HEX_SIZE,
-        )
+        words = f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
+        raise SettingsError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
 
 
 def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:

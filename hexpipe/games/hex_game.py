@@ -42,12 +42,8 @@ class HexGame:
 
     def __post_init__(self) -> None:
         if not MIN_HEX_SIZE <= self.size <= MAX_HEX_SIZE:
-            raise NotationError(
-                f"board size {self.size}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
-                kind="board",
-                low=MIN_HEX_SIZE,
-                high=MAX_HEX_SIZE,
-            )
+            words = f"board size {self.size}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
+            raise NotationError(words, kind="board", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
         swap, seen = self.size**2, dict[int, int]()
         for number, move in enumerate(self.moves, start=1):
             if not 0 <= move <= swap:
@@ -117,12 +113,8 @@ def board_size_of(text: str, other: str | None = None) -> int:
         sides = f"{shortened(text)} by {shortened(other)}"
         raise NotationError(f"a board of {sides} cells: only square boards are played here", kind="board")
     if not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE:
-        raise NotationError(
-            f"board size {shortened(text)!r}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side",
-            kind="board",
-            low=MIN_HEX_SIZE,
-            high=MAX_HEX_SIZE,
-        )
+        words = f"board size {shortened(text)!r}: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
+        raise NotationError(words, kind="board", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
     return size
 
 

@@ -137,11 +137,8 @@ def to_sgf(game: HexGame, dialect: str = "") -> str:
     if dialect and not old:
         raise ValueError(f"there is no dialect {dialect!r} of SGF here, only {', '.join(DIALECTS)}")
     if old and game.size > _LARGEST_OF_HEXGUI:
-        raise NotationError(
-            f"a board of {game.size}x{game.size}: HexGui 0.9 has none above {_LARGEST_OF_HEXGUI}",
-            kind="board",
-            high=_LARGEST_OF_HEXGUI,
-        )
+        words = f"a board of {game.size}x{game.size}: HexGui 0.9 has none above {_LARGEST_OF_HEXGUI}"
+        raise NotationError(words, kind="board", high=_LARGEST_OF_HEXGUI)
     result = "" if game.winner is None else f"RE[{'BW'[game.winner]}+{game.ending[:1].upper()}]"
     nodes, stones = [], 0
     for move in game.moves:

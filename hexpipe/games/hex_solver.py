@@ -36,13 +36,10 @@ class HexSolver:
 
     def __init__(self, board_size: int) -> None:
         if not MIN_HEX_SIZE <= board_size <= MAX_SOLVER_SIZE:
-            raise SettingsError(
-                f"the solver is exact for boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}",
-                kind="range",
-                setting="game.board_size",
-                low=MIN_HEX_SIZE,
-                high=MAX_SOLVER_SIZE,
+            words = (
+                f"the solver is exact for boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}"
             )
+            raise SettingsError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_SOLVER_SIZE)
         kernel_cache.need("solver")
         area = board_size**2
         self.board_size = board_size
@@ -160,11 +157,8 @@ def _different_positions(
         if cells.tobytes() in seen or solver.winner(cells) is not None:
             misses += 1
             if misses == _DRAWS_WITHOUT_NEWS:
-                raise UsageError(
-                    f"found only {len(seen)} different {board_size}x{board_size} positions; ask for fewer",
-                    kind="range",
-                    high=len(seen),
-                )
+                words = f"found only {len(seen)} different {board_size}x{board_size} positions; ask for fewer"
+                raise UsageError(words, kind="range", high=len(seen))
             continue
         misses = 0
         seen.add(cells.tobytes())

@@ -29,12 +29,11 @@ def import_game(settings: GameSettings) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        raise SettingsError(
+        words = (
             f"the game {settings.name} cannot be imported ({error}): install its package, or put the folder that "
-            f"{module.split('.')[0]} is in on PYTHONPATH",
-            kind="missing",
-            setting="game.name",
-        ) from error
+            f"{module.split('.')[0]} is in on PYTHONPATH"
+        )
+        raise SettingsError(words, kind="missing", setting="game.name") from error
 
 
 def options_model(settings: GameSettings) -> type[GameOptions]:
@@ -71,11 +70,8 @@ def make_own_game(settings: GameSettings) -> Game:
     if moves_view(game) or tells_threats(game):
         _require_parts(game, _parts(LocalViewGame, methods=False) + _parts(LocalViewGame, methods=True), settings)
     if game.name != settings.name:
-        raise SettingsError(
-            f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings",
-            kind="conflict",
-            setting="game.name",
-        )
+        words = f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings"
+        raise SettingsError(words, kind="conflict", setting="game.name")
     return game
 
 
@@ -86,19 +82,15 @@ def _own_class(settings: GameSettings) -> type:
     module_name, class_name = settings.own_class
     module = sys.modules.get(module_name)
     if module is None:
-        raise SettingsError(
+        words = (
             f"the game {settings.name} is not one of hexpipe's, and a file alone makes hexpipe import nothing: if you "
-            f"trust it, name it too, with --game {settings.name} (in a program: import {module_name})",
-            kind="unknown",
-            setting="game.name",
+            f"trust it, name it too, with --game {settings.name} (in a program: import {module_name})"
         )
+        raise SettingsError(words, kind="unknown", setting="game.name")
     kind = getattr(module, class_name, None)
     if not isinstance(kind, type):
-        raise SettingsError(
-            f"{module_name} ({module.__file__}) has no class {class_name}: correct game.name",
-            kind="unknown",
-            setting="game.name",
-        )
+        words = f"{module_name} ({module.__file__}) has no class {class_name}: correct game.name"
+        raise SettingsError(words, kind="unknown", setting="game.name")
     return kind
 
 

@@ -81,11 +81,8 @@ def split_collection(text: str) -> list[Piece]:
 def read_tree(text: str) -> GameTree:
     """The game tree that ``text`` is; NotationError where it is none, or longer than `MOST_CHARACTERS`."""
     if len(text) > MOST_CHARACTERS:
-        raise NotationError(
-            f"a game of more than {MOST_CHARACTERS:,} characters; is a bracket missing in it?",
-            kind="range",
-            high=MOST_CHARACTERS,
-        )
+        words = f"a game of more than {MOST_CHARACTERS:,} characters; is a bracket missing in it?"
+        raise NotationError(words, kind="range", high=MOST_CHARACTERS)
     reader = _Reader(text)
     nodes: list[dict[str, list[str]]] = []
     branches: list[int] = []  # of each tree that is open: the trees inside it so far

@@ -51,12 +51,8 @@ class WholeBoard(ABC):
         ``turns_frame`` is Hex's. ``options`` become part of the `terms`. SettingsError where the board is too large to
         be seen whole."""
         if board_size > MAX_VIEW_SIZE:
-            raise SettingsError(
-                f"game.board_size: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most",
-                kind="range",
-                setting="game.board_size",
-                high=MAX_VIEW_SIZE,
-            )
+            words = f"game.board_size: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most"
+            raise SettingsError(words, kind="range", setting="game.board_size", high=MAX_VIEW_SIZE)
         area, extra = board_size**2, int(bool(extra_action))
         self.name = name
         self.board_size = board_size

@@ -58,12 +58,8 @@ class InferenceClient:
         roots = len(codes)
         rows = roots if moves is None else len(moves.rows)
         if not 1 <= rows <= self._slots.max_leaves:
-            raise InferenceError(
-                f"a request has 1 to {self._slots.max_leaves} leaves, not {rows}",
-                kind="range",
-                low=1,
-                high=self._slots.max_leaves,
-            )
+            words = f"a request has 1 to {self._slots.max_leaves} leaves, not {rows}"
+            raise InferenceError(words, kind="range", low=1, high=self._slots.max_leaves)
         if self._rows[group]:
             raise InferenceError(f"group {group} has a request under way: collect it first", kind="busy")
         self._codes[group][:roots] = codes

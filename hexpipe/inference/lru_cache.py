@@ -27,12 +27,8 @@ class LRUCache:
 
     def __init__(self, entries: int, shapes: Shapes, half: bool = False) -> None:
         if entries < 1:
-            raise SettingsError(
-                f"a cache needs at least 1 entry (got {entries}); to do without, make no cache",
-                kind="range",
-                setting="selfplay.cache_entries",
-                low=1,
-            )
+            words = f"a cache needs at least 1 entry (got {entries}); to do without, make no cache"
+            raise SettingsError(words, kind="range", setting="selfplay.cache_entries", low=1)
         kernel_cache.need("cache")
         ways = min(WAYS, entries)
         self.entries = -(-entries // ways) * ways

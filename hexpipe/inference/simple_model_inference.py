@@ -89,12 +89,11 @@ class SimpleModelInference:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         checkpoint.check_fit()
         if not plays_hex(checkpoint.settings.game):
-            raise CheckpointError(
+            words = (
                 f"{checkpoint.path} plays {checkpoint.settings.game.title}, of which no notation is known here: ask "
-                "it through hexpipe.arena.engine.Engine",
-                kind="foreign",
-                path=checkpoint.path,
+                "it through hexpipe.arena.engine.Engine"
             )
+            raise CheckpointError(words, kind="foreign", path=checkpoint.path)
         self.checkpoint_path = checkpoint.path
         self.shapes = shapes = checkpoint.shapes
         self._game = make_game(checkpoint.settings.game)
@@ -126,11 +125,8 @@ class SimpleModelInference:
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         checkpoint.check_fit()
         if checkpoint.shapes != self.shapes or checkpoint.settings.net != self._net:
-            raise CheckpointError(
-                f"{checkpoint.path} is of another net or board: make a new object of it",
-                kind="foreign",
-                path=checkpoint.path,
-            )
+            words = f"{checkpoint.path} is of another net or board: make a new object of it"
+            raise CheckpointError(words, kind="foreign", path=checkpoint.path)
         with self._lock:
             # counted up, whatever the training step: the cache keeps no answers of a version below one it has seen
             self._local.load(self._local.version + 1, checkpoint.play_weights)

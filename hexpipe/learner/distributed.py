@@ -69,11 +69,8 @@ def ddp_wrap(device: torch.device) -> Callable[[nn.Module], nn.Module]:
 def rank_batch_size(batch_size: int, ranks: int) -> int:
     """One rank's share of ``learner.batch_size``; SettingsError unless it divides evenly (the mean would be skewed)."""
     if batch_size % ranks:
-        raise SettingsError(
-            f"learner.batch_size is {batch_size}: it must be a multiple of the {ranks} devices that train together",
-            kind="conflict",
-            setting="learner.batch_size",
-        )
+        words = f"learner.batch_size is {batch_size}: it must be a multiple of the {ranks} devices that train together"
+        raise SettingsError(words, kind="conflict", setting="learner.batch_size")
     return batch_size // ranks
 
 

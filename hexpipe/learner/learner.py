@@ -155,11 +155,8 @@ class Learner:
         """Go on from ``checkpoint``: weights, average, optimiser and step count. CheckpointError if it does not fit."""
         missing = {"model", "ema", "optimizer"} - checkpoint.groups.keys()
         if missing:
-            raise CheckpointError(
-                f"{checkpoint.path} has no {', '.join(sorted(missing))}: it can start a run, not resume one",
-                kind="missing",
-                path=checkpoint.path,
-            )
+            words = f"{checkpoint.path} has no {', '.join(sorted(missing))}: it can start a run, not resume one"
+            raise CheckpointError(words, kind="missing", path=checkpoint.path)
         self.init_from(checkpoint)
         load_weights(self.net, checkpoint.groups["model"])
         restore_optimizer(self.optimizer, checkpoint.groups["optimizer"])

@@ -55,11 +55,10 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
     available = available_memory()
     try:
         if _COPIES * min(file.lstat().st_size, entry["bytes"]) > available:
-            raise CheckpointError(
-                f"{file} has {entry['bytes']:,} bytes, too many for the memory that is left ({available:,}); free some",
-                kind="full",
-                path=file,
+            words = (
+                f"{file} has {entry['bytes']:,} bytes, too many for the memory that is left ({available:,}); free some"
             )
+            raise CheckpointError(words, kind="full", path=file)
         data = read_plain(file, entry["bytes"])
     except OSError as error:
         raise _unreadable(file, error) from error
@@ -71,12 +70,11 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
         arrays = dict(safetensors_numpy.load(data))
     except KeyError as error:  # the file is whole, but numpy has no such numbers
         dtype = _OTHER_DTYPES.get(str(error.args[0]), f"{error.args[0]!s:.20}")
-        raise CheckpointError(
+        words = (
             f"{file} holds {dtype} numbers, hexpipe reads float32: convert its tensors to float32, or take the "
-            "checkpoint that it was made from",
-            kind="type",
-            path=file,
-        ) from error
+            "checkpoint that it was made from"
+        )
+        raise CheckpointError(words, kind="type", path=file) from error
     except (SafetensorError, ValueError, OverflowError) as error:
         why = f"{file} is no safetensors file ({brief(error)}); take another checkpoint"
         raise DamagedCheckpointError(why, path=file) from error

@@ -129,12 +129,11 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
             raise DiskFullError(
                 f"the checkpoint cannot be written to {final}: free some room on its disk", path=final
             ) from error
-        raise RunFolderError(
+        words = (
             f"the checkpoint cannot be written to {final} ({error.strerror or error}); "
-            "make the run folder writable or free some space",
-            kind="access",
-            path=final,
-        ) from error
+            "make the run folder writable or free some space"
+        )
+        raise RunFolderError(words, kind="access", path=final) from error
     return final
 
 
@@ -197,12 +196,11 @@ def newest_whole(run_dir: Path, tell: Callable[[str], None]) -> Checkpoint | Non
             tell(f"passed over {path.name}, which is kept as {_set_aside(path).name}: {why}")
         return checkpoint
     if damaged:
-        raise CheckpointError(
+        words = (
             f"no checkpoint in {run_dir} is whole (of the newest: {damaged[0][1]}); restore one from a copy, or remove "
-            f"{run_dir / 'checkpoints'} to train a new net on this run's games",
-            kind="damaged",
-            path=run_dir,
+            f"{run_dir / 'checkpoints'} to train a new net on this run's games"
         )
+        raise CheckpointError(words, kind="damaged", path=run_dir)
     return None
 
 
@@ -233,11 +231,8 @@ def _set_aside(folder: Path) -> Path:
     except FileNotFoundError:  # another of the learners that begin together has done it
         return folder.parent / name
     except OSError as error:
-        raise RunFolderError(
-            f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable",
-            kind="access",
-            path=folder,
-        ) from error
+        words = f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable"
+        raise RunFolderError(words, kind="access", path=folder) from error
 
 
 def _next_number(run_dir: Path, final: Path) -> int:
@@ -281,12 +276,11 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise DamagedCheckpointError(f"{folder} is no hexpipe checkpoint; {_WHAT_TO_NAME}", kind="foreign", path=folder)
     if meta.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
+        words = (
             f"{folder} has checkpoint format {str(meta.get('format_version'))[:20]!r}, this hexpipe reads "
-            f"{FORMAT_VERSION}; use the hexpipe version that wrote it",
-            kind="version",
-            path=folder,
+            f"{FORMAT_VERSION}; use the hexpipe version that wrote it"
         )
+        raise CheckpointError(words, kind="version", path=folder)
     try:
         _check_meta(meta)
     except (KeyError, TypeError, ValueError, SettingsError) as error:

@@ -164,12 +164,11 @@ def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> 
     """The kinds that ``inference`` allows and this machine has, for such a net; SettingsError if there is none."""
     kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or net.backbone == "resnet"]
     if not kinds:
-        raise SettingsError(
+        words = (
             f"inference.backend=winograd runs residual nets only, not net.backbone={net.backbone}; set "
-            "inference.backend to auto",
-            kind="conflict",
-            setting="inference.backend",
+            "inference.backend to auto"
         )
+        raise SettingsError(words, kind="conflict", setting="inference.backend")
     return kinds
 
 
@@ -193,18 +192,14 @@ def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
         # a dtype that the chips have no units for is only run when it is asked for
         wanted = [kind for kind in wanted if kind in automatic] or wanted[:1]
     if not wanted:
-        raise SettingsError(
+        words = (
             f"inference.backend={inference.backend} with inference.dtype={inference.dtype} cannot run on {device}; "
-            "set one of them to auto",
-            kind="conflict",
-            setting="inference.backend",
+            "set one of them to auto"
         )
+        raise SettingsError(words, kind="conflict", setting="inference.backend")
     if all(kind[0] == "openvino" for kind in wanted) and not _has_openvino():
-        raise SettingsError(
-            f"inference.backend=openvino needs OpenVINO: {install_command('openvino')}",
-            kind="missing",
-            setting="inference.backend",
-        )
+        words = f"inference.backend=openvino needs OpenVINO: {install_command('openvino')}"
+        raise SettingsError(words, kind="missing", setting="inference.backend")
     return [kind for kind in wanted if kind[0] != "openvino" or _has_openvino()]
 
 

@@ -53,11 +53,8 @@ def live_report(run_dir: Path) -> dict[str, Any]:
     pid = int(document["pid"])
     replay = next((segment for segment in document["segments"] if segment["name"] == "replay"), None)
     if replay is None:
-        raise RunFolderError(
-            f"{run_dir / 'run.json'} names no replay buffer; ask again, or end the run and resume it",
-            kind="damaged",
-            path=run_dir / "run.json",
-        )
+        words = f"{run_dir / 'run.json'} names no replay buffer; ask again, or end the run and resume it"
+        raise RunFolderError(words, kind="damaged", path=run_dir / "run.json")
     try:
         store = describe_store(read_only_view(pid, int(replay["fd"]), replay["layout"]))
     except SharedMemoryError:

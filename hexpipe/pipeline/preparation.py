@@ -35,24 +35,19 @@ def check_games(settings: Settings, run_dir: Path) -> None:
         with ReplayArchive(path, make_stages(settings)) as archive:
             games = archive.total_games
     if not settings.plays and not games:
-        raise SettingsError(
-            "selfplay.workers is 0 and this run has no games: import some (hexpipe import), or let it play",
-            kind="conflict",
-            setting="selfplay.workers",
-        )
+        words = "selfplay.workers is 0 and this run has no games: import some (hexpipe import), or let it play"
+        raise SettingsError(words, kind="conflict", setting="selfplay.workers")
 
 
 def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
     """Raises CheckpointError now, not in a child, where a checkpoint is of another net."""
     net = checkpoint.settings.net
     if net != settings.net:
-        raise CheckpointError(
+        words = (
             f"{checkpoint.path} is of a {net.title}, these settings want a {settings.net.title}; "
-            f"set {_net_differences(net, settings.net)} as in the checkpoint",
-            kind="foreign",
-            setting="net",
-            path=checkpoint.path,
+            f"set {_net_differences(net, settings.net)} as in the checkpoint"
         )
+        raise CheckpointError(words, kind="foreign", setting="net", path=checkpoint.path)
     checkpoint.check_fit()
 
 

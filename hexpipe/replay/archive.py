@@ -278,12 +278,11 @@ class ReplayArchive:
         with self._file.explained():
             found = self._db.execute("SELECT text FROM rules").fetchone()
         if found is None or found[0] != rules:
-            raise ArchiveError(
+            words = (
                 f"{self.path} holds games of {found[0] if found else 'no rules'}, these settings play {rules}: "
-                "go on with its settings, or start a new run",
-                kind="foreign",
-                path=self.path,
+                "go on with its settings, or start a new run"
             )
+            raise ArchiveError(words, kind="foreign", path=self.path)
 
     def _read_all(self, rows: Iterator[tuple[object]]) -> Iterator[GameRecord]:
         """The records of a query for them; SQLite may find its file damaged at any row."""
@@ -296,20 +295,14 @@ class ReplayArchive:
 
     def _count(self, value: object) -> int:
         if not isinstance(value, int):  # in a damaged file there may be anything
-            raise ArchiveError(
-                f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file",
-                kind="damaged",
-                path=self.path,
-            )
+            words = f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file"
+            raise ArchiveError(words, kind="damaged", path=self.path)
         return value
 
     def _checked(self, blob: object) -> GameRecord:
         if not isinstance(blob, bytes):
-            raise ArchiveError(
-                f"{self.path} is damaged (a game in it is {str(blob)[:40]!r}): restore the file",
-                kind="damaged",
-                path=self.path,
-            )
+            words = f"{self.path} is damaged (a game in it is {str(blob)[:40]!r}): restore the file"
+            raise ArchiveError(words, kind="damaged", path=self.path)
         try:
             record = GameRecord.from_bytes(blob)
             check_rules(record, self._games)

@@ -228,12 +228,8 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
     dead games have theirs until the tail comes by.
     """
     if len(games) > MAX_STAGES:
-        raise SettingsError(
-            f"curriculum.stages are {len(games)}: a replay buffer knows {MAX_STAGES} at the most",
-            kind="range",
-            setting="curriculum.stages",
-            high=MAX_STAGES,
-        )
+        words = f"curriculum.stages are {len(games)}: a replay buffer knows {MAX_STAGES} at the most"
+        raise SettingsError(words, kind="range", setting="curriculum.stages", high=MAX_STAGES)
     layouts = [piece_layout(game, settings.snapshot_interval) for game in games]
     largest = largest_game(games, settings.snapshot_interval)
     smallest = min(piece_bytes(layout, 1, layout.mask_bytes + 1) for layout in layouts)
@@ -245,14 +241,13 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
     needed = fixed + (settings.min_games + 1 + FREE_PIECES) * largest
     if needed > budget:
         plies = max(game.max_plies for game in games)
-        raise SettingsError(
+        words = (
             f"replay.min_games={settings.min_games} games of up to {plies} plies need {needed / 1e9:.3f} GB "
             f"({largest / 1e6:.2f} MB a game, {fixed / 1e6:.1f} MB for replay.max_games={settings.max_games}), but "
             f"replay.max_memory_gb={settings.max_memory_gb:g}: raise that or lower replay.min_games "
-            "(games get shorter by game.move_cap, where there is one)",
-            kind="conflict",
-            setting="replay.max_memory_gb",
+            "(games get shorter by game.move_cap, where there is one)"
         )
+        raise SettingsError(words, kind="conflict", setting="replay.max_memory_gb")
     # with room for max_games of the largest size before any leaves for memory
     ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / FULL_SHARE) + FREE_PIECES * largest)
     return [

@@ -150,11 +150,8 @@ class ReplayBuffer:
             try:
                 writer.add(record, number)
             except ValueError as error:
-                raise ArchiveError(
-                    f"game {number} of {archive.path} does not belong there ({error}): restore the file",
-                    kind="foreign",
-                    path=archive.path,
-                ) from error
+                words = f"game {number} of {archive.path} does not belong there ({error}): restore the file"
+                raise ArchiveError(words, kind="foreign", path=archive.path) from error
         writer.end_refill()
         logger.info("replay buffer: %d games from %s", self.num_games, archive.path)
         return self.num_games

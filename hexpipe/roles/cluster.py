@@ -24,22 +24,18 @@ _REACH_SECONDS = 10.0
 def check_cluster(address: str) -> None:
     """Raises SettingsError, within seconds, where there is no Ray or nothing listens at ``address``."""
     if importlib.util.find_spec("ray") is None:
-        raise SettingsError(
-            f"several machines need Ray, which is not installed: {install_command('ray')}",
-            kind="missing",
-            setting="cluster.address",
-        )
+        words = f"several machines need Ray, which is not installed: {install_command('ray')}"
+        raise SettingsError(words, kind="missing", setting="cluster.address")
     if address == LOCAL:
         return
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), _REACH_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise SettingsError(
-            f"no Ray cluster answers at {address} ({error}): start one with `ray start --head`, which says its address",
-            kind="missing",
-            setting="cluster.address",
-        ) from error
+        words = (
+            f"no Ray cluster answers at {address} ({error}): start one with `ray start --head`, which says its address"
+        )
+        raise SettingsError(words, kind="missing", setting="cluster.address") from error
 
 
 def end_session(leader: int) -> None:

@@ -66,11 +66,8 @@ def _check_there(name: str, text: str, gpus: int) -> None:
     for device in named_devices(text):
         if device != "cpu" and int(device.removeprefix("cuda:")) >= gpus:
             there = f"its GPUs are cuda:0 to cuda:{gpus - 1}" if gpus else "it has no GPU"
-            raise SettingsError(
-                f"{name} names {device}, which this machine has not: {there}; name others, or auto",
-                kind="missing",
-                setting=name,
-            )
+            words = f"{name} names {device}, which this machine has not: {there}; name others, or auto"
+            raise SettingsError(words, kind="missing", setting=name)
 
 
 def _server_devices(settings: Settings, workers: int, free_cores: int, gpus: tuple[str, ...]) -> tuple[str, ...]:

@@ -111,22 +111,16 @@ def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     except NotationError as error:
         raise UsageError(f"{path}: {error}", kind=error.kind, path=path) from error
     if not pieces:
-        raise UsageError(
-            f"there is no opening in {path}: give one a line, such as #{game.board_size},a1b2",
-            kind="missing",
-            path=path,
-        )
+        words = f"there is no opening in {path}: give one a line, such as #{game.board_size},a1b2"
+        raise UsageError(words, kind="missing", path=path)
     openings = []
     for piece in pieces:
         place = f"{path}, line {piece.line}"
         try:
             read = read_game(piece.text, game.board_size)
             if read.size != game.board_size:
-                raise UsageError(
-                    f"{place}: an opening of {read.size}x{read.size}, but the board is {game.board_size}",
-                    kind="board",
-                    path=path,
-                )
+                words = f"{place}: an opening of {read.size}x{read.size}, but the board is {game.board_size}"
+                raise UsageError(words, kind="board", path=path)
             states = game.play(read.moves)
         except (NotationError, IllegalMoveError) as error:
             raise UsageError(f"{place}: {error}", kind=error.kind, path=path, move=error.move) from error

@@ -83,11 +83,8 @@ def plot_run(run_dir: Path, path: Path) -> None:
     lines = read_metrics(run_dir)
     lines = [line for line in lines if "time" in line]
     if not lines:
-        raise RunFolderError(
-            f"the figures of {run_dir} have no times: its metrics.jsonl is damaged; restore it",
-            kind="damaged",
-            path=run_dir,
-        )
+        words = f"the figures of {run_dir} have no times: its metrics.jsonl is damaged; restore it"
+        raise RunFolderError(words, kind="damaged", path=run_dir)
     hours = _hours_of_work([line["time"] for line in lines])
     short = hours[-1] < 1
     if short:

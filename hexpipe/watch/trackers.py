@@ -63,20 +63,14 @@ def check_trackers(tracking: TrackingSettings) -> None:
     """Raises UsageError, before anything is started, where a tracker is not installed or nobody is logged in there."""
     for name in ("wandb", "mlflow"):
         if getattr(tracking, name) is not None and importlib.util.find_spec(name) is None:
-            raise UsageError(
-                f"tracking.{name} needs a package that is not installed: {install_command(name)}",
-                kind="missing",
-                setting=f"tracking.{name}",
-            )
+            words = f"tracking.{name} needs a package that is not installed: {install_command(name)}"
+            raise UsageError(words, kind="missing", setting=f"tracking.{name}")
     if tracking.wandb is not None and os.environ.get("WANDB_MODE", "online") == "online":
         import wandb
 
         if not wandb.api.api_key:  # it would ask for one on the terminal, amid the run's view
-            raise UsageError(
-                "tracking.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline",
-                kind="missing",
-                setting="tracking.wandb",
-            )
+            words = "tracking.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline"
+            raise UsageError(words, kind="missing", setting="tracking.wandb")
     if tracking.mlflow is not None and urlsplit(tracking.mlflow).scheme in ("", "file"):
         _check_file_store(tracking.mlflow)
 
@@ -90,12 +84,11 @@ def _check_file_store(uri: str) -> None:
         MlflowClient(tracking_uri=uri).get_experiment_by_name(EXPERIMENT)
     except Exception as error:  # whatever a library comes up with
         words = " ".join(str(error).split())
-        raise UsageError(
+        why = (
             f"tracking.mlflow={uri} is a store of plain files, which this MLflow does not take ({words[:100]}...): "
-            "name a database, tracking.mlflow=sqlite:///mlflow.db, or a server",
-            kind="type",
-            setting="tracking.mlflow",
-        ) from error
+            "name a database, tracking.mlflow=sqlite:///mlflow.db, or a server"
+        )
+        raise UsageError(why, kind="type", setting="tracking.mlflow") from error
 
 
 def open_trackers(run_dir: Path, settings: Settings) -> list[Tracker]:
