@@ -58,8 +58,8 @@ HEXPIPE = [sys.executable, "-P", "-m", "hexpipe"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run at work on 5x5 that has a checkpoint."""
+def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """A run at work on 5x5 that has a checkpoint; the tests that need it at work come first."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     settings = [part for setting in (*SMALL, "learner.checkpoint_minutes=0.1") for part in ("--set", setting)]
     command = [*HEXPIPE, "run", "--size", "5", "--minutes", "120", "--run-dir", str(folder), *settings]
@@ -67,10 +67,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _until(lambda: any(folder.glob("checkpoints/step-*[0-9]/checkpoint.json")), 600, process)
-            yield folder
+            yield folder, process
         finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(300) == 0
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(300) == 0
+
+
+@pytest.fixture(scope="module")
+def run(training: tuple[Path, subprocess.Popen[bytes]]) -> Path:
+    """The same run when it is over: it leaves the processor to the tests."""
+    folder, process = training
+    _end(process)
+    return folder
 
 
 @contextmanager
@@ -85,21 +98,23 @@ def served(path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def address(run: Path) -> Iterator[str]:
-    """Where the run is served."""
-    with served(run) as found:
+def at_work(training: tuple[Path, subprocess.Popen[bytes]]) -> Iterator[str]:
+    """Where the run at work is served."""
+    with served(training[0]) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a run that is over is served."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    settings = [part for setting in SMALL for part in ("--set", setting)]
-    command = [*HEXPIPE, "run", "--size", "4", "--games", "30", "--run-dir", str(folder), *settings]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    with (folder / "metrics.jsonl").open("a") as lines:  # a clock that was wrong, set right, and set back
+def address(run: Path, at_work: str) -> str:
+    """Where the run is served; it is over."""
+    return at_work
+
+
+@pytest.fixture(scope="module")
+def finished(run: Path) -> Iterator[str]:
+    """Where a run is served that had a clock that was wrong, set right, and set back."""
+    folder = shutil.copytree(run, run.with_name("finished"))
+    with (folder / "metrics.jsonl").open("a") as lines:
         for time_ in (*range(1000, 1060, 5), *range(10**9, 10**9 + 60, 5), *range(9 * 10**8, 9 * 10**8 + 60, 5)):
             lines.write(json.dumps({"time": time_, "loss": 1.0, "games": 30}) + "\n")
     with served(folder) as found:
@@ -228,8 +243,8 @@ def _cell(name: str) -> int:
     return (int(name[1:]) - 1) * 5 + ord(name[0]) - ord("a")
 
 
-def test_a_whole_game_by_clicks(browser: webdriver.Chrome, address: str) -> None:
-    page = Page(browser, address)
+def test_a_whole_game_by_clicks(browser: webdriver.Chrome, at_work: str) -> None:
+    page = Page(browser, at_work)
     page.weakest()
     while "to move" in page.status or "thinking" in page.status:
         page.wait(lambda: "thinking" not in page.status)
@@ -244,6 +259,29 @@ def test_a_whole_game_by_clicks(browser: webdriver.Chrome, address: str) -> None
     assert len(page.moves) >= 8
     page.find("undo").click()
     page.wait(lambda: "Black to move" in page.status or "White to move" in page.status)
+
+
+def test_the_dashboard_moves_with_the_run(browser: webdriver.Chrome, at_work: str) -> None:
+    browser.get(at_work + "dashboard")
+
+    def texts(selector: str) -> list[str]:
+        """The page redraws itself every second: what is read must be read at once."""
+        found: list[str] = browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((entry) => entry.textContent)", selector
+        )
+        return found
+
+    def figure(name: str) -> float:
+        text = "".join(texts(f'[data-figure="{name}"] strong')).replace(",", "")
+        return float(text) if re.fullmatch(r"[\d.]+", text) else 0.0
+
+    first = _until(lambda: figure("games"), 250)
+    assert browser.find_element(By.ID, "alive").text == "at work"
+    assert _until(lambda: figure("games") > first, 250)
+    assert {"generator-0", "replay-0", "learner-0"} <= set(texts("#processes td:first-child"))
+    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 250)
+    before = _until(lambda: "".join(texts("#games figcaption")), 250)
+    assert _until(lambda: texts("#games figcaption") and "".join(texts("#games figcaption")) != before, 250)
 
 
 def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
@@ -436,29 +474,6 @@ def test_a_phone_is_wide_enough(browser: webdriver.Chrome, address: str, path: s
         assert width <= 360
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def test_the_dashboard_moves_with_the_run(browser: webdriver.Chrome, address: str) -> None:
-    browser.get(address + "dashboard")
-
-    def texts(selector: str) -> list[str]:
-        """The page redraws itself every second: what is read must be read at once."""
-        found: list[str] = browser.execute_script(
-            "return [...document.querySelectorAll(arguments[0])].map((entry) => entry.textContent)", selector
-        )
-        return found
-
-    def figure(name: str) -> float:
-        text = "".join(texts(f'[data-figure="{name}"] strong')).replace(",", "")
-        return float(text) if re.fullmatch(r"[\d.]+", text) else 0.0
-
-    first = _until(lambda: figure("games"), 250)
-    assert browser.find_element(By.ID, "alive").text == "at work"
-    assert _until(lambda: figure("games") > first, 250)
-    assert {"generator-0", "replay-0", "learner-0"} <= set(texts("#processes td:first-child"))
-    assert _until(lambda: browser.find_elements(By.CSS_SELECTOR, "#charts path"), 250)
-    before = _until(lambda: "".join(texts("#games figcaption")), 250)
-    assert _until(lambda: texts("#games figcaption") and "".join(texts("#games figcaption")) != before, 250)
 
 
 def test_the_dashboard_of_a_run_that_is_over(browser: webdriver.Chrome, finished: str) -> None:
