@@ -27,6 +27,21 @@ settings.register_profile("hexpipe", derandomize=True, deadline=None, suppress_h
 settings.load_profile("hexpipe")
 
 
+# the files that take longest, begun first: else the last one would be alone at the end
+LONGEST = (
+    "pipeline/test_run.py", "chaos/test_chaos.py", "games/test_page.py", "web/test_pages.py", "inference/test_slots.py",
+    "pipeline/test_train.py", "cluster/test_cluster.py", "bench/test_replay.py", "cli/test_selfplay.py",
+    "htp/test_process.py", "web/test_listening.py", "bench/test_forward.py", "bench/test_selfplay.py",
+    "test_kernel_cache.py", "roles/test_rating_main.py", "processes/test_supervisor.py", "bench/test_serve.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).resolve().parent
+    ranks = {folder / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--game", metavar="PACKAGE.MODULE:CLASS", help="the conformance tests, of this game alone")
     parser.addoption("--size", type=int, default=4, metavar="N", help="cells along a side of that game's board")

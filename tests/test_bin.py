@@ -13,13 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import LONGEST
+
 BIN = Path(__file__).parent.parent / "bin"
+ROOT = BIN.parent
 
 # Stands for python3 and then for the environment's python: notes every call, installs nothing.
 FAKE_PYTHON = f"""#!/bin/bash
 real={sys.executable}
 echo "$*" >>"$FAKE_LOG"
 echo "$PYTHONPATH" >>"$FAKE_LOG.pythonpath"
+echo "${{PYTHONDONTWRITEBYTECODE:-}}:${{PYTHONPYCACHEPREFIX:-}}" >>"$FAKE_LOG.bytecode"
 case "$*" in
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
     "-c import fcntl"*) exec "$real" "$@" ;;
@@ -183,6 +187,20 @@ def test_folders_on_the_callers_pythonpath_stay_there(scene: dict[str, str], tmp
     assert paths[-1] == f"{BIN.parent}:/my/games"
 
 
+def test_bytecode_that_may_not_lie_beside_its_sources_lies_in_the_environment(
+    scene: dict[str, str], tmp_path: Path
+) -> None:
+    """Else each process of a run compiles PyTorch anew; and whoever names a place for it has it there."""
+    own = {key: value for key, value in scene.items() if key not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")}
+    for told, wanted in (
+        ({}, ":"),
+        ({"PYTHONDONTWRITEBYTECODE": "1"}, f":{scene['HEXPIPE_VENV']}/bytecode"),
+        ({"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/mine"}, ":/mine"),
+    ):
+        run({**own, **told}, "--help", cwd=str(tmp_path))
+        assert (tmp_path / "calls.bytecode").read_text().splitlines()[-1] == wanted
+
+
 def test_two_first_calls_at_once_make_one_environment(scene: dict[str, str]) -> None:
     both = [
         subprocess.Popen([BIN / "hexpipe"], env=scene, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -243,3 +261,7 @@ def test_constraints_pin_every_dependency() -> None:
     assert len(named) > 10
     assert named - {"torch"} <= pinned
     assert "torch" not in pinned
+
+
+def test_files_that_are_begun_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []

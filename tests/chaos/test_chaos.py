@@ -24,8 +24,8 @@ from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 
 
 @pytest.mark.timeout(1800)
-def test_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["chaos", "--minutes", "1", "--every", "2", "--run-dir", str(tmp_path / "run"), "--json"]) == 0
+def test_half_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["chaos", "--minutes", "0.5", "--every", "1", "--run-dir", str(tmp_path / "run"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["passed"]
     assert report["faults"]["kill"] >= 1
