@@ -1,6 +1,6 @@
 """hexpipe: AlphaZero and MuZero training for board games on one machine: many processes, one loop.
 
-The names that a script of one's own begins with can be imported from here; each is loaded when it is asked for.
+Exports the names that a user's script starts from; each is imported on first access.
 """
 
 from __future__ import annotations

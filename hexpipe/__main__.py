@@ -1,4 +1,4 @@
-"""`python -m hexpipe` is the `hexpipe` command."""
+"""Entry point of `python -m hexpipe`, the same as the `hexpipe` command."""
 
 from hexpipe.cli.main import main
 

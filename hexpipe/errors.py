@@ -1,4 +1,4 @@
-"""Every error that hexpipe raises on purpose; each message says what to do.
+"""Every error that hexpipe raises on purpose; each message says how to fix it.
 
 HexpipeError
 ├── UsageError            bad input from outside; a command ends with exit code 2
@@ -7,18 +7,18 @@ HexpipeError
 │   ├── CheckpointError   a checkpoint is missing, damaged, foreign, or does not fit
 │   │   └── DamagedCheckpointError  its files are not what was written
 │   ├── ArchiveError      a replay archive is damaged or belongs to other rules
-│   │   └── FileBusyError     another program holds it locked; it is well
+│   │   └── FileBusyError     another program holds its lock; it is intact
 │   ├── RunFolderError    a run folder is in use, unwritable, or holds another run
 │   └── DiskFullError     there is no room to write; nothing that was committed is lost
 ├── IllegalMoveError      a move that the rules forbid
-├── ConformanceError      a game is not what games must be (an AssertionError, too)
-├── SharedMemoryError     shared memory is too small or cannot be had
+├── ConformanceError      a game breaks the protocol of games (also an AssertionError)
+├── SharedMemoryError     shared memory is too small or unavailable
 ├── GoneError             a file or folder in use was deleted, moved or replaced
-├── DivergedError         training does not recover: losses are not finite, whatever it goes back to
-├── InferenceError        the inference side failed or does not answer
-│   ├── SearchesLostError the latents of searches under way are gone: begin them again
-│   └── NotFiniteError    a net answers with numbers that are not finite (a CheckpointError, too)
-└── ProcessDiedError      a child process ended; carries its name and traceback
+├── DivergedError         losses stay non-finite from every checkpoint that can be restored
+├── InferenceError        the inference side failed or does not respond
+│   ├── SearchesLostError the latents of running searches are gone: restart them
+│   └── NotFiniteError    a net gives non-finite outputs (also a CheckpointError)
+└── ProcessDiedError      a child process died; carries its name and traceback
 
 Every error has fields for programs beside its message, each empty where there is nothing to say: ``kind``, ``setting``
 (a dotted name, or an option such as --workers), ``path``, ``move`` (which one, the first is 1), and ``low`` and
@@ -81,7 +81,7 @@ class CheckpointError(UsageError):
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A checkpoint's files are missing or not what was written: no time and no right will make it readable."""
+    """A checkpoint's files are missing or altered; neither waiting nor other permissions will make it readable."""
 
     kind = "damaged"
 
@@ -91,13 +91,13 @@ class ArchiveError(UsageError):
 
 
 class FileBusyError(ArchiveError):
-    """Another program holds a SQLite file locked; nothing is wrong with it, and the same may be tried again."""
+    """Another program holds the lock of a SQLite file; the file is intact, and a retry may succeed."""
 
     kind = "busy"
 
 
 class DiskFullError(UsageError):
-    """There is no room to write: what was committed is safe, and the same may be tried again once there is."""
+    """No room to write: what was committed is safe, and a retry succeeds once there is room."""
 
     kind = "full"
 
@@ -111,7 +111,7 @@ class IllegalMoveError(HexpipeError):
 
 
 class SharedMemoryError(HexpipeError):
-    """Shared memory is too small or cannot be had."""
+    """Shared memory is too small or unavailable."""
 
 
 class GoneError(HexpipeError):
@@ -126,30 +126,30 @@ class GoneError(HexpipeError):
         self.replaced = replaced
 
     def __reduce__(self) -> tuple[type[GoneError], tuple[Path | None, bool]]:
-        """Pickle by what it was made of."""
+        """Pickle by the constructor's arguments."""
         return type(self), (self.path, self.replaced)
 
 
 class DivergedError(HexpipeError):
-    """Training steps are skipped without end, after every checkpoint that could be gone back to."""
+    """Training steps are skipped without end, from every checkpoint that could be restored."""
 
 
 class ConformanceError(HexpipeError, AssertionError):
-    """A game does something that games must not: says what, where, and after which moves."""
+    """A game breaks the protocol of games; the message says how, where, and after which moves."""
 
 
 class InferenceError(HexpipeError):
-    """The inference side failed or does not answer; never answered by a random move."""
+    """The inference side failed or does not respond; a random move never stands in for an answer."""
 
 
 class NotFiniteError(InferenceError, CheckpointError):
-    """A net answers with numbers that are not finite: of a checkpoint that was named, its weights are damaged."""
+    """A net gives non-finite outputs: if it came from a checkpoint, the weights there are damaged."""
 
     kind = "damaged"
 
 
 class SearchesLostError(InferenceError):
-    """The server that held the latents of a group's searches was replaced: the searches must begin again."""
+    """The server that held the latents of a group's searches was replaced: the searches must restart."""
 
     kind = "missing"
 
@@ -173,10 +173,10 @@ class ProcessDiedError(HexpipeError):
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether a write failed because the disk, or this user's part of it, is full."""
+    """Return whether a write failed because the disk or the user's quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def install_command(*packages: str) -> str:
-    """What a user types to install ``packages`` beside hexpipe, wherever that is."""
+    """Return the shell command that installs ``packages`` into the environment of hexpipe."""
     return f"{shlex.quote(sys.executable)} -m pip install {' '.join(packages)}"

@@ -1,11 +1,11 @@
-"""Where compiled kernels lie, and how they get there: each once, before anything runs them, several at a time.
+"""On-disk cache of compiled kernels: each is compiled once, before anything runs it, several at a time.
 
-numba keeps machine code in the folder NUMBA_CACHE_DIR. hexpipe gives it one of its own for each state of the kernels'
-sources, of Python, numba and the processor, because numba does not notice that a kernel which another one calls has
-changed. Whoever is about to run kernels says which with `need`, and what is missing is compiled then, under a lock, by
-processes of `hexpipe.compile_kernels`: two commands, or the processes of a run, never compile the same kernel.
+numba keeps machine code in the folder NUMBA_CACHE_DIR. hexpipe uses a separate one for each state of the kernels'
+sources, of Python, numba and the processor, because numba does not notice changes in a kernel that another one calls.
+Code that is about to run kernels names them with `need`; missing ones are then compiled, under a lock, by
+`compile_kernels` in processes of its own.
 
-This module is imported by every process, before numba, and imports next to nothing.
+Every process imports this module, before numba, and it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hexpipe.errors import HexpipeError
 
 log = logging.getLogger(__name__)
 
-# The longest first: whoever compiles several takes them in this order.
+# The slowest first: they are compiled in this order.
 GROUPS = {
     "search": "the search by true rules",
     "replay": "the replay buffer, batches, their symmetries",
@@ -55,7 +55,7 @@ _listeners: list[Callable[[str], None]] = []
 
 
 def tell(listener: Callable[[str], None]) -> None:
-    """Have ``listener`` show what takes time here, a line each; without one that goes to the log."""
+    """Send progress lines about slow work to ``listener``; without one they go to the log."""
     _listeners[:] = [listener]
 
 
@@ -65,13 +65,16 @@ def _say(text: str) -> None:
 
 
 def choose_folder() -> Path:
-    """Set NUMBA_CACHE_DIR for this process and its children: a folder for kernels as they are now, in that which the
-    variable names, else in the user's cache, else in a private one among temporary files. Makes none but the last."""
+    """Set NUMBA_CACHE_DIR for this process and its children to a folder for the kernels' present state.
+
+    It lies in the folder that the variable names, else in the user's cache, else in a private temporary folder. Only
+    the last is created here.
+    """
     given = os.environ.get(_FOLDER, "")
     base = Path(given or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     if not given:
         base /= "hexpipe"
-    elif base.name.startswith(_PREFIX):  # this was chosen by the process that started this one
+    elif base.name.startswith(_PREFIX):  # set by the parent process
         base = base.parent
     folder = base / f"{_PREFIX}{kernel_state()}"
     if not _can_be_written(folder):
@@ -79,13 +82,13 @@ def choose_folder() -> Path:
         folder = _temporary_folder() / folder.name
     os.environ[_FOLDER] = str(folder)
     numba = sys.modules.get("numba")
-    if numba is not None:  # it has read the variable already
+    if numba is not None:  # numba has already read the variable
         numba.config.CACHE_DIR = str(folder)
     return folder
 
 
 def kernel_state() -> str:
-    """A name for what compiled code depends on: sources, Python, numba, the processor."""
+    """Return a key for all that compiled code depends on: sources, Python, numba, the processor."""
     facts = [sys.implementation.cache_tag, *_processor()]
     facts += [os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT")]
     for library in ("numba", "llvmlite"):
@@ -98,7 +101,7 @@ def kernel_state() -> str:
 
 
 def need(*groups: str) -> None:
-    """Compile what of ``groups`` (names in `GROUPS`) is not on disk yet. HexpipeError where it cannot be."""
+    """Compile those of ``groups`` (names in `GROUPS`) that are not on disk yet. HexpipeError where that fails."""
     missing = [name for name in groups if name not in _ready]
     if not missing:
         return
@@ -117,18 +120,20 @@ def need(*groups: str) -> None:
 
 
 def to_play(game: str, algorithm: str) -> tuple[str, ...]:
-    """The groups that a net needs to play: of the game of that name (one of one's own has none), by that algorithm."""
+    """Return the groups that a net needs to play ``game`` (a user's own has none) by ``algorithm``."""
     return ("learned" if algorithm == "muzero" else "search", "nets", "cache", *({game} & GROUPS.keys()))
 
 
 def to_train(game: str, algorithm: str) -> tuple[str, ...]:
-    """The groups that a run needs."""
+    """Return the groups that a run needs."""
     return (*to_play(game, algorithm), "replay", "solver")
 
 
 def likely(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The groups that the command line ``arguments`` will need, as far as its words say; what it needs beyond them it
-    compiles itself. For the scripts in bin/, which begin while packages are still being installed."""
+    """Guess from the command line ``arguments`` which groups the command will need; it compiles any others itself.
+
+    For the scripts in bin/, which start compiling while packages are still being installed.
+    """
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
@@ -142,12 +147,12 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def take_as_ready() -> None:
-    """Have `need` do nothing in this process: it is the one that compiles."""
+    """Make `need` a no-op in this process: it is the one that compiles."""
     _ready.update(GROUPS)
 
 
 def mark_ready(folder: Path, group: str) -> None:
-    """Note that all kernels of ``group`` are in ``folder``."""
+    """Record that all kernels of ``group`` are in ``folder``."""
     _mark(folder, group).touch()
 
 
@@ -156,7 +161,7 @@ def _mark(folder: Path, group: str) -> Path:
 
 
 def _compile(folder: Path, groups: Sequence[str]) -> None:
-    """Compile ``groups`` in processes of their own, unless another command does so first."""
+    """Compile ``groups`` in child processes, unless another command does so first."""
     with _lock(folder / "lock") as lock:
         missing = [name for name in GROUPS if name in groups and not _mark(folder, name).exists()]
         if not missing:
@@ -174,7 +179,7 @@ def _compile(folder: Path, groups: Sequence[str]) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lock.fileno()],  # held as long as anyone compiles, whatever becomes of this process
+                pass_fds=[lock.fileno()],  # held as long as anyone compiles, even if this process dies
             )
             try:
                 _wait(compiler, folder, started)
@@ -192,7 +197,7 @@ def _compile(folder: Path, groups: Sequence[str]) -> None:
 
 
 def _wait(compiler: subprocess.Popen[bytes], folder: Path, started: float) -> None:
-    """Wait for the end of ``compiler``, with a line now and then."""
+    """Wait for ``compiler`` to end, with a progress line now and then."""
     while True:
         try:
             compiler.wait(_LINE_SECONDS)
@@ -215,16 +220,16 @@ def _lock(path: Path) -> Iterator[IO[str]]:
 
 
 def _hold(folder: Path) -> None:
-    """Have nobody remove ``folder`` while this process lives."""
+    """Keep others from removing ``folder`` while this process lives."""
     if str(folder) in _held:
         return
     while True:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "in-use"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # open to the end of this process
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # open until this process ends
         fcntl.flock(file, fcntl.LOCK_SH)
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(file).st_ino:  # else it was removed meanwhile
+            if path.stat().st_ino == os.fstat(file).st_ino:  # else it has just been removed
                 os.utime(path)
                 _held[str(folder)] = file
                 return
@@ -232,7 +237,7 @@ def _hold(folder: Path) -> None:
 
 
 def _remove_unused(folder: Path) -> None:
-    """Remove what nobody has used for a month, nor uses now, of the other states of the kernels beside ``folder``."""
+    """Remove the folders of other kernel states beside ``folder`` that are unused now and for a month."""
     for other in folder.parent.glob(f"{_PREFIX}*"):
         if other == folder or not other.is_dir() or other.is_symlink():
             continue
@@ -246,14 +251,14 @@ def _remove_unused(folder: Path) -> None:
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Whether ``folder`` is there and may be written, or may be made."""
+    """Return whether ``folder`` exists and is writable, or can be made."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _temporary_folder() -> Path:
-    """A folder of this user's alone, the same one each time unless somebody else has taken its name."""
+    """Return a private temporary folder of this user, the same one each time unless another user has taken its name."""
     folder = Path(tempfile.gettempdir()) / f"hexpipe-kernels-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -269,7 +274,7 @@ def _stamp(path: Path) -> str:
 
 
 def _processor() -> list[str]:
-    """What Linux says of the first core; numba compiles for the instructions it has."""
+    """Return what Linux reports of the first core; numba compiles for the instructions it has."""
     with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as file:
         lines = file.read(8192).split("\n\n")[0].splitlines()
         return [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]

@@ -1,8 +1,7 @@
-"""Reading files that somebody else may have made, and writing some that outlive a power cut.
+"""Reading of files that others may have made, and writing of files that survive a power cut.
 
-A run's folder may be a stranger's. What hexpipe keeps in one is opened here alone (`open_own`, `open_new`,
-`own_folder`, `read_plain`): no link there leads elsewhere, no pipe holds anybody up. The folder's own path may go
-through links.
+A run's folder may come from a stranger. hexpipe's own files in it are opened only here (`open_own`, `open_new`,
+`own_folder`, `read_plain`): no link there leads elsewhere, no pipe blocks. The folder's own path may go through links.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from typing import IO, Any, Literal
 from hexpipe.errors import RunFolderError
 
 MOST_DOCUMENT_BYTES = 2**20
-"""Of a JSON document: those of a run and of its checkpoints have some ten thousand."""
+"""Of a JSON document: those of a run and its checkpoints take some ten thousand."""
 
 
 def read_plain(file: Path, most: int) -> bytes:
-    """What is in a plain file of at most ``most`` bytes.
+    """Return the content of a plain file of at most ``most`` bytes.
 
-    OSError where there is none, it is longer, or it is a link, a folder, a pipe or a device: those are not opened.
+    OSError where it is missing or longer, or is a link, a folder, a pipe or a device, which are not opened.
     """
-    if not stat.S_ISREG(file.lstat().st_mode):  # before it is opened: that alone may do something to a device
+    if not stat.S_ISREG(file.lstat().st_mode):  # before it is opened, which may have an effect on a device
         raise OSError(errno.ELOOP, "a link, a folder, a pipe or a device is no plain file")
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
@@ -37,14 +36,14 @@ def read_plain(file: Path, most: int) -> bytes:
 
 
 def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> IO[Any]:
-    """A file of hexpipe's own, to read or to append to; made where it does not exist, but for "rb".
+    """Open one of hexpipe's own files to read or to append to; it is created if missing, except for "rb".
 
     RunFolderError as `check_own`, and nothing is opened; OSError as `open`.
     """
     check_own(file)
     append = os.O_CREAT | os.O_APPEND
     access = os.O_RDONLY if mode == "rb" else append | (os.O_RDWR if "+" in mode else os.O_WRONLY)
-    # O_NONBLOCK: should it have become a pipe just now
+    # O_NONBLOCK: in case it has just become a pipe
     descriptor = os.open(file, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
         _refuse_foreign(file, os.fstat(descriptor))
@@ -55,7 +54,7 @@ def open_own(file: Path, mode: Literal["rb", "ab", "a", "a+", "a+b"]) -> IO[Any]
 
 
 def open_new(file: Path) -> IO[bytes]:
-    """A new file of hexpipe's own, to write; a plain one that was there, of a process that was killed, is removed.
+    """Create one of hexpipe's own files, to write; a plain one left by a killed process is removed.
 
     Errors as `open_own`.
     """
@@ -66,17 +65,16 @@ def open_new(file: Path) -> IO[bytes]:
 
 
 def own_folder(folder: Path) -> Path:
-    """``folder`` in a run's folder, made where it does not exist. RunFolderError where it is a link or a file."""
+    """Return ``folder`` in a run's folder, made if missing. RunFolderError where it is a link or a file."""
     check_own(folder, folder=True)
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def check_own(path: Path, folder: bool = False) -> bool:
-    """Whether there is a plain file (a ``folder``) of hexpipe's at ``path``.
+    """Return whether ``path`` is a plain file (a ``folder``) of hexpipe's own; False where there is nothing.
 
-    RunFolderError, in one line, where there is anything else: a link, a pipe, a device, a hard link to a file of
-    another owner.
+    RunFolderError, in one line, for anything else: a link, a pipe, a device, a hard link to a file of another owner.
     """
     try:
         status = path.lstat()
@@ -106,9 +104,9 @@ def _kind(status: os.stat_result) -> str:
 
 
 def write_output(file: Path, data: bytes) -> None:
-    """Write a file that a person has named, whole or not at all; straight into it where it is a device or a pipe.
+    """Write a file that the user named, whole or not at all; directly if it is a device or a pipe.
 
-    Whoever names a link means what it leads to. OSError where it cannot be written; then nothing is left behind.
+    A link is followed. OSError where it cannot be written; then nothing is left behind.
     """
     if file.exists() and not file.is_file():
         with file.open("wb") as stream:
@@ -126,13 +124,13 @@ def write_output(file: Path, data: bytes) -> None:
 
 
 def read_document(file: Path) -> Any:
-    """What is in a JSON file; OSError as `read_plain`, ValueError as `parse_document`."""
+    """Read a JSON file; OSError as `read_plain`, ValueError as `parse_document`."""
     return parse_document(read_plain(file, MOST_DOCUMENT_BYTES))
 
 
 def parse_document(text: bytes | str) -> Any:
-    """What a JSON text says. ValueError if it is none, is nested too deeply, has a key of an object twice, or numbers
-    that JSON has not (NaN, Infinity)."""
+    """Parse a JSON text. ValueError if it is malformed, nested too deeply, repeats a key in an object, or has numbers
+    outside JSON (NaN, Infinity)."""
     try:
         words = text if isinstance(text, str) else text.decode()
         return json.loads(words, object_pairs_hook=_once, parse_constant=_no_number)
@@ -141,7 +139,7 @@ def parse_document(text: bytes | str) -> Any:
 
 
 def write_synced(file: Path, data: bytes) -> None:
-    """Write a file as `open_new`; when this returns it is on the disk."""
+    """Write a file as `open_new`, synced to disk on return."""
     with open_new(file) as stream:
         stream.write(data)
         stream.flush()
@@ -149,7 +147,7 @@ def write_synced(file: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """When this returns the names in ``folder`` are on the disk."""
+    """Sync the names in ``folder`` to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -169,8 +167,11 @@ def _no_number(word: str) -> Any:
 
 
 def keep_inode(path: Path) -> int | None:
-    """A descriptor that names what is at ``path`` and can neither read nor write it. While it is open the system gives
-    the inode to nothing else; None where the system has no such descriptors. OSError where there is nothing."""
+    """Return a descriptor (O_PATH) that pins the inode at ``path`` and can neither read nor write it.
+
+    While it is open the inode is not reused. None where the system has no such descriptors; OSError where there is
+    nothing.
+    """
     if not hasattr(os, "O_PATH"):
         return None
     return os.open(path, os.O_PATH | os.O_CLOEXEC)

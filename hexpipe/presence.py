@@ -1,6 +1,6 @@
-"""Files and folders that a run has in use, known by device and inode: whether they are still where they were.
+"""Checks that the files and folders of a run, known by device and inode, are still where they were.
 
-A file that is deleted or moved away goes on being written to, and nothing of it is ever found: no error says so.
+Writes to a file that was deleted or moved away go on without an error, and are lost.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from hexpipe.plain_files import keep_inode
 
 
 class Presence:
-    """Knows what is at ``paths`` now, and keeps its inodes from being given to others. OSError where there is
-    nothing."""
+    """The identity of what is at ``paths`` now; its inodes are kept from reuse. OSError where there is nothing."""
 
     def __init__(self, *paths: Path) -> None:
         held: list[int] = []
@@ -27,13 +26,13 @@ class Presence:
         self._known = {path: _identity(path) for path in paths}
 
     def lost(self) -> Path | None:
-        """The first of the paths where something else is by now, or nothing; None while all is as it was."""
+        """Return the first path that no longer holds what it did; None while all do."""
         for path, identity in self._known.items():
             try:
                 now = _identity(path)
             except (FileNotFoundError, NotADirectoryError):
                 return path
-            except OSError:  # nobody may look just now: that says nothing of what is there
+            except OSError:  # not accessible just now: that tells nothing
                 continue
             if now != identity:
                 return path

@@ -1,8 +1,8 @@
-"""Random streams by name: the only place where a seed becomes a generator.
+"""Named random streams: the only place where a seed becomes a generator.
 
 A stream is a name, a seed and the numbers that tell one from the next (which worker, which batch). All of them go
-through a hash of fixed length, so that two streams are one only where all of them are equal. Handed to numpy as they
-are, they are not: numpy pads a short list of numbers with zeros, and [7, 2] and [7, 2, 0, 0] give the same bits.
+through a hash of fixed length, so that two streams are equal only where all of these are. numpy alone does not ensure
+this: it pads a short list of numbers with zeros, and [7, 2] and [7, 2, 0, 0] give the same bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Stream(StrEnum):
-    """What draws numbers; each one's numbers are in brackets."""
+    """The users of random numbers; the numbers of each stream are in brackets."""
 
     GENERATOR = "self-play of a generator"
     """(session, worker, restarts)"""

@@ -1,4 +1,4 @@
-"""GameRecord: the one thing a finished game becomes, and the packing of its policy targets.
+"""GameRecord, the form of every finished game, and the packing of its policy targets.
 
 A packed policy is a bitmask of ceil(A / 8) bytes (bit a of byte a // 8, lowest bit first: action a has weight) and then
 one byte for each set bit, in order of actions: the code c of p / pmax = 2 ** (-c / 16). A step of 1/16 octave keeps a
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hexpipe.errors import ArchiveError
 
 IMPORTED = -1
-"""``weights_version`` of a game that no net of the run has played."""
+"""``weights_version`` of a game that was not played by a net of the run."""
 STEPS_PER_OCTAVE = 16
 MAX_CODE = 255
 
@@ -32,19 +32,19 @@ _CRC = struct.Struct("<I")
 
 @dataclass(frozen=True, eq=False)
 class GameRecord:
-    """One finished game of T plies, S seats and A actions; every action and value in absolute terms.
+    """One finished game of T plies, S seats and A actions; every action and value in absolute coordinates.
 
     ``board_size``, ``swap`` and ``win_length`` (0 where the game has none) are the rules of this game: in a run whose
     board grows they differ between games.
 
     ``actions`` int16 [T]; ``seats`` int8 [T], who moved; ``views`` int8 [T], the frame the mover saw the state in;
-    ``root_values`` float32 [T, S] in [-1, 1], the search's value for each seat; ``policy_offsets`` uint32 [T + 1] into
+    ``root_values`` float32 [T, S] in [-1, 1], the root value of each seat; ``policy_offsets`` uint32 [T + 1] into
     ``policy_bytes`` uint8 (see `pack_policies`); ``outcome`` float32 [S]; ``weights_version`` of the first move,
-    `IMPORTED` where the game was played elsewhere;
-    ``simulations`` a move; ``opening_plies``, the plies at the start that were played at random and are not learned
-    from (their policies are the moves played); ``origins`` int16 [T, 2] of the local view that each action is a place
-    in, [0, 2] where the view stays where the game starts; ``opponents``, a bit for each seat (1 << seat) that a net of
-    the league played. Raises ValueError when the parts do not fit together.
+    `IMPORTED` where the game was played elsewhere; ``simulations`` a move; ``opening_plies``, the plies at the start
+    that were played at random and are not learned from (their policies are the moves played); ``origins`` int16 [T, 2]
+    of the local view that each action is a place in, [0, 2] where the view stays where the game starts; ``opponents``,
+    a bit mask of the seats (1 << seat) that a league opponent played. Raises ValueError when the parts do not fit
+    together.
     """
 
     game: str
@@ -97,16 +97,16 @@ class GameRecord:
 
     @property
     def num_positions(self) -> int:
-        """Positions that can be learned from: one a ply after the opening."""
+        """Number of positions to learn from: one a ply after the opening."""
         return len(self.actions) - self.opening_plies
 
     @property
     def num_plies(self) -> int:
-        """Plies of the game, T."""
+        """Number of plies of the game, T."""
         return len(self.actions)
 
     def to_bytes(self) -> bytes:
-        """The record as bytes: header, name, arrays, crc32 of all before it; little-endian, fit for any disk."""
+        """Serialize the record: header, name, arrays, crc32 of all before it; little-endian on every machine."""
         name = self.game.encode()
         header = _HEADER.pack(
             _MAGIC,
@@ -142,7 +142,7 @@ class GameRecord:
 
     @staticmethod
     def from_bytes(data: bytes) -> GameRecord:
-        """The record that `to_bytes` wrote. Raises ArchiveError if the bytes are damaged, foreign or newer."""
+        """Parse the bytes of `to_bytes`. Raises ArchiveError if they are damaged, foreign or newer."""
         if len(data) < _HEADER.size + _CRC.size or data[:4] != _MAGIC:
             raise ArchiveError("these bytes are no game record; take the archive from a backup", kind="foreign")
         _, version, name_length, board_size, win_length, swap, seats, opponents, *rest = _HEADER.unpack_from(data)
@@ -190,7 +190,7 @@ class GameRecord:
 
 
 def pack_policies(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """Offsets uint32 [T + 1] and bytes of ``weights`` float [T, A]: absolute actions, nonnegative, any scale.
+    """Pack ``weights`` float [T, A], nonnegative, any scale, of absolute actions: offsets uint32 [T + 1] and bytes.
 
     Entries under 2**-16 of their row's largest are dropped. Raises ValueError where a row has no weight.
     """
@@ -214,7 +214,7 @@ def pack_policies(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDA
 
 
 def unpack_policies(offsets: NDArray[np.uint32], packed: NDArray[np.uint8], num_actions: int) -> NDArray[np.float32]:
-    """The policies of `pack_policies` as float32 [T, A], absolute actions, rows summing to 1."""
+    """Unpack the policies of `pack_policies`: float32 [T, A], absolute actions, rows summing to 1."""
     is_mask = _mask_positions(offsets, mask_length(num_actions))
     bits = packed[is_mask].reshape(len(offsets) - 1, -1)
     kept = np.unpackbits(bits, axis=1, count=num_actions, bitorder="little").astype(bool)
@@ -225,7 +225,7 @@ def unpack_policies(offsets: NDArray[np.uint32], packed: NDArray[np.uint8], num_
 
 
 def check_policies(offsets: NDArray[np.uint32], packed: NDArray[np.uint8], num_actions: int) -> None:
-    """Raises ValueError unless every packed policy has as many codes as its mask has bits, and at least one."""
+    """Raise ValueError unless every packed policy has as many codes as its mask has bits, and at least one."""
     mask_bytes = mask_length(num_actions)
     lengths = np.diff(offsets.astype(np.int64))
     if offsets[0] != 0 or offsets[-1] != len(packed) or (lengths <= mask_bytes).any():
@@ -238,7 +238,7 @@ def check_policies(offsets: NDArray[np.uint32], packed: NDArray[np.uint8], num_a
 
 
 def mask_length(num_actions: int) -> int:
-    """Bytes of a packed policy's bitmask."""
+    """Return the bytes of a packed policy's bitmask."""
     return (num_actions + 7) // 8
 
 

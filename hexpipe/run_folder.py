@@ -1,15 +1,15 @@
-"""The folder of a run: its lock, its settings, what is resumed, and what dead runs leave behind.
+"""The folder of a run: its lock, its settings, resuming, and the leftovers of dead runs.
 
 - RUN/lock: flock held by the live supervisor
-- RUN/run.json: what the live run is: pid, processes, shared segments (for `memory-report`)
+- RUN/run.json: the live run: pid, processes, shared segments (for `memory-report`)
 - RUN/settings.json: the settings, as they are now
 - RUN/archive.sqlite: every finished game
-- RUN/checkpoints: step-* folders; damaged-step-* are some that a resume has passed over
-- RUN/ratings.sqlite: the games by which checkpoints are rated
-- RUN/errors: one file for each process that died of an exception
-- RUN/stacks.txt, RUN/learners-*: of a live run, where a stalled process writes its stack and where learners meet
+- RUN/checkpoints: step-* folders; damaged-step-* were skipped by a resume
+- RUN/ratings.sqlite: rating games of checkpoints
+- RUN/errors: a file for each process that died of an exception
+- RUN/stacks.txt, RUN/learners-*: of a live run: stacks of stalled processes, and the learners' rendezvous
 - RUN/hexpipe.log, RUN/metrics.jsonl, RUN/tensorboard
-- RUN/tracking: what the run is called by Weights & Biases and MLflow; RUN/wandb, what the former keeps here
+- RUN/tracking: the run's ids at Weights & Biases and MLflow; RUN/wandb: local files of the former
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from hexpipe.shm import SEMAPHORE
 ARCHIVE_NAME = "archive.sqlite"
 LOG_NAME = "hexpipe.log"
 _MOST = 2**62
-_PRIVATE = 0o077  # the umask while a run is held: nobody else reads what it makes
+_PRIVATE = 0o077  # umask while a run is held: its files are private
 RATINGS_NAME = "ratings.sqlite"
 STACKS_NAME = "stacks.txt"
 _FOLDERS = ("checkpoints", "errors", "tensorboard", "tracking", "wandb")
@@ -60,20 +60,20 @@ _NET = tuple(f"net.{name}" for name in NetSettings.model_fields)
 
 
 class RunFolder:
-    """A run folder that this process holds the lock of; use as a context manager.
+    """A run folder whose lock this process holds; use as a context manager.
 
-    What is made meanwhile by this process and its children is its owner's alone: files 0600, folders 0700.
+    Files that this process and its children make meanwhile are private: files 0600, folders 0700.
     """
 
     def __init__(self, path: Path, lock: IO[str], umask: int) -> None:
         self.path = path
         self.presence = Presence(path)
         self._lock = lock
-        self._umask = umask  # to be put back
+        self._umask = umask  # restored by close
 
     @classmethod
     def open(cls, path: Path, resume: bool) -> RunFolder:
-        """Make (or, to resume, enter) and lock a run folder. One that is there keeps its mode, a new one has 0700.
+        """Make (or, to resume, enter) and lock a run folder. An existing folder keeps its mode, a new one has 0700.
 
         Raises RunFolderError if another run holds it, it cannot be written, it already holds a run (without
         ``resume``), or there is nothing to resume.
@@ -107,19 +107,18 @@ class RunFolder:
         write_atomic(self.path / "run.json", json.dumps(content, indent=1) + "\n")
 
     def close(self) -> None:
-        """Say that the run is over and free the lock."""
+        """Mark the run as over and release the lock."""
         if self._lock.closed:
             return
         with contextlib.suppress(OSError):
-            if self.presence.lost() is None:  # else it is another's
+            if self.presence.lost() is None:  # else it belongs to another run
                 (self.path / "run.json").unlink(missing_ok=True)
             self._lock.truncate(0)  # the file itself stays: see Leftover.remove
         self._lock.close()
         os.umask(self._umask)
 
     def discard_if_empty(self) -> None:
-        """Remove the folder if it holds nothing but the lock and the log: a run that could not begin leaves nothing
-        behind."""
+        """Remove the folder if it holds only the lock and the log, as after a run that failed to start."""
         if self.presence.lost() is None and {entry.name for entry in self.path.iterdir()} <= {"lock", LOG_NAME}:
             with contextlib.suppress(OSError):
                 (self.path / LOG_NAME).unlink(missing_ok=True)
@@ -134,7 +133,7 @@ class RunFolder:
 
 
 def _lock_run(path: Path, resume: bool) -> IO[str]:
-    """The open lock of the run in ``path``, with this process's number in it; RunFolderError as `RunFolder.open`."""
+    """Lock the run in ``path`` and write this process's id into the open lock; RunFolderError as `RunFolder.open`."""
     try:
         check_own_names(path)
         lock = open_own(path / "lock", "a+")
@@ -176,8 +175,10 @@ def _unwritable(path: Path, error: OSError) -> RunFolderError:
 
 
 def check_own_names(path: Path) -> None:
-    """RunFolderError where a name that is hexpipe's in the run folder ``path`` is a link, a pipe, a device or a file of
-    another owner (`plain_files.check_own`): what is written there would go elsewhere."""
+    """Raise RunFolderError where one of hexpipe's names in the run folder ``path`` is not its own file.
+
+    That is a link, a pipe, a device or a file of another owner (`plain_files.check_own`): writes would go elsewhere.
+    """
     for entry in path.iterdir():
         if entry.name in _FOLDERS:
             check_own(entry, folder=True)
@@ -186,7 +187,7 @@ def check_own_names(path: Path) -> None:
 
 
 def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
-    """``parent``/<date-time>-<preset>, with a number where that is taken."""
+    """Return ``parent``/<date-time>-<preset>, with a number appended if that exists."""
     stem = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{preset}"
     path, number = parent / stem, 1
     while path.exists():
@@ -196,7 +197,7 @@ def default_run_folder(preset: str, parent: Path = Path("runs")) -> Path:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings of the run in ``path``; RunFolderError if there is none."""
+    """Read the settings of the run in ``path``; RunFolderError if there is none."""
     try:
         text = read_plain(path / "settings.json", MOST_DOCUMENT_BYTES).decode()
     except OSError as error:
@@ -210,8 +211,10 @@ def read_settings(path: Path) -> Settings:
 
 
 def resume_arguments(path: Path, settings: Settings) -> str:
-    """What goes on with the run in ``path``, after `hexpipe run` or `hexpipe train`, quoted for a shell; one's own game
-    is named."""
+    """Return the arguments of `hexpipe run` or `hexpipe train` that resume the run in ``path``, quoted for a shell.
+
+    They name a user's own game.
+    """
     words = ["--resume", str(path)]
     if settings.game.own_class is not None:
         words += ["--game", settings.game.name]
@@ -219,7 +222,7 @@ def resume_arguments(path: Path, settings: Settings) -> str:
 
 
 def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, tuple[Any, Any]]:
-    """What changes when a run of settings ``old`` goes on with ``new``: dotted names with (old, new).
+    """Return the changes from settings ``old`` to ``new`` of a resumed run: dotted names with (old, new).
 
     Raises SettingsError for changes of the rules, and of the net's shape once there are weights.
     """
@@ -241,7 +244,7 @@ def check_resume(old: Settings, new: Settings, has_weights: bool) -> dict[str, t
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file whole or not at all, whatever is killed or cut off. DiskFullError where there is no room."""
+    """Write a file atomically, even across a kill or a power cut. DiskFullError where there is no room."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         write_synced(temporary, text.encode())
@@ -255,7 +258,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def live_run(path: Path) -> dict[str, Any] | None:
-    """RUN/run.json of a run that is alive, None if there is none."""
+    """Return RUN/run.json of a live run, None if there is none."""
     try:
         document = read_document(path / "run.json")
         process = psutil.Process(int(document["pid"]))
@@ -266,7 +269,7 @@ def live_run(path: Path) -> dict[str, Any] | None:
 
 
 def _says_what_runs(document: Mapping[str, Any]) -> bool:
-    """Whether RUN/run.json is as `write_run` is given it, as far as others rely on it."""
+    """Return whether RUN/run.json has the form that `write_run` gives it, as far as readers rely on it."""
     segments, processes = document.get("segments", []), document.get("processes", {})
     if not isinstance(segments, list) or not isinstance(processes, dict):
         return False
@@ -284,7 +287,7 @@ def _says_what_runs(document: Mapping[str, Any]) -> bool:
 
 
 def find_runs(parent: Path) -> list[Path]:
-    """Run folders in ``parent`` (or ``parent`` itself if it is one), newest first."""
+    """List the run folders in ``parent`` (or ``parent`` itself if it is one), newest first."""
     if (parent / "lock").exists():
         return [parent]
     if not parent.is_dir():
@@ -294,16 +297,16 @@ def find_runs(parent: Path) -> list[Path]:
 
 
 class Leftover:
-    """Something that a dead run has left, and how to remove it."""
+    """A leftover of a dead run, and how to remove it."""
 
     def __init__(self, path: Path, what: str) -> None:
         self.path, self.what = path, what
 
     def remove(self) -> None:
-        """Delete it. Raises RunFolderError if that is not allowed."""
+        """Remove it. Raises RunFolderError if that is not allowed."""
         try:
             if self.path.name == "lock":
-                # emptied, never unlinked: a run that has just opened it would hold the lock of a file that is gone
+                # truncated, never unlinked: a run that has just opened it would lock a deleted file
                 with open_own(self.path, "a") as lock:
                     lock.truncate(0)
             elif self.path.is_dir() and not self.path.is_symlink():
@@ -318,7 +321,7 @@ class Leftover:
 
 @contextlib.contextmanager
 def held_if_dead(path: Path) -> Iterator[bool]:
-    """Hold the lock of a run folder while in the block; gives False where a live run holds it. RunFolderError as
+    """Hold the lock of a run folder within the block; yields False if a live run holds it. RunFolderError as
     `check_own_names`."""
     try:
         check_own_names(path)
@@ -336,7 +339,7 @@ def held_if_dead(path: Path) -> Iterator[bool]:
 
 
 def leftovers(path: Path) -> list[Leftover]:
-    """What a dead run in ``path`` has left that its next resume has no use for. Call within `held_if_dead`."""
+    """List the leftovers of a dead run in ``path`` that its resume does not need. Call within `held_if_dead`."""
     found = []
     if (path / "run.json").exists():
         found += _semaphores(path / "run.json")
@@ -355,7 +358,7 @@ def leftovers(path: Path) -> list[Leftover]:
 
 
 def _semaphores(path: Path) -> list[Leftover]:
-    """Semaphores that run.json names, of a run of which everything was killed at one moment."""
+    """List the semaphores named in run.json of a run whose processes were all killed at once."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         names = read_document(path)["semaphores"]
         files = [Path("/dev/shm") / name for name in names if SEMAPHORE.fullmatch(name)]
@@ -365,7 +368,8 @@ def _semaphores(path: Path) -> list[Leftover]:
 
 
 def shared_leftovers(folder: Path, minimum_age: float = 60.0) -> list[Leftover]:
-    """Files in a tmpfs that runs on systems without memfd left before they could unlink them."""
+    """List the files in a tmpfs left by runs that were killed before they could unlink them, on systems without
+    memfd."""
     found = []
     if folder.is_dir():
         for entry in sorted(folder.glob("hexpipe-*")):

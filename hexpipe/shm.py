@@ -1,8 +1,8 @@
 """Shared memory: the only place that creates and destroys it.
 
-A `SharedSegment` is one anonymous file (memfd, or a file that is unlinked once open) cut into named numpy arrays. It
-has no name in any file system, so the kernel frees it when its last user ends, however that happens. Children get it
-as an argument of the process that is being spawned and map the same memory.
+A `SharedSegment` is one anonymous file (memfd, or a file unlinked once open) divided into named numpy arrays. It has no
+name in any file system, so the kernel frees it when its last user ends, in whatever way. A child gets it as an argument
+of its process when it is spawned and maps the same memory.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 
 from hexpipe.errors import SharedMemoryError, is_disk_full
 
-ALIGNMENT = 64  # a cache line: no two fields share one
+ALIGNMENT = 64  # a cache line: against false sharing of fields
 SEMAPHORE = re.compile(r"sem\.mp-[a-z0-9_]+")
-"""What multiprocessing calls a semaphore in /dev/shm."""
+"""The names of multiprocessing's semaphores in /dev/shm."""
 _PR_SET_PDEATHSIG = 1
 _PIPE_BYTES = 65536
-_SPARE_FILES = 256  # for all that a process opens later
+_SPARE_FILES = 256  # for files that a process opens later
 
 
 class Field(NamedTuple):
@@ -50,8 +50,8 @@ class Field(NamedTuple):
 class SharedSegment:
     """Named arrays in one piece of shared memory, zeroed at creation.
 
-    ``arrays`` maps a field's name to its numpy view; ``private`` says that it is plain memory of this process, which
-    no other can map. Picklable only as an argument of a process being spawned.
+    ``arrays`` maps a field's name to its numpy view; ``private`` means plain memory of this process, which no other can
+    map. Picklable only as an argument of a process being spawned.
     """
 
     def __init__(self, name: str, fields: Sequence[Field], fd: int | None, buffer: mmap.mmap | None) -> None:
@@ -68,10 +68,10 @@ class SharedSegment:
     def create(
         cls, name: str, fields: Sequence[Field], *, private: bool = False, reserve: bool = True
     ) -> SharedSegment:
-        """A new segment. ``private`` gives plain memory of this process with the same shape (one-process use).
+        """Create a segment; with ``private`` in plain memory of this process, of the same layout (one-process use).
 
-        ``reserve`` has the kernel set all its pages aside now, so that memory cannot run out in mid-write; without it
-        pages come when first written. Raises SharedMemoryError when there is not enough memory.
+        ``reserve`` has the kernel commit all its pages now, so that memory cannot run out in mid-write; without it
+        pages are allocated on first write. Raises SharedMemoryError when there is not enough memory.
         """
         names = [field.name for field in fields]
         if len(set(names)) != len(names):
@@ -94,18 +94,18 @@ class SharedSegment:
 
     @property
     def fd(self) -> int:
-        """The file descriptor; -1 for private memory or once closed."""
+        """File descriptor; -1 for private memory or once closed."""
         return -1 if self._fd is None else self._fd
 
     def describe(self) -> list[dict[str, Any]]:
-        """The layout, JSON-able: for each field ``field``, ``dtype``, ``shape``, ``offset`` and ``bytes``."""
+        """Return the layout, JSON-able: for each field ``field``, ``dtype``, ``shape``, ``offset`` and ``bytes``."""
         return [
             {"field": f.name, "dtype": f.dtype, "shape": list(f.shape), "offset": offset, "bytes": _field_bytes(f)}
             for f, offset in zip(self.fields, self._offsets, strict=True)
         ]
 
     def close(self) -> None:
-        """Lets go of this process's mapping. Views kept elsewhere stay valid: it is unmapped with the last of them."""
+        """Drop this process's mapping. Views kept elsewhere stay valid: it is unmapped with the last of them."""
         self.arrays = {}
         self._map = None  # never mmap.close(): numpy's views do not count as exports, so it would unmap under them
         if self._fd is not None:
@@ -122,16 +122,16 @@ class SharedSegment:
 
 
 def _attach(name: str, fields: Sequence[Field], dup_fd: Any) -> SharedSegment:
-    """The child's side of a pickled segment: the same memory under the inherited descriptor."""
+    """Attach the child's side of a pickled segment: the same memory under the inherited descriptor."""
     fd: int = dup_fd.detach()
     return SharedSegment(name, fields, fd, mmap.mmap(fd, _lay_out(fields)[1]))
 
 
 def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Maps a live process's segment for reading; ``layout`` is its `SharedSegment.describe`.
+    """Map a live process's segment read-only; ``layout`` is its `SharedSegment.describe`.
 
-    It cannot harm the owner. Raises SharedMemoryError when the process is gone, may not be looked into, or holds
-    something else under that descriptor. Linux only (/proc).
+    Raises SharedMemoryError when the process is gone, may not be inspected, or has something else under that
+    descriptor. Linux only (/proc).
     """
     path = f"/proc/{pid}/fd/{fd}"
     fields = [Field(str(entry["field"]), str(entry["dtype"]), tuple(entry["shape"])) for entry in layout]
@@ -158,10 +158,10 @@ def read_only_view(pid: int, fd: int, layout: Sequence[Mapping[str, Any]]) -> di
 
 
 class Doorbell:
-    """Wakes one sleeping reader, whoever rings, without a lock: a byte in a pipe says that there is news.
+    """Lock-free wake-up of one sleeping reader by any number of writers: a byte in a pipe tells of news.
 
-    What the news is stands in shared memory. A ringer that is killed leaves a whole byte or none, and one who finds the
-    pipe full has nothing to add. Picklable only as an argument of a process being spawned.
+    The news itself is in shared memory. A writer that is killed leaves a whole byte or none; a full pipe already wakes
+    the reader. Picklable only as an argument of a process being spawned.
     """
 
     def __init__(self) -> None:
@@ -169,12 +169,12 @@ class Doorbell:
         os.set_blocking(self._writer.fileno(), False)
 
     def ring(self) -> None:
-        """Wake the reader, or have it not sleep the next time."""
+        """Wake the reader, or keep its next wait from sleeping."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer.fileno(), b"\0")
 
     def wait(self, timeout: float) -> bool:
-        """Sleep until somebody rings, ``timeout`` seconds at most; whether somebody has."""
+        """Sleep until rung, ``timeout`` seconds at most; return whether it was."""
         if not self._reader.poll(timeout):
             return False
         os.read(self._reader.fileno(), _PIPE_BYTES)
@@ -182,13 +182,13 @@ class Doorbell:
 
 
 def spawn_context() -> context.SpawnContext:
-    """The one way in which hexpipe starts processes: spawn, never fork (threads and CUDA forbid it)."""
+    """Return the one start method of hexpipe's processes: spawn, never fork (threads and CUDA forbid it)."""
     return multiprocessing.get_context("spawn")
 
 
 @contextlib.contextmanager
 def semaphores_made() -> Iterator[None]:
-    """Within it, a lock, semaphore or queue that /dev/shm has no room for is a SharedMemoryError."""
+    """Raise SharedMemoryError in the block for a lock, semaphore or queue that /dev/shm has no room for."""
     try:
         yield
     except OSError as error:
@@ -202,10 +202,10 @@ def semaphores_made() -> Iterator[None]:
 
 
 def named_semaphores() -> list[str]:
-    """Names in /dev/shm of the semaphores that this process has mapped; empty where there is no such folder.
+    """List the names in /dev/shm of the semaphores that this process has mapped; empty without such a folder.
 
-    multiprocessing's locks and semaphores are files there until its resource tracker removes them. Where all processes
-    are killed at one moment, the tracker too, nobody does: whoever keeps the names can.
+    multiprocessing's locks and semaphores are files there until its resource tracker removes them. If all processes are
+    killed at once, with the tracker, they leak: these names allow their removal.
     """
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
@@ -218,8 +218,10 @@ def named_semaphores() -> list[str]:
 
 
 def allow_open_files(more: int) -> None:
-    """Raises this process's own limit on open files, and so its children's, where ``more`` beside those that are open
-    would not fit; SharedMemoryError where the system's limit is below that."""
+    """Raise this process's limit on open files, which children inherit, if ``more`` would not fit beside the open ones.
+
+    SharedMemoryError where the system's hard limit is below that.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = psutil.Process().num_fds() + more + _SPARE_FILES
     if soft == resource.RLIM_INFINITY or needed <= soft:
@@ -234,10 +236,10 @@ def allow_open_files(more: int) -> None:
 
 
 def set_parent_death_signal() -> None:
-    """Has this process killed when its parent dies; call it first thing in a child.
+    """Have this process killed when its parent dies; call it first in a child.
 
     On Linux the kernel does it (prctl PR_SET_PDEATHSIG); it counts the *thread* that spawned the child as the parent,
-    so spawn from a thread that lives as long as the child should. Elsewhere a thread looks once a second.
+    so spawn from a thread that lives as long as the child should. Elsewhere a thread polls once a second.
     """
     expected = multiprocessing.parent_process()
     parent = expected.pid if expected is not None and expected.pid is not None else os.getppid()
@@ -247,7 +249,7 @@ def set_parent_death_signal() -> None:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     else:
         threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
-    if os.getppid() != parent:  # it died before the signal was set
+    if os.getppid() != parent:  # the parent died before the signal was set
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -265,12 +267,12 @@ def _field_bytes(field: Field) -> int:
 
 
 def segment_bytes(fields: Sequence[Field]) -> int:
-    """Say how many bytes a segment of ``fields`` takes: whole pages."""
+    """Return the bytes of a segment of ``fields``: whole pages."""
     return _lay_out(fields)[1]
 
 
 def _lay_out(fields: Sequence[Field]) -> tuple[list[int], int]:
-    """Offset of every field, and the bytes of all of them (whole pages)."""
+    """Return the offset of every field, and the total bytes (whole pages)."""
     offsets, end = [], 0
     for field in fields:
         offsets.append(end)
@@ -316,7 +318,7 @@ def _check_memory(name: str, nbytes: int) -> None:
 
 
 def available_memory() -> int:
-    """Bytes that this process could still take: the machine's, or its control group's where that is less."""
+    """Return the bytes that this process can still allocate: of the machine, or of its control group if fewer."""
     available = int(psutil.virtual_memory().available)
     for names in (
         ("memory.max", "memory.current", ""),
@@ -328,10 +330,10 @@ def available_memory() -> int:
 
 
 def _left_in_group(root: Path, limit_name: str, usage_name: str, prefix: str) -> int | None:
-    """Bytes that a control group has left, of version 2 or 1 by its files' names; None where it sets no limit.
+    """Return the bytes that a control group has left, of version 2 or 1 by its files' names; None without a limit.
 
-    Its use has the pages of files in it that were read or written, which the kernel gives up when it needs room;
-    shared memory is not among those ("inactive_file" and "active_file" of memory.stat).
+    Its usage includes page cache, which the kernel reclaims when it needs room; shared memory is not in it
+    ("inactive_file" and "active_file" of memory.stat).
     """
     try:
         limit, usage = (root / limit_name).read_text().strip(), (root / usage_name).read_text().strip()

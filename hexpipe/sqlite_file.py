@@ -1,8 +1,7 @@
-"""The one place that knows how a SQLite file of hexpipe's is made, opened and told from others.
+"""Creation, opening and identification of hexpipe's SQLite files, all in one place.
 
-A file says what it is by its application id, and of which form by its version. Whoever opens an older one to write
-brings it up to date first, in one transaction, where its kind knows how; any other version is refused, in a line that
-says so.
+A file's application id tells its kind, its user version the schema. Opening an older one for writing migrates it first,
+in one transaction, if its kind has a migration; any other version is refused with a one-line message.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from hexpipe.presence import Presence
 Connection = sqlite3.Connection
 BUSY_SECONDS = 30.0
 _UNWRITTEN = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE")
-"""What SQLite says where a quota is used up, or the disk is broken; the transaction is rolled back."""
+"""SQLite's errors where a quota is used up, or the disk is broken; the transaction is rolled back."""
 _PROBE = bytes(65536)
 
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
-"""After `BUSY_SECONDS` of waiting; the file itself is well."""
+"""SQLite's errors after `BUSY_SECONDS` of waiting for a lock; the file itself is intact."""
 _HINTS = {
     "SQLITE_CANTOPEN": "check that its folder exists, may be written and has room",
     "SQLITE_READONLY": "give yourself the right to write it and its folder",
@@ -39,9 +38,9 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file holds: a ``name`` for messages, its id and version, and its tables (statements apart by ";\\n").
+    """A schema: a ``name`` for messages, application id and version, and its tables (statements apart by ";\\n").
 
-    ``migrations``: by version, what makes a file of the next one out of it.
+    ``migrations``: by version, the step that migrates a file to the next one.
     """
 
     name: str
@@ -52,13 +51,12 @@ class Kind:
 
 
 class SqliteFile:
-    """The database ``path`` of one ``kind``; made where it does not exist, and filled by ``fill`` in that transaction.
+    """The database ``path`` of one ``kind``; created if missing, and filled by ``fill`` in the same transaction.
 
-    Raises ArchiveError, in one line, where the file is of something else, damaged, of another version, or cannot be
-    had, RunFolderError where it or a file of SQLite's beside it is a link or a pipe (`plain_files.check_own`).
-    Write-ahead log and full synchronisation: what `transaction` has committed survives any kill and, as far as the disk
-    keeps its word, a power cut. One connection for one thread; others, with ``read_only`` too, may read at the same
-    time.
+    Raises ArchiveError, in one line, where the file is of another kind, damaged, of another version, or inaccessible;
+    RunFolderError where it or a file of SQLite's beside it is a link or a pipe (`plain_files.check_own`). Write-ahead
+    log and full synchronisation: what `transaction` has committed survives any kill and, as far as the disk keeps its
+    word, a power cut. One connection for one thread; others, also with ``read_only``, may read at the same time.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class SqliteFile:
     ) -> None:
         self.path = Path(path)
         self._kind = kind
-        for beside in ("", "-wal", "-shm", "-journal"):  # SQLite would follow links, and wait for a pipe
+        for beside in ("", "-wal", "-shm", "-journal"):  # SQLite would follow links, and block on a pipe
             check_own(self.path.with_name(self.path.name + beside))
         name = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         with self.explained():
@@ -86,31 +84,32 @@ class SqliteFile:
             raise
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self.db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """All or nothing of what is done within. GoneError, and nothing, where the file is no longer at its path."""
+        """Commit all that is done within, or nothing. GoneError, and no commit, if the file is no longer at its
+        path."""
         with self.explained():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
-                if self._presence is not None:  # SQLite would go on writing to a file that nobody finds
+                if self._presence is not None:  # SQLite would go on writing to a deleted file
                     self._presence.check()
                 self.db.execute("COMMIT")
             except BaseException:
-                if self.db.in_transaction:  # SQLite may have taken it back already
+                if self.db.in_transaction:  # SQLite may have rolled back already
                     self.db.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turns SQLite's errors into one line that says which file and what to do: ArchiveError, DiskFullError."""
+        """Turn SQLite's errors into one line that names the file and the remedy: ArchiveError, DiskFullError."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            name = getattr(error, "sqlite_errorname", None)  # none where it is the sqlite3 module's own
+            name = getattr(error, "sqlite_errorname", None)  # errors of the sqlite3 module itself have none
             if name is None:
                 raise self._damaged(error) from error
             if name == "SQLITE_FULL" or (name in _UNWRITTEN and self._is_full()):
@@ -127,7 +126,7 @@ class SqliteFile:
             hints = [hint for prefix, hint in _HINTS.items() if name.startswith(prefix)]
             words = f"{what}: {hints[0] if hints else 'look at its file system, and try again'}"
             raise ArchiveError(words, kind="access", path=self.path) from error
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own message
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from SQLite's own message
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> ArchiveError:
@@ -170,7 +169,7 @@ class SqliteFile:
             raise ArchiveError(words, kind="access", path=self.path)
 
     def _is_full(self) -> bool:
-        """Whether there is no room for a file beside this one; a disk that fails otherwise is not waited for."""
+        """Return whether there is no room for a file beside this one; other disk failures count as no."""
         probe = self.path.with_name(f".{self.path.name}.room")
         try:
             with open_new(probe) as file:
@@ -187,7 +186,7 @@ class SqliteFile:
         while (version := self._version()) in self._kind.migrations:
             try:
                 self._kind.migrations[version](self.db)
-            except (ValueError, ArchiveError) as error:  # of what the file holds
+            except (ValueError, ArchiveError) as error:  # caused by the file's content
                 raise self._damaged(error) from error
             self.db.execute(f"PRAGMA user_version = {version + 1}")
 
@@ -196,5 +195,5 @@ class SqliteFile:
 
 
 def _brief(error: Exception) -> str:
-    """What SQLite says, in a line: it may quote a whole schema."""
+    """Return SQLite's message in one line: it may quote a whole schema."""
     return shorten(str(error), 200, placeholder=" ...")

@@ -1,7 +1,7 @@
-"""The frame around every child process: signals, logging, the parent's death, and the last words of an error.
+"""Entry point of every child process: signals, logging, death of the parent, and the report of its last error.
 
-The bodies are those of the roles. This module and whatever it imports must stay free of torch: a spawned child
-imports it before it knows its role.
+The bodies are in the roles. This module and all its imports must stay free of torch: a spawned child imports it before
+it knows its role.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ LOG_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(message)s"
 
 
 def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> None:
-    """The main function of every child: run ``target`` ("package.module:function") with its ``parts``.
+    """Run ``target`` ("package.module:function") with its ``parts``: the main function of every child.
 
     An exception is written to RUN/errors and ends the process with exit code 1.
     """
     set_parent_death_signal()
-    # Ctrl-C reaches the whole group of processes, and an init system may signal every one: the supervisor alone decides
+    # Ctrl-C reaches the whole process group, and an init system may signal every process: the supervisor alone decides
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     setup_logging(context.run_dir)
@@ -42,7 +42,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
     context.me.ready = 0.0
     context.row.begin(os.getpid())
     try:
-        import_game(context.settings.game)  # the supervisor has it: whoever started the run named it
+        import_game(context.settings.game)  # named by the user who started the run
         module, _, function = target.partition(":")
         getattr(importlib.import_module(module), function)(context, **parts)
     except Exception as error:
@@ -57,13 +57,13 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> Non
     context.me.done = 1
     stacks.close()
     logging.shutdown()
-    # all is written and told: tearing torch's libraries down would only take seconds
+    # everything is written and reported: tearing torch's libraries down would only take seconds
     os._exit(0)
 
 
 @contextmanager
 def logging_to(run_dir: Path) -> Iterator[None]:
-    """`setup_logging` for the length of the block, in a process that goes on after it."""
+    """Set up logging as `setup_logging` within the block, in a process that lives on after it."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     setup_logging(run_dir)
@@ -80,11 +80,11 @@ def logging_to(run_dir: Path) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A full disk, which the run says in other ways, costs lines of the log and no more."""
+    """A log file where a full disk, which the run reports otherwise, costs lines of the log and no more."""
 
     def _open(self) -> TextIOWrapper:
         file: TextIOWrapper = open_own(Path(self.baseFilename), "a")  # type: ignore[assignment]
-        file.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
+        file.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
         return file
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802

@@ -15,12 +15,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass
 class Interrupts:
-    """Counts Ctrl-C, SIGTERM and SIGHUP while in its block: the first asks for an orderly end, the second for a quick
+    """A counter of Ctrl-C, SIGTERM and SIGHUP in its block: the first asks for an orderly end, the second for a quick
     one.
 
-    Until `asked` is called for the first time nobody looks, and there is nothing to be saved: there a second signal
-    raises KeyboardInterrupt. A signal that was ignored when the process began (by nohup, or in the background of a
-    script) stays ignored.
+    Before the first call of `asked` nothing needs saving: until then a second signal raises KeyboardInterrupt. A signal
+    that was ignored when the process began (by nohup, or in the background of a script) stays ignored.
     """
 
     count: int = 0
@@ -39,25 +38,27 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP and self.count:
-            return  # of one terminal that goes away: the kernel and the shell both say so
+            return  # a closing terminal signals twice: the kernel and the shell both do
         self.count += 1
         if self.count > 1 and not self._looked_at:
             raise KeyboardInterrupt
 
     def asked(self) -> bool:
-        """Whether a signal has come. Whoever asks ends in order from now on."""
+        """Return whether a signal has come. The caller must end in order from now on."""
         self._looked_at = True
         return self.count > 0
 
     def hurry(self) -> bool:
-        """Whether a second signal has come."""
+        """Return whether a second signal has come."""
         return self.count > 1
 
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """A process that is started within the block has `SIGNALS` blocked from its first instruction on, so that a Ctrl-C
-    before it has set its handlers does it no harm; what comes for this process is delivered after the block."""
+    """Block `SIGNALS` in processes that are started within the block, until they have set their handlers.
+
+    A signal for this process is delivered after the block.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -66,7 +67,9 @@ def signals_blocked() -> Iterator[None]:
 
 
 def start_resource_tracker() -> None:
-    """Start multiprocessing's resource tracker now, out of the reach of SIGHUP, which a terminal that goes away sends
-    to the whole group: it ignores SIGINT and SIGTERM alone, and its replacement knows nothing and complains of that."""
+    """Start multiprocessing's resource tracker now, out of the reach of a closing terminal's SIGHUP.
+
+    It ignores only SIGINT and SIGTERM; a replacement would know no resources and complain.
+    """
     with signals_blocked():
         resource_tracker.ensure_running()

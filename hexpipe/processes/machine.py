@@ -1,4 +1,4 @@
-"""What the machine has to give, cores and GPUs, and the environment that its processes are given."""
+"""Cores and GPUs of the machine, and the environment variables of processes."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _SMI_TIMEOUT = 10.0
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, or the cgroup's CPU quota where that is smaller; at least 1."""
+    """Count the cores this process may use: its affinity, or the cgroup's CPU quota if smaller; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     quota = _cgroup_quota(Path("/sys/fs/cgroup"))
     return max(1, min(cores, math.ceil(quota)) if quota else cores)
 
 
 def visible_gpus() -> int:
-    """NVIDIA GPUs that CUDA programs started from here will see, asked without importing torch; 0 without a driver."""
+    """Count the NVIDIA GPUs that CUDA programs started here will see, without importing torch; 0 without a driver."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         found = [part.strip() for part in hidden.split(",") if part.strip() not in ("", "-1")]
     else:
-        found = [line.strip() for line in _smi("--list-gpus")]  # the slices of a GPU are named below it
-    return 1 if any(name.startswith("MIG") for name in found) else len(found)  # of slices CUDA shows one, the first
+        found = [line.strip() for line in _smi("--list-gpus")]  # MIG slices of a GPU are listed below it
+    return 1 if any(name.startswith("MIG") for name in found) else len(found)  # CUDA shows only the first slice
 
 
 def gpu_use() -> list[tuple[int, int, int]]:
-    """(busy percent, memory used in MB, memory in MB) of each GPU; empty where nvidia-smi is missing or fails."""
+    """Return (busy percent, memory used in MB, memory in MB) of each GPU; empty if nvidia-smi is missing or fails."""
     lines = _smi("--query-gpu=utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits")
     use = []
     for line in lines:
@@ -42,9 +42,9 @@ def gpu_use() -> list[tuple[int, int, int]]:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Environment of a role that may use ``threads`` threads; it must be set before numpy or torch are imported.
+    """Return the environment of a role with ``threads`` threads; it must be set before numpy or torch are imported.
 
-    Waiting is passive: OpenMP threads that spin on shared cores cost up to fifty times the speed.
+    Waiting is passive: OpenMP threads that spin on shared cores slow a run up to fifty times.
     """
     count = str(threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -57,7 +57,7 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 @contextlib.contextmanager
 def exported(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the children that are spawned within the block."""
+    """Set environment variables for the children that are spawned within the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -71,7 +71,7 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _cgroup_quota(root: Path) -> float | None:
-    """Cores that a control group may use, of version 2 or 1; None where it sets no limit."""
+    """Return the CPU quota in cores of a control group, of version 2 or 1; None if unlimited."""
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((root / name).read_text() for name in names).split()

@@ -1,4 +1,5 @@
-"""Scripts of users that start processes without `if __name__ == "__main__":`, and so would start themselves again."""
+"""Check of user scripts that spawn processes without `if __name__ == "__main__":`, and so would run again in each
+child."""
 
 from __future__ import annotations
 
@@ -20,14 +21,14 @@ NO_GUARD = (
 def check_main_guard() -> None:
     """Raise UsageError before processes are spawned from a script that has no guard.
 
-    A process that is itself being spawned, and comes here because the guard does not cover this, ends with
+    A process that is itself being spawned, and gets here because the guard does not cover this call, ends with
     `NO_GUARD_EXIT`.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(NO_GUARD_EXIT)
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
-    if path is None or getattr(main, "__spec__", None) is not None:  # typed in, or a module that was run by its name
+    if path is None or getattr(main, "__spec__", None) is not None:  # interactive, or `python -m`
         return
     with suppress(OSError, UnicodeDecodeError):
         source = Path(path).read_text(encoding="utf-8")

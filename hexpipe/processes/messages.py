@@ -1,4 +1,4 @@
-"""What the supervisor hands to a child when it spawns it, and how a child says what it died of."""
+"""What the supervisor passes to a child at its spawn, and how a child reports its cause of death."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DISK_FULL_EXIT = 74  # EX_IOERR of sysexits.h
 
 @dataclass(frozen=True)
 class ChildContext:
-    """Everything that every child gets: who it is, the settings, the run folder, the stats board and the run's state.
+    """The context of every child: its identity, the settings, the run folder, the stats board and the run's state.
 
-    ``searches``: it asks inference servers, and ends when they do.
+    ``searches``: it is a client of inference servers, and ends when they do.
     """
 
     name: str
@@ -46,25 +46,25 @@ class ChildContext:
 
     @property
     def row(self) -> ProcessRow:
-        """The child's own row of the stats board."""
+        """This child's own row of the stats board."""
         return self.stats.row(self.name)
 
     @property
     def me(self) -> ProcessState:
-        """What the supervisor and this child tell each other."""
+        """The numbers shared by the supervisor and this child."""
         return self.state.of(self.name)
 
     def stopping(self) -> bool:
-        """Whether the supervisor has asked this process to stop."""
+        """Return whether the supervisor has asked this process to stop."""
         return bool(self.me.stop)
 
     def go_on(self, waiting: Waiting) -> bool:
-        """Give a sign of life while ``waiting``; False where the supervisor has asked this process to stop."""
+        """Send a heartbeat while ``waiting``; return False if the supervisor has asked this process to stop."""
         self.row.beat(waiting)
         return not self.stopping()
 
     def wait_until(self, condition: Callable[[], bool], waiting: Waiting) -> bool:
-        """Wait for ``condition()`` with signs of life; False where the supervisor has asked this process to stop."""
+        """Wait for ``condition()`` with heartbeats; return False if the supervisor has asked this process to stop."""
         while not condition():
             if not self.go_on(waiting):
                 return False
@@ -72,7 +72,7 @@ class ChildContext:
         return True
 
     def set_ready(self) -> None:
-        """Say that the process has started and does its work from now on."""
+        """Mark the process as started and at work."""
         self.me.set_ready()
         log.info("ready after %.1f s", self.me.ready - self.row["started"])
         self.row.beat()
@@ -80,12 +80,11 @@ class ChildContext:
 
 @dataclass(frozen=True)
 class Death:
-    """How a process ended on its own. ``when`` is in monotonic seconds, the same clock for all processes.
+    """The cause of a process's death. ``when`` is in monotonic seconds, the same clock for all processes.
 
-    ``follows`` says that it ended because another had: one that searches, whose inference server failed. ``usage`` is
-    the message of a UsageError before the process was ready: something that was asked for cannot be had. ``disk_full``
-    says that it found no room to write, where it may have found none for its error either. ``final``: a replacement
-    would end in the same way.
+    ``follows`` means that another's death caused it: a client of a failed inference server. ``usage`` is the message of
+    a UsageError before the process was ready: something it was asked for is unavailable. ``disk_full`` means that it
+    had no room to write, perhaps not even its error. ``final``: a replacement would die in the same way.
     """
 
     process: str
@@ -116,12 +115,12 @@ def write_error(run_dir: Path, process: str, error: BaseException, ready: bool, 
 
 
 def forget_error(run_dir: Path, process: str, pid: int) -> None:
-    """Remove what an earlier process of the same name and number wrote; call it when a new one has been started."""
+    """Remove the error file of an earlier process of that name and pid; call it when a new one has been started."""
     (run_dir / "errors" / f"{process}-{pid}.json").unlink(missing_ok=True)
 
 
 def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
-    """What is known of a process that has ended: its error file, else the signal or exit code."""
+    """Return the cause of a process's death: from its error file, else the signal or exit code."""
     full = exit_code == DISK_FULL_EXIT
     try:
         content = read_document(run_dir / "errors" / f"{process}-{pid}.json")
@@ -134,7 +133,7 @@ def read_death(run_dir: Path, process: str, pid: int, exit_code: int) -> Death:
 
 
 def describe_exit(exit_code: int) -> str:
-    """An exit code in words."""
+    """Describe an exit code in words."""
     if exit_code == DISK_FULL_EXIT:
         return "it found no room on the disk"
     if exit_code >= 0:

@@ -1,7 +1,7 @@
-"""Output that may go away while a command works on: a pipe that is closed, a terminal that hangs up, a full disk.
+"""Output that may vanish while a command runs: a closed pipe, a terminal that hangs up, a full disk.
 
-What cannot be shown is dropped, once with a line in the log, and the work goes on. The same holds for a reader that
-does not read (a pager, a terminal held with Ctrl-S): the work waits a moment for it, never without end.
+Text that cannot be shown is dropped, with one line in the log, and the work goes on. The same holds for a reader that
+does not read (a pager, a terminal held with Ctrl-S): writing waits a moment for it, never without end.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import IO, Any
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1.0
-"""How long a text waits for a reader that does not read; further ones do not wait, until it reads again."""
+"""How long a write waits for a reader that does not read; later ones do not wait, until it reads again."""
 
 
 @contextmanager
 def may_go_away(*names: str) -> Iterator[None]:
-    """For the length of the block the streams of `sys` called ``names`` ("stdout", "stderr") never fail.
+    """Keep the streams of `sys` called ``names`` ("stdout", "stderr") from failing within the block.
 
-    A stream that is closed shows nothing. One that is no file of the system's (a test's, a notebook's) stays as it is.
+    A closed stream shows nothing. One without a file descriptor (a test's, a notebook's) stays as it is.
     """
     before = {name: getattr(sys, name) for name in names}
     texts = []
@@ -47,14 +47,14 @@ def may_go_away(*names: str) -> Iterator[None]:
         for name, stream in before.items():
             setattr(sys, name, stream)
         for text in texts:
-            text.close()  # which shows what is left, and closes the sink
+            text.close()  # flushes, and closes the sink
 
 
 def _sink_for(name: str, stream: IO[str] | None) -> _Sink | None:
-    if stream is None:  # Python found the descriptor closed at its start
+    if stream is None:  # the descriptor was closed when Python started
         return _Sink(name, None)
     buffer = getattr(stream, "buffer", None)
-    if not isinstance(getattr(buffer, "raw", buffer), io.FileIO):  # PYTHONUNBUFFERED leaves the buffer out
+    if not isinstance(getattr(buffer, "raw", buffer), io.FileIO):  # no buffer under PYTHONUNBUFFERED
         return None
     with suppress(OSError, ValueError):
         stream.flush()
@@ -65,7 +65,7 @@ def _sink_for(name: str, stream: IO[str] | None) -> _Sink | None:
 
 
 class _Sink(io.RawIOBase):
-    """A stream of bytes that takes everything, and shows what can be shown."""
+    """A byte stream that accepts everything and shows what it can."""
 
     def __init__(self, name: str, descriptor: int | None) -> None:
         self._name = name
@@ -102,7 +102,7 @@ class _Sink(io.RawIOBase):
         super().close()
 
     def _show(self, descriptor: int, rest: memoryview) -> None:
-        """Write it all; TimeoutError where the reader does not take it."""
+        """Write all of ``rest``; TimeoutError if the reader does not take it."""
         deadline = time.monotonic() + self._patience
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
@@ -116,16 +116,16 @@ class _Sink(io.RawIOBase):
                     raise TimeoutError(errno.ETIMEDOUT, "nobody reads it") from None
 
     def _tell(self, error: OSError) -> None:
-        if not self._told and logging.getLogger().handlers:  # without any, it would go to the standard error output
+        if not self._told and logging.getLogger().handlers:  # without a handler it would go to standard error
             self._told = True
             what = {"stdout": "the standard output", "stderr": "the standard error output"}[self._name]
             log.warning("%s cannot be written to (%s): what cannot be shown is dropped", what, error.strerror)
 
 
 def _opened_again(descriptor: int) -> int:
-    """A descriptor of this module's own for the same file; of a terminal or a pipe one that never blocks.
+    """Open the file of a descriptor anew; a terminal or a pipe becomes non-blocking.
 
-    Whether writing blocks is a matter of the open file, which other processes share: so it is opened anew.
+    Blocking is a flag of the open file, which other processes share: hence a new one.
     """
     if stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor):
         with suppress(OSError):

@@ -1,7 +1,7 @@
-"""Role: all that a run has to know of one kind of process, said in one place.
+"""Role: the declaration of one kind of process, all in one place.
 
-Names, memory, start, repair and end of the processes are derived from it. A further kind is a module that declares a
-role, with its body, and a line in `roles.every_role`.
+Names, memory, start, repair and end of the processes are derived from it. To add a kind, write a module that declares a
+role, with its body, and add it to `roles.every_role`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from hexpipe.config import Settings
 from hexpipe.games.game_env import Game
 
 PlanT = TypeVar("PlanT")
-"""How many processes a run has and where (`roles.plan.Plan`)."""
+"""The number and placement of a run's processes (`roles.plan.Plan`)."""
 SharedT = TypeVar("SharedT")
-"""What they share (`roles.segments.Segments`)."""
+"""The shared memory of a run (`roles.segments.Segments`)."""
 
 
 class Ending(NamedTuple):
-    """How the processes of a role end.
+    """The shutdown of a role's processes.
 
-    Those of lower ``rank`` are asked first; after ``seconds`` (of an orderly end) they are killed. ``saves``: what they
-    write last is not to be lost, so that they are waited for in a hurry too. ``revived``: one that is dead when the run
-    ends is replaced, because others have left to it what must be saved.
+    Those of lower ``rank`` are asked first; after ``seconds`` (of an orderly end) they are killed. ``saves``: their
+    last writes must not be lost, so that even a quick shutdown waits for them. ``revived``: one that is dead when the
+    run ends is replaced, because others have left to it what must be saved.
     """
 
     rank: int
@@ -38,18 +38,20 @@ _HELPER_ENDING = Ending(0, 1.0)
 
 @dataclass(frozen=True)
 class Role(Generic[PlanT, SharedT]):
-    """A kind of process. All but ``name`` and ``body`` has a default for the plainest of them: a helper.
+    """A kind of process. Everything except ``name`` and ``body`` defaults to what suits the simplest kind, a helper.
 
-    body: "module:function", called in the child with its `ChildContext` and ``parts(shared, number)``; empty where rows
-    of the board are all there is (nodes of a cluster).
-    counters: columns of its rows on the stats board; ``progress`` names those that move only when the run goes on.
-    count(settings, plan): processes of a run. threads(plan): threads that one may use. own_bytes(settings, game, plan):
-    what one takes for itself.
-    after_death(shared, number): mends what a dead one has shared, before it is replaced and when the run is over.
-    searches: it asks inference servers, so that it has slots, and an outbox. sends: it has an outbox alone.
+    body: "module:function", called in the child with its `ChildContext` and ``parts(shared, number)``; empty where the
+    role only has rows of the board (nodes of a cluster).
+    counters: columns of its rows on the stats board; ``progress`` names those that move only when the run makes
+    progress.
+    count(settings, plan): processes of a run. threads(plan): threads of each. own_bytes(settings, game, plan): private
+    memory of each.
+    after_death(shared, number): repairs the shared memory of a dead one, before it is replaced and when the run is
+    over.
+    searches: it is a client of inference servers, with slots and an outbox. sends: it has an outbox only.
     needed: a run cannot go on without; one that is not is left out when it dies, and its silence is no stall.
-    replaceable: another takes the place of one that dies, where it is needed. together: its processes are one group,
-    which none can join later: all are replaced when one dies.
+    replaceable: one that dies is replaced, if needed. together: its processes are one group, which none can join later:
+    all are replaced when one dies.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Role(Generic[PlanT, SharedT]):
 
     @property
     def has_outbox(self) -> bool:
-        """Whether its processes send games to the replay process."""
+        """Whether its processes have outboxes, to send games to the replay process."""
         return self.searches or self.sends
 
 

@@ -1,6 +1,6 @@
-"""RunState: the shared numbers that the processes of a run act on, apart from the figures for people in `stats`.
+"""RunState: the shared numbers that a run's processes act on, unlike the figures for people in `stats`.
 
-Each number has one writer, named beside it, and is aligned, so that it is never torn.
+Each number has one writer, named beside it, and is aligned, so that no read is torn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", int, float)
 
 
 class _Number(Generic[Kind]):
-    """An attribute of a ``kind`` that lies in the array of its name, at the owner's place there."""
+    """An attribute of a ``kind``, stored in the array of its name at the owner's index."""
 
     def __init__(self, kind: type[Kind]) -> None:
         self._kind: type[Kind] = kind
@@ -36,26 +36,26 @@ class _Number(Generic[Kind]):
 
 
 class _Numbers:
-    """What has a place in the arrays of a segment."""
+    """An owner of one index in the arrays of a segment."""
 
     def __init__(self, segment: SharedSegment | ReadOnly, place: int) -> None:
         self.segment, self.place = segment, place
 
 
 class ProcessState(_Numbers):
-    """What the supervisor and one process tell each other."""
+    """The numbers shared by the supervisor and one process."""
 
     stop = _Number(int)
     """Supervisor: 1 once the process is asked to end."""
     restarts = _Number(int)
-    """Supervisor: replacements of a dead process so far. Seeds hang on it: none plays its predecessor's games."""
+    """Supervisor: replacements of a dead process so far. Seeds depend on it: none plays its predecessor's games."""
     done = _Number(int)
     """1 once the process has ended in order, or is not replaced: its own, or the supervisor's."""
     ready = _Number(float)
-    """The process: since when it does its work, in monotonic seconds; 0 until then."""
+    """The process: the time at which its work began, in monotonic seconds; 0 until then."""
 
     def set_ready(self) -> None:
-        """Say that the process has started and does its work from now on."""
+        """Mark the process as started and at work."""
         self.ready = time.monotonic()
 
 
@@ -63,15 +63,15 @@ class RunState(_Numbers):
     """The numbers of a whole run, and those of each process by its name; picklable while a child is spawned."""
 
     stage = _Number(int)
-    """Replay: the curriculum's stage, from 1; 0 until the archive has been asked."""
+    """Replay: the curriculum's stage, from 1; 0 until the archive has been read."""
     mastered_after = _Number(int)
-    """Replay: games of the stage before."""
+    """Replay: number of games in the stage before."""
     played_positions = _Number(int)
-    """Replay: positions of new games since this start of the run, which pay for old ones to be searched anew."""
+    """Replay: positions of new games since this start of the run: the budget for searching old ones anew."""
     searched_positions = _Number(int)
-    """Reanalyze: positions that were searched anew since this start of the run, which used that up."""
+    """Reanalyze: positions searched anew since this start of the run, charged to that budget."""
     published = _Number(int)
-    """Learner: version of the newest weights that play, which is training steps + 1; 0 before there are any."""
+    """Learner: version of the newest weights for play, which is training steps + 1; 0 before there are any."""
 
     def __init__(self, segment: SharedSegment | ReadOnly, names: Sequence[str]) -> None:
         super().__init__(segment, 0)
@@ -79,13 +79,13 @@ class RunState(_Numbers):
 
     @classmethod
     def create(cls, names: Sequence[str], private: bool = False) -> RunState:
-        """Make the state of a run of the processes ``names``, all zeros. Raises SharedMemoryError if there is no
+        """Create the state of a run of the processes ``names``, all zeros. Raises SharedMemoryError if there is no
         room."""
         return cls(SharedSegment.create("run-state", cls.fields(names), private=private), names)
 
     @staticmethod
     def fields(names: Sequence[str]) -> list[Field]:
-        """Name the arrays of such a state."""
+        """Return the arrays of such a state."""
         counts = ((RunState, 1), (ProcessState, len(names)))
         return [
             Field(name, number.dtype, (count,))
@@ -95,7 +95,7 @@ class RunState(_Numbers):
         ]
 
     def of(self, name: str) -> ProcessState:
-        """Give what is of one process; KeyError if there is no such name."""
+        """Return the state of one process; KeyError if there is no such name."""
         if name not in self.names:
             raise KeyError(name)
         return ProcessState(self.segment, self.names.index(name))

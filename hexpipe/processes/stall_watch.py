@@ -1,7 +1,7 @@
-"""Notices that a process, or the whole run, does not go on, and says who waits for what, and where each stands.
+"""Detection of stalls: of a process or of the whole run, with what each process waits for and its stack.
 
-A process gives a sign of life with every step and before every wait. One that has given none for a while is asked for
-its stack, which faulthandler writes from a signal handler, whatever the interpreter is doing.
+A process sends a heartbeat with every step and before every wait. If none has come for a while it is asked for its
+stack, which faulthandler writes from a signal handler, whatever the interpreter is doing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from hexpipe.run_folder import STACKS_NAME
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 20.0
-"""Without a sign of life after which a process is named, with its stack."""
-_ARCHIVE_SECONDS = 60.0  # between two lines about an archive that cannot be written
-_IMPORTING = "<frozen importlib"  # in the stack of a process that is still loading its modules
+"""Time without a heartbeat after which a process is reported, with its stack."""
+_ARCHIVE_SECONDS = 60.0  # between two warnings of an archive that cannot be written
+_IMPORTING = "<frozen importlib"  # in the stack of a process that still imports its modules
 _UNWRITTEN = {
     Waiting.DISK: (
         "the disk is full: play and training wait until there is room; no committed game is lost",
@@ -41,22 +41,22 @@ _UNWRITTEN = {
         "the archive is free again: the run goes on",
     ),
 }
-"""Why the archive cannot be written, and what is said of it, and when it is over."""
+"""Why the archive cannot be written, the warning, and the message when it is over."""
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.05
-_STILL_POLLS = 4  # without a further line: the stack is whole
+_STILL_POLLS = 4  # without a further line: the stack is complete
 
 
 def answer_with_stack(run_dir: Path) -> IO[str]:
-    """From now on this process writes the stacks of its threads to the file that is returned, which must stay open,
-    when `stack_of` asks for them."""
+    """Have this process answer `stack_of` with its threads' stacks, written to the returned file, which must stay
+    open."""
     file = open_own(run_dir / STACKS_NAME, "a")
     faulthandler.register(signal.SIGUSR2, file, all_threads=True)
     return file
 
 
 def stack_of(run_dir: Path, pid: int) -> str:
-    """Where the threads of a child process are, innermost call first; or in words why it cannot answer."""
+    """Return the stacks of a child process's threads, innermost call first; or in words why it cannot answer."""
     try:
         status = psutil.Process(pid).status()
         if status == psutil.STATUS_STOPPED:
@@ -82,13 +82,13 @@ def stack_of(run_dir: Path, pid: int) -> str:
 
 
 def forget_stacks(run_dir: Path) -> None:
-    """Remove the file of stacks; the log has what was asked for."""
+    """Remove the file of stacks; the log has those that were asked for."""
     with contextlib.suppress(OSError):
         (run_dir / STACKS_NAME).unlink(missing_ok=True)
 
 
 class StallWatch:
-    """Looks at the stats board of a run; ``stack`` gives the stack of a process by its id."""
+    """Watch of a run's stats board; ``stack`` gives the stack of a process by its id."""
 
     def __init__(
         self,
@@ -105,20 +105,22 @@ class StallWatch:
         self._last: tuple[float, ...] = ()
         self._since = time.monotonic()
         self._warned = 0.0
-        self._look_again: dict[str, float] = {}  # when, at those that were seen to import
-        self._named: dict[str, float] = {}  # silent processes that were named: their last sign of life
+        self._look_again: dict[str, float] = {}  # processes that were importing: when
+        self._named: dict[str, float] = {}  # silent processes that were reported: their last heartbeat
         self._archive_told = 0.0
         self._unwritten: Waiting | None = None
 
     def begin_anew(self) -> None:
-        """Count the seconds without progress from now on: what is waited for is not here."""
+        """Restart the count of seconds without progress: the run waits for something outside."""
         self._since = time.monotonic()
 
     def check(self) -> list[str]:
-        """What there is to say now: of each silent process once, of the whole run once in each ``seconds / 4`` without
-        progress, of an archive that cannot be written, for which the run waits without end, once a minute.
+        """Return the reports that are due.
 
-        Raises HexpipeError after ``seconds`` without progress, or without a sign of life of some process.
+        Each silent process is reported once; the whole run once in each ``seconds / 4`` without progress; an archive
+        that cannot be written, for which the run waits without end, once a minute.
+
+        Raises HexpipeError after ``seconds`` without progress, or without a heartbeat of some process.
         """
         said = [*self._look_at_archive(), *self._name_silent()]
         if self._unwritten is not None:
@@ -152,12 +154,12 @@ class StallWatch:
         return []
 
     def explain(self) -> str:
-        """Who waits for what, and since when each has given no sign of life."""
+        """Describe what each process waits for, and the age of its last heartbeat."""
         now = time.monotonic()
         parts = []
         for name, row in self._stats.rows().items():
             if not self._role(name).body and not row["started"]:
-                continue  # no node has come for this row
+                continue  # no node has taken this row
             silence = now - row["beat"]
             quiet = f" (no sign of life for {silence:.0f} s)" if silence > 5 else ""
             parts.append(f"{name} {'has ended' if self._state.of(name).done else WAITING_TEXT[row.waiting]}{quiet}")
@@ -187,7 +189,7 @@ class StallWatch:
             if time.monotonic() < self._look_again.get(name, 0.0):
                 continue
             stack = self._stack(int(row["pid"]))
-            if _IMPORTING in _of_main_thread(stack):  # it begins, on a busy machine: nothing to wait for
+            if _IMPORTING in _of_main_thread(stack):  # still starting, on a busy machine: no stall
                 self._look_again[name] = time.monotonic() + self._silent_seconds
                 continue
             self._named[name] = beat
@@ -200,12 +202,12 @@ class StallWatch:
 
 
 def _in_one_line(name: str, row: ProcessRow, silence: float, stack: str) -> str:
-    """The process, what it waits for, and the innermost calls of its main thread."""
+    """Report a process in one line: what it waits for, and the innermost calls of its main thread."""
     calls = [line.strip() for line in _of_main_thread(stack).splitlines() if line.strip()]
     where = " < ".join(calls[:3])
     return f"{name} {WAITING_TEXT[row.waiting]} and has given no sign of life for {silence:.0f} s: {where}"
 
 
 def _of_main_thread(stack: str) -> str:
-    """The calls of the main thread, which faulthandler writes last."""
+    """Return the calls of the main thread, which faulthandler writes last."""
     return stack.rpartition("(most recent call first):")[2]

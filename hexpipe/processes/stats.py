@@ -1,9 +1,9 @@
-"""StatsBoard: one shared row of numbers for each process, written by that process and read by everyone.
+"""StatsBoard: one shared row of numbers for each process, written by that process and read by all.
 
-A node of a cluster has a row like a process; the cluster process writes what the node tells it.
-The board is for people and for the stall check, so a reader may see a row between two stores; no data depends on it:
-what processes act on is in `run_state`. A row is float64 (exact for counts below 2**53) and aligned, so a single number
-is never torn.
+A node of a cluster has a row like a process; the cluster process writes what the node reports. The board is for people
+and for the stall check, so a reader may see a row between two stores; no data depends on it: numbers that processes act
+on are in `run_state`. A row is float64 (exact for counts below 2**53) and aligned, so no read of a single number is
+torn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hexpipe.shm import Field, SharedSegment
 COMMON = (
     "pid",
     "started",  # monotonic seconds; set by the supervisor before it starts the process
-    "beat",  # monotonic seconds of the last sign of life
+    "beat",  # monotonic seconds of the last heartbeat
     "waiting",  # a Waiting code
 )
 """Columns of every row; further ones are the counters that its role declares."""
@@ -30,7 +30,7 @@ _NOTE_BYTES = 96
 
 
 class Waiting(IntEnum):
-    """What a process waits for; `WAITING_TEXT` says it in words."""
+    """What a process waits for; `WAITING_TEXT` has the words."""
 
     STARTING = 0
     WORKING = 1
@@ -90,16 +90,16 @@ class ProcessRow:
         self._values[self._index[name]] = value
 
     def add(self, name: str, value: float) -> None:
-        """Add ``value`` to a counter of the process's own row."""
+        """Add ``value`` to a counter; only for the process's own row."""
         self._values[self._index[name]] += value
 
     def beat(self, waiting: Waiting = Waiting.WORKING) -> None:
-        """Say that the process lives and what it does or waits for."""
+        """Record a heartbeat, and what the process does or waits for."""
         self["waiting"] = waiting
         self["beat"] = time.monotonic()
 
     def begin(self, pid: int) -> None:
-        """Take the row for a process, or its replacement; counters of its predecessor go on."""
+        """Assign the row to a process, or its replacement; counters of its predecessor go on."""
         self["pid"] = pid
         self.beat(Waiting.STARTING)
 
@@ -110,7 +110,7 @@ class ProcessRow:
 
     @property
     def note(self) -> str:
-        """A few words that the process says about itself."""
+        """A few words of the process about itself."""
         return bytes(self._note).rstrip(b"\0").decode(errors="replace")
 
     @note.setter
@@ -140,13 +140,13 @@ class StatsBoard:
     def create(
         cls, names: Sequence[str], counters: Mapping[str, Sequence[str]] | None = None, private: bool = False
     ) -> StatsBoard:
-        """Make a board with one row of zeros for each name. Raises SharedMemoryError if there is no room."""
+        """Create a board with one row of zeros for each name. Raises SharedMemoryError if there is no room."""
         counters = counters or {}
         return cls(SharedSegment.create("stats", cls.fields(names, counters), private=private), names, counters)
 
     @staticmethod
     def fields(names: Sequence[str], counters: Mapping[str, Sequence[str]]) -> list[Field]:
-        """Name the arrays of such a board."""
+        """Return the arrays of such a board."""
         fields = []
         for role, count in _roles(names).items():
             fields.append(Field(role, "float64", (count, len(COMMON) + len(counters.get(role, ())))))
@@ -154,7 +154,7 @@ class StatsBoard:
         return fields
 
     def row(self, name: str) -> ProcessRow:
-        """Give the row of a process; KeyError if there is no such name."""
+        """Return the row of a process; KeyError if there is no such name."""
         if name not in self.names:
             raise KeyError(name)
         role, _, number = name.rpartition("-")
@@ -162,25 +162,25 @@ class StatsBoard:
         return ProcessRow(arrays[role][at], arrays[f"{role}/note"][at], self._index[role])
 
     def rows(self, *roles: str) -> dict[str, ProcessRow]:
-        """Give the rows by name, of the processes of ``roles``, or of all."""
+        """Return the rows by name, of the processes of ``roles``, or of all."""
         return {name: self.row(name) for name in self.names if not roles or role_of(name) in roles}
 
     def total(self, column: str, *roles: str) -> float:
-        """Add up a column over the processes of ``roles``, or of all that have it."""
+        """Sum a column over the processes of ``roles``, or of all that have it."""
         return sum(row[column] for row in self.rows(*roles).values() if column in row)
 
 
 class ReadOnly(NamedTuple):
-    """The arrays of a segment of another process, which may be looked at (`shm.read_only_view`)."""
+    """The arrays of another process's segment, mapped read-only (`shm.read_only_view`)."""
 
     arrays: dict[str, NDArray[Any]]
 
 
 def role_of(name: str) -> str:
-    """Take the number off a process's name: "generator" of "generator-0"."""
+    """Return the role of a process's name: "generator" of "generator-0"."""
     return name.rpartition("-")[0]
 
 
 def _roles(names: Sequence[str]) -> dict[str, int]:
-    """How many of each role there are in ``names``, whose numbers go from 0 without a gap."""
+    """Count the processes of each role in ``names``, which are numbered from 0 without a gap."""
     return Counter(role_of(name) for name in names)

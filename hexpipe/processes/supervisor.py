@@ -1,4 +1,4 @@
-"""Supervisor: spawns the child processes, watches them, replaces those that can be and ends the rest in order.
+"""Supervisor: it spawns the child processes, watches them, replaces those that can be and ends the rest in order.
 
 It knows processes, not what they compute. Every process is spawned (never forked: threads and CUDA forbid it) from the
 thread that calls `start`, which must live as long as the children: the kernel kills them when that thread is gone.
@@ -29,17 +29,17 @@ from hexpipe.processes.stats import StatsBoard
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 0.3  # after a death: what died of the same cause gets to say so
+GRACE_SECONDS = 0.3  # after a death: time for other victims of its cause to report
 CAUSE_SECONDS = 5.0
 STEADY_SECONDS = 10.0
-"""Work after which a process's death is one of its own, and not one more of a crash loop."""
+"""Time at work after which a process's death is no longer part of a crash loop."""
 MOST_DEATHS = 4
-"""Deaths of a process in a row, none after steady work, that end the run; a replacement waits 0, 1, 2, ... seconds."""
+"""Deaths of a process in a row, none after steady work, that end the run; replacements wait 0, 1, 2, ... seconds."""
 
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """One child: its role and number among those of it, and what its body is given."""
+    """One child to spawn: its role, its number in that role, and the arguments of its body."""
 
     role: Role[Any, Any]
     number: int
@@ -65,7 +65,8 @@ class Supervisor:
         repair: Callable[[Role[Any, Any], int], None],
         session: int = 0,
     ) -> None:
-        """``repair(role, number)`` makes usable for its replacement what a dead process has shared."""
+        """Make the supervisor; ``repair(role, number)`` repairs the shared memory of a dead process for its
+        replacement."""
         self.specs = {spec.name: spec for spec in specs}
         self.settings, self.run_dir, self.stats, self.state = settings, run_dir, stats, state
         self.processes: dict[str, SpawnProcess] = {}
@@ -77,19 +78,21 @@ class Supervisor:
         self._leaving: set[str] = set()
         self._killed: set[str] = set()  # by us
         self._early_deaths: dict[str, list[Death]] = {}
-        self._due: dict[str, float] = {}  # replacements that wait, by name: when they are started
+        self._due: dict[str, float] = {}  # pending replacements by name: their start times
 
     def start(self, names: Sequence[str] | None = None) -> None:
-        """Spawn the children, in the order of the specs. Raises HexpipeError if the system refuses."""
+        """Spawn the children ``names`` (or all), in the order of the specs. Raises HexpipeError if the system
+        refuses."""
         for name in names or list(self.specs):
             self._spawn(self.specs[name])
 
     def watch(self, timeout: float) -> list[Death]:
-        """Wait up to ``timeout`` seconds for a death; replace the dead that can be, leave out helpers (they are gone
-        from ``processes``), and return their deaths.
+        """Wait up to ``timeout`` seconds for a death and return the new deaths.
 
-        Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError where it died because
-        something cannot be had that the settings ask for.
+        Replaces the dead that can be replaced; dead helpers leave ``processes``.
+
+        Raises ProcessDiedError, of the first that died, when the run cannot go on; UsageError if its cause is that
+        something in the settings is unavailable.
         """
         self._spawn_due()
         if self._due:
@@ -103,14 +106,14 @@ class Supervisor:
         time.sleep(GRACE_SECONDS)
         deaths = self._collect()
         if deaths and all(death.follows for death in deaths):
-            # their inference server is on its way out: let it say why
+            # their inference server is dying: let it report the cause
             left = [p.sentinel for name, p in self.processes.items() if not self.specs[name].role.searches]
             if connection.wait(left, CAUSE_SECONDS):
                 time.sleep(GRACE_SECONDS)
                 deaths = sorted(deaths + self._collect(), key=_cause_first)
         needed = [death for death in deaths if self.specs[death.process].role.needed]
         if needed and needed[0].usage and not self.state.of(needed[0].process).restarts:
-            raise UsageError(needed[0].usage)  # a replacement could not have it either
+            raise UsageError(needed[0].usage)  # a replacement would fail, too
         for death in needed:
             self._count_early(death)
         final = [death for death in needed if death.final or not self.specs[death.process].role.replaceable]
@@ -135,7 +138,7 @@ class Supervisor:
         return deaths
 
     def revive(self, role: str) -> None:
-        """Replace at once those of a role that have died, seen or unseen, so that they may end in order."""
+        """Replace at once the dead of a role, noticed or not, so that they can end in order."""
         for spec in self.specs.values():
             process = self.processes.get(spec.name)
             if spec.role.name == role and (process is None or not process.is_alive()):
@@ -155,9 +158,9 @@ class Supervisor:
         seconds: Callable[[Role[Any, Any]], float] = lambda role: role.ending.seconds,
         hurry: Callable[[], bool] = lambda: False,
     ) -> list[str]:
-        """Ask all processes of ``roles`` to end, wait for each role ``seconds(role)`` at most, and kill what is left.
+        """Ask all processes of ``roles`` to end, wait for each role ``seconds(role)`` at most, and kill the rest.
 
-        In a ``hurry()`` only those are waited for that save, and have begun their work. Returns the names of those that
+        In a ``hurry()`` it waits only for those that save and have begun their work. Returns the names of those that
         save and were killed.
         """
         for role in roles:
@@ -171,11 +174,12 @@ class Supervisor:
         return stuck
 
     def _may_go(self, role: Role[Any, Any], hurry: Callable[[], bool]) -> bool:
-        """Whether nobody waits for those of ``role`` any more."""
+        """Return whether those of ``role`` need no more waiting for."""
         return hurry() and not (role.ending.saves and self.at_work(role.name))
 
     def join(self, role: str, timeout: float, hurry: Callable[[], bool] = lambda: False) -> list[str]:
-        """Wait for the processes of a role to end, ``timeout`` seconds or until ``hurry()``; names of those left."""
+        """Wait for the processes of a role to end, ``timeout`` seconds or until ``hurry()``; return the names of those
+        left."""
         deadline = time.monotonic() + timeout
         while True:
             left = [name for name in self._of_role(role) if self.processes[name].is_alive()]
@@ -185,7 +189,7 @@ class Supervisor:
             connection.wait([self.processes[name].sentinel for name in left], min(remaining, 0.2))
 
     def kill(self, role: str) -> None:
-        """End the processes of a role at once."""
+        """Kill the processes of a role."""
         for name in self._of_role(role):
             self._leaving.add(name)
             if self.processes[name].is_alive():
@@ -195,15 +199,15 @@ class Supervisor:
             self.processes[name].join(5.0)
 
     def at_work(self, role: str) -> bool:
-        """Whether a living process of a role has begun its work; one that has not has nothing to save."""
+        """Return whether a living process of a role has begun its work; before that it has nothing to save."""
         return any(self.state.of(name).ready for name in self.alive(role))
 
     def alive(self, role: str) -> list[str]:
-        """Names of the living processes of a role."""
+        """Return the names of a role's living processes."""
         return [name for name in self._of_role(role) if self.processes[name].is_alive()]
 
     def failed(self, role: str) -> list[Death]:
-        """Deaths among processes of a role that were asked to end and did so with an error."""
+        """Return the deaths among processes of a role that were asked to end and did so with an error."""
         found = []
         for name in self._of_role(role):
             process = self.processes[name]
@@ -212,7 +216,7 @@ class Supervisor:
         return sorted(found, key=lambda death: death.when)
 
     def pids(self) -> dict[str, int]:
-        """Process ids of the living children by name."""
+        """Return the process ids of the living children by name."""
         return {name: int(p.pid) for name, p in self.processes.items() if p.pid is not None and p.is_alive()}
 
     def _of_role(self, role: str) -> list[str]:
@@ -246,7 +250,7 @@ class Supervisor:
         log.info("started %s (process %d)", spec.name, process.pid)
 
     def _collect(self) -> list[Death]:
-        """Record the new deaths, first one first."""
+        """Record the new deaths, in order of time."""
         deaths = []
         for name, process in list(self.processes.items()):
             if name in self._leaving or process.is_alive():
@@ -261,7 +265,7 @@ class Supervisor:
         return deaths
 
     def _heal(self, death: Death) -> list[str]:
-        """Replace the dead, and all of its group; the names of those that are replaced."""
+        """Replace a dead process, with its whole group; return the names of those replaced."""
         spec = self.specs[death.process]
         group = [s for s in self.specs.values() if s.role is spec.role] if spec.role.together else [spec]
         early = len(self._early_deaths.get(spec.name, []))
@@ -280,14 +284,14 @@ class Supervisor:
         return [one.name for one in group]
 
     def _repair_after(self, spec: ChildSpec) -> None:
-        """Make usable what a dead process has shared, and count its replacement."""
+        """Repair the shared memory of a dead process, and count its replacement."""
         self._repair(spec.role, spec.number)
         state = self.state.of(spec.name)
         state.restarts += 1
-        state.ready = 0.0  # a replacement that cannot even begin must not pass for one that has worked
+        state.ready = 0.0  # a replacement that fails to start must not count as having worked
 
     def _spawn_due(self) -> None:
-        """Start the replacements whose time has come."""
+        """Start the replacements that are due."""
         for name in [name for name, when in self._due.items() if when <= time.monotonic()]:
             del self._due[name]
             self._spawn(self.specs[name])
