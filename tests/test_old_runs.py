@@ -22,8 +22,8 @@ from hexpipe.cli.analyze import answers
 from hexpipe.cli.main import run
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
-from hexpipe.roles.pace import Pace
 from hexpipe.roles.rating import CheckpointRatings
+from hexpipe.roles.throttle import Throttle
 from hexpipe.run_folder import RATINGS_NAME, read_settings
 from hexpipe.watch.metrics import metrics_lines
 from tests.old_runs import FOLDER, NAMES, OWN_GAME, facts_of, unpack, write_own_game
@@ -159,7 +159,7 @@ def test_ratings_go_on_with_their_scale(place: Path, tmp_path: Path) -> None:
     settings, told = read_settings(copy), []
     with Results(copy / RATINGS_NAME) as results:
         ratings = CheckpointRatings(
-            settings, settings.game, copy, "cpu", results, Pace(1.0, lambda seconds: None),
+            settings, settings.game, copy, "cpu", results, Throttle(1.0, lambda seconds: None),
             lambda step, rating: told.append(step), lambda words: None,
         )  # fmt: skip
         assert told == [57], "it is known at once"

@@ -1,4 +1,4 @@
-"""What one training step is made of: a sampled, augmented batch."""
+"""The batch of one training step: sampled and augmented."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexpipe.replay.targets import Batch
 def training_batch(
     buffer: ReplayBuffer, game: Game, settings: Settings, batch_size: int, rng: np.random.Generator
 ) -> Batch:
-    """``batch_size`` samples as ``settings`` want them: unrolled where dynamics are learned, turned by a symmetry."""
+    """Sample ``batch_size`` positions as ``settings`` ask: unrolled for learned dynamics, augmented by a symmetry."""
     learner = settings.learner
     unroll = learner.unroll_steps if settings.algorithm == "muzero" else 0
     batch = buffer.sample_batch(batch_size, rng, unroll, observations=unroll > 0 and learner.consistency_weight > 0)

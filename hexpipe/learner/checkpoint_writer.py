@@ -1,4 +1,4 @@
-"""Checkpoints written by a thread of their own: training stops for the copy of the weights only."""
+"""Checkpoints written on a background thread: training pauses only while the weights are copied."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hexpipe.learner.learner import Snapshot, write_snapshot
 
 
 class CheckpointWriter:
-    """Writes one checkpoint of the run folder at a time. Leaving it as a context manager waits for the last one.
+    """Writer of one checkpoint of the run folder at a time. Leaving it as a context manager waits for the last one.
 
-    What goes wrong with one (RunFolderError) is raised by whatever is called next.
+    An error of a write (RunFolderError) is raised by the next call.
     """
 
     def __init__(self, run_dir: Path, settings: Settings) -> None:
@@ -29,21 +29,21 @@ class CheckpointWriter:
 
     @property
     def busy(self) -> bool:
-        """Whether one is being written."""
+        """Whether a write is in progress."""
         return self._writing is not None and not self._writing.done()
 
     def begin(self, snapshot: Snapshot) -> Path | None:
-        """Write ``snapshot`` beside what this thread does next; the one before it is waited for, and told as by
+        """Write ``snapshot`` in the background, after waiting for the one before, whose folder is returned as by
         `finish`."""
         before = self.finish()
         self._writing = self._thread.submit(write_snapshot, self._run_dir, snapshot, self._settings)
         return before
 
     def written(self) -> Path | None:
-        """The folder of the checkpoint that was begun last, told once, when it is there."""
+        """Return the folder of the last checkpoint once it is written, one time only, else None."""
         return None if self._writing is None or self.busy else self.finish()
 
     def finish(self) -> Path | None:
-        """Wait until what was begun is there; its folder, None where it was told before."""
+        """Wait for the write in progress; return its folder, None if it was returned before."""
         writing, self._writing = self._writing, None
         return None if writing is None else writing.result()

@@ -23,11 +23,11 @@ from hexpipe.nets.muzero_network import MuZeroNet
 from hexpipe.nets.optimizer_state import optimizer_tensors, restore_optimizer
 
 FINAL_RATE = 0.05
-"""The learning rate at the end of a run with a limit, as a share of its peak."""
+"""The learning rate at the end of a limited run, as a share of its peak."""
 
 
 def learning_rate(peak: float, warmup_steps: int, step: int, progress: float) -> float:
-    """The rate of the step after ``step`` steps: linear warm-up, times a cosine from 1 to `FINAL_RATE`.
+    """Return the rate of the step after ``step`` steps: linear warm-up, times a cosine from 1 to `FINAL_RATE`.
 
     ``progress`` in [0, 1] is the share of the run that is over; a run without a limit stays at 0, a constant rate. The
     cosine is that of SGDR (Loshchilov and Hutter 2017, equation 5) without restarts.
@@ -38,14 +38,15 @@ def learning_rate(peak: float, warmup_steps: int, step: int, progress: float) ->
 
 
 class Snapshot(NamedTuple):
-    """A moment of training: tensors by group and name, on the CPU, and the meta of `checkpoint_meta`."""
+    """A copy of the training state: tensors by group and name, on the CPU, and the meta of `checkpoint_meta`."""
 
     groups: dict[str, dict[str, Tensor]]
     meta: dict[str, Any]
 
 
 def write_snapshot(run_dir: Path, snapshot: Snapshot, settings: Settings) -> Path:
-    """Write a checkpoint, delete those that ``keep_checkpoints`` and ``keep_every`` do not keep; the new folder.
+    """Write a checkpoint and delete those that ``keep_checkpoints`` and ``keep_every`` do not keep; return the new
+    folder.
 
     RunFolderError if it cannot be written.
     """
@@ -55,11 +56,11 @@ def write_snapshot(run_dir: Path, snapshot: Snapshot, settings: Settings) -> Pat
 
 
 class Learner:
-    """Trains a net on batches. ``steps`` counts over all resumes.
+    """A net in training on batches. ``steps`` counts over all resumes.
 
-    The average of weights that plays is an exponential one whose decay grows to ``learner.ema_decay`` with the steps,
-    so that the first weights are soon forgotten. A fresh net depends on ``settings.seed`` only. ``wrap`` may put
-    the net into DistributedDataParallel (see `distributed`).
+    The weights for play are an exponential moving average whose decay grows to ``learner.ema_decay`` with the steps, so
+    that the initial weights are soon forgotten. A fresh net depends on ``settings.seed`` only. ``wrap`` may put the net
+    into DistributedDataParallel (see `distributed`).
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Learner:
         self.device = torch.device(device)
         self.steps = 0
         self.first_weights: Any = {"seed": settings.seed}
-        """Where the weights of step 0 came from, as `roles.first_weights` reads it; None where that is not known."""
+        """The origin of step 0's weights, as `roles.first_weights` reads it; None where unknown."""
         self.learning_rate = 0.0  # of the last step
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -91,13 +92,13 @@ class Learner:
         parameters = dict(self.net.named_parameters())
         self._trained: list[Tensor] = [parameter.detach() for parameter in parameters.values()]
         self._averages: list[Tensor] = [weight.clone() for weight in self._trained]
-        # an episodic memory is no weight: what plays has the very one that was written, not a mean over steps
+        # an episodic memory is not a weight: play uses the present one, not an average over steps
         state = {**self.net.state_dict(), **dict(zip(parameters, self._averages, strict=True))}
         self._ema: list[Tensor] = [state[name] for name in self._names]
         self._skipped_in_a_row = torch.zeros((), device=self.device)
 
     def step(self, batch: Mapping[str, Any], progress: float | None = None) -> StepLosses:
-        """Train on one batch. ``progress``: the share of the run that is over, by steps if not given."""
+        """Train on one batch. ``progress``: the share of the run that is over, by default computed from the steps."""
         learner = self.settings.learner
         if progress is None:
             progress = share_done(self.settings.limits, steps=self.steps) or 0.0
@@ -115,24 +116,24 @@ class Learner:
 
     @property
     def skipped_in_a_row(self) -> int:
-        """How many of the last steps were skipped (see `train_step`). Waits for the device."""
+        """Number of the last steps that were skipped (see `train_step`). Waits for the device."""
         return int(self._skipped_in_a_row.item())
 
     @property
     def healthy(self) -> bool:
-        """Whether this is worth saving: the last step was not skipped, and all weights are finite. Waits too."""
+        """Whether this is worth saving: the last step was not skipped, and all weights are finite. Also waits."""
         finite = torch.stack([tensor.isfinite().all() for tensor in [*self._trained, *self._averages]])
         return not self.skipped_in_a_row and bool(finite.all())
 
     def ema_weights(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of what plays, averaged weights and memory, by name, for `WeightsBoard.publish` and `Backend.load`."""
+        """Copy the weights for play, averages and memory, by name, for `WeightsBoard.publish` and `Backend.load`."""
         pairs = zip(self._names, self._ema, strict=True)
         return {name: np.array(ema.cpu().numpy(), np.float32, order="C") for name, ema in pairs}
 
     def snapshot(self, extra: Mapping[str, Any] | None = None) -> Snapshot:
-        """What a checkpoint holds, copied: training may go on while it is written.
+        """Copy a checkpoint's content: training may go on while it is written.
 
-        ``extra`` (JSON values, such as `Pacer.state`) is kept in its meta.
+        ``extra`` (JSON values, such as `StepBudget.state`) is kept in its meta.
         """
         groups: dict[str, dict[str, Tensor]] = {
             "model": dict(zip(self._names, self._weights, strict=True)),
@@ -152,7 +153,8 @@ class Learner:
         return write_snapshot(run_dir, self.snapshot(extra), self.settings)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from ``checkpoint``: weights, average, optimiser and step count. CheckpointError if it does not fit."""
+        """Resume from ``checkpoint``: weights, average, optimiser and step count. CheckpointError if it does not
+        fit."""
         missing = {"model", "ema", "optimizer"} - checkpoint.groups.keys()
         if missing:
             words = f"{checkpoint.path} has no {', '.join(sorted(missing))}: it can start a run, not resume one"
@@ -165,7 +167,7 @@ class Learner:
         self.first_weights = checkpoint.meta.get("first_weights")
 
     def go_back(self, checkpoint: Checkpoint) -> None:
-        """As `restore`, but ``steps`` counts on from where it is."""
+        """Roll back to ``checkpoint`` as `restore`, but ``steps`` counts on from the present."""
         steps = self.steps
         self.restore(checkpoint)
         self.steps = steps
@@ -179,7 +181,7 @@ class Learner:
             ema.copy_(weight)
 
     def _match_layout(self) -> None:
-        """Give the optimiser's state its parameters' memory layout: the fused step reads both as flat memory."""
+        """Convert the optimiser's state to its parameters' memory layout: the fused step reads both as flat memory."""
         for parameter, state in self.optimizer.state.items():
             for name, tensor in state.items():
                 if tensor.shape == parameter.shape:
@@ -187,7 +189,7 @@ class Learner:
 
 
 def make_optimizer(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov and Hutter 2019); gains and biases are not decayed."""
+    """Return a fused AdamW (Loshchilov and Hutter 2019); gains and biases are not decayed."""
     parameters = list(net.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},

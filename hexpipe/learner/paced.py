@@ -1,4 +1,4 @@
-"""A learner that trains as play pays for it, and goes back where training broke: one for all who train."""
+"""A learner paced by play, which rolls back when training breaks: used by all that train."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import nn
 from hexpipe.config import Settings, Shapes
 from hexpipe.config.limits import limit_reached
 from hexpipe.learner.learner import Learner
-from hexpipe.learner.pacing import Pacer
 from hexpipe.learner.recovery import Recovery
+from hexpipe.learner.step_budget import StepBudget
 from hexpipe.learner.step_metrics import METRICS
 from hexpipe.learner.train_step import mean_losses
 from hexpipe.nets.checkpoints import Checkpoint
@@ -21,7 +21,7 @@ from hexpipe.replay.replay_buffer import ReplayBuffer
 
 
 class PacedLearner:
-    """The net in training, how many steps it may do, and what came of those that it did.
+    """The net in training, its step budget, its losses and its recoveries.
 
     It begins with the checkpoint ``resume``, else with the net of ``init_from``, else with the seed's.
     """
@@ -40,40 +40,40 @@ class PacedLearner:
     ) -> None:
         self._settings, self._buffer = settings, buffer
         self.learner = Learner(settings, shapes, device, wrap)
-        self._pacer = Pacer.from_settings(settings)
-        self._saved_pacing: Mapping[str, Any] | None = None
+        self._budget = StepBudget.from_settings(settings)
+        self._saved_budget: Mapping[str, Any] | None = None
         self._paced = False
         if resume is not None:
             self.learner.restore(resume)
-            self._saved_pacing = resume.meta.get("pacing")
+            self._saved_budget = resume.meta.get("pacing")
         elif init_from is not None:
             self.learner.init_from(init_from)
         self.recovery = Recovery(self.learner, run_dir)
         self._losses = torch.zeros(len(METRICS), device=self.learner.device)
         self._losses_steps = 0
 
-    def take_pacing(self) -> None:
-        """Go on counting where the checkpoint had got; call it once the buffer has what the archive has."""
-        if self._saved_pacing is not None:
-            self._pacer.restore(self._saved_pacing, self._buffer.total_positions)
+    def restore_budget(self) -> None:
+        """Restore the step budget of the checkpoint; call it once the buffer is filled from the archive."""
+        if self._saved_budget is not None:
+            self._budget.restore(self._saved_budget, self._buffer.total_positions)
         self._paced = True
 
     def steps_allowed(self) -> int:
-        """Say how many steps may be done now: those that positions pay for, none where their limit is reached."""
+        """Return how many steps may be done now: those that positions pay for, 0 at a limit."""
         if limit_reached(self._settings.limits, steps=self.learner.steps):
             return 0
         buffer = self._buffer
-        return self._pacer.steps_allowed(buffer.num_games, buffer.total_positions, self.learner.steps)
+        return self._budget.steps_allowed(buffer.num_games, buffer.total_positions, self.learner.steps)
 
     def step(self, batch: Mapping[str, Any], progress: float) -> bool:
-        """Train on ``batch``, at the share ``progress`` of the run; whether training went back to a checkpoint."""
-        # summed on the device: reading every step's losses would hold the device up
+        """Train on ``batch``, at the share ``progress`` of the run; return whether training was rolled back."""
+        # summed on the device: reading every step's losses would stall the device
         self._losses += self.learner.step(batch, progress).tensor
         self._losses_steps += 1
         return self.recovery.look()
 
     def drain_losses(self) -> dict[str, float]:
-        """Give the means of the losses over the steps since the last call; empty where there was none."""
+        """Return the means of the losses over the steps since the last call; empty if there was none."""
         if not self._losses_steps:
             return {}
         means = mean_losses(self._losses, self._losses_steps)
@@ -82,7 +82,7 @@ class PacedLearner:
         return means
 
     def extra(self) -> dict[str, Any]:
-        """Give what a checkpoint has beside the learner's own: the state of the pacing, once that is known."""
+        """Return a checkpoint's additional meta: the state of the step budget, once that is restored."""
         if not self._paced:
             return {}
-        return {"pacing": self._pacer.state(self._buffer.total_positions, self.learner.steps)}
+        return {"pacing": self._budget.state(self._buffer.total_positions, self.learner.steps)}

@@ -1,10 +1,9 @@
 """Batches sampled ahead on background threads, so that a step never waits for the replay buffer.
 
-Batch i is sampled with a generator of its own, by seed and i, and batches come in that order, whatever the number of
-threads.
-The kernels of the sampler release the interpreter lock, so sampling and a step run side by side. Tensors are pinned
-(page-locked, for asynchronous copies) on the thread, and only for an accelerator: without one pinning starts CUDA's
-machinery or fails, and an ordinary tensor that shares the sampler's array is free.
+Batch i is sampled with its own generator, seeded by seed and i, and batches come in that order for any number of
+threads. The kernels of the sampler release the interpreter lock, so sampling and a step run side by side. Tensors are
+pinned (page-locked, for asynchronous copies) on the thread, and only for an accelerator: without one pinning starts
+CUDA's machinery or fails, and an ordinary tensor that shares the sampler's array is free.
 """
 
 from __future__ import annotations
@@ -27,17 +26,18 @@ Sample = Callable[[np.random.Generator], Mapping[str, Any]]
 
 
 def default_threads(device: torch.device) -> int:
-    """Threads that keep up with ``device``. A CPU shares its cores with them, and each wake-up costs its step."""
+    """Return the number of threads that keep up with ``device``. A CPU shares its cores with them: each wake-up slows
+    its step."""
     return 1 if device.type == "cpu" else 2
 
 
 def batch_rng(seed: int, index: int) -> np.random.Generator:
-    """The generator of batch ``index``: the same in the synchronous loop and in every thread."""
+    """Return the generator of batch ``index``: the same in the synchronous loop and on every thread."""
     return generator(Stream.BATCH, seed, index)
 
 
 def prepare_batch(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
-    """Tensors over the arrays of ``batch``: pinned copies for an accelerator, the same memory for a CPU."""
+    """Convert the arrays of ``batch`` to tensors: pinned copies for an accelerator, the same memory for a CPU."""
     tensors = as_tensors(batch)
     if device.type == "cpu":
         return tensors
@@ -45,9 +45,9 @@ def prepare_batch(batch: Mapping[str, Any], device: torch.device) -> dict[str, T
 
 
 class Prefetcher:
-    """Batches of ``sample`` in order, ``threads`` of them under way and as many ready (double-buffered).
+    """Batches of ``sample`` in order, ``threads`` of them in progress and as many ready (double buffering).
 
-    An error on a thread comes out of the `next` call that would have given its batch. Sampling starts with the first
+    An error on a thread is raised by the `next` call that would have returned its batch. Sampling starts with the first
     `next`, so a Prefetcher may be made before the buffer has games.
     """
 
@@ -71,10 +71,10 @@ class Prefetcher:
         self._pending: deque[Future[dict[str, Tensor]]] = deque()
         self._stopped = False
         self.wait_seconds = 0.0
-        """Seconds spent in `next`, in all: over wall time, the data wait fraction."""
+        """Total seconds spent in `next`: over wall time, the data wait fraction."""
 
     def ready(self, timeout: float) -> bool:
-        """Whether `next` gives its batch, or its error, at once; waits up to ``timeout`` seconds for it."""
+        """Return whether `next` returns its batch, or its error, at once; waits up to ``timeout`` seconds for it."""
         start = time.perf_counter()
         self._fill()
         done, _ = wait([self._pending[0]], timeout)
@@ -82,7 +82,7 @@ class Prefetcher:
         return bool(done)
 
     def next(self) -> dict[str, Tensor]:
-        """The next batch as tensors; raises what its sampling raised, HexpipeError where none comes in time."""
+        """Return the next batch as tensors; raises its sampling's error, HexpipeError on a timeout."""
         if self._stopped:
             raise HexpipeError("the prefetcher was stopped: make a new one to go on")
         start = time.perf_counter()
@@ -103,7 +103,7 @@ class Prefetcher:
             yield self.next()
 
     def stop(self) -> None:
-        """Cancel what has not started, wait for the batches under way (milliseconds) and end the threads."""
+        """Cancel pending batches, wait for those in progress (milliseconds) and end the threads."""
         self._stopped = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pending.clear()

@@ -1,8 +1,8 @@
-"""Back to a good checkpoint when training has broken.
+"""Rollback to a good checkpoint when training has broken.
 
-`train_step` skips a step whose gradient is no use. One is a bad batch; many in a row mean that the weights themselves
-have left the place where anything can be learned. Then they, their average and the optimiser go back to the newest
-checkpoint; steps go on counting, so that published weights get newer and what was played keeps its price.
+`train_step` skips a step whose gradient is unusable. One is a bad batch; many in a row mean that the weights themselves
+have diverged. Then they, their average and the optimiser are restored from the newest checkpoint; steps go on counting,
+so that published weights get newer versions and positions that were played keep their price.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 16
-"""Steps between two looks at the device; as many skipped in a row are too many."""
+"""Steps between two checks of the device; as many skipped in a row are too many."""
 MOST_RECOVERIES = 3
 GOOD_STEPS = 1000
 """Steps after which a recovery is forgotten."""
 
 
 class Recovery:
-    """Watches the steps of ``learner``; call `look` after each of them.
+    """Watch of the steps of ``learner``; call `look` after each of them.
 
-    Learners that train together look at the same steps and find the same.
+    Learners that train together check the same steps with the same result.
     """
 
     def __init__(self, learner: Learner, run_dir: Path) -> None:
         self._learner, self._run_dir = learner, run_dir
-        self._recent: list[int] = []  # steps at which it went back
+        self._recent: list[int] = []  # steps at which it rolled back
         self.count = 0
 
     def look(self) -> bool:
-        """True where the last steps were all skipped and the learner has gone back.
+        """Roll back if the last steps were all skipped; return whether it did.
 
-        Raises DivergedError where there is nothing to go back to, or it has not helped.
+        Raises DivergedError where there is no checkpoint to restore, or it has not helped.
         """
         learner = self._learner
         if learner.steps % LOOK_EVERY or learner.skipped_in_a_row < LOOK_EVERY:
@@ -57,14 +57,14 @@ class Recovery:
         return True
 
     def may_save(self) -> bool:
-        """Whether the learner is healthy: no checkpoint is written of one that is not, and the log says so."""
+        """Return whether the learner is healthy; if not, no checkpoint may be written, and the log says so."""
         if not self._learner.healthy:
             log.warning("no checkpoint of step %d: its gradients were not finite", self._learner.steps)
             return False
         return True
 
     def _newest(self) -> Path:
-        """The newest checkpoint that all learners of the group see."""
+        """Return the newest checkpoint that all learners of the group can see."""
         found = list_checkpoints(self._run_dir)
         newest = agree(step_of(found[-1]) if found else -1)
         of_step = [path for path in found if step_of(path) == newest]

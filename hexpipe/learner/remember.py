@@ -1,4 +1,4 @@
-"""What a training step leaves in the net's episodic memory (`nets.engram`)."""
+"""Writes of a training step to the net's episodic memory (`nets.engram`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ def remember(engram: Engram, batch: Mapping[str, Any], device: torch.device) -> 
     """Write the starts of ``batch``, which ``engram`` was just trained on: no second forward pass is needed.
 
     Keys are the queries of that pass, values the starts' value targets, sources their games. Priorities are the
-    samples' weights, 1 where sampling is uniform: a mean of what is retrieved then is the mean over positions as they
-    were played. What a net would learn most from, large errors, must not weigh more: of positions that nine games in
-    ten win, the one loss would weigh as much as the nine wins (see `replay.sampler`). Of several learners each
-    remembers the rows of all.
+    samples' weights, 1 for uniform sampling: the mean of what is retrieved then is the mean over positions as they were
+    played. Large errors must not weigh more: of positions that nine games in ten win, the one loss would weigh as much
+    as the nine wins (see `replay.sampler`). Each of several learners remembers the rows of all.
     """
     assert engram.queries is not None
     values, weights, games = to_device(batch, device, ("values", "weights", "games"))

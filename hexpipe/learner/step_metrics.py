@@ -1,4 +1,4 @@
-"""What a training step tells of itself, by name; here because the board has them in processes without torch."""
+"""Names of a training step's metrics; apart from the step because processes without torch use them on the board."""
 
 from __future__ import annotations
 

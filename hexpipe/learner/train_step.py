@@ -1,7 +1,7 @@
 """One training step: batch to device, forward, losses, backward, clip, optimiser.
 
 A step whose gradient is not finite, or far above what clipping expects, is skipped: the optimiser is told on the
-device, as torch's gradient scaler tells it, so that nothing waits for the answer.
+device, like by torch's gradient scaler, so that nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from hexpipe.learner.step_metrics import METRICS
 from hexpipe.nets.heads import SideLogits
 
 EXPLODED = 1000.0
-"""Times ``learner.gradient_clip`` from which on a gradient is an accident, not a direction."""
+"""Multiple of ``learner.gradient_clip`` above which a gradient counts as exploded."""
 
 
 class StepLosses(Mapping[str, float]):
-    """The losses of one step as a read-only mapping of floats (`METRICS`); of one that was skipped all are 0, and
-    ``skipped_steps`` is 1.
+    """The losses of one step as a read-only mapping of floats (`METRICS`); all are 0 for a skipped step, with
+    ``skipped_steps`` 1.
 
     They stay on the device until one is read: reading waits for the device, so a training loop that reads every
     hundredth step keeps the device busy in between.
@@ -44,7 +44,7 @@ class StepLosses(Mapping[str, float]):
 
     @property
     def tensor(self) -> Tensor:
-        """float32 [len(METRICS)] on the device, in the order of `METRICS`."""
+        """Losses float32 [len(METRICS)] on the device, in the order of `METRICS`."""
         return self._tensor
 
     def _read(self) -> dict[str, float]:
@@ -66,8 +66,10 @@ class StepLosses(Mapping[str, float]):
 
 
 def mean_losses(total: Tensor, steps: int) -> dict[str, float]:
-    """Means over the steps that were not skipped, ``skipped_steps`` the number of the others; ``total`` float32
-    [len(METRICS)] is the sum of ``steps`` `StepLosses.tensor`. No losses where all were skipped."""
+    """Return means over the steps that were not skipped, with ``skipped_steps`` the number of the others.
+
+    ``total`` float32 [len(METRICS)] is the sum of ``steps`` `StepLosses.tensor`. No losses where all were skipped.
+    """
     sums = dict(zip(METRICS, total.tolist(), strict=True))
     skipped = sums.pop("skipped_steps")
     done = steps - skipped
@@ -76,12 +78,13 @@ def mean_losses(total: Tensor, steps: int) -> dict[str, float]:
 
 
 def as_tensors(batch: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The batch with numpy arrays seen as tensors (no copy); tensors stay as they are."""
+    """View the batch's numpy arrays as tensors (no copy); tensors stay as they are."""
     return {name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part for name, part in batch.items()}
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device, names: tuple[str, ...]) -> list[Tensor]:
-    """The named parts of ``batch`` on ``device``. Pinned parts travel while the device computes (non_blocking)."""
+    """Move the named parts of ``batch`` to ``device``. Pinned parts are copied while the device computes
+    (non_blocking)."""
     tensors = as_tensors({name: batch[name] for name in names})
     return [part.to(device, non_blocking=True) for part in tensors.values()]
 
@@ -107,7 +110,7 @@ def train_step(
     losses.total.backward()  # type: ignore[no-untyped-call]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
-    # of the norm alone: all learners of a group have the same one, and a bad loss makes it bad
+    # judged by the norm alone: all learners of a group have the same one, and a bad loss makes it bad
     wrong = ~(norm < EXPLODED * settings.gradient_clip)
     optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]  # torch's own name: torch.amp.GradScaler sets it
     optimizer.step()
@@ -134,7 +137,7 @@ def _start_losses(
 def _add_side_losses(
     losses: Losses, side: Sequence[SideLogits], batch: Mapping[str, Any], counts: Tensor, settings: LearnerSettings
 ) -> Losses:
-    """``losses`` with those of what a net tells beside policy and value, of the K steps of ``counts`` [B, K]."""
+    """Add to ``losses`` those of a net's further heads, of the K steps of ``counts`` [B, K]."""
     for logits in side:
         if logits.threats is not None and "threats" in batch:
             (levels,) = to_device(batch, counts.device, ("threats",))
@@ -148,12 +151,12 @@ def _add_side_losses(
 
 
 def _weights(batch: Mapping[str, Any], device: torch.device, mask: Tensor) -> Tensor:
-    """What each sample counts, float32 [B]."""
+    """Return the weight of each sample, float32 [B]."""
     return to_device(batch, device, ("weights",))[0] if "weights" in batch else torch.ones_like(mask[:, 0])
 
 
 def _games(batch: Mapping[str, Any], device: torch.device) -> Tensor | None:
-    """The game of each sample, int64 [B], where the batch tells; a net with a memory wants to know it."""
+    """Return the game of each sample, int64 [B], or None if the batch has none; nets with a memory use it."""
     return to_device(batch, device, ("games",))[0] if "games" in batch else None
 
 

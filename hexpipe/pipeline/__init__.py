@@ -8,7 +8,7 @@ from types import ModuleType
 _MOVED = {
     "cluster": "hexpipe.cluster.ray_bridge",
     "cluster_main": "hexpipe.cluster.cluster_main",
-    "pace": "hexpipe.roles.pace",
+    "pace": "hexpipe.roles.throttle",
     "pod": "hexpipe.cluster.pod",
 }
 """Where modules are that documents of 0.1.0 named here."""

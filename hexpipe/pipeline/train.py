@@ -131,7 +131,7 @@ def deterministic_torch() -> Iterator[None]:
 
 
 def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | LocalLatentEvaluator:
-    """The net in this process, one that needs no timing to be chosen."""
+    """Return the net in this process, one that needs no timing to be chosen."""
     pool = pool_shape(settings)
     if pool is None:
         backend = EagerBackend(settings.net, game.shapes, device=device)
@@ -175,7 +175,7 @@ class _Trainer:
         try:
             self.presence = Presence(folder.path, self.archive.path)
             self.buffer.refill(self.archive)
-            self.paced.take_pacing()
+            self.paced.restore_budget()
             folder.write_settings(settings)
             self.keeper = GameKeeper(settings, self.archive, self.buffer)
             self.evaluators: list[LocalEvaluator | LocalLatentEvaluator] = []
@@ -323,7 +323,7 @@ class _Trainer:
             evaluator.load(self.learner.steps, self.learner.ema_weights())
 
     def _progress(self) -> float:
-        """The share of the run that is over, by limits that do not depend on the clock."""
+        """Return the share of the run that is over, by limits that do not depend on the clock."""
         return share_done(self.settings.limits, games=self.buffer.total_games, steps=self.learner.steps) or 0.0
 
     def _save(self) -> None:

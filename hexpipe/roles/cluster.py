@@ -1,4 +1,4 @@
-"""The cluster process and the rows of its nodes, as the run sees them; what it does is in `hexpipe.cluster`."""
+"""The cluster process and its nodes' rows on the stats board; its body is in `hexpipe.cluster`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.processes.role import Ending, Role
 
-if TYPE_CHECKING:  # a child needs no more than its body does
+if TYPE_CHECKING:  # at run time a child imports only what its body needs
     from hexpipe.roles.plan import Plan
     from hexpipe.roles.segments import Segments
 
@@ -22,7 +22,7 @@ _REACH_SECONDS = 10.0
 
 
 def check_cluster(address: str) -> None:
-    """Raises SettingsError, within seconds, where there is no Ray or nothing listens at ``address``."""
+    """Raise SettingsError, within seconds, if Ray is not installed or nothing listens at ``address``."""
     if importlib.util.find_spec("ray") is None:
         words = f"several machines need Ray, which is not installed: {install_command('ray')}"
         raise SettingsError(words, kind="missing", setting="cluster.address")
@@ -39,8 +39,8 @@ def check_cluster(address: str) -> None:
 
 
 def end_session(leader: int) -> None:
-    """Kill what is left of the session that a dead cluster process led: some of Ray's helpers outlive it by minutes."""
-    for process in psutil.process_iter() if leader else ():  # 0: it was never started
+    """Kill the rest of the session that a dead cluster process led: some of Ray's helpers outlive it by minutes."""
+    for process in psutil.process_iter() if leader else ():  # 0: never started
         with contextlib.suppress(psutil.Error, OSError):
             if os.getsid(process.pid) == leader:
                 process.kill()
@@ -63,9 +63,9 @@ CLUSTER: Role[Plan, Segments] = Role(
     own_bytes=lambda settings, game, plan: 110_000_000,
     after_death=_end_session,
     sends=True,
-    ending=Ending(0, 20.0),  # for the nodes' searches, and what is under way from there
+    ending=Ending(0, 20.0),  # for the nodes' searches, and games in transit
 )
-"""Brings in the games of a Ray cluster's nodes."""
+"""The role of the process that brings in the games of a Ray cluster's nodes."""
 
 POD_COUNTERS = (
     "positions",
@@ -77,7 +77,7 @@ POD_COUNTERS = (
     "batches",
     "forward_seconds",
 )
-"""Counters that a pod adds up over its processes, and a node's row over the pods that it has had."""
+"""Counters that a pod sums over its processes, and a node's row over its successive pods."""
 
 NODE: Role[Plan, Segments] = Role(
     "node",
@@ -87,4 +87,4 @@ NODE: Role[Plan, Segments] = Role(
     count=lambda settings, plan: settings.cluster.max_nodes if settings.cluster.address else 0,
     needed=False,
 )
-"""A node of a cluster: no process, its row is written by the cluster process."""
+"""The role of a cluster's nodes: they have no process here, the cluster process writes their rows."""

@@ -1,4 +1,4 @@
-"""All roles of a run, in the order in which their processes are started: what takes longest to start comes first."""
+"""All roles of a run, in the order in which their processes are started: the slowest to start come first."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ ROLES: tuple[Role[Plan, Any], ...] = (
     NODE,
 )
 COUNTERS = {role.name: role.counters for role in ROLES}
-"""The columns of each role on the stats board, for whoever reads one."""
+"""The columns of each role on the stats board."""

@@ -1,4 +1,4 @@
-"""The weights that a run begins with: had before there is a learner, and again when the run has long gone on."""
+"""The initial weights of a run, before there is a learner, and later when it has long gone on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from hexpipe.roles.segments import Start
 
 
 def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int, Weights]:
-    """(training steps, weights that play) of a run's first moment: those that the `Learner` will begin with.
+    """Return (training steps, weights for play) at a run's start: those that the `Learner` will begin with.
 
-    They are had much sooner than a Learner, whose optimizer takes seconds to import: servers and generators wait.
+    They are ready much sooner than a Learner, whose optimizer takes seconds to import: servers and generators wait for
+    them.
     """
     if start.resume is not None:
         checkpoint = load_checkpoint(start.resume, groups=("model", "ema"))
@@ -31,9 +32,9 @@ def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int
 
 
 def weights_of_step_0(settings: Settings, shapes: Shapes, meta: Mapping[str, Any]) -> Weights:
-    """The weights that the run began with whose later checkpoint has ``meta``.
+    """Return the initial weights of the run whose later checkpoint has ``meta``.
 
-    CheckpointError where it does not say, or the checkpoint that the run was started from is gone.
+    CheckpointError where it does not tell, or the checkpoint that the run was started from is gone.
     """
     match meta.get("first_weights"):
         case {"seed": int(seed)} if 0 <= seed < 2**32:

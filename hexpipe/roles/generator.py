@@ -1,4 +1,4 @@
-"""The self-play generator. It must never import torch, neither here nor in anything it imports."""
+"""The self-play generator. Neither it nor any of its imports may import torch."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.league import LeagueEvaluator
 from hexpipe.selfplay.self_play import SelfPlay
 
-if TYPE_CHECKING:  # a child needs no more than its body does
+if TYPE_CHECKING:  # at run time a child imports only what its body needs
     from hexpipe.roles.plan import Plan
     from hexpipe.roles.segments import PlayingSegments
 
 _EXPORT_SECONDS = 0.25
 OWN_BYTES = 60_000_000
-"""What a process that searches takes for itself (uss), as measured on a CPU, without its games and its cache."""
+"""Private memory (uss) of a process that searches, as measured on a CPU, without its games and its cache."""
 _COUNTERS = (
     "positions",
     "simulations",
-    "leaves",  # positions asked of the evaluator
+    "leaves",  # positions sent to the evaluator
     "cache_hits",
     "wait_seconds",
-    "league_games",  # games with an opponent of the league
-    "league_wins",  # the newest net's win shares in them, added up
+    "league_games",  # games with a league opponent
+    "league_wins",  # sum of the newest net's win shares in them
 )
 
 
 class WatchedEvaluator:
-    """Notes on the stats board while its process waits for a server, and the newest version it saw."""
+    """An evaluator that records waits and the newest version on the stats board."""
 
     def __init__(self, evaluator: Evaluator, row: ProcessRow, waiting: Waiting) -> None:
         self._evaluator = evaluator
@@ -62,7 +62,7 @@ class WatchedEvaluator:
 
 
 class ServedNet:
-    """A net as a process that searches asks it: over the slots of its servers, and through a cache of its own."""
+    """A net as the client of its servers: over their slots, and through a cache of the process's own."""
 
     def __init__(self, context: ChildContext, slots: InferenceSlots, worker: int, game: Game, waiting: Waiting) -> None:
         settings = context.settings
@@ -70,23 +70,23 @@ class ServedNet:
         self.client = InferenceClient(slots, worker, start_timeout=stall, replace_timeout=stall)
         self.evaluator: Evaluator = WatchedEvaluator(self.client, context.row, waiting)
         self._cached: CachedEvaluator | None = None
-        if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents are no answer to keep
+        if settings.selfplay.cache_entries and settings.algorithm == "alphazero":  # latents cannot be cached
             cache = LRUCache(settings.selfplay.cache_entries, game.shapes, half=True)
             self.evaluator = self._cached = CachedEvaluator(self.evaluator, cache, game.shapes)
 
     @property
     def leaves(self) -> int:
-        """Rows that a search has asked for."""
+        """Positions that searches have asked for."""
         return self.client.evals if self._cached is None else self._cached.evals
 
     @property
     def cache_hits(self) -> int:
-        """Rows among them that went to no server."""
+        """Those of them that were answered from the cache."""
         return 0 if self._cached is None else self._cached.hits + self._cached.repeats
 
 
 def send_game(context: ChildContext, sender: OutboxSender, record: GameRecord, number: int = 0) -> None:
-    """Put a game into the outbox and count it; ``number`` is that of an old one in the archive, 0 of a new one."""
+    """Put a game into the outbox and count it; ``number`` is an old game's in the archive, 0 for a new one."""
     row = context.row
     row.beat(Waiting.OUTBOX)
     sender.send(record, lambda: context.go_on(Waiting.OUTBOX), number)
@@ -100,7 +100,7 @@ def generator_main(
     """Play games until asked to stop; each finished one goes to the outbox."""
     row, settings = context.row, context.settings
     stages = make_stages(settings)
-    game = stages[-1]  # to a net they are all alike
+    game = stages[-1]  # the same for a net on every stage
     nets = [ServedNet(context, slots, context.number, game, Waiting.INFERENCE)]
     evaluator = nets[0].evaluator
     if league is not None:
@@ -113,10 +113,10 @@ def generator_main(
         if not row["first_game"]:
             row["first_game"] = time.monotonic()
 
-    # a replacement, and the same worker of a resumed run, must not play its predecessor's games again
+    # a replacement, or this worker in a resumed run, must not repeat its predecessor's games
     seed = stream(Stream.GENERATOR, settings.seed, context.session, context.number, context.me.restarts)
     state = context.state
-    if not context.wait_until(lambda: len(stages) == 1 or state.stage > 0, Waiting.REFILL):  # replay asks the archive
+    if not context.wait_until(lambda: len(stages) == 1 or state.stage > 0, Waiting.REFILL):  # replay reads the archive
         return
     play = SelfPlay(
         stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: (state.stage or 1) - 1
@@ -148,7 +148,7 @@ def _parts(shared: PlayingSegments, number: int) -> dict[str, Any]:
 
 
 def own_bytes(settings: Settings, game: Game, plan: Plan) -> int:
-    """Estimate the bytes of a process that searches, with its games under way and its full cache."""
+    """Estimate the bytes of a process that searches, with its running games and a full cache."""
     from hexpipe.roles.segments import search_bytes
 
     return OWN_BYTES + search_bytes(settings, game)
@@ -163,6 +163,6 @@ GENERATOR: Role[Plan, PlayingSegments] = Role(
     parts=_parts,
     own_bytes=own_bytes,
     searches=True,
-    ending=Ending(0, 5.0),  # to end a step; what is not sent is no loss to the archive
+    ending=Ending(0, 5.0),  # to end a step; unsent games are no loss to the archive
 )
-"""Plays games."""
+"""The role that plays games."""

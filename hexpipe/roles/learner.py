@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start) -> None:
-    """The whole life of a learner process."""
+    """Train until asked to stop: the body of a learner process."""
     import torch
 
     from hexpipe.learner.distributed import process_group
@@ -37,10 +37,10 @@ def learner_main(context: ChildContext, buffer: ReplayBuffer, weights: WeightsBo
     if ranks == 1:
         LearnerLoop(context, buffer, weights, device, start).run()
         return
-    # a new file for each group of the run: torch's rendezvous must not meet an old one
+    # a new file for each group: torch's rendezvous must not meet an old one
     meeting = context.run_dir / f"learners-{context.session}-{context.row['restarts']:.0f}"
     for old in context.run_dir.glob("learners-*"):
-        if old.name != meeting.name:  # of a group that was killed
+        if old.name != meeting.name:  # left by a group that was killed
             old.unlink(missing_ok=True)
     timeout = context.settings.limits.stall_seconds
     try:
@@ -62,7 +62,7 @@ LEARNER: Role[Plan, Segments] = Role(
         "wait_seconds",
         "steps",
         *METRICS,
-        "recoveries",  # times that training went back to a checkpoint
+        "recoveries",  # times that training was rolled back to a checkpoint
         "learning_rate",
         "checkpoint_step",
         "solver_score",
@@ -76,4 +76,4 @@ LEARNER: Role[Plan, Segments] = Role(
     together=True,
     ending=Ending(3, 120.0, saves=True),
 )
-"""Trains, publishes weights and writes checkpoints."""
+"""The role that trains, publishes weights and writes checkpoints."""

@@ -1,4 +1,4 @@
-"""What a learner process does: training paced by play, publishing of weights, checkpoints.
+"""The body of a learner process: training within its step budget, publishing of weights, checkpoints.
 
 Several of them train together (`learner.distributed`): before each step they agree that all may do it, and only the
 first publishes, checkpoints and reports.
@@ -44,7 +44,7 @@ _PROGRESS_PARTS = 2**30
 
 
 class LearnerLoop:
-    """One run of the learner process."""
+    """The work of one learner process from start to end."""
 
     def __init__(
         self, context: ChildContext, buffer: ReplayBuffer, weights: WeightsBoard, device: str, start: Start
@@ -53,8 +53,8 @@ class LearnerLoop:
         self.settings, self.row = context.settings, context.row
         self.game: Game = make_game(self.settings.game)
         steps, first = first_weights(self.settings, self.game.shapes, start)
-        self.row["steps"] = steps  # before the weights are out: from then on the figures of a run are told
-        # of a learner that died newer weights may be there than its last checkpoint's: they go on playing
+        self.row["steps"] = steps  # before the weights are published: from then on the run's figures are shown
+        # a learner that died may have published newer weights than its last checkpoint's: they go on playing
         if context.number == 0 and steps + 1 > weights.latest_version:
             weights.publish(steps + 1, first)
             context.state.published = steps + 1
@@ -85,10 +85,10 @@ class LearnerLoop:
             self._note_written(self._writer.finish())
 
     def _train(self) -> None:
-        # the pacing counts from the archive's totals
+        # the step budget counts from the archive's totals
         if self.context.wait_until(lambda: self.context.state.of("replay-0").ready > 0, Waiting.REFILL):
-            self.paced.take_pacing()
-            # not before: the start of a run needs all cores
+            self.paced.restore_budget()
+            # only now: the start of a run needs all cores
             if self.context.number == 0:
                 self._solver = SolverCheck.create(self.game, self.settings.seed)
             with self._prefetcher() as prefetcher:
@@ -99,17 +99,17 @@ class LearnerLoop:
             agree(-1)
 
     def _allowed(self, prefetcher: Prefetcher) -> int:
-        """Steps that may be done now, for the first of which there is a batch; -1 to end."""
+        """Return the steps allowed now, with a batch ready for the first of them; -1 to end."""
         if self.context.stopping():
             return -1
         steps = self.paced.steps_allowed()
         if steps and self._batch is None:
             self.row.beat(Waiting.BATCH)
-            if not prefetcher.ready(_BATCH_SECONDS):  # the buffer may be filled again, which can take minutes
+            if not prefetcher.ready(_BATCH_SECONDS):  # the buffer may be refilling, which can take minutes
                 return 0
             try:
                 self._batch = prefetcher.next()
-            except EmptyBufferError:  # the run is to end before the buffer is full again
+            except EmptyBufferError:  # the run is to end before the refill is done
                 return -1
             self.row.beat()
         return steps
@@ -123,7 +123,7 @@ class LearnerLoop:
             progress = agree(int(self._progress() * _PROGRESS_PARTS)) / _PROGRESS_PARTS  # one learning rate for all
             went_back = self.paced.step(batch, progress)
             self.row["steps"] = self.learner.steps
-            if not self.context.me.ready:  # not before: what fails at the first step has not worked yet
+            if not self.context.me.ready:  # only now: a failure at the first step means that it has not worked yet
                 self.context.set_ready()
             if went_back:
                 self.row.add("recoveries", 1)
@@ -154,7 +154,7 @@ class LearnerLoop:
                 state = rng.bit_generator.state
                 try:
                     return training_batch(self.buffer, self.game, self.settings, batch_size, rng)
-                except EmptyBufferError:  # a new replay process fills it again
+                except EmptyBufferError:  # a new replay process refills it
                     if self.context.stopping():
                         raise
                     rng.bit_generator.state = state
@@ -170,7 +170,7 @@ class LearnerLoop:
         )
 
     def _progress(self) -> float:
-        """The share of the run that is over, by the limit that is nearest; 0 without limits."""
+        """Return the share of the run that is over, by the nearest limit; 0 without limits."""
         minutes = (time.monotonic() - self.context.run_started) / 60
         return share_done(self.settings.limits, minutes, self.buffer.total_games, self.learner.steps) or 0.0
 
@@ -184,7 +184,7 @@ class LearnerLoop:
         self.row["learning_rate"] = self.learner.optimizer.param_groups[0]["lr"]
 
     def publish(self) -> None:
-        """Send the averaged weights to play if there was a step since the last time; versions are steps + 1."""
+        """Publish the averaged weights for play if there was a step since the last time; versions are steps + 1."""
         if self.context.number > 0:
             return
         version = self.learner.steps + 1
@@ -199,7 +199,7 @@ class LearnerLoop:
                 self.row["solver_score"], self.row["solver_policy"] = score
 
     def save(self) -> None:
-        """Begin to write a checkpoint, unless this step's is there already or training is broken just now."""
+        """Begin to write a checkpoint, unless this step has one or training is broken just now."""
         if self.context.number > 0 or self._saved_step == self.learner.steps:
             return
         if not self.paced.recovery.may_save():
@@ -211,7 +211,7 @@ class LearnerLoop:
         self.row.beat()
 
     def _tell(self, written: Callable[[], Path | None]) -> None:
-        """Note what was written; where there was no room for it, say so and try again soon."""
+        """Record what was written; if there was no room for it, report that and retry soon."""
         try:
             self._note_written(written())
         except DiskFullError as error:

@@ -1,4 +1,4 @@
-"""Whom a league server plays: a past checkpoint of the run, and another one every so many minutes."""
+"""The opponents of a league server: a past checkpoint of the run, exchanged every so many minutes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 Weights = dict[str, NDArray[np.float32]]
 FIRST = "the first weights"
-_MOST_OPPONENTS = 10**6  # that one server can have: one a second for eleven days
+_MOST_OPPONENTS = 10**6  # versions of one server: one a second for eleven days
 
 
 def draw_checkpoint(run_dir: Path, rng: np.random.Generator, known: str = "") -> tuple[str, Weights] | None:
-    """Name and playing weights of one of the run's checkpoints, any of them alike; None where there is none, or where
-    the one called ``known`` was drawn.
+    """Draw one of the run's checkpoints uniformly: its name and its weights for play.
 
-    One that cannot be read (it was deleted just now, or is damaged) is left out, and the log says so.
+    None where there is none, or ``known`` was drawn. One that cannot be read (just deleted, or damaged) is skipped with
+    a log line.
     """
     folders = list_checkpoints(run_dir)
     for choice in rng.permutation(len(folders)):
@@ -40,12 +40,12 @@ def draw_checkpoint(run_dir: Path, rng: np.random.Generator, known: str = "") ->
 
 
 class Opponents:
-    """A `WeightsSource` that numbers its opponents; ``announce`` hears their names.
+    """A `WeightsSource` that numbers its opponents and passes their names to ``announce``.
 
-    Those of a server's ``predecessors`` that died have lower numbers: clients keep what the newest one has answered.
+    Its numbers are above those of a server's ``predecessors`` that died: clients cache by version.
 
-    It is a checkpoint of ``run_dir``, drawn anew every ``minutes``. As long as a run has none, it is what ``first``
-    holds when this source is asked for the first time: the weights that the run begins with.
+    The opponent is a checkpoint of ``run_dir``, drawn anew every ``minutes``. While the run has none, it is the content
+    of ``first`` at the first call: the initial weights.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Opponents:
         self.latest_version = predecessors * _MOST_OPPONENTS
 
     def read_if_newer(self, version: int) -> tuple[int, Weights] | None:
-        """Another opponent if it is time for one; before its time this costs a look at the clock."""
+        """Return the next opponent if one is due, else None at the cost of reading the clock."""
         now = time.monotonic()
         if now < self._due:
             return None
@@ -74,7 +74,7 @@ class Opponents:
         if drawn is None and not version:
             begins = self._first.read_if_newer(0)
             if begins is None:
-                return None  # the learner has not begun: ask again soon
+                return None  # no learner yet: retry soon
             drawn = FIRST, begins[1]
         self._due = now + self._seconds
         if drawn is None:

@@ -1,4 +1,4 @@
-"""How many processes of each role a run has, and on which devices."""
+"""Numbers of processes of each role, and their devices."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from hexpipe.errors import SettingsError
 from hexpipe.games.factory import make_game
 
 GROUPS = 2
-"""Groups of games in a generator, each with a region of slots: one searches while the other waits for the device."""
+"""Groups of games in a generator, each with a region of slots: one searches while the other waits for the device
+(double buffering)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes of a run: generators, servers (one entry each: its device), the learners' devices and the threads of
-    each, the servers of a league's opponents, and where checkpoints are rated (None where none is)."""
+    """The processes of a run.
+
+    Generators, servers (one entry each: its device), the learners' devices and the threads of each, the servers of a
+    league's opponents, and the device that rates checkpoints (None without ratings).
+    """
 
     workers: int
     server_devices: tuple[str, ...]
@@ -27,13 +31,13 @@ class Plan:
 
 
 def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
-    """How many processes of each role ``settings`` mean on ``cores`` cores and ``gpus`` GPUs, and where.
+    """Plan the processes of a run of ``settings`` on ``cores`` cores and ``gpus`` GPUs.
 
-    Where a cluster's nodes play, nothing of that is left to this machine: it has a pod of its own if it is a node.
-    SettingsError where they name a GPU that is not there.
+    Where a cluster's nodes play, this machine plays only if it is a node: then it has a pod of its own. SettingsError
+    where the settings name a GPU that does not exist.
     """
     if settings.cluster.address:
-        here = override_settings(settings, {"cluster.address": None, "inference.devices": AUTO})  # a list is the nodes'
+        here = override_settings(settings, {"cluster.address": None, "inference.devices": AUTO})  # a list is for nodes
         return replace(plan_processes(here, cores, gpus), workers=0, server_devices=(), league_devices=())
     _check_there("inference.devices", settings.inference.devices, gpus)
     _check_there("learner.devices", settings.learner.devices, gpus)
@@ -51,18 +55,18 @@ def plan_processes(settings: Settings, cores: int, gpus: int) -> Plan:
     free_cores = cores - (threads * ranks if on_cpu and cores >= 4 else 0)
     servers = _server_devices(settings, workers, free_cores, used)
     if not learners:
-        # one learner, on the last GPU; one that no server has is better. Where it shares one, that one's server gets
-        # less to do, because work goes by load
+        # one learner, on the last GPU, preferably one without a server. On a shared GPU the server gets less work,
+        # because work is balanced by load
         alone = [device for device in used if device not in servers]
         learners = ((alone or used)[-1],) if used else ("cpu",)
-    # the opponents' servers share the devices: a league divides the work, it makes no more of it
+    # the opponents' servers share the devices: a league divides the work without adding to it
     opponents = _league_servers(settings, len(servers), workers)
     league = tuple(servers[-1 - number % len(servers)] for number in range(opponents))
     return Plan(workers, servers, learners, threads, cores, league, _rating_device(settings, servers or learners))
 
 
 def _check_there(name: str, text: str, gpus: int) -> None:
-    """SettingsError where the setting ``name`` names a GPU that this machine has not."""
+    """Raise SettingsError if the setting ``name`` names a GPU that this machine does not have."""
     for device in named_devices(text):
         if device != "cpu" and int(device.removeprefix("cuda:")) >= gpus:
             there = f"its GPUs are cuda:0 to cuda:{gpus - 1}" if gpus else "it has no GPU"
@@ -71,7 +75,7 @@ def _check_there(name: str, text: str, gpus: int) -> None:
 
 
 def _server_devices(settings: Settings, workers: int, free_cores: int, gpus: tuple[str, ...]) -> tuple[str, ...]:
-    """The device of each inference server: those that are named, else all GPUs in turn, else a core each."""
+    """Return the device of each inference server: those in the settings, else all GPUs in turn, else a core each."""
     if not workers:
         return ()
     named, count = named_devices(settings.inference.devices), settings.inference.servers
@@ -79,14 +83,14 @@ def _server_devices(settings: Settings, workers: int, free_cores: int, gpus: tup
         return named
     if gpus:
         return tuple(gpus[number % len(gpus)] for number in range(count or len(gpus)))
-    # a region has one request under way: more servers than regions would stand idle
+    # a region has one request in flight: servers beyond the number of regions would be idle
     return ("cpu",) * min(count or max(1, free_cores), GROUPS * workers)
 
 
 def _league_servers(settings: Settings, servers: int, workers: int) -> int:
-    """Servers of past checkpoints, which search half of the moves of a league's games.
+    """Return the number of servers of past checkpoints, which search half of the moves of a league's games.
 
-    Each has an opponent of its own, and a generator asks one of them, whose answers its cache keeps.
+    Each has its own opponent, and a generator asks only one of them, whose answers it caches.
     """
     if not settings.league.share:
         return 0
@@ -94,6 +98,7 @@ def _league_servers(settings: Settings, servers: int, workers: int) -> int:
 
 
 def _rating_device(settings: Settings, devices: tuple[str, ...]) -> str | None:
-    """Checkpoints are rated where they play, by games of two: the arena has no ratings for three."""
+    """Return the device that rates checkpoints, one of those that play; None for more than two seats, which the arena
+    cannot rate."""
     rated = settings.rating.share > 0 and make_game(settings.game).num_seats == 2
     return devices[-1] if rated else None

@@ -1,8 +1,8 @@
-"""The process that rates the run's checkpoints. It loads no net, and no torch, before there is one.
+"""The process that rates the run's checkpoints. It loads neither a net nor torch before there is a checkpoint.
 
-A scale begins with the weights of step 0, which its first checkpoint plays, and whose rating is 0. Where they cannot be
-had any more (a run of an older hexpipe; the checkpoint that it was started from is gone), it begins with the oldest
-checkpoint instead. A scale that has its 0 keeps it.
+The scale's zero is the rating of step 0's weights, which the first checkpoint plays. Where these are unavailable (a run
+of an older hexpipe; the checkpoint that it was started from is gone), the scale begins with the oldest checkpoint. Once
+set, the zero stays.
 """
 
 from __future__ import annotations
@@ -32,30 +32,31 @@ from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 from hexpipe.processes.messages import ChildContext
 from hexpipe.processes.role import Role
 from hexpipe.processes.stats import Waiting
-from hexpipe.roles.pace import Pace
+from hexpipe.roles.throttle import Throttle
 from hexpipe.run_folder import RATINGS_NAME
 
-if TYPE_CHECKING:  # some bring torch, and a child needs no more than its body does
+if TYPE_CHECKING:  # some import torch: at run time a child imports only what its body needs
     from hexpipe.nets.factory import Weights
     from hexpipe.roles.plan import Plan
-    from hexpipe.roles.rating_games import Corners
+    from hexpipe.roles.rating_games import NetPair
     from hexpipe.roles.segments import Segments
 
 log = logging.getLogger(__name__)
 
 _NICENESS = 10
 _POLL_SECONDS = 1.0
-_REST_SECONDS = 0.1  # between two looks at whether to stop
+_REST_SECONDS = 0.1  # between two checks for the request to stop
 
 
 class _StoppedError(Exception):
-    """The supervisor has asked this process to end: raised wherever it rests, which is after every batch."""
+    """The supervisor has asked this process to end: raised at each rest, which is after every batch."""
 
 
 class CheckpointRatings:
-    """Rates the newest checkpoint of ``run_dir``, one call of `rate_newest` after another, on the board of ``rules``.
+    """Ratings of the newest checkpoint of ``run_dir``, one by each call of `rate_newest`, on the board of ``rules``.
 
-    ``on_rating`` hears each rating with its checkpoint's step; ``on_match`` who plays whom. ``pace`` is kept.
+    ``on_rating`` gets each rating with its checkpoint's step; ``on_match`` the pairing in words. ``throttle`` limits
+    the work.
     """
 
     def __init__(
@@ -65,22 +66,22 @@ class CheckpointRatings:
         run_dir: Path,
         device: str,
         results: Results,
-        pace: Pace,
+        throttle: Throttle,
         on_rating: Callable[[int, Rating], None],
         on_match: Callable[[str], None],
     ) -> None:
         self._settings, self._rules, self._run_dir, self._device = settings, rules, run_dir, device
-        self._results, self._pace = results, pace
+        self._results, self._throttle = results, throttle
         self._on_rating, self._on_match = on_rating, on_match
-        self._corners: Corners | None = None
-        self._first: Weights | None = None  # of step 0, where this process has had to read them
+        self._nets: NetPair | None = None
+        self._first: Weights | None = None  # of step 0, if this process had to read them
         self._done = -1
         known = rated_steps(results, rules.title, settings.rating.simulations)
         if known:
             self._tell(known[-1])
 
     def rate_newest(self) -> bool:
-        """Rate the newest checkpoint if that was not done and it has somebody to play; whether it had."""
+        """Rate the newest checkpoint unless that is done or it has no opponent; return whether it was rated."""
         folders = {step_of(folder): folder for folder in list_checkpoints(self._run_dir)}
         step = max(folders, default=-1)
         if step == self._done:
@@ -96,8 +97,8 @@ class CheckpointRatings:
     def _opponents(self, step: int, folders: dict[int, Path]) -> list[int]:
         rules, rating = self._rules.title, self._settings.rating
         there = set(folders)
-        if self._corners is not None and self._done in self._corners.steps:
-            there.add(self._done)  # it may be deleted, and is the first to be played
+        if self._nets is not None and self._done in self._nets.steps:
+            there.add(self._done)  # it may be deleted, and is the first opponent
         known = rated_steps(self._results, rules, rating.simulations)
         if not known and step > 0 and self._first is None:
             self._first = self._read_first(folders[step])
@@ -113,24 +114,24 @@ class CheckpointRatings:
         names = [player_name(each, rating.simulations) for each in (step, opponent)]
         played = self._results.units(rules, names)
         if len(played) < rating.pairs:
-            if self._corners is None:
-                from hexpipe.roles.rating_games import Corners
+            if self._nets is None:
+                from hexpipe.roles.rating_games import NetPair
 
-                self._corners = Corners(self._settings, make_game(self._rules), self._device, self._pace)
+                self._nets = NetPair(self._settings, make_game(self._rules), self._device, self._throttle)
             self._on_match(f"step {step} against step {opponent}")
             if opponent == 0 and not rated_steps(self._results, rules, rating.simulations):
                 self._on_rating(0, Rating(0.0, 0.0))
             try:
-                self._corners.load(partial(self._weights, step, folders), step, keep=opponent)
-                self._corners.load(partial(self._weights, opponent, folders), opponent, keep=step)
-            except CheckpointError as error:  # most likely it was deleted just now
+                self._nets.load(partial(self._weights, step, folders), step, keep=opponent)
+                self._nets.load(partial(self._weights, opponent, folders), opponent, keep=step)
+            except CheckpointError as error:  # most likely just deleted
                 log.warning("step %d does not play step %d: %s", step, opponent, error)
                 return
-            self._results.add_units(rules, self._corners.play(step, opponent, played))
+            self._results.add_units(rules, self._nets.play(step, opponent, played))
         self._tell(step)
 
     def _read_first(self, folder: Path) -> Weights | None:
-        """The weights of step 0, of which the checkpoint in ``folder`` knows; None where they cannot be had."""
+        """Return the weights of step 0, according to the checkpoint in ``folder``; None where they are unavailable."""
         from hexpipe.roles.first_weights import weights_of_step_0
 
         try:
@@ -141,7 +142,7 @@ class CheckpointRatings:
             return None
 
     def _weights(self, step: int, folders: dict[int, Path]) -> Weights:
-        """Those of ``step``, read; CheckpointError where its checkpoint cannot be read, or was deleted."""
+        """Read the weights of ``step``; CheckpointError where its checkpoint is unreadable or deleted."""
         if step == 0 and self._first is not None:
             return self._first
         if step not in folders:
@@ -152,35 +153,37 @@ class CheckpointRatings:
         rating = rate_checkpoints(self._results, self._rules.title, self._settings.rating.simulations, step)[step]
         log.info("step %d: rating %+.0f, standard error %.0f", step, rating.elo, rating.error)
         self._on_rating(step, rating)
-        self._pace.keep()
+        self._throttle.wait()
 
 
 def rating_main(context: ChildContext, device: str) -> None:
     """Rate each new checkpoint, or the newest where they come faster than they are rated, until asked to stop."""
     os.nice(_NICENESS)
     row, settings = context.row, context.settings
-    # the time of a GPU cannot be read: there all time counts that is not rest
+    # a GPU's busy time cannot be read: there all time outside rests counts
     working = time.process_time if device == "cpu" else time.monotonic
-    pace = Pace(settings.rating.share, lambda seconds: _rest(context, seconds, Waiting.WORKING), working)
+    throttle = Throttle(settings.rating.share, lambda seconds: _rest(context, seconds, Waiting.WORKING), working)
     context.set_ready()
     try:
         with Results(context.run_dir / RATINGS_NAME) as results:
             stage, ratings = -1, None
             while True:
-                with pace.off():
+                with throttle.paused():
                     now = _stage(context)
                 if now != stage:
-                    stage, ratings = now, _begin(context, settings.stages[now], device, results, pace)
+                    stage, ratings = now, _begin(context, settings.stages[now], device, results, throttle)
                 if ratings is None or not ratings.rate_newest():
-                    with pace.off():
+                    with throttle.paused():
                         _rest(context, _POLL_SECONDS, Waiting.NEXT_CHECKPOINT)
     except _StoppedError:
         row.beat(Waiting.STOPPING)
 
 
-def _begin(context: ChildContext, rules: GameSettings, device: str, results: Results, pace: Pace) -> CheckpointRatings:
+def _begin(
+    context: ChildContext, rules: GameSettings, device: str, results: Results, throttle: Throttle
+) -> CheckpointRatings:
     row = context.row
-    row["rated"] = row["rating_step"] = 0  # that of another stage is none of this one
+    row["rated"] = row["rating_step"] = 0  # another stage's rating is not this one's
 
     def on_rating(step: int, rating: Rating) -> None:
         row["rating_elo"], row["rating_elo_error"], row["rating_step"] = rating.elo, rating.error, step
@@ -190,18 +193,18 @@ def _begin(context: ChildContext, rules: GameSettings, device: str, results: Res
         row.note = f"{rules.title}: {words}" if len(context.settings.stages) > 1 else words
         log.info("%s: %s", rules.title, words)
 
-    return CheckpointRatings(context.settings, rules, context.run_dir, device, results, pace, on_rating, on_match)
+    return CheckpointRatings(context.settings, rules, context.run_dir, device, results, throttle, on_rating, on_match)
 
 
 def _stage(context: ChildContext) -> int:
-    """The number of the curriculum's stage, from 0; it is waited for until replay knows it."""
+    """Wait until replay knows the curriculum's stage; return its number, from 0."""
     while len(context.settings.stages) > 1 and not context.state.stage:
         _rest(context, _POLL_SECONDS, Waiting.REFILL)
     return max(0, context.state.stage - 1)
 
 
 def _rest(context: ChildContext, seconds: float, waiting: Waiting) -> None:
-    """Wait so long, or until _StoppedError is raised."""
+    """Wait for ``seconds`` with heartbeats; raises _StoppedError when asked to stop."""
     end = time.monotonic() + seconds
     while True:
         context.row.beat(waiting)
@@ -229,12 +232,12 @@ RATING: Role[Plan, Segments] = Role(
     counters=(
         "rating_elo",
         "rating_elo_error",  # standard error
-        "rating_step",  # of the checkpoint that is rated so
-        "rated",  # 1 once one is
+        "rating_step",  # step of the rated checkpoint
+        "rated",  # 1 once there is a rating
     ),
     count=lambda settings, plan: int(plan.rating_device is not None),
     parts=_parts,
     own_bytes=_own_bytes,
     needed=False,
 )
-"""Plays each new checkpoint against earlier ones. A run goes on without it."""
+"""The role that plays each new checkpoint against earlier ones. A run goes on without it."""

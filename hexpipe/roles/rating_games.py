@@ -1,4 +1,4 @@
-"""Games between two checkpoints of a run. Two nets are made, and take the weights of one checkpoint after another."""
+"""Games between two checkpoints of a run: two nets are built, and successively loaded with checkpoints."""
 
 from __future__ import annotations
 
@@ -17,75 +17,77 @@ from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
 from hexpipe.nets.factory import Weights
-from hexpipe.roles.pace import Pace, PacedEvaluator
+from hexpipe.roles.throttle import Throttle, ThrottledEvaluator
 from hexpipe.search.mcts import nodes_per_game
 
 _OPENING_PLIES = 2
 
 
 @dataclass
-class _Corner:
-    """One of the two nets, and the step of the checkpoint whose weights it has (-1: of none)."""
+class _LoadedNet:
+    """One of the two nets, and the step of the checkpoint loaded into it (-1: none)."""
 
     evaluator: LocalEvaluator | LocalLatentEvaluator
     player: Player
     step: int = -1
 
 
-class Corners:
+class NetPair:
     """Two nets of ``settings`` on the board of ``game``, each with the weights of a checkpoint.
 
-    After every batch of a search ``pace`` is kept; what that raises ends the games.
+    ``throttle`` acts after every batch of a search; an exception from it ends the games.
     """
 
-    def __init__(self, settings: Settings, game: Game, device: str, pace: Pace) -> None:
-        self._settings, self._game, self._device, self._pace = settings, game, device, pace
+    def __init__(self, settings: Settings, game: Game, device: str, throttle: Throttle) -> None:
+        self._settings, self._game, self._device, self._throttle = settings, game, device, throttle
         self._at_once = min(2 * settings.rating.pairs, MOST_AT_ONCE)
-        self._corners: list[_Corner] = []
+        self._nets: list[_LoadedNet] = []
 
     @property
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that are loaded."""
-        return [corner.step for corner in self._corners if corner.step >= 0]
+        """Steps of the loaded checkpoints."""
+        return [net.step for net in self._nets if net.step >= 0]
 
     def load(self, read: Callable[[], Weights], step: int, keep: int) -> None:
-        """Load the weights of ``step``, which ``read`` gives, if they are not loaded, but not over those of ``keep``.
+        """Load the weights of ``step`` from ``read`` if they are not loaded, but not over those of ``keep``.
 
-        What ``read`` raises goes through.
+        Errors of ``read`` pass through.
         """
         if step in self.steps:
             return
         weights = read()
-        if len(self._corners) < 2:
-            self._corners.append(self._new_corner())
-        corner = next(corner for corner in reversed(self._corners) if corner.step != keep)
-        corner.step = -1
-        if isinstance(corner.evaluator, LocalLatentEvaluator):
-            corner.evaluator.release(0)  # or it would wait for searches that are over
-        corner.evaluator.load(step, weights)
-        corner.step = step
-        self._pace.keep()
+        if len(self._nets) < 2:
+            self._nets.append(self._new_net())
+        net = next(net for net in reversed(self._nets) if net.step != keep)
+        net.step = -1
+        if isinstance(net.evaluator, LocalLatentEvaluator):
+            net.evaluator.release(0)  # else it would wait for searches that are over
+        net.evaluator.load(step, weights)
+        net.step = step
+        self._throttle.wait()
 
     def play(self, step: int, opponent: int, played: Sequence[Unit]) -> list[list[PlayedGame]]:
-        """The pairs of games between two loaded checkpoints that are missing beside those ``played``, in which they
-        are players 0 and 1."""
-        players = {corner.step: corner.player for corner in self._corners}
+        """Play the pairs of games between two loaded checkpoints that are missing in ``played``; return them.
+
+        The checkpoints are players 0 and 1.
+        """
+        players = {net.step: net.player for net in self._nets}
         simulations, pairs = self._settings.rating.simulations, self._settings.rating.pairs
         contestants = [Contestant(player_name(each, simulations), players[each]) for each in (step, opponent)]
         plan = Plan(pairs, pairs, _OPENING_PLIES, error=0.0)
         return Tournament(self._game, contestants, plan, self._settings.seed, [*played]).play_round()
 
-    def _new_corner(self) -> _Corner:
+    def _new_net(self) -> _LoadedNet:
         search = self._settings.search.model_copy(
             update={"num_simulations": self._settings.rating.simulations, "phase_simulations": None}
         )
         learned = self._settings.algorithm == "muzero"
         settings = self._settings
-        if self._corners and isinstance(first := self._corners[0].evaluator, LocalEvaluator):
-            # what was the fastest for the one is it for the other; a dtype that nobody named is held to float32 by each
+        if self._nets and isinstance(first := self._nets[0].evaluator, LocalEvaluator):
+            # the backend measured for the first serves the second; each checks an automatic dtype against float32
             settings = override_settings(settings, {"inference.backend": first.backend.name})
         pool = PoolShape(self._at_once, nodes_per_game(search, learned))
         sizes = (-(-self._at_once // 2), self._at_once)
         evaluator = make_evaluator(settings, self._game, pool, self._device, sizes)
-        paced = PacedEvaluator(evaluator, self._pace)
-        return _Corner(evaluator, NetPlayer(self._game, paced, search, learned=learned, at_once=self._at_once))
+        throttled = ThrottledEvaluator(evaluator, self._throttle)
+        return _LoadedNet(evaluator, NetPlayer(self._game, throttled, search, learned=learned, at_once=self._at_once))

@@ -19,7 +19,7 @@ from hexpipe.roles.generator import ServedNet, own_bytes, send_game
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.selfplay.old_games import OldGameSearch
 
-if TYPE_CHECKING:  # a child needs no more than its body does
+if TYPE_CHECKING:  # at run time a child imports only what its body needs
     from hexpipe.roles.plan import Plan
     from hexpipe.roles.segments import Segments
 
@@ -73,4 +73,4 @@ REANALYZE: Role[Plan, Segments] = Role(
     searches=True,
     ending=Ending(0, 5.0),
 )
-"""Searches games that the buffer holds anew, with the newest weights."""
+"""The role that searches games in the buffer anew, with the newest weights."""

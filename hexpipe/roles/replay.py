@@ -1,9 +1,9 @@
-"""The replay process: the one writer of the archive and of the replay buffer.
+"""The replay process: the only writer of the archive and of the replay buffer.
 
-New games go into both. Old ones that were searched anew go into the buffer alone, in the place of what they were: the
-archive says what was played and found at the time, and that is what a resumed run starts with.
+New games go into both. Reanalyzed ones replace their old form in the buffer only: the archive keeps what was played and
+found at the time, and a resumed run starts with that.
 
-As it sees every finished game it also says which stage of the curriculum is played.
+Because it sees every finished game it also decides the curriculum's stage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
 
-if TYPE_CHECKING:  # a child needs no more than its body does
+if TYPE_CHECKING:  # at run time a child imports only what its body needs
     from hexpipe.roles.plan import Plan
     from hexpipe.roles.segments import Segments
 
@@ -42,7 +42,7 @@ _ROOM_SECONDS = 0.5
 def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer) -> None:
     """Fill the buffer from the archive, then commit games as they come, until asked to stop and all are committed.
 
-    A replacement does the same: the archive tells it which of the games that lie in the outboxes it has already.
+    A replacement does the same: the archive tells which games in the outboxes are committed already.
     """
     row, state = context.row, context.state
     receiver = outboxes.receiver()
@@ -55,12 +55,12 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
         row.beat(Waiting.REFILL)
         keeper = GameKeeper(context.settings, archive, buffer, tell_stage, partial(_with_room, context))
         _refill(context, archive, buffer)
-        # the outboxes are as old as this part of the run: at its start they hold nothing that is known
+        # the outboxes are new with this part of the run: at its start they hold no committed games
         known = archive.newest_sequences(context.session, outboxes.num_slots) if context.me.restarts else {}
         _export(row, keeper)
         context.set_ready()
         while True:
-            stopping = context.stopping()  # looked at before the outboxes: what came before the request is committed
+            stopping = context.stopping()  # read before the outboxes: games sent before the request are committed
             row.beat(Waiting.STOPPING if stopping else Waiting.GAMES)
             receiver.wait(0.0 if stopping else _WAIT_SECONDS)
             arrivals = receiver.take()
@@ -79,10 +79,10 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
 
 
 class GameKeeper:
-    """Keeps finished games: the one writer of an archive and of a buffer, and who says which stage is played.
+    """The only writer of an archive and of a buffer, and the curriculum's state machine.
 
-    ``on_stage(self)`` hears of every stage that begins, the first one too; ``write`` does what may find no room.
-    ``mastered_after``: games of the stage before the one that is played.
+    ``on_stage(self)`` is called at each beginning of a stage, also the first; ``write`` runs writes that may find no
+    room. ``mastered_after``: games of the stage before the present one.
     """
 
     def __init__(
@@ -104,13 +104,13 @@ class GameKeeper:
 
     @property
     def stage_in_words(self) -> str:
-        """The stage that is played; empty without a curriculum."""
+        """The present stage; empty without a curriculum."""
         if not self._settings.curriculum.stages:
             return ""
         return stage_in_words(self._settings, self.curriculum.stage, self.mastered_after)
 
     def keep(self, records: list[GameRecord], senders: Sequence[Sender] = ()) -> None:
-        """Put games into the archive, which is the truth, and then into the buffer; `look_at_stage` goes on."""
+        """Put games into the archive, which is authoritative, and then into the buffer; then `look_at_stage`."""
         if records:
             self._write(partial(self._archive.append, records, senders))
         for record in records:
@@ -132,7 +132,7 @@ class GameKeeper:
 
 
 def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer) -> None:
-    """Fill the buffer, which may take minutes: each game is a sign of life. It is left where the run is to end."""
+    """Fill the buffer, which may take minutes, with a heartbeat for each game. It stops early if the run is to end."""
     row = context.row
     row["resumed_games"] = 0
 
@@ -154,10 +154,10 @@ def _open_archive(context: ChildContext) -> ReplayArchive:
 
 
 def _with_room(context: ChildContext, write: Callable[[], T]) -> T:
-    """What ``write`` returns, once there is room on the disk for it and no other program holds the archive locked;
-    DiskFullError or FileBusyError where the run is to end before.
+    """Call ``write``, once the disk has room for it and no other program locks the archive; return its result.
 
-    New games lie in their outboxes meanwhile, and whoever has filled his plays no more: no game is lost.
+    DiskFullError or FileBusyError if the run is to end before. Meanwhile new games stay in their outboxes; full ones
+    stop their generators (back-pressure): no game is lost.
     """
     while True:
         try:
@@ -221,14 +221,14 @@ REPLAY: Role[Plan, Segments] = Role(
         "lag_sum",  # policy lag in training steps, over the session's games
         "stage_games",  # finished games of the stage
         "league_share",  # the newest net's mean win share in the last league games of the stage
-        "league_window",  # how many games that is over
-        "refreshed_games",  # old games that were searched anew, and still held
+        "league_window",  # number of games in that mean
+        "refreshed_games",  # reanalyzed games that are still held
         "refreshed_positions",
     ),
     progress=("total_games", "resumed_games"),
     parts=_parts,
     own_bytes=lambda settings, game, plan: 50_000_000,
     after_death=lambda shared, number: shared.buffer.hide(),
-    ending=Ending(2, 60.0, saves=True, revived=True),  # else finished games in the outboxes would go with it
+    ending=Ending(2, 60.0, saves=True, revived=True),  # else finished games in the outboxes would be lost with it
 )
-"""Writes the archive and the replay buffer."""
+"""The role that writes the archive and the replay buffer."""

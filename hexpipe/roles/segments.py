@@ -1,4 +1,4 @@
-"""All shared memory of a run, made before any process is started, and the same sizes told without making anything."""
+"""All shared memory of a run, allocated before any process starts, and its sizes without allocating."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AnyRole = Role[Plan, Any]
 
 @dataclass(frozen=True)
 class Start:
-    """Where the learner's weights come from: a checkpoint to resume, one to start from, or (neither) the seed."""
+    """The source of the learner's weights: a checkpoint to resume, one to start from, or (neither) the seed."""
 
     resume: Path | None = None
     init_from: Path | None = None
@@ -42,7 +42,7 @@ class Start:
 
 @dataclass(frozen=True)
 class PlayingSegments:
-    """The shared parts of those who play: generators, and the servers that they ask.
+    """The shared parts of play: of generators, and of their servers.
 
     ``workers``: by role the number of the first outbox, and slots, of its processes.
     """
@@ -57,62 +57,62 @@ class PlayingSegments:
     league: InferenceSlots | None
 
     def all(self) -> list[SharedSegment]:
-        """Give the segments under the parts."""
+        """Return the segments of the parts."""
         slots = [part.segment for part in self.all_slots()]
         parts = [self.stats.segment, self.state.segment, *slots, self.outboxes.segment, self.weights.segment]
         return [part for part in parts if isinstance(part, SharedSegment)]
 
     def all_slots(self) -> list[InferenceSlots]:
-        """Give the slots of the newest net, and those of the league's opponents where there are any."""
+        """Return the slots of the newest net, and those of the league's opponents if any."""
         return [self.slots] if self.league is None else [self.slots, self.league]
 
     def worker(self, role: str, number: int) -> int:
-        """Give the number of a process among all that have an outbox."""
+        """Return the number of a process among all that have an outbox."""
         return self.workers[role] + number
 
     def request_stop(self) -> None:
-        """See `InferenceSlots.request_stop`."""
+        """Request a stop of all slots, see `InferenceSlots.request_stop`."""
         for slots in self.all_slots():
             slots.request_stop()
 
     def repair_after_death(self, role: AnyRole, number: int) -> None:
-        """Make what a dead process shared usable for its replacement, and for everyone."""
+        """Repair what a dead process shared, for its replacement and for all others."""
         for slots in self.all_slots():
             if role.name == slots.role:
                 slots.repair_after_server_death(number)
-            elif role.searches and self.worker(role.name, number) < slots.workers:  # a league has the generators' alone
+            elif role.searches and self.worker(role.name, number) < slots.workers:  # a league: generators only
                 slots.repair_after_death(self.worker(role.name, number))
         role.after_death(self, number)
 
 
 @dataclass(frozen=True)
 class Segments(PlayingSegments):
-    """The shared parts of a run, and what its learner starts from."""
+    """The shared parts of a run, and the start of its learner."""
 
     buffer: ReplayBuffer
     start: Start = Start()
 
     def all(self) -> list[SharedSegment]:
-        """Give the segments under the parts."""
+        """Return the segments of the parts."""
         return [*super().all(), self.buffer.segment]
 
     def repair_after_death(self, role: AnyRole, number: int) -> None:
-        """Make what any dead process shared usable for its replacement, and for everyone."""
+        """Repair what any dead process shared, for its replacement and for all others."""
         super().repair_after_death(role, number)
         self.buffer.free_lock_of_the_dead()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Give name, descriptor and layout of every segment, for RUN/run.json."""
+        """Return name, descriptor and layout of every segment, for RUN/run.json."""
         return [{"name": s.name, "fd": s.fd, "bytes": s.nbytes, "layout": s.describe()} for s in self.all()]
 
 
 def process_names(roles: Iterable[AnyRole], settings: Settings, plan: Plan) -> list[str]:
-    """Name all processes of a run, and the rows that stand for none."""
+    """Return the names of all processes of a run, and of the rows without a process."""
     return [name for role in roles for name in role.names(settings, plan)]
 
 
 def make_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Plan) -> Segments:
-    """Allocate everything. Raises SettingsError, in one line, where there is not enough memory for it."""
+    """Allocate all segments. Raises SettingsError, in one line, where there is not enough memory."""
     playing = make_playing_segments(roles, settings, game, plan)
     try:
         with semaphores_made():
@@ -128,7 +128,7 @@ def make_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan
 def make_playing_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Plan) -> PlayingSegments:
     """Allocate what generators and servers share, and a board and a state for all processes of ``roles``.
 
-    Raises SettingsError, in one line, where there is not enough memory for it.
+    Raises SettingsError, in one line, where there is not enough memory.
     """
     names, counters = process_names(roles, settings, plan), {role.name: role.counters for role in roles}
     workers, clients, outboxes = _number_workers(roles, settings, plan)
@@ -160,7 +160,7 @@ def make_playing_segments(roles: Sequence[AnyRole], settings: Settings, game: Ga
 
 
 def child_specs(roles: Iterable[AnyRole], settings: Settings, plan: Plan, shared: PlayingSegments) -> list[ChildSpec]:
-    """Describe the children, in the order in which they are started."""
+    """Return the specs of the children, in the order in which they are started."""
     return [
         ChildSpec(role, number, role.parts(shared, number), thread_environment(role.threads(plan)))
         for role in roles
@@ -170,8 +170,11 @@ def child_specs(roles: Iterable[AnyRole], settings: Settings, plan: Plan, shared
 
 
 def _number_workers(roles: Iterable[AnyRole], settings: Settings, plan: Plan) -> tuple[dict[str, int], int, int]:
-    """Number what has an outbox: the first of each role, those that search before others, so that they have slots of
-    the same numbers; how many search; and how many outboxes there are, at least one."""
+    """Assign numbers to the processes with outboxes.
+
+    Returns the first number of each role, how many search, and the number of outboxes, at least one. Those that search
+    come first, so that their slots have the same numbers.
+    """
     first: dict[str, int] = {}
     total = clients = 0
     for role in sorted(roles, key=lambda role: not role.searches):
@@ -183,7 +186,7 @@ def _number_workers(roles: Iterable[AnyRole], settings: Settings, plan: Plan) ->
 
 
 def estimate(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Plan) -> dict[str, int]:
-    """Say how many bytes each segment would take that `make_segments` would make; allocates nothing."""
+    """Return the bytes of each segment that `make_segments` would allocate."""
     names, counters = process_names(roles, settings, plan), {role.name: role.counters for role in roles}
     _, clients, outboxes = _number_workers(roles, settings, plan)
 
@@ -205,25 +208,25 @@ def estimate(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Pla
 
 
 def max_leaves(settings: Settings) -> int:
-    """Most leaves of one group's request."""
+    """Return the most leaves of one group's request."""
     return games_per_group(settings) * settings.search.leaves_per_game
 
 
 def games_per_group(settings: Settings) -> int:
-    """Games that a generator searches together."""
+    """Return the number of games that a generator searches together."""
     return max(1, settings.selfplay.games_per_worker // GROUPS)
 
 
 def pool_shape(settings: Settings) -> PoolShape | None:
-    """Latent rows of a group of games; None where the search asks the rules."""
+    """Return the latent rows of a group of games; None where the search uses the rules."""
     if settings.algorithm == "alphazero":
         return None
     return PoolShape(games_per_group(settings), nodes_per_game(settings.search, learned=True))
 
 
 def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, role: str = "inference") -> int:
-    """Say how many bytes the pool of latents has that each server of ``role`` keeps on its device; 0 where the rules
-    are asked."""
+    """Return the bytes of the pool of latents that each server of ``role`` keeps on its device; 0 without learned
+    dynamics."""
     pool = pool_shape(settings)
     devices = plan.league_devices if role == "league" else plan.server_devices
     if pool is None or not devices:
@@ -237,13 +240,15 @@ def latent_pool_bytes(settings: Settings, game: Game, plan: Plan, role: str = "i
 
 
 def served_memory_bytes(settings: Settings, game: Game) -> int:
-    """Say how many bytes a net's episodic memory takes where it serves: learned dynamics keep two sets of weights."""
+    """Return the bytes of a net's episodic memory where it serves: learned dynamics keep two sets of weights."""
     return memory_bytes(settings.net, game.shapes) * (2 if settings.algorithm == "muzero" else 1)
 
 
 def search_bytes(settings: Settings, game: Game) -> int:
-    """Bytes of a generator's games under way (their trees and the states in them) and of its cache once that is full:
-    on large boards they are most of what the process takes."""
+    """Estimate the bytes of a generator's running games (their trees and the states in them) and of its full cache.
+
+    On large boards they are most of what the process takes.
+    """
     shapes, learned = game.shapes, settings.algorithm == "muzero"
     nodes = nodes_per_game(settings.search, learned)
     arrays = new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned, shapes.thumbnail)

@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 
 _COUNTERS = ("evals", "batches", "forward_seconds")
-_RECHECK_SECONDS = 60.0  # between two comparisons of a fast dtype with float32, which new weights come more often than
+_RECHECK_SECONDS = 60.0  # between two comparisons of a fast dtype with float32; new weights come more often
 
 
 def league_main(context: ChildContext, slots: InferenceSlots, weights: WeightsBoard, device: str) -> None:
-    """The same with past checkpoints of the run: serve the opponents of a league."""
+    """Serve past checkpoints of the run as the opponents of a league; otherwise as `server_main`."""
     settings = context.settings
 
     def announce(name: str) -> None:
@@ -51,7 +51,7 @@ def server_main(context: ChildContext, slots: InferenceSlots, weights: WeightsSo
     slots.announce_server(context.number)
     row.beat(Waiting.STARTING)
 
-    # a server that replaces a dead one counts on from it
+    # versions go on from those of a dead predecessor
     base = {name: row[name] for name in _COUNTERS}
     row["version"] = 0
 
@@ -89,7 +89,7 @@ def _state_server(context: ChildContext, station: Station, device: str) -> Serve
 
     def export_all(server: ServerLoop) -> None:
         nonlocal dtype
-        if backend.dtype != dtype:  # of new weights another may be near enough to float32
+        if backend.dtype != dtype:  # for new weights another may be close enough to float32
             dtype = backend.dtype
             context.row.note = f"{backend.name} {dtype} on {device}{_memory_note(context, slots)}"
         station.on_progress(server)
@@ -126,7 +126,7 @@ def _memory_note(context: ChildContext, slots: InferenceSlots) -> str:
 
 
 def batch_sizes(slots: InferenceSlots, max_batch: int) -> list[int]:
-    """Batches that this server will meet: one region's leaves, half of them, and those of all its regions."""
+    """Return the batch sizes to expect: one region's leaves, half of them, and those of all its regions."""
     sizes = {max(1, slots.max_leaves // 2), slots.max_leaves, slots.max_leaves * slots.regions_per_server}
     return sorted({min(size, max_batch) for size in sizes})
 
@@ -158,7 +158,7 @@ INFERENCE: Role[Plan, PlayingSegments] = Role(
     own_bytes=_own_bytes,
     ending=Ending(1, 2.0),
 )
-"""Runs the newest net."""
+"""The role that serves the newest net."""
 
 LEAGUE: Role[Plan, PlayingSegments] = replace(
     INFERENCE,
@@ -168,4 +168,4 @@ LEAGUE: Role[Plan, PlayingSegments] = replace(
     parts=_league_parts,
     own_bytes=lambda settings, game, plan: _own_bytes(settings, game, plan, "league"),
 )
-"""Runs past checkpoints, against which the newest net plays."""
+"""The role that serves past checkpoints, the opponents of the newest net."""

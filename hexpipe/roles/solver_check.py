@@ -1,4 +1,4 @@
-"""A figure that a person understands: how often the net in training agrees with an exact solver, on small boards."""
+"""Agreement of the net in training with an exact solver, on small boards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BUDGET_SECONDS = 20.0
 
 
 class SolverCheck:
-    """Random positions with their solved values, made on a background thread; `score` holds a net against them."""
+    """Random positions with their solved values, made on a background thread; `score` tests a net on them."""
 
     def __init__(self, game: Game, seed: int) -> None:
         self._game = game
@@ -34,19 +34,19 @@ class SolverCheck:
 
     @classmethod
     def create(cls, game: Game, seed: int) -> SolverCheck | None:
-        """A check for ``game``, None where no solver knows its boards."""
+        """Return a check for ``game``, None where no solver supports its boards."""
         return cls(game, seed) if is_solvable(game) else None
 
     def wait(self, timeout: float) -> bool:
-        """Wait for the positions, ``timeout`` seconds at most."""
+        """Wait for the positions, ``timeout`` seconds at most; return whether they are ready."""
         return self._ready.wait(timeout)
 
     @torch.no_grad()
     def score(self, net: Net, device: torch.device) -> tuple[float, float] | None:
-        """(share of positions whose value has the right sign, share of won positions whose likeliest move wins).
+        """Return (share of positions whose value has the right sign, share of won positions whose likeliest move wins).
 
-        Won and lost positions count half each, so a net that knows nothing has 0.5 of the first. None while the
-        positions are being made.
+        Won and lost positions count half each, so an untrained net scores 0.5 in the first. None until the positions
+        are made.
         """
         if not self._ready.is_set() or not 0 < int((self._values > 0).sum()) < len(self._values):
             return None
@@ -59,7 +59,7 @@ class SolverCheck:
         return right, float(found[won].mean())
 
     def _make(self, seed: int) -> None:
-        """Positions after 0 to 2/3 n*n random stones, as long as the time allows."""
+        """Solve positions after 0 to 2/3 n*n random stones, as long as the time allows."""
         game, rng = self._game, generator(Stream.SOLVER_CHECK, seed)
         solver = HexSolver(game.board_size)
         codes: list[NDArray[np.int8]] = []
@@ -74,7 +74,7 @@ class SolverCheck:
                 if states.winner[0] != ONGOING:
                     break
             if states.winner[0] != ONGOING or (game.swap and states.ply[0] == 1):
-                continue  # the solver knows no swap
+                continue  # the solver does not support swap
             view = int(states.view[0])
             best = solver.winning_moves(states.cells[0], view)
             code = np.zeros((1, game.shapes.code_length), np.int8)
@@ -84,7 +84,7 @@ class SolverCheck:
             codes.append(code[0])
             values.append(1 if best else -1)
             winning.append(moves)
-            time.sleep(0)  # training goes on beside
+            time.sleep(0)  # yields to training
         self._codes, self._values, self._winning = np.array(codes), np.array(values, np.int8), np.array(winning)
         self._ready.set()
         log.info("%d solved positions to hold the net against", len(values))

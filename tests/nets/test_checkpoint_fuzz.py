@@ -26,7 +26,7 @@ from safetensors import numpy as safetensors_numpy
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.errors import CheckpointError
 from hexpipe.learner.learner import Learner
-from hexpipe.learner.pacing import Pacer
+from hexpipe.learner.step_budget import StepBudget
 from hexpipe.nets.checkpoints import load_checkpoint
 from tests.fuzzing import ODD_TEXTS, ODD_VALUES, Tally, damaged_bytes, damaged_document
 from tests.learner.test_learner import _batch
@@ -48,8 +48,8 @@ class Folder:
     def __init__(self, parent: Path) -> None:
         self.learner = Learner(settings(), SHAPES)
         self.learner.step(_batch(0))
-        self.pacer = Pacer.from_settings(settings())
-        self.path = self.learner.save(parent / "run", {"pacing": self.pacer.state(100, 1)})
+        self.budget = StepBudget.from_settings(settings())
+        self.path = self.learner.save(parent / "run", {"pacing": self.budget.state(100, 1)})
         self.whole: Files = {file.name: file.read_bytes() for file in self.path.iterdir()}
         self.outside = parent / "outside"
         self.outside.mkdir()
@@ -76,7 +76,7 @@ class Folder:
         assert checkpoint.number >= 0
         self.learner.restore(checkpoint)
         if checkpoint.meta.get("pacing") is not None:
-            self.pacer.restore(checkpoint.meta["pacing"], 100)
+            self.budget.restore(checkpoint.meta["pacing"], 100)
 
     def reseal(self, *groups: str) -> None:
         """Let checkpoint.json say the lengths and checksums that files have now: a stranger can do that too."""

@@ -21,8 +21,8 @@ from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
 from hexpipe.processes.messages import ChildContext
 from hexpipe.processes.stats import Waiting
 from hexpipe.roles import rating as rating_main
-from hexpipe.roles.pace import Pace
 from hexpipe.roles.rating import CheckpointRatings
+from hexpipe.roles.throttle import Throttle
 from tests.arena.checkpoints import small_checkpoint
 from tests.boards import make_board
 
@@ -58,7 +58,7 @@ class Rater:
     def begin(self) -> None:
         """As a run begins, or is resumed."""
         self.rate_newest = CheckpointRatings(
-            self.settings, self.settings.game, self.run_dir, "cpu", self.results, Pace(1.0, self.rest),
+            self.settings, self.settings.game, self.run_dir, "cpu", self.results, Throttle(1.0, self.rest),
             lambda step, rating: self.told.append((step, rating)), self.matches.append,
         ).rate_newest  # fmt: skip
 

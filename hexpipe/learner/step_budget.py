@@ -1,14 +1,14 @@
-"""How many training steps the positions so far allow: the replay ratio holds training and play together.
+"""The number of training steps that the positions so far allow: the replay ratio couples training to play.
 
-    budget = anchor_steps + (total_positions - anchor_positions) * replay_ratio / batch_size
+    steps = anchor_steps + (total_positions - anchor_positions) * replay_ratio / batch_size
 
 Each new position pays for ``replay_ratio`` samples, a step costs ``batch_size`` of them. Nothing is allowed until
 ``min_games`` games are there; then the positions of those games count too, so the ratio is exact over a whole run. The
-anchor is (0, 0) in a new run. A checkpoint keeps it, so a resumed run goes on where it was even when the ratio or the
-batch size was changed; positions played after the checkpoint still count: the steps lost with a crash are done again.
+anchor is (0, 0) in a new run. A checkpoint keeps it, so a resumed run goes on from it even when the ratio or the batch
+size was changed; positions played after the checkpoint still count: the steps lost with a crash are done again.
 
-Where nothing is played there is nothing to keep up with: steps are allowed one by one, without end. They are no debt
-to later play, whose positions count from the steps that were done.
+Where nothing is played there is nothing to keep up with: steps are allowed one by one, without end. They are no debt to
+later play, whose positions count from the steps that were done.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from hexpipe.errors import CheckpointError
 _MOST = 2**53  # steps or positions
 
 
-class Pacer:
-    """Counts positions and steps since the run began, over all its resumes."""
+class StepBudget:
+    """The budget of training steps that a run's positions pay for, over all its resumes."""
 
     def __init__(
         self,
@@ -41,32 +41,33 @@ class Pacer:
         self.anchor_steps = anchor_steps
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Pacer:
-        """The pacer of a new run."""
+    def from_settings(cls, settings: Settings) -> StepBudget:
+        """Make the budget of a new run."""
         learner = settings.learner
         return cls(learner.replay_ratio, learner.batch_size, settings.replay.min_games, plays=settings.plays)
 
-    def budget(self, total_positions: int) -> float:
-        """Steps that ``total_positions`` (ever added in this run) pay for, from the run's start."""
+    def steps_paid(self, total_positions: int) -> float:
+        """Return the steps that ``total_positions`` (ever added in this run) pay for, from the run's start."""
         return self.anchor_steps + max(0, total_positions - self.anchor_positions) * self.steps_per_position
 
     def steps_allowed(self, num_games: int, total_positions: int, steps_done: int) -> int:
-        """Steps that may be done now, after ``steps_done`` in all, with ``num_games`` games in the buffer."""
+        """Return the steps allowed now, after ``steps_done`` in all, with ``num_games`` games in the buffer."""
         if not self.plays:
             return int(num_games > 0)
         if num_games < self.min_games:
             return 0
-        return max(0, int(self.budget(total_positions) - steps_done))
+        return max(0, int(self.steps_paid(total_positions) - steps_done))
 
     def state(self, total_positions: int, steps_done: int) -> dict[str, float]:
-        """What a checkpoint keeps: a new anchor at ``total_positions``, never below the steps that were done."""
-        return {"positions": total_positions, "steps": max(self.budget(total_positions), steps_done)}
+        """Return the state for a checkpoint: a new anchor at ``total_positions``, never below the steps that were
+        done."""
+        return {"positions": total_positions, "steps": max(self.steps_paid(total_positions), steps_done)}
 
     def restore(self, state: Mapping[str, float], total_positions: int) -> None:
-        """Go on from a checkpoint's `state`. ``total_positions``: what the counter stands at now.
+        """Restore a checkpoint's `state`. ``total_positions``: the counter's present value.
 
-        A counter below the checkpoint's (the archive was thinned or is gone) is where counting starts anew.
-        CheckpointError if it is no such state.
+        If that is below the checkpoint's (the archive was thinned or is gone) counting restarts from it.
+        CheckpointError if ``state`` is malformed.
         """
         try:
             steps, positions = float(state["steps"]), int(state["positions"])

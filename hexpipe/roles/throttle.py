@@ -1,4 +1,4 @@
-"""A process that takes no more than its share: it rests in proportion to what it has worked."""
+"""Throttling of a process to a share of the time: it rests in proportion to its work."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
 
-class Pace:
-    """Keeps what a process works under ``share`` (above 0, to 1) of the time between any two calls of `keep`.
+class Throttle:
+    """A limit on a process's work: ``share`` (above 0, to 1) of the time between any two calls of `wait`.
 
-    ``rest(seconds)`` waits that long; it is called each time, with 0 where nothing is owed. ``working`` is a clock that
-    runs while the process works, by default its CPU time; ``clock`` is the wall's. Both in seconds.
+    ``rest(seconds)`` sleeps that long; it is called each time, with 0 if no rest is due. ``working`` is a clock that
+    runs while the process works, by default its CPU time; ``clock`` is the wall clock. Both are in seconds.
     """
 
     def __init__(
@@ -30,29 +30,32 @@ class Pace:
         self._working, self._clock = working, clock
         self._worked, self._since = working(), clock()
 
-    def keep(self) -> None:
-        """Rest until the work since the last call is a share of the time since then."""
+    def wait(self) -> None:
+        """Rest until the work since the last call is no more than ``share`` of the time since then."""
         owed = (self._working() - self._worked) / self._share - (self._clock() - self._since)
         self._rest(max(0.0, owed))
         self._worked, self._since = self._working(), self._clock()
 
     @contextmanager
-    def off(self) -> Iterator[None]:
-        """Time within the block is rest, whatever ``working`` says."""
+    def paused(self) -> Iterator[None]:
+        """Count time within the block as rest, even if ``working`` runs."""
         before = self._working()
         yield
         self._worked += self._working() - before
 
 
-class PacedEvaluator:
-    """An evaluator whose process keeps its pace after each batch."""
+Pace = Throttle  # its name in 0.1.0
 
-    def __init__(self, evaluator: Evaluator, pace: Pace) -> None:
-        self._evaluator, self._pace = evaluator, pace
+
+class ThrottledEvaluator:
+    """An evaluator whose process is throttled after each batch."""
+
+    def __init__(self, evaluator: Evaluator, throttle: Throttle) -> None:
+        self._evaluator, self._throttle = evaluator, throttle
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
         self._evaluator.submit(group, codes, moves)
-        self._pace.keep()
+        self._throttle.wait()
 
     def collect(self, group: int) -> Evaluation:
         return self._evaluator.collect(group)
