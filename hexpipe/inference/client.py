@@ -1,4 +1,4 @@
-"""The generator's side of inference: evaluators that a search talks to. No torch here."""
+"""The clients of inference servers: evaluators for a search. No torch here."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hexpipe.inference.lru_cache import LRUCache, copy_answers
 from hexpipe.inference.slots import LOST, STARTING, InferenceSlots, Request
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 
-LIVENESS_SECONDS = 0.5  # how often a waiting client looks whether its server lives
+LIVENESS_SECONDS = 0.5  # how often a waiting client checks that its server lives
 
 
 class InferenceClient:
     """Evaluator of one worker over the inference slots.
 
-    ``answer_timeout``: seconds without a sign of life from a serving server, ``start_timeout``: seconds until a server
-    must be serving (a backend may compile for long), ``replace_timeout``: seconds that a dead one may take to be
-    replaced; all raise InferenceError naming the server, as does, within a second, one that ended. ``requests``,
+    ``answer_timeout``: seconds without a heartbeat from a serving server, ``start_timeout``: seconds until a server
+    must be serving (a backend may take long to compile), ``replace_timeout``: seconds for the replacement of a dead
+    one; all raise InferenceError naming the server, as does, within a second, a server that ended. ``requests``,
     ``evals`` rows, ``roots`` among them and ``wait_seconds`` count since the client was made.
     """
 
@@ -41,7 +41,7 @@ class InferenceClient:
         self._answer_timeout, self._start_timeout = answer_timeout, start_timeout
         self._replace_timeout = replace_timeout
         self._regions = [slots.region(worker, group) for group in range(slots.groups)]
-        # a predecessor that died may have requests under way: ids go on from its last
+        # a dead predecessor may have requests in flight: ids go on from its last
         self._ids = [int(slots.arrays["request_id"][region]) for region in self._regions]
         self._rows = [0] * slots.groups
         self._priors = np.zeros((slots.groups, slots.max_leaves, slots.shapes.num_actions), np.float32)
@@ -54,7 +54,7 @@ class InferenceClient:
         self.wait_seconds = 0.0
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Sends codes int8 [L, C] for evaluation, or roots and children (see `Evaluator`); 1 <= L <= max_leaves."""
+        """Send codes int8 [L, C] for evaluation, or roots and children (see `Evaluator`); 1 <= L <= max_leaves."""
         roots = len(codes)
         rows = roots if moves is None else len(moves.rows)
         if not 1 <= rows <= self._slots.max_leaves:
@@ -74,9 +74,9 @@ class InferenceClient:
         self.roots += roots
 
     def collect(self, group: int) -> Evaluation:
-        """Waits for the group's answer; arrays are valid until its next submit.
+        """Wait for the group's answer; arrays are valid until its next submit.
 
-        SearchesLostError where the searches that the request went on with must begin again.
+        SearchesLostError if the searches of the request must restart.
         """
         rows = self._rows[group]
         if not rows:
@@ -91,19 +91,19 @@ class InferenceClient:
         return Evaluation(sent._replace(priors=priors), version)
 
     def release(self, group: int) -> None:
-        """Says that no search of ``group`` is under way, so that none of them holds weights any more.
+        """Announce that ``group`` has no running search, so that none of them holds weights any more.
 
-        With learned dynamics a server keeps the weights of the searches in a group's last request; call this where the
+        With learned dynamics a server keeps the weights of the searches in a group's last request; call this when the
         next one may take long.
         """
-        self._slots.arrays["lives"][self._regions[group]] += 1
+        self._slots.arrays["releases"][self._regions[group]] += 1
 
     def _wait(self, group: int) -> None:
         slots, region, request_id = self._slots, self._regions[group], self._ids[group]
         responses, states = slots.arrays["response_id"], slots.arrays["server_state"]
         began = time.perf_counter()
         while True:
-            # news may be of a dead predecessor's request, so the id decides; no news for a while: is anybody there?
+            # a wake-up may be for a dead predecessor's request: the id decides; after a timeout the server is checked
             news = slots.wait_answer(region, LIVENESS_SECONDS)
             if responses[region] == request_id:
                 break
@@ -125,7 +125,7 @@ class _Pending(NamedTuple):
 
 
 class _Buffers:
-    """What one group keeps between submit and collect, for up to ``rows`` leaves."""
+    """One group's arrays between submit and collect, for up to ``rows`` leaves."""
 
     def __init__(self, rows: int, shapes: Shapes) -> None:
         self.rows = rows
@@ -137,12 +137,12 @@ class _Buffers:
 
 
 class CachedEvaluator:
-    """Answers from an LRUCache what it knows, asks the evaluator behind it for the rest, and remembers.
+    """An evaluator that answers known positions from an LRUCache, asks another for the rest, and caches its answers.
 
-    Equal positions of one batch are asked for once. When an answer comes from newer weights than the cache holds, the
-    cache is emptied first, so it never mixes versions; an answer of older weights (a second server that lags) is used
-    but not kept. A search that is under way while weights change sees old and new evaluations, as it does without
-    a cache. ``hits`` counts rows answered from the cache, ``repeats`` rows that equalled another of their batch.
+    Equal positions of one batch are asked for once. An answer from newer weights than the cached ones empties the cache
+    first, so it never mixes versions; an answer of older weights (a second server that lags) is used but not cached. A
+    search that is running while weights change sees old and new evaluations, as it does without a cache. ``hits``
+    counts rows answered from the cache, ``repeats`` rows that equalled another of their batch.
     """
 
     def __init__(self, evaluator: Evaluator, cache: LRUCache, shapes: Shapes) -> None:
@@ -157,7 +157,7 @@ class CachedEvaluator:
         self.repeats = 0
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Looks codes int8 [L, C] up and sends the distinct missing ones on."""
+        """Look codes int8 [L, C] up and send the distinct missing ones on."""
         rows = len(codes)
         buffers = self._buffers.get(group)
         if buffers is None or buffers.rows < rows:
@@ -175,7 +175,7 @@ class CachedEvaluator:
         self._pending[group] = _Pending(answers, source, misses, tags[:count])
 
     def collect(self, group: int) -> Evaluation:
-        """The answer to the group's last submit; ``version`` is that of the newest weights met."""
+        """Return the answer to the group's last submit; ``version`` is that of the newest weights seen."""
         answers, source, misses, tags = self._pending.pop(group)
         if len(misses):
             missing, version = self._evaluator.collect(group)

@@ -1,7 +1,7 @@
-"""The inference server: natural batching over the slots, and the same evaluator for one process.
+"""The inference server: natural batching over the slots, and the same as an evaluator within one process.
 
-When the backend is free the server takes whatever requests have arrived, up to ``max_batch`` rows, and runs them in
-one forward pass; nothing ever waits for a batch to fill. Between batches it takes newer weights.
+When the backend is free the server takes whatever requests have arrived, up to ``max_batch`` rows, and runs them in one
+forward pass; nothing ever waits for a batch to fill. Between batches it takes newer weights.
 """
 
 from __future__ import annotations
@@ -31,18 +31,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-IDLE_SECONDS = (
-    0.25  # longest wait for requests before looking at the stop flag and the weights, and giving a sign of life
-)
+IDLE_SECONDS = 0.25  # longest wait for requests before checking the stop flag and the weights, and sending a heartbeat
 PROGRESS_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Station:
-    """A server's place: number ``server`` of ``slots`` (their `for_server`), with the newest of ``weights``.
+    """A server's connections: number ``server`` of ``slots`` (their `for_server`), and the source of ``weights``.
 
-    ``max_batch``: most rows of a forward pass. ``on_progress`` is called a few times a second with the server, whose
-    counters it exports.
+    ``max_batch``: most rows of a forward pass. ``on_progress`` is called a few times a second with the server, to
+    export its counters.
     """
 
     slots: InferenceSlots
@@ -53,7 +51,7 @@ class Station:
 
 
 class ServerLoop(ABC):
-    """One server at its ``station``; `run` serves until told to stop.
+    """A server at its ``station``; `run` serves until told to stop.
 
     Counters: ``batches`` forward passes, ``requests``, ``evals`` rows, ``forward_seconds`` wall-clock and
     ``forward_cpu_seconds`` CPU seconds of this process (all threads) inside the backend, ``busy_seconds`` wall-clock
@@ -78,20 +76,22 @@ class ServerLoop(ABC):
 
     @abstractmethod
     def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
-        """Evaluate the ``rows`` rows of all requests of ``batch``, and write the answers into their regions; which of
-        these get none, because they go on with searches that this server does not know."""
+        """Evaluate the ``rows`` rows of all requests of ``batch``, and write the answers into their regions.
+
+        Returns the regions that get none, because their searches are unknown to this server.
+        """
 
     @abstractmethod
     def _load(self, version: int, tensors: dict[str, NDArray[np.float32]]) -> None:
-        """Take new weights."""
+        """Load new weights."""
 
     def _can_load(self) -> bool:
-        """Whether new weights may come now."""
+        """Return whether new weights may be loaded now."""
         return True
 
     @contextmanager
     def _timed_forward(self, rows: int) -> Iterator[None]:
-        """Count a forward pass of ``rows`` rows."""
+        """Time and count a forward pass of ``rows`` rows."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.forward_seconds += time.perf_counter() - wall
@@ -101,13 +101,13 @@ class ServerLoop(ABC):
 
     @property
     def mean_batch(self) -> float:
-        """Rows of a forward pass, on average."""
+        """Mean rows of a forward pass."""
         return self.evals / max(1, self.batches)
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Serves until ``slots.request_stop`` or ``should_stop()``.
+        """Serve until ``slots.request_stop`` or ``should_stop()``.
 
-        Any exception first tells the clients that this server failed, then goes up.
+        Any exception first tells the clients that this server failed, then propagates.
         """
         slots, server = self._slots, self._server
         slots.announce_server(server)
@@ -126,7 +126,7 @@ class ServerLoop(ABC):
         slots.set_server_state(server, STOPPED)
 
     def _turn(self, reader: RequestReader) -> None:
-        """Takes what has arrived, runs one batch of it, and looks after weights and signs of life."""
+        """Take the requests that have arrived, run one batch of them, take newer weights and send a heartbeat."""
         waiting = self._waiting
         if not waiting:
             waiting.extend(reader.take(self._patience()))
@@ -144,18 +144,18 @@ class ServerLoop(ABC):
         self._report(now, False)
 
     def _patience(self) -> float:
-        """Longest wait for requests when there are none."""
+        """Return the longest wait for requests when there are none."""
         return IDLE_SECONDS
 
     def _work(self) -> None:
-        """Serve a batch of what waits, if anything does."""
+        """Serve a batch of pending requests, if any."""
         if self._waiting:
             batch = self._next_batch()
             lost = self._serve(batch, sum(request.rows for request in batch))
             self._answer(batch, self.weights_version, lost)
 
     def _next_batch(self) -> list[Request]:
-        """The first requests of those that wait, as many as fit into one batch."""
+        """Return the first pending requests, as many as fit into one batch."""
         batch = [self._waiting.popleft()]
         rows = batch[0].rows
         while self._waiting and rows + self._waiting[0].rows <= self._max_batch:
@@ -164,7 +164,7 @@ class ServerLoop(ABC):
         return batch
 
     def _answer(self, batch: list[Request], version: int, lost: Collection[int] = ()) -> None:
-        """Tell the clients of ``batch`` that it is evaluated, by weights of ``version``, but for regions that are
+        """Tell the clients of ``batch`` that it is evaluated, by weights of ``version``, except for regions that are
         ``lost``."""
         self.requests += len(batch)
         for request in batch:
@@ -196,7 +196,7 @@ class ServerLoop(ABC):
 
 
 class InferenceServer(ServerLoop):
-    """Serves positions: a forward pass of ``backend`` over their codes."""
+    """A server of positions: each batch is a forward pass of ``backend`` over their codes."""
 
     def __init__(self, station: Station, backend: Backend) -> None:
         super().__init__(station)
@@ -216,7 +216,7 @@ class InferenceServer(ServerLoop):
         return ()
 
     def _serve_alone(self, request: Request) -> None:
-        """Straight from and into the region, without copies; more than max_batch rows take several passes."""
+        """Evaluate directly from and into the region, without copies; more than max_batch rows take several passes."""
         codes = self._slots.arrays["codes"][request.region]
         for start in range(0, request.rows, self._max_batch):
             part = slice(start, min(start + self._max_batch, request.rows))
@@ -227,7 +227,7 @@ class InferenceServer(ServerLoop):
         self._scatter(batch)
 
     def _gathered(self, batch: list[Request]) -> NDArray[np.int8]:
-        """The codes of all requests, one after the other; valid until the next call."""
+        """Gather the codes of all requests, one after the other; valid until the next call."""
         start = 0
         for request in batch:
             end = start + request.rows
@@ -236,7 +236,7 @@ class InferenceServer(ServerLoop):
         return self._codes[:start]
 
     def _scatter(self, batch: list[Request]) -> None:
-        """The answers, as `_gathered` has the codes, into the regions."""
+        """Scatter the answers, in the order of `_gathered`, into the regions."""
         start = 0
         for request in batch:
             end = start + request.rows
@@ -249,7 +249,7 @@ class InferenceServer(ServerLoop):
 
 
 class LocalEvaluator:
-    """Evaluator in the searching process itself: submit runs the forward pass, in parts of at most ``max_batch`` rows.
+    """Evaluator within the searching process: submit runs the forward pass, in parts of at most ``max_batch`` rows.
 
     ``version`` is reported with each answer; set it through `load`. Counts like the server: ``batches``, ``evals``,
     ``forward_seconds``.
@@ -266,12 +266,12 @@ class LocalEvaluator:
         self.forward_seconds = 0.0
 
     def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Takes new weights; answers carry ``version`` from now on."""
+        """Load new weights; answers carry ``version`` from now on."""
         self.backend.load(dict(weights))
         self.version = version
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Evaluates codes int8 [L, C]."""
+        """Evaluate codes int8 [L, C]."""
         if self._rows[group]:
             raise InferenceError(f"group {group} has a request under way: collect it first", kind="busy")
         rows = len(codes)
@@ -287,7 +287,7 @@ class LocalEvaluator:
         self._rows[group] = rows
 
     def collect(self, group: int) -> Evaluation:
-        """The answer to the group's last submit; its arrays are valid until the next."""
+        """Return the answer to the group's last submit; its arrays are valid until the next."""
         rows = self._rows[group]
         if not rows:
             raise InferenceError(f"group {group} has no request under way: submit first", kind="missing")

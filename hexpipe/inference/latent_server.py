@@ -1,4 +1,4 @@
-"""The inference server where learned dynamics make the leaves: the same loop, over `Latents`."""
+"""The inference server for learned dynamics: the same loop, over `Latents`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hexpipe.search.evaluator import Moves
 
 
 class LatentServer(ServerLoop):
-    """Serves roots and children; see `ServerLoop` for the counters."""
+    """A server of roots and children; see `ServerLoop` for the counters."""
 
     def __init__(self, station: Station, net: LatentNet) -> None:
         super().__init__(station)
@@ -27,11 +27,12 @@ class LatentServer(ServerLoop):
         self._place = np.zeros(regions, np.int64)
         self._place[own] = np.arange(len(own))
         self._latents = Latents(net, len(own), slots.pool)
-        self._lives = slots.arrays["lives"].copy()
+        self._releases = slots.arrays["releases"].copy()
         self._out = Answers.allocate(max(self._max_batch, slots.max_leaves), slots.shapes, learned=True, sent=True)
 
     def _serve(self, batch: list[Request], rows: int) -> Collection[int]:
-        """All roots first, then all children, as `Latents.evaluate` wants them; the answers back to their regions."""
+        """Evaluate all roots first, then all children, as `Latents.evaluate` requires; answers go back to their
+        regions."""
         arrays = self._slots.arrays
         roots = [(request.region, slice(0, request.roots)) for request in batch if request.roots]
         children = [
@@ -67,9 +68,9 @@ class LatentServer(ServerLoop):
         return self._latents.can_load()
 
     def _release_the_ended(self) -> None:
-        lives = self._slots.arrays["lives"].copy()  # looked at once: it may change at any time
-        if not np.array_equal(lives, self._lives):
-            for region in np.flatnonzero(lives != self._lives).tolist():
+        releases = self._slots.arrays["releases"].copy()  # copied once: it may change at any time
+        if not np.array_equal(releases, self._releases):
+            for region in np.flatnonzero(releases != self._releases).tolist():
                 if self._slots.server_of(region) == self._server:
                     self._latents.release(int(self._place[region]))
-            self._lives = lives
+            self._releases = releases

@@ -1,10 +1,10 @@
-"""Whose weights a search runs on, and which pool rows are its: the server's side of learned dynamics.
+"""Assignment of weights and pool rows to searches: the server's side of learned dynamics.
 
-Every group of games owns a fixed run of pool rows, a game of it ``nodes`` of them, so that nothing is handed out or
-taken back and a client that dies can lose none: its successor's roots overwrite its rows. A search belongs to the
-weights that made its root. There are two sets of weights; roots take the newer one, and the older one is overwritten
-only once no game's search holds it. A search that is under way has leaves in every request of its group: where a game
-has none, its search has ended and holds nothing.
+Every group of games owns a fixed range of pool rows, each game ``nodes`` of them. Nothing is allocated or freed, so a
+client that dies leaks nothing: its successor's roots overwrite its rows. A search belongs to the weights that made its
+root. There are two sets of weights (double buffering); roots take the newer one, and the older one is overwritten only
+once no search holds it. A running search has leaves in every request of its group: a game without leaves has ended its
+search and holds nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NOBODY = -1
 
 
 class LatentNet(Protocol):
-    """What runs the net: `nets.backend_latent.LatentBackend`, or a benchmark's that costs nothing."""
+    """The net's forward passes: `nets.backend_latent.LatentBackend`, or a benchmark's that costs nothing."""
 
     def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None: ...
     def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[np.integer], out: Answers) -> None: ...
@@ -39,7 +39,7 @@ class LatentNet(Protocol):
 
 
 class PoolShape(NamedTuple):
-    """Pool rows of one group: ``games`` times ``nodes`` each."""
+    """The pool of one group in rows: ``games`` times ``nodes`` each."""
 
     games: int
     nodes: int
@@ -57,7 +57,7 @@ class Latents:
         self._net = net
         self.shape = shape
         self._slot_of = np.full((regions, shape.games), NOBODY, np.int8)
-        self._asked = np.zeros((regions, shape.games), np.int64)  # the evaluation that a game last took part in
+        self._asked = np.zeros((regions, shape.games), np.int64)  # the evaluation in which a game last took part
         self._last = np.zeros((regions, 1), np.int64)  # the last evaluation of each region
         self._evaluation = 0
         self._newest = 0
@@ -65,15 +65,15 @@ class Latents:
 
     @property
     def version(self) -> int:
-        """The weights version that new roots take."""
+        """Version of the weights for new roots."""
         return self._versions[self._newest]
 
     def can_load(self) -> bool:
-        """Whether no search holds the older weights any more."""
+        """Return whether no search holds the older weights."""
         return not ((self._slot_of == 1 - self._newest) & (self._asked == self._last)).any()
 
     def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Put ``weights`` where the older ones are; `can_load` must be so."""
+        """Overwrite the older weights with ``weights``; requires `can_load`."""
         slot = 1 - self._newest
         if not self.can_load():
             raise InferenceError(
@@ -84,15 +84,18 @@ class Latents:
         self._newest = slot
 
     def release(self, region: int) -> None:
-        """The searches of ``region`` are over."""
+        """End the searches of ``region``."""
         self._slot_of[region] = NOBODY
 
     def evaluate(
         self, region: NDArray[np.int64], codes: NDArray[np.int8], moves: Moves, out: Answers
     ) -> NDArray[np.bool_]:
-        """Evaluate R roots and K children: codes int8 [R, C], ``moves`` with rows of their regions, ``region`` int64
-        [R + K]. Fills the first R + K rows of ``out``, roots first. Returns bool [R + K], False of children of a search
-        whose root was not evaluated here: what stands in their rows means nothing."""
+        """Evaluate R roots and K children: codes int8 [R, C], ``moves`` with rows of their regions, ``region`` int64 [R
+        + K].
+
+        Fills the first R + K rows of ``out``, roots first. Returns bool [R + K], False for children of a search whose
+        root was not evaluated here: their rows of ``out`` are undefined.
+        """
         roots = len(codes)
         games = moves.rows // self.shape.nodes
         self._evaluation += 1
@@ -124,12 +127,15 @@ class Latents:
         return known
 
     def _sound(self, slot: int) -> int:
-        """A child of nobody's search is a dead client's, or goes on with one of a dead server: any weights will do."""
+        """Return a set of weights to run ``slot`` with: any will do for a child of no known search.
+
+        Such a child comes from a dead client, or from a search that a dead server began.
+        """
         return self._newest if slot == NOBODY else int(slot)
 
 
 class LocalLatentEvaluator:
-    """Evaluator with learned dynamics in the searching process itself; ``groups`` of the pool's shape.
+    """Evaluator with learned dynamics within the searching process; ``groups`` of the pool's shape.
 
     Counts like the server: ``batches``, ``evals``.
     """
@@ -145,16 +151,16 @@ class LocalLatentEvaluator:
 
     @property
     def version(self) -> int:
-        """The weights version that new searches take."""
+        """Version of the weights for new searches."""
         return self._latents.version
 
     def load(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Takes new weights as soon as no search holds the ones before the last."""
+        """Load new weights as soon as no search holds the ones before the last."""
         self._waiting = version, dict(weights)
         self._load_waiting()
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Evaluates the roots and children of one group."""
+        """Evaluate the roots and children of one group."""
         if moves is None:
             moves = Moves(np.zeros(0, np.int32), np.zeros(0, np.int32), np.arange(len(codes), dtype=np.int32))
         rows = len(moves.rows)
@@ -168,11 +174,11 @@ class LocalLatentEvaluator:
         self.evals += rows
 
     def collect(self, group: int) -> Evaluation:
-        """The answer to the group's last submit; its arrays are valid until the next."""
+        """Return the answer to the group's last submit; its arrays are valid until the next."""
         return Evaluation(self._answers[group].at(slice(self._rows.pop(group))), self.version)
 
     def release(self, group: int) -> None:
-        """No search of ``group`` is under way, so that none of them holds weights any more."""
+        """End the searches of ``group``, so that none of them holds weights any more."""
         self._latents.release(group)
         self._load_waiting()
 

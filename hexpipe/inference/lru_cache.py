@@ -58,8 +58,10 @@ class LRUCache:
         return int(np.count_nonzero(self._index.tags))
 
     def fill(self, codes: NDArray[np.int8], tags: NDArray[np.uint64], entries: NDArray[np.int32], out: Answers) -> int:
-        """Fill the rows of ``out`` whose positions are known, and write -1 into the others' ``entries`` int32 [L];
-        returns how many are known. codes int8 [L, C]; ``tags`` uint64 [L] are their hashes (`lru_kernels.hash_codes`).
+        """Fill the rows of ``out`` whose positions are known, write -1 into the others' ``entries`` int32 [L]; return
+        the hits.
+
+        ``codes`` int8 [L, C]; ``tags`` uint64 [L] are their hashes (`lru_kernels.hash_codes`).
         """
         hits: int = lru_kernels.find(codes, tags, self._index, self._tick(len(codes)), entries)
         self.hits += hits
@@ -68,7 +70,7 @@ class LRUCache:
         return hits
 
     def keep(self, codes: NDArray[np.int8], tags: NDArray[np.uint64], answers: Answers) -> None:
-        """Keep ``answers`` (priors are non-negative) about codes int8 [L, C], whose hashes are ``tags`` uint64 [L]."""
+        """Cache ``answers`` (priors are non-negative) about codes int8 [L, C], whose hashes are ``tags`` uint64 [L]."""
         entries = np.empty(len(codes), np.int32)
         lru_kernels.place(codes, tags, self._index, self._tick(len(codes)), entries)
         for field, part, kept in zip(FIELDS, answers, self._answers, strict=True):
@@ -88,8 +90,11 @@ class LRUCache:
         values_out: NDArray[np.float32],
         focus_out: NDArray[np.int16] | None = None,
     ) -> NDArray[np.bool_]:
-        """Fill rows of priors_out float32 [L, A], values_out float32 [L, S] and, where there is a thumbnail, focus_out
-        int16 [L] that are known; bool [L] says which. `fill` does it for all parts of answers."""
+        """Fill the known rows of priors_out float32 [L, A], values_out float32 [L, S] and, with a thumbnail, focus_out
+        int16 [L].
+
+        Returns bool [L], True for the known rows. `fill` does it for all parts of answers.
+        """
         entries = np.empty(len(codes), np.int32)
         self.fill(codes, _tags(codes), entries, Answers(priors_out, values_out, focus=focus_out))
         hit: NDArray[np.bool_] = entries >= 0
@@ -102,8 +107,11 @@ class LRUCache:
         values: NDArray[np.float32],
         focus: NDArray[np.int16] | None = None,
     ) -> None:
-        """Keep priors float32 [L, A] (non-negative), values float32 [L, S] and, where there is a thumbnail, focus
-        int16 [L] (-1 where nobody said) of codes int8 [L, C]. `keep` does it for all parts of answers."""
+        """Cache priors float32 [L, A] (non-negative), values float32 [L, S] and, with a thumbnail, focus int16 [L], of
+        codes.
+
+        ``codes`` is int8 [L, C]; focus is -1 where unknown. `keep` does it for all parts of answers.
+        """
         self.keep(codes, _tags(codes), Answers(priors, values, focus=focus))
 
     def clear(self) -> None:
@@ -118,7 +126,7 @@ class LRUCache:
 
 
 def copy_answers(source: Answers, origin: NDArray[np.int32], out: Answers) -> None:
-    """Fill the rows of ``out`` that ``origin`` int32 [L] names a row of ``source`` for; -1 names none."""
+    """Fill the rows of ``out`` for which ``origin`` int32 [L] names a row of ``source``; -1 names none."""
     for field, part, room in zip(FIELDS, source, out, strict=True):
         if room is None:
             continue

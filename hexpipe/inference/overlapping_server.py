@@ -1,4 +1,5 @@
-"""The inference server of a device that computes one batch while the next is gathered, and the last one answered."""
+"""The inference server that overlaps a batch on the device with gathering the next and answering the last (double
+buffering)."""
 
 from __future__ import annotations
 
@@ -15,16 +16,16 @@ class _UnderWay(NamedTuple):
     batch: list[Request]
     rows: int
     ticket: int
-    version: int  # of the weights when it was started
+    version: int  # of the weights at its start
     began: float
 
 
 class OverlappingServer(InferenceServer):
-    """Keeps up to two batches under way; see `ServerLoop` for the counters, of which ``forward_seconds`` is the time in
-    which any was.
+    """A server with up to two batches in flight; see `ServerLoop` for the counters.
 
-    A batch is started as soon as there is something to put into it. When nothing has come meanwhile the one under way
-    is waited for: then all that comes until it is done makes the next batch.
+    ``forward_seconds`` is the time in which any batch was in flight. A batch is started as soon as there is a request
+    for it. If nothing has come meanwhile the server waits for the one in flight: all that comes until then makes the
+    next batch.
     """
 
     def __init__(self, station: Station, backend: OverlappingBackend) -> None:
@@ -70,5 +71,5 @@ class OverlappingServer(InferenceServer):
 
 
 def server_of_positions(station: Station, backend: Backend) -> InferenceServer:
-    """Return the server that suits ``backend``: an overlapping one where it can have two batches under way."""
+    """Return the server that suits ``backend``: an overlapping one where it can have two batches in flight."""
     return OverlappingServer(station, backend) if overlaps(backend) else InferenceServer(station, backend)

@@ -1,11 +1,11 @@
-"""What multiprocessing's queues keep to themselves and we must touch: the one place that does.
+"""Access to the private parts of multiprocessing's queues: the only place for it.
 
 A `SimpleQueue` has a lock for each end, which its reader and its writer take in every get and put. Each end has one
-user here, so that nobody ever waits for it; but who is killed while it holds its lock leaves it held, and its
-replacement would wait for ever. No public call can let go of it. A reader that must wait on many queues at once needs
-their file descriptors, for which there is no public call either.
+user here, so these locks are never contended; but a process that is killed while it holds one leaves it locked, and its
+replacement would deadlock. No public call can release it. A reader that must wait on many queues at once needs their
+file descriptors, for which there is no public call either.
 
-The queues are those of the spawn context, which torch.multiprocessing hands on unchanged.
+The queues are those of the spawn context, which torch.multiprocessing re-exports unchanged.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 
 
 def reading_end(queue: SimpleQueue[Any]) -> int:
-    """Give the file descriptor that a selector can wait on."""
+    """Return the file descriptor that a selector can wait on."""
     reader: Any = queue._reader  # type: ignore[attr-defined]
     return int(reader.fileno())
 
 
 def free_reader(queue: SimpleQueue[Any]) -> None:
-    """Let go of the lock of a dead reader; only call once it is dead."""
+    """Release the lock of a dead reader; only call once it is dead."""
     _let_go(queue._rlock)  # type: ignore[attr-defined]
 
 
 def free_writer(queue: SimpleQueue[Any]) -> None:
-    """Let go of the lock of a dead writer; only call once it is dead."""
+    """Release the lock of a dead writer; only call once it is dead."""
     _let_go(queue._wlock)  # type: ignore[attr-defined]
 
 
 def _let_go(lock: Any) -> None:
-    lock.acquire(False)  # held for ever if its owner died in get() or put(); free otherwise
+    lock.acquire(False)  # held forever if its owner died in get() or put(); free otherwise
     lock.release()

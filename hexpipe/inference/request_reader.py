@@ -1,4 +1,4 @@
-"""How an inference server hears of requests, and finds those that its dead predecessor had read."""
+"""A server's reading of requests, also of those that its dead predecessor had read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _READ_BYTES = 65536
 
 
 class RequestReader:
-    """A server's ear: waits on all its queues at once, without spinning.
+    """A reader of all queues of a server at once, without spinning.
 
-    It is multiprocessing.connection.wait with the selector kept between calls: that one is built anew for each call
-    (20 us and more with many workers), which costs as much as the rest of a small request.
+    It is multiprocessing.connection.wait with the selector kept between calls: the original builds a selector for each
+    call (20 us and more with many workers), which costs as much as the rest of a small request.
     """
 
     def __init__(self, slots: InferenceSlots, server: int) -> None:
@@ -26,7 +26,7 @@ class RequestReader:
         self.stale = 0
         for queue in slots.queues.values():
             self._selector.register(reading_end(queue), selectors.EVENT_READ, queue)
-        # messages are no more than news of what stands in the arrays; a dead server may have left half of one
+        # messages only announce what is in the arrays; a dead server may have left half of one
         while ready := self._selector.select(0):
             for key, _events in ready:
                 os.read(key.fd, _READ_BYTES)
@@ -34,10 +34,10 @@ class RequestReader:
         self._left = [request for request in _unanswered(slots) if slots.server_of(request.region) == server]
 
     def take(self, timeout: float) -> list[Request]:
-        """At most one request of each queue that has any, waiting up to ``timeout`` seconds for the first.
+        """Take at most one request of each queue that has any, waiting up to ``timeout`` seconds for the first.
 
         Requests that their region has already superseded (its worker died and was replaced) are dropped and counted.
-        The first call of a server that replaces a dead one also has what that one has left unanswered.
+        The first call of a replacement also returns what its dead predecessor left unanswered.
         """
         taken, self._left = self._left, []
         for request in taken:
@@ -47,7 +47,7 @@ class RequestReader:
         for key, _events in self._selector.select(timeout):
             request = Request(*key.data.get())
             if self._taken[request.region] >= request.request_id:
-                continue  # the news of what was found in the arrays
+                continue  # announces what was found in the arrays
             if self._request_ids[request.region] == request.request_id:
                 self._taken[request.region] = request.request_id
                 taken.append(request)
@@ -56,12 +56,12 @@ class RequestReader:
         return taken
 
     def close(self) -> None:
-        """Frees the selector."""
+        """Close the selector."""
         self._selector.close()
 
 
 def _unanswered(slots: InferenceSlots) -> list[Request]:
-    """What waits for an answer."""
+    """Return the requests without an answer."""
     arrays = slots.arrays
     ids, rows, roots = arrays["request_id"], arrays["request_rows"], arrays["request_roots"]
     waiting = np.flatnonzero(ids > arrays["response_id"])

@@ -4,11 +4,10 @@
     policy_logits, value_logit = model.simple_infer(board)
     policies, values = model.batch_infer([board1, board2, board3])
 
-A board is whatever `format_conversion` reads: an array of cells, a move list, a TRMPH string and so on. Whose turn it
-is follows from its stones (`player_utils`) or is said, ``to_move="white"``, of any counts of stones; of boards after a
-mirrored swap say so: ``mirrored_swap=True``. With the
-swap rule on, a board of one black stone counts as one that may still be swapped. For a search over the net see
-`hexpipe.arena.engine`.
+A board may have any form that `format_conversion` reads: an array of cells, a move list, a TRMPH string and so on. The
+side to move follows from its stones (`player_utils`) or is given, ``to_move="white"``, for any counts of stones; boards
+after a mirrored swap need ``mirrored_swap=True``. With the swap rule on, a board of one black stone may still be
+swapped. For a search over the net see `hexpipe.arena.engine`.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ ILLEGAL_LOGIT = -1e9
 _SMALLEST_PRIOR = np.float32(2.0**-25)  # keeps the logits of legal moves far from ILLEGAL_LOGIT
 _LARGEST_VALUE = 1.0 - 2.0**-20  # keeps the value's logit finite
 _BATCH_SIZES = (16, 64, 128, 256)
-_MEMORY_SHARE = 0.25  # of what is free, for one batch
-_LIVE_TENSORS = 6  # activations of the trunk's size that one pass holds at once: a block's, its branch's, scratch
+_MEMORY_SHARE = 0.25  # of free memory, for one batch
+_LIVE_TENSORS = 6  # activations of the trunk's size that one pass keeps at once: a block's, its branch's, scratch
 STAGES = ("convert", "cache", "forward")
 
 
 def fitting_batch(net: NetSettings, shapes: Shapes, free_bytes: int) -> int:
-    """The largest batch whose activations, in float32, take at most a quarter of ``free_bytes``; 1 at the least."""
+    """Return the largest batch whose activations, in float32, take at most a quarter of ``free_bytes``; at least 1."""
     ringed = (shapes.view_size + 2) ** 2
     attention = net.heads * shapes.view_cells**2 if net.backbone == "transformer" else 0
     row = 4 * (_LIVE_TENSORS * net.channels * ringed + shapes.num_planes * ringed + attention)
@@ -56,23 +55,22 @@ def fitting_batch(net: NetSettings, shapes: Shapes, free_bytes: int) -> int:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that are free for tensors on ``device`` now."""
+    """Return the bytes that are free for tensors on ``device`` now."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
 class SimpleModelInference:
-    """Evaluates Hex positions with a checkpoint's averaged weights. Threads may share it; their calls take turns.
+    """An evaluator of Hex positions with a checkpoint's averaged weights. It is thread-safe: calls are serialized.
 
     ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise, and for
-    one of another game.
-    ``device``: "cpu", "cuda:0"; the fastest ``backend`` there is chosen by timing, for batches and for lone boards,
-    unless ``inference`` names one, and with it the batch size, which `fitting_batch` bounds, unless ``batch_size`` is
-    given. ``dtype``: the arithmetic, unless ``inference`` names one; "auto" takes the fastest that agrees with float32
-    (`nets.agreement`). ``cache_entries`` positions are remembered, to the last bit, 0 for none; ``symmetric_cache``
-    takes a board and its half turn, which Hex cannot tell apart, for one position. That also makes their answers equal,
-    which a net's are not quite.
+    another game. ``device``: "cpu", "cuda:0"; the fastest ``backend`` on it is chosen by timing, for batches and for
+    lone boards, unless ``inference`` names one, and with it the batch size, bounded by `fitting_batch`, unless
+    ``batch_size`` is given. ``dtype``: the arithmetic, unless ``inference`` names one; "auto" takes the fastest that
+    agrees with float32 (`nets.agreement`). ``cache_entries`` positions are cached, exactly, 0 for none;
+    ``symmetric_cache`` treats a board and its half turn, a symmetry of Hex, as one position. That also makes their
+    answers equal, which a net's are only nearly.
     """
 
     def __init__(
@@ -118,9 +116,9 @@ class SimpleModelInference:
         self._seconds = dict.fromkeys(STAGES, 0.0)
 
     def load(self, checkpoint_path: str | Path) -> None:
-        """Take the weights of another checkpoint of the same net, and forget what the old ones said.
+        """Load the weights of another checkpoint of the same net, and clear the cache.
 
-        CheckpointError, and nothing has changed, where it is another net's or another board's.
+        CheckpointError, with nothing changed, for another net or another board.
         """
         checkpoint = load_checkpoint(Path(checkpoint_path), ["model", "ema"])
         checkpoint.check_fit()
@@ -128,7 +126,7 @@ class SimpleModelInference:
             words = f"{checkpoint.path} is of another net or board: make a new object of it"
             raise CheckpointError(words, kind="foreign", path=checkpoint.path)
         with self._lock:
-            # counted up, whatever the training step: the cache keeps no answers of a version below one it has seen
+            # counts up, whatever the training step: the cache rejects answers of a version below one it has seen
             self._local.load(self._local.version + 1, checkpoint.play_weights)
             self.checkpoint_path = checkpoint.path
             if self._cache is not None:
@@ -137,14 +135,13 @@ class SimpleModelInference:
     def simple_infer(
         self, board: Any, mirrored_swap: bool = False, *, logits: bool = True, to_move: str | int | None = None
     ) -> tuple[NDArray[np.float32], float]:
-        """Policy logits float32 [A] and the value's logit of one position; without ``logits`` its policy and its value,
-        as `batch_infer` has them.
+        """Evaluate one position: policy logits float32 [A] and the value's logit; without ``logits`` as `batch_infer`.
 
         ``policy_logits[a]`` is the log-probability of absolute action a (cell row * n + column; last of all swap, where
         the rule is on), ILLEGAL_LOGIT if it is illegal. ``value_logit`` is for the side to move: its win probability is
-        1 / (1 + exp(-value_logit)). ``mirrored_swap``: a swap has turned black's first stone into white's, so that of
+        1 / (1 + exp(-value_logit)). ``mirrored_swap``: a swap has turned black's first stone into white's, so that with
         one stone each it is white's turn (`player_utils.side_to_move`). ``to_move``: "black" or "white" (0 or 1) is to
-        move, whatever the numbers of stones; else they tell.
+        move, whatever the numbers of stones; by default these decide.
         """
         policies, values = self._infer([board], mirrored_swap, logits, None if to_move is None else [to_move])
         return policies[0], float(values[0])
@@ -157,13 +154,13 @@ class SimpleModelInference:
         logits: bool = False,
         to_move: str | int | Sequence[str | int] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Policies float32 [B, A] (probabilities of absolute actions) and values float32 [B] for B positions; with
-        ``logits`` those of both, as `simple_infer` has them.
+        """Evaluate B positions: policies float32 [B, A] (probabilities of absolute actions) and values float32 [B].
 
-        A value is for the side to move, in [-1, 1]: twice its win probability, less 1. Cached and repeated positions
-        cost no forward pass, the others go in batches of ``batch_size``. ``mirrored_swap`` is said of all of them (see
-        `simple_infer`). ``boards`` that are one array [B, n, n], or a list of such, are read quickest. NotationError
-        names the board it cannot read. ``to_move`` is of all boards, or one of each.
+        With ``logits`` both are as in `simple_infer`. A value is for the side to move, in [-1, 1]: twice its win
+        probability, less 1. Cached and repeated positions cost no forward pass, the others go in batches of
+        ``batch_size``. ``mirrored_swap`` applies to all of them (see `simple_infer`). ``boards`` that are one array [B,
+        n, n], or a list of such, are read fastest. NotationError names the board it cannot read. ``to_move`` is one for
+        all boards, or one for each.
         """
         if not len(boards):
             return np.zeros((0, self.shapes.num_actions), np.float32), np.zeros(0, np.float32)
@@ -171,15 +168,15 @@ class SimpleModelInference:
         return self._infer(boards, mirrored_swap, logits, sides)
 
     def statistics(self) -> dict[str, float | int | str]:
-        """Counts since the object was made.
+        """Return counts since the object was made.
 
         boards, boards_per_s (over the time inside inference calls), cache_hit_rate (boards answered without a forward
         pass of their own), hits (from the cache), repeats (equal to another of their call), misses, cache_size,
         batches, mean_batch, batch_size, seconds by stage (convert_seconds: reading boards; cache_seconds: looking up
-        and keeping; forward_seconds: the net), backend, dtype, lone_backend (what runs the net for one board). How far
-        another dtype, with dtype="auto", was from float32 with the weights that are loaded: value_difference on
-        average, value_difference_most, policy_difference, and dtype_note, which says whether it was taken; 0 and ""
-        where none was tried.
+        and storing; forward_seconds: the net), backend, dtype, lone_backend (the backend for one board). With
+        dtype="auto", the other dtype's difference from float32 with the loaded weights: value_difference on average,
+        value_difference_most, policy_difference, and dtype_note, which says whether it was taken; 0 and "" if none was
+        tried.
         """
         with self._lock:
             evals, batches = self._local.evals, self._local.batches
@@ -208,7 +205,7 @@ class SimpleModelInference:
             }
 
     def clear_cache(self) -> None:
-        """Forgets all cached positions; the statistics stay."""
+        """Drop all cached positions; the statistics stay."""
         with self._lock:
             if self._cache is not None:
                 self._cache.clear()
@@ -220,7 +217,7 @@ class SimpleModelInference:
         logits: bool,
         sides: Sequence[str | int] | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Policies [B, A] in absolute actions and values [B] for the mover, or the ``logits`` of both."""
+        """Return policies [B, A] in absolute actions and values [B] for the mover, or the ``logits`` of both."""
         with self._lock, self._timed("convert"):
             codes, white = self._codes(boards, mirrored_swap, sides)
             legal = codes == 0
@@ -253,9 +250,9 @@ class SimpleModelInference:
             self._seconds[stage] += time.perf_counter() - began
 
     def _half_turned(self, codes: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Turn those boards of ``codes`` [B, C] by half whose turned form comes first in reading order, in place.
+        """Rotate those boards of ``codes`` [B, C] by a half turn that are then lexicographically smaller, in place.
 
-        Which they were, bool [B]. A board and its half turn so become one.
+        Returns which they were, bool [B]. A board and its half turn so become one.
         """
         cells = codes[:, : self.shapes.view_cells]
         other = cells[:, ::-1]
@@ -267,7 +264,8 @@ class SimpleModelInference:
         return turned
 
     def _absolute(self, actions: NDArray[Any], white: NDArray[np.bool_]) -> NDArray[Any]:
-        """A copy of ``actions`` [B, A] from the mover's frame in absolute actions: white sees the board transposed."""
+        """Return a copy of ``actions`` [B, A], of the mover's frame, in absolute actions: white sees the board
+        transposed."""
         n, num_cells = self.shapes.board_size, self.shapes.view_cells
         turned = actions.copy()
         turned[white, :num_cells] = (
@@ -278,7 +276,7 @@ class SimpleModelInference:
     def _codes(
         self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, sides: Sequence[str | int] | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-        """Codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
+        """Return codes int8 [B, C] in the mover's frame, and where white is the mover, bool [B]."""
         cells = format_conversion.stacked_cells(boards, self.shapes.board_size)
         movers = None if cells is None else player_utils.sides_to_move(cells, mirrored_swap)
         if sides is not None:
@@ -290,7 +288,7 @@ class SimpleModelInference:
         if cells is None or movers is None:
             cells, movers = self._one_by_one(boards, mirrored_swap, movers)
         plies = np.zeros(len(cells), np.int32)
-        if self.swap and not mirrored_swap:  # which has been, so that none can follow
+        if self.swap and not mirrored_swap:  # after a swap none can follow
             theirs = cells == 2 - movers[:, None]
             plies[(np.count_nonzero(cells, axis=1) == 1) & theirs.any(axis=1)] = 1  # the first stone was just placed
         codes = np.zeros((len(cells), self.shapes.code_length), np.int8)
@@ -300,8 +298,10 @@ class SimpleModelInference:
     def _one_by_one(
         self, boards: Sequence[Any] | NDArray[Any], mirrored_swap: bool, told: NDArray[np.int8] | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """Cells int8 [B, n * n] and the side to move int8 [B], ``told`` or by the stones, of boards of any form;
-        NotationError names a bad one."""
+        """Read boards of any form: cells int8 [B, n * n] and the side to move int8 [B], ``told`` or by the stones.
+
+        NotationError names a bad one.
+        """
         cells = np.zeros((len(boards), self.shapes.view_cells), np.int8)
         movers = np.zeros(len(boards), np.int8) if told is None else told
         for number, board in enumerate(boards):

@@ -1,22 +1,24 @@
-"""Where generators and inference servers meet: shared arrays for the data, tiny queue messages for the news.
+"""The shared memory between generators and inference servers: arrays for the data, tiny queue messages as
+notifications.
 
-A *region* is one worker's one group: ``max_leaves`` rows of codes and answers. A request is the message
-(region, request id, rows) through the queue of its worker and server; its answer is written into the region and told
-by the region's semaphore. Each request goes to the server with the fewest rows outstanding, so that a device that is
-slow, or shared, gets less of the work; where a server knows what others do not (the latents of a search, the net of an
-opponent), a region stays with its own. The load is what the arrays say: no count that a death could leave wrong.
+A *region* belongs to one group of one worker: ``max_leaves`` rows of codes and answers. A request is the message
+(region, request id, rows) through the queue of its worker and server; its answer is written into the region and
+signalled by the region's semaphore. Each request goes to the server with the fewest rows outstanding, so that a device
+that is slow, or shared, gets less of the work; where a server has state that others lack (the latents of a search, the
+net of an opponent), a region stays with its own. The load is computed from the arrays: there is no counter that a death
+could leave wrong.
 
 No lock has two users that could die apart: each queue has one writer and one reader, and messages are far below
-PIPE_BUF, so a process killed at any instant leaves a whole message or none. Request ids only grow, also over a worker's
-death, and an answer carries its request's id: a stale answer is never taken for a new one.
+PIPE_BUF, so a process killed at any instant leaves a whole message or none. Request ids are monotonic, also across a
+worker's death, and an answer carries its request's id: a stale answer is never taken for a new one.
 
-What a server has read and not answered dies with it. Its replacement empties the queues, whatever half message they
-begin with, and finds all that waits for its answer in the arrays: a request and its server are written there before it
-is told. A region whose request has no answer yet, because its client died, stays with that server: only one writes into
-a region at a time.
+Requests that a server has read but not answered die with it. Its replacement empties the queues, even of half a
+message, and finds all pending requests in the arrays: a request and its server are written there before the message is
+sent. A region whose request has no answer yet, because its client died, stays with that server. Invariant: only one
+server writes into a region at a time.
 
-multiprocessing's queues, locks and semaphores are the ones that torch.multiprocessing re-exports; torch itself is
-not needed here and not imported.
+multiprocessing's queues, locks and semaphores are those that torch.multiprocessing re-exports; torch itself is not
+imported here.
 """
 
 from __future__ import annotations
@@ -39,16 +41,17 @@ from hexpipe.inference.queue_repair import free_reader, free_writer
 from hexpipe.search.evaluator import Moves
 from hexpipe.shm import Field, SharedSegment, allow_open_files, semaphores_made, spawn_context
 
-# server_state; STARTING with pid 0 means that nobody has come yet
+# server_state; STARTING with pid 0: no server has come yet
 STARTING, SERVING, STOPPED, FAILED = 0, 1, 2, 3
-LOST = -1  # in place of the weights' version: this server knows nothing of the searches that the request goes on with
-SILENT_SECONDS = 1.0  # without a sign of life, after which a serving server is looked at before it is asked
+LOST = -1  # in place of the weights' version: the searches of the request are unknown to this server
+SILENT_SECONDS = 1.0  # without a heartbeat, after which a serving server is checked before it gets a request
 
-_PER_REGION = ("request_id", "request_rows", "request_roots", "response_id", "version", "lives")
+_PER_REGION = ("request_id", "request_rows", "request_roots", "response_id", "version", "releases")
 
 
 class Request(NamedTuple):
-    """One message: ``rows`` leaves wait in ``region``, the first ``roots`` of them described by their codes."""
+    """A message to a server: ``rows`` leaves wait in ``region``, the first ``roots`` of them described by their
+    codes."""
 
     region: int
     request_id: int
@@ -60,13 +63,12 @@ class InferenceSlots:
     """The shared arrays and the queues between ``workers`` x ``groups`` regions and ``servers``.
 
     ``arrays``: codes int8 [regions, max_leaves, C]; the parts of answers as they are sent (`answers.FIELDS`), of
-    [regions, max_leaves] positions; request_id, request_rows, request_roots, response_id, version, lives int64
-    [regions] (lives: how often all searches of a region have ended at once, because its client died or said so);
-    request_server int64 [regions], of the last request, or of the first that is to come; with learned dynamics parents,
+    [regions, max_leaves] positions; request_id, request_rows, request_roots, response_id, version, releases int64
+    [regions] (releases: how often all searches of a region have ended at once, by a client's death or its release);
+    request_server int64 [regions], of the last request, or of the first to come; with learned dynamics parents,
     actions, rows int32 [regions, max_leaves] (see `search.evaluator.Moves`; of length 0 without); server_state,
     server_pid int64 [servers]; server_beat float64 [servers] (seconds of time.monotonic, which all processes share);
-    stop int64 [1].
-    Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
+    stop int64 [1]. Picklable only as an argument of a process being spawned; give it ``for_worker`` or ``for_server``.
     """
 
     def __init__(
@@ -106,9 +108,12 @@ class InferenceSlots:
         role: str = "inference",
         one_server: bool = False,
     ) -> InferenceSlots:
-        """Allocates everything; SharedMemoryError if there is not enough memory. ``pool``: a group's latent rows;
-        ``role``: what the servers are called, before their number; ``one_server``: a worker's groups have the same one,
-        because the servers' nets differ. With neither of both requests go by load."""
+        """Allocate the segment and the queues; SharedMemoryError if there is not enough memory.
+
+        ``pool``: a group's latent rows; ``role``: the servers' name, before their number; ``one_server``: a worker's
+        groups have the same one, because the servers' nets differ. With neither ``pool`` nor ``one_server`` requests go
+        by load.
+        """
         regions, span = workers * groups, groups if one_server else 1
         by_load = servers > 1 and pool is None and not one_server
         first = np.arange(regions) // span % servers
@@ -137,7 +142,7 @@ class InferenceSlots:
 
     @staticmethod
     def fields(shapes: Shapes, regions: int, max_leaves: int, servers: int, pool: PoolShape | None) -> list[Field]:
-        """Name the arrays of such slots."""
+        """Return the arrays of such slots."""
         children = 0 if pool is None else max_leaves
         return [
             Field("codes", "int8", (regions, max_leaves, shapes.code_length)),
@@ -155,40 +160,40 @@ class InferenceSlots:
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """The shared arrays by name."""
+        """Shared arrays by name."""
         return self.segment.arrays
 
     def region(self, worker: int, group: int) -> int:
-        """The region of a worker's group."""
+        """Return the region of a worker's group."""
         return worker * self.groups + group
 
     def answers_of(self, region: int) -> Answers:
-        """The answers of a region, max_leaves of them, in the shared memory."""
+        """Return the answers of a region, max_leaves of them, as views of the shared memory."""
         parts = (part.name for part in answer_fields(self.shapes, learned=self.pool is not None))
         return Answers(**{name: self.arrays[name][region] for name in parts})
 
     def server_of(self, region: int) -> int:
-        """The server that a region's last request went to; unless work goes by load, all of them go there."""
+        """Return the server of a region's last request; unless work goes by load, all of them go there."""
         return int(self.arrays["request_server"][region])
 
     def server_name(self, server: int) -> str:
-        """What the process of a server is called."""
+        """Return the name of a server's process."""
         return f"{self.role}-{server}"
 
     @property
     def regions_per_server(self) -> int:
-        """Most regions that one server answers; where work goes by load, an equal share of them."""
+        """Most regions of one server; where work goes by load, an equal share of them."""
         if self.by_load:
             return -(-self.workers * self.groups // self.servers)
         return int(np.bincount(self.arrays["request_server"], minlength=1).max())
 
     def for_worker(self, worker: int) -> InferenceSlots:
-        """What a generator needs: the arrays, its own queues and its own semaphores."""
+        """Return a generator's part: the arrays, its own queues and its own semaphores."""
         regions = [self.region(worker, group) for group in range(self.groups)]
         return self._part(lambda pair: pair[0] == worker, regions)
 
     def for_server(self, server: int) -> InferenceSlots:
-        """What a server needs: the arrays, the queues it reads and the semaphores it releases."""
+        """Return a server's part: the arrays, the queues it reads and the semaphores it releases."""
         regions = [region for region in self._answers if self.by_load or self.server_of(region) == server]
         return self._part(lambda pair: pair[1] == server, regions)
 
@@ -209,26 +214,26 @@ class InferenceSlots:
     # the generator's side
 
     def send(self, request: Request) -> None:
-        """Tells a server that the region's rows are written: see `least_loaded`."""
+        """Notify a server that the region's rows are written: see `least_loaded`."""
         server = self.least_loaded(request.region) if self.by_load else self.server_of(request.region)
         self.arrays["request_rows"][request.region] = request.rows
         self.arrays["request_roots"][request.region] = request.roots
         self.arrays["request_server"][request.region] = server
-        self.arrays["request_id"][request.region] = request.request_id  # last: who sees it sees what belongs to it
+        self.arrays["request_id"][request.region] = request.request_id  # last: it publishes the fields above
         self.queues[request.region // self.groups, server].put(tuple(request))
 
     def outstanding_rows(self) -> list[float]:
-        """Rows that wait for an answer, of each server, by the arrays as they are just now."""
+        """Return the rows that wait for an answer, of each server, by the arrays' present state."""
         arrays = self.arrays
         waiting = (arrays["request_id"] > arrays["response_id"]) * arrays["request_rows"]
         counts: list[float] = np.bincount(arrays["request_server"], waiting, self.servers).tolist()
         return counts
 
     def least_loaded(self, region: int) -> int:
-        """The server for the next request of ``region``: of those that serve (of all, if none does) the one with the
-        fewest rows outstanding, and of equals the one that it had.
+        """Return the server for the next request of ``region``.
 
-        A region whose last request has no answer stays where it is: that server may write into it yet.
+        It is the one with the fewest rows outstanding of those that serve (of all, if none does), and of equals the
+        present one. A region whose last request has no answer keeps its server, which may still write into it.
         """
         own = self.server_of(region)
         if self.arrays["request_id"][region] > self.arrays["response_id"][region]:
@@ -238,8 +243,10 @@ class InferenceSlots:
         return min(self._serving() or range(self.servers), key=rows.__getitem__)
 
     def _serving(self) -> list[int]:
-        """The servers that serve. One that is silent may be at a long batch, or killed and not yet replaced: the system
-        knows."""
+        """Return the servers that serve.
+
+        One that is silent may be at a long batch, or killed and not yet replaced: the system tells.
+        """
         states, beats = self.arrays["server_state"].tolist(), self.arrays["server_beat"].tolist()
         heard = time.monotonic() - SILENT_SECONDS
         return [
@@ -249,12 +256,15 @@ class InferenceSlots:
         ]
 
     def wait_answer(self, region: int, timeout: float) -> bool:
-        """Waits for news of ``region`` (seconds); the news may be of an older request, so look at response_id."""
+        """Wait up to ``timeout`` seconds for ``region``'s signal, which may be of an older request: check
+        response_id."""
         return self._answers[region].acquire(True, timeout)
 
     def check_server(self, region: int, beat_timeout: float, replace_timeout: float = 0.0) -> None:
-        """Raises InferenceError if the server of ``region`` gave no sign of life for ``beat_timeout`` s, was stopped,
-        or died more than ``replace_timeout`` s ago and was not replaced."""
+        """Raise InferenceError if the server of ``region`` sent no heartbeat for ``beat_timeout`` s, or was stopped.
+
+        Also if it died more than ``replace_timeout`` s ago and was not replaced.
+        """
         server = self.server_of(region)
         name = self.server_name(server)
         state, pid = int(self.arrays["server_state"][server]), int(self.arrays["server_pid"][server])
@@ -274,12 +284,12 @@ class InferenceSlots:
     # the server's side
 
     def announce_server(self, server: int) -> None:
-        """Call first thing in a server's process: from now on clients can tell whether it lives."""
+        """Register a server's process, which calls it first: from now on clients can check whether it is alive."""
         self.arrays["server_pid"][server] = os.getpid()
         self.set_server_state(server, STARTING)
 
     def set_server_state(self, server: int, state: int) -> None:
-        """Publishes the state; one in which no answer will come wakes all clients of the server."""
+        """Publish the state; one in which no answer will come wakes all clients of the server."""
         self.beat(server)
         self.arrays["server_state"][server] = state
         if state in (STOPPED, FAILED):
@@ -288,11 +298,11 @@ class InferenceSlots:
                     answer.release()
 
     def beat(self, server: int) -> None:
-        """The server's sign of life."""
+        """Record the server's heartbeat."""
         self.arrays["server_beat"][server] = time.monotonic()
 
     def answer(self, request: Request, version: int) -> None:
-        """Tells the worker that the answers to ``request`` are written."""
+        """Notify the worker that the answers to ``request`` are written."""
         self.arrays["version"][request.region] = version
         self.arrays["response_id"][request.region] = request.request_id
         self._answers[request.region].release()
@@ -305,12 +315,11 @@ class InferenceSlots:
         return bool(self.arrays["stop"][0])
 
     def request_stop(self) -> None:
-        """Ends all servers after the batch they are at; waiting clients then raise InferenceError."""
+        """End all servers after their present batch; waiting clients then raise InferenceError."""
         self.arrays["stop"][0] = 1
 
     def repair_after_server_death(self, server: int) -> None:
-        """Makes what a dead server used fit for its replacement, which clients now wait for; only call once it is
-        dead."""
+        """Repair a dead server's queues for its replacement, which clients now wait for; only call once it is dead."""
         for (_worker, reader), queue in self.queues.items():
             if reader == server:
                 free_reader(queue)
@@ -318,7 +327,7 @@ class InferenceSlots:
         self.set_server_state(server, STARTING)
 
     def repair_after_death(self, worker: int) -> None:
-        """Makes a dead worker's queues and semaphores fit for its replacement; only call once it is dead.
+        """Repair a dead worker's queues and semaphores for its replacement; only call once it is dead.
 
         Its last requests may still be answered: the replacement counts its request ids on from them.
         """
@@ -327,12 +336,12 @@ class InferenceSlots:
                 free_writer(queue)
         for group in range(self.groups):
             answer = self._answers[self.region(worker, group)]
-            self.arrays["lives"][self.region(worker, group)] += 1
+            self.arrays["releases"][self.region(worker, group)] += 1
             while answer.acquire(False):
                 pass
 
     def close(self) -> None:
-        """Lets go of the shared memory and the queues of this process."""
+        """Release this process's shared memory and queues."""
         for queue in self.queues.values():
             queue.close()
         self.segment.close()

@@ -1,4 +1,4 @@
-"""WeightsBoard: the newest weights, in shared memory, for every inference server to pick up between batches."""
+"""WeightsBoard: the newest weights, in shared memory, read by every inference server between batches."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ _PAUSE = 0.01
 
 
 class WeightsSource(Protocol):
-    """Where a server's weights come from."""
+    """The source of a server's weights."""
 
     @property
     def latest_version(self) -> int:
-        """The newest version there is; 0 before the first."""
+        """Newest version; 0 before the first."""
 
     def read_if_newer(self, version: int) -> tuple[int, dict[str, NDArray[np.float32]]] | None:
-        """A version above ``version`` and its weights by name, or None; asked between any two batches."""
+        """Return a version above ``version`` and its weights by name, or None; called between any two batches."""
 
 
 class WeightsBoard:
-    """Versioned float32 weights in two buffers: the writer fills the one that is not current, then turns them.
+    """Versioned float32 weights with double buffering: the writer fills the buffer that is not current, then swaps
+    them.
 
-    One process publishes, any number read. A reader checks the buffer's generation before and after copying and the
-    crc32 of what it copied, so it needs no lock, and a writer killed at any instant leaves the older version in force.
-    Picklable only as an argument of a process being spawned.
+    One process publishes, any number read. It is a seqlock: a reader checks the buffer's generation before and after
+    copying, and the crc32 of its copy, so it needs no lock, and a writer killed at any instant leaves the older version
+    in force. Picklable only as an argument of a process being spawned.
     """
 
     def __init__(self, template: Sequence[tuple[str, tuple[int, ...]]], segment: SharedSegment) -> None:
@@ -42,12 +43,12 @@ class WeightsBoard:
 
     @classmethod
     def create(cls, template: Sequence[tuple[str, tuple[int, ...]]], *, private: bool = False) -> WeightsBoard:
-        """A board for tensors of these names and shapes, with no version yet."""
+        """Create a board for tensors of these names and shapes, with no version yet."""
         return cls(template, SharedSegment.create("weights", cls.fields(template), private=private))
 
     @staticmethod
     def fields(template: Sequence[tuple[str, tuple[int, ...]]]) -> list[Field]:
-        """Name the arrays of such a board."""
+        """Return the arrays of such a board."""
         return [
             Field("latest", "int64", (2,)),  # version, or 0 before the first; buffer
             Field("generation", "int64", (2,)),  # of each buffer; odd while it is being written
@@ -58,18 +59,18 @@ class WeightsBoard:
 
     @property
     def latest_version(self) -> int:
-        """The newest published version; 0 before the first."""
+        """Newest published version; 0 before the first."""
         return int(self.segment.arrays["latest"][0])
 
     def publish(self, version: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Makes ``weights`` (name to float32 array) version ``version``, which must be above the latest."""
+        """Publish ``weights`` (name to float32 array) as ``version``, which must be above the latest."""
         arrays = self.segment.arrays
         if version <= self.latest_version:
             raise InferenceError(
                 f"weights version {version} is not newer than version {self.latest_version}", kind="conflict"
             )
         buffer = 1 - int(arrays["latest"][1])
-        generation = int(arrays["generation"][buffer]) | 1  # a writer may have died in the middle of this buffer
+        generation = int(arrays["generation"][buffer]) | 1  # a writer may have died while writing this buffer
         arrays["generation"][buffer] = generation
         data = arrays["data"][buffer]
         start = 0
@@ -89,7 +90,7 @@ class WeightsBoard:
         arrays["latest"][0] = version
 
     def read_if_newer(self, version: int) -> tuple[int, dict[str, NDArray[np.float32]]] | None:
-        """The latest version and a copy of its weights if it is above ``version``, else None (a few 100 ns).
+        """Return the latest version and a copy of its weights if it is above ``version``, else None (a few 100 ns).
 
         Raises InferenceError if no whole version can be read for half a second.
         """
@@ -118,7 +119,7 @@ class WeightsBoard:
         return weights
 
     def close(self) -> None:
-        """Lets go of the shared memory."""
+        """Release the shared memory."""
         self.segment.close()
 
 

@@ -85,8 +85,8 @@ def test_the_search_of_old_games_is_repaired_where_it_has_a_part() -> None:
         assert (segments.slots.workers, segments.league.workers) == (3, 2)
         for role, number in ((GENERATOR, 0), (GENERATOR, 1), (REANALYZE, 0), (INFERENCE, 0), (LEAGUE, 0)):
             segments.repair_after_death(role, number)
-        assert segments.slots.arrays["lives"].tolist() == [1] * 6
-        assert segments.league.arrays["lives"].tolist() == [1] * 4
+        assert segments.slots.arrays["releases"].tolist() == [1] * 6
+        assert segments.league.arrays["releases"].tolist() == [1] * 4
     finally:
         for segment in segments.all():
             segment.close()
