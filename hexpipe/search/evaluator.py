@@ -1,4 +1,4 @@
-"""What a search asks its evaluator: answers about a batch of states, in two steps."""
+"""The interface between a search and its evaluator: answers about a batch of states, in two steps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hexpipe.answers import Answers
 class Evaluation(NamedTuple):
     """The answers about one submitted batch of L leaves; their arrays are valid until the group's next submit.
 
-    There are no rewards from an evaluator of states, where the rules say who has won, and there is no focus where a
-    game has no thumbnail. version: the weights version of the oldest forward pass in the batch.
+    An evaluator of states gives no rewards, because the rules give the result, and without a thumbnail there is no
+    focus. version: the weights version of the oldest forward pass in the batch.
     """
 
     answers: Answers
@@ -22,7 +22,7 @@ class Evaluation(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """Where learned dynamics make the leaves: R roots, whose codes come beside this, and K children.
+    """The part of a request for learned dynamics: R roots, whose codes come beside this, and K children.
 
     parents: int32 [K], latent rows. actions: int32 [K], in the frame of the parent's mover. rows: int32 [R + K], where
     the latents of the roots and then of the children go. Rows are numbered from 0 in each group.
@@ -34,14 +34,16 @@ class Moves(NamedTuple):
 
 
 class Evaluator(Protocol):
-    """Evaluates batches of int8 codes [L, C]; each group has at most one batch under way.
+    """Evaluates batches of int8 codes [L, C]; each group has at most one batch in flight.
 
-    The two steps let one group's search run while another group's batch is with the device.
+    The two steps let one group's search run while another group's batch is on the device.
     """
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Starts the evaluation of ``codes`` [L, C] for ``group``, or with ``moves`` of the roots that ``codes`` [R, C]
-        describe and of latent children; all is copied before it returns."""
+        """Start the evaluation of ``codes`` [L, C] for ``group``, or with ``moves`` of roots and latent children.
+
+        Then ``codes`` [R, C] describe the roots. All is copied before it returns.
+        """
 
     def collect(self, group: int) -> Evaluation:
-        """Waits for the group's answer; raises InferenceError when it cannot come."""
+        """Wait for the group's answer; raises InferenceError when it cannot come."""

@@ -1,4 +1,4 @@
-"""Sequential halving's schedule for a Gumbel root (Danihelka et al. 2022, figure 1 and section 3.2)."""
+"""The sequential halving schedule for a Gumbel root (Danihelka et al. 2022, figure 1 and section 3.2)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 def halving_schedule(num_considered: int, num_simulations: int) -> tuple[list[int], list[int]]:
-    """For each simulation: the visit count that the chosen action must have, and the number of the halving round.
+    """Return for each simulation the visit count that its action must have, and the number of the halving round.
 
-    ``num_considered`` actions take part. Each of the ceil(log2(m)) rounds visits the actions left over equally
-    often, then drops the worse half; the last two share what remains.
+    ``num_considered`` actions take part. Each of the ceil(log2(m)) rounds visits the remaining actions equally often,
+    then drops the worse half; the last two share what remains.
     """
     if num_considered <= 1:
         return list(range(num_simulations)), [0] * num_simulations
@@ -32,11 +32,10 @@ def halving_schedule(num_considered: int, num_simulations: int) -> tuple[list[in
 
 
 class HalvingTables:
-    """`halving_schedule` for every number of actions from 0 to ``max_considered``, and for each number of simulations
-    that was asked for, ``num_simulations`` at the most.
+    """`halving_schedule` for 0 to ``max_considered`` actions and every requested number of simulations.
 
-    ``counts`` and ``rounds`` int32[K * (max_considered + 1), num_simulations]; `first_rows` says where a number of
-    simulations begins. What lies behind a schedule's end is 0 and never looked at.
+    ``num_simulations`` is the maximum. ``counts`` and ``rounds`` are int32[K * (max_considered + 1), num_simulations];
+    `first_rows` tells where a number of simulations begins. Entries behind a schedule's end are 0 and never read.
     """
 
     def __init__(self, max_considered: int, num_simulations: int) -> None:
@@ -45,7 +44,8 @@ class HalvingTables:
         self._fill()
 
     def first_rows(self, simulations: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The row int32[k] for 0 actions of each number of ``simulations`` int[k]; m actions have the m-th after it."""
+        """Return the row int32[k] for 0 actions of each number of ``simulations`` int[k]; m actions are m rows
+        further."""
         wanted = simulations.tolist()
         new = sorted(set(wanted) - self._parts.keys())
         if new:

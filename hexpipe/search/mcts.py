@@ -1,12 +1,12 @@
-"""Monte Carlo tree search over many games at once, each with its own tree and its own pace.
+"""Monte Carlo tree search over many games at once, each with its own tree and its own progress.
 
 One turn of the loop is::
 
     count = mcts.select()                    # leaves of all searching games; states stepped; codes written
-    answers = evaluate(mcts.codes[:count])   # anywhere: the search does not wait here
-    mcts.update(answers)                     # expand, send the values up
+    answers = evaluate(mcts.codes[:count])   # anywhere: the search does not block here
+    mcts.update(answers)                     # expand, back up the values
 
-A game whose search has ended stands still until `advance` or `begin` gives it something to do.
+A game whose search has ended is idle until the next `advance` or `begin`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DIRICHLET_TOTAL = 10.83
 
 
 class RootResults(NamedTuple):
-    """What a finished search says about k games; actions are absolute."""
+    """The results of k games' finished searches; actions are absolute."""
 
     visit_counts: NDArray[np.int32]  # [k, A]
     q_values: NDArray[np.float32]  # [k, A] the mover's; 0 where unvisited
@@ -47,16 +47,17 @@ class RootResults(NamedTuple):
 
 
 def nodes_per_game(settings: SearchSettings, learned: bool = False) -> int:
-    """Nodes of one game's tree: a kept subtree and a whole new search both fit; with learned dynamics none is kept."""
+    """Return the nodes of a game's tree: a kept subtree and a whole new search fit; with learned dynamics none is
+    kept."""
     return settings.num_simulations + 2 if learned else 2 * settings.num_simulations + 2
 
 
 class Mcts:
-    """Search trees of ``num_games`` games and the states they stand on.
+    """Search trees of ``num_games`` games and the states of their nodes.
 
     ``states`` holds the games' positions, in `root_rows`. After `select`, `request` is what to evaluate. ``learned``
-    puts learned dynamics behind the nodes, where otherwise the rules are (see `models`). ``swap_first``: where the
-    rules allow a swap it is the first action that is tried, whatever its prior.
+    puts learned dynamics behind the nodes in place of the rules (see `models`). ``swap_first``: where the rules allow a
+    swap it is the first action that is tried, whatever its prior.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Mcts:
         self.evaluations = 0
 
     def root_rows(self, games: NDArray[np.int32]) -> NDArray[np.int32]:
-        """State rows int32[k] of the roots of ``games``."""
+        """Return the state rows int32[k] of the roots of ``games``."""
         return self.model.root_rows(self.tree, games)
 
     @property
@@ -125,23 +126,24 @@ class Mcts:
 
     @property
     def request(self) -> tuple[NDArray[np.int8], Moves | None]:
-        """What `Evaluator.submit` takes for the leaves of the last `select`."""
+        """Arguments of `Evaluator.submit` for the leaves of the last `select`."""
         return self.model.request(self._count)
 
     @property
     def leaf_games(self) -> NDArray[np.int32]:
-        """The games int32[L] that the leaves of the last `select` belong to, in the order of `request`'s rows.
+        """Games int32[L] of the leaves of the last `select`, in the order of `request`'s rows.
 
-        With learned dynamics every game that is searching has one of them at the least.
+        With learned dynamics every searching game has at least one.
         """
         return self._leaves.game[: self._count]
 
     def forget(self, games: NDArray[np.int32]) -> None:
-        """Drop what is known below the roots of ``games`` int32[k], and of the roots: another net will search them."""
+        """Drop the subtrees of the roots of ``games`` int32[k], and the roots' evaluations: another net will search
+        them."""
         root_kernels.reset_roots(self.tree, games)
 
     def reset(self, games: NDArray[np.int32]) -> None:
-        """Put ``games`` int32[k] back to the start position."""
+        """Put ``games`` int32[k] back to the initial position."""
         root_kernels.reset_roots(self.tree, games)
         self.game.reset(self.states, self.root_rows(games))
 
@@ -154,10 +156,10 @@ class Mcts:
     ) -> None:
         """Start a search of ``games`` int32[k] from their roots.
 
-        ValueError where a game is over, or where a tree searched before has no room left without an `advance`.
-        ``noise`` adds Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where
-        ``may_stop`` (bool or bool[k]) a search ends early once the most visited move can't be overtaken.
-        ``simulations`` (int or int[k], from 1 to ``num_simulations``) is ``num_simulations`` if not given.
+        ValueError where a game is over, or where a used tree has no room left without an `advance`. ``noise`` adds
+        Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where ``may_stop`` (bool or
+        bool[k]) a search ends early once the most visited move can't be overtaken. ``simulations`` (int or int[k], from
+        1 to ``num_simulations``) is ``num_simulations`` if not given.
         """
         wanted = self._simulations[: len(games)] if simulations is None else self._checked(simulations, len(games))
         problem = root_kernels.begin_searches(
@@ -184,14 +186,14 @@ class Mcts:
             self._prepare_roots(expanded)
 
     def _checked(self, simulations: int | NDArray[np.int32], count: int) -> NDArray[np.int32]:
-        """Numbers of simulations int32[count]; ValueError where the tree has no room for one."""
+        """Return the numbers of simulations int32[count]; ValueError where the tree has no room for one."""
         wanted = np.ascontiguousarray(np.broadcast_to(np.asarray(simulations, np.int32), count))
         if not ((wanted >= 1) & (wanted <= self.settings.num_simulations)).all():
             raise ValueError(f"a search has 1 to {self.settings.num_simulations} simulations, not {wanted.tolist()}")
         return wanted
 
     def _prepare_roots(self, games: NDArray[np.int32]) -> None:
-        """Add what a root needs before its children are selected: noise, or Gumbel scores. Once a search."""
+        """Prepare roots for the selection of their children: noise, or Gumbel scores. Once a search."""
         if self._gumbel:
             priors = self.root_priors(games)
             scale = np.where(self._noisy[games], self.settings.gumbel_scale, 0.0)[:, None]
@@ -214,7 +216,7 @@ class Mcts:
             root_kernels.mix_root_noise(self.tree, games, gammas, self.settings.dirichlet_fraction)
 
     def select(self) -> int:
-        """Select leaves of all searching games, step their states, write ``codes``; returns how many to evaluate.
+        """Select leaves of all searching games, step their states, write ``codes``; return how many to evaluate.
 
         0 means that every search has ended. Visits that end in a finished game need no evaluation and are completed
         here.
@@ -247,7 +249,7 @@ class Mcts:
         return self._count
 
     def update(self, answers: Answers) -> None:
-        """Expand the leaves of the last `select` and send their values up.
+        """Expand the leaves of the last `select` and back up their values.
 
         ``answers`` are about the leaves, in their order; with learned dynamics they have rewards. InferenceError if one
         is unusable.
@@ -281,28 +283,28 @@ class Mcts:
         self._end_searches()
 
     def _put_swaps_first(self) -> None:
-        """Of the leaves just expanded; learned dynamics know what is legal at roots alone."""
+        """Put the swap first at the leaves just expanded; learned dynamics know what is legal at roots alone."""
         known = self._roots if self.model.has_rewards else self._count
         swap = self.game.shapes.view_cells
         leaves = np.flatnonzero(self.model.legal[:known, swap])
         self.tree.next_action[self._leaves.game[leaves], self._leaves.node[leaves]] = swap
 
     def _end_searches(self) -> None:
-        """End those that have their visits, or whose root is solved."""
+        """End the searches that have their visits, or whose root is solved."""
         self._searching &= (self.tree.visits[:, 0] < self._target) & (self.tree.status[:, 0] != SOLVED)
 
     def finished(self) -> NDArray[np.int32]:
-        """Games int32[k] that are not searching: those whose search has ended and those never begun."""
+        """Return the games int32[k] that are not searching: those whose search has ended and those never begun."""
         return np.flatnonzero(~self._searching).astype(np.int32)
 
     def root_priors(self, games: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Root priors float32[k, A] by absolute action, with noise once added; -1 where illegal."""
+        """Return root priors float32[k, A] by absolute action, with noise once added; -1 where illegal."""
         priors = np.empty((len(games), self.game.num_actions), np.float32)
         root_kernels.root_priors(self.tree, games, priors)
         return priors
 
     def results(self, games: NDArray[np.int32]) -> RootResults:
-        """What the searches of ``games`` int32[k] found."""
+        """Return the results of the searches of ``games`` int32[k]."""
         shape = (len(games), self.game.num_actions)
         visits, q_values = np.empty(shape, np.int32), np.empty(shape, np.float32)
         values = np.empty((len(games), self.game.num_seats), np.float32)
@@ -324,21 +326,24 @@ class Mcts:
         self._searching[games] = False
 
     def stop(self, games: NDArray[np.int32]) -> None:
-        """End the searches of ``games`` int32[k] with what they have, after an `update`."""
+        """End the searches of ``games`` int32[k] early, after an `update`."""
         self._searching[games] = False
 
     def focus_after(self, games: NDArray[np.int32], actions: NDArray[np.int32]) -> NDArray[np.int16]:
-        """Where the evaluator would look after ``actions`` int32[k] in ``games``: buckets int16[k], -1 where it was not
-        asked, or looks nowhere. To be read before `advance`."""
+        """Return where the evaluator would look after ``actions`` int32[k] in ``games``: buckets int16[k], -1 if
+        unknown.
+
+        To be read before `advance`.
+        """
         focus = np.empty(len(games), np.int16)
         root_kernels.focus_after(self.tree, games, actions, focus)
         return focus
 
     def place_views(self, games: NDArray[np.int32], centres: NDArray[np.int32]) -> None:
-        """Put the roots' views of ``games`` int32[k] around the cells ``centres`` int32[k], -1 for around the last
-        stone (`LocalViewGame.place_views`), between an `advance` and a `begin`; nothing where views stay put.
+        """Centre the roots' views of ``games`` int32[k] on the cells ``centres`` int32[k], -1 for the last stone.
 
-        Where a view moves, actions mean other cells than before, and what was kept of the tree is forgotten.
+        It goes between an `advance` and a `begin` (`LocalViewGame.place_views`), and does nothing where views are
+        fixed. Where a view moves, actions mean other cells than before, and the kept tree is dropped.
         """
         if not moves_view(self.game):
             return
@@ -349,21 +354,21 @@ class Mcts:
 
 
 class PositionResults(NamedTuple):
-    """What one search of each of k positions found; actions are absolute, in the views that were searched."""
+    """The results of one search of each of k positions; actions are absolute, in the views that were searched."""
 
     visit_counts: NDArray[np.int32]  # [k, A]
     q_values: NDArray[np.float32]  # [k, A] the mover's; 0 where unvisited
     root_values: NDArray[np.float32]  # [k, S] by absolute seat
     actions: NDArray[np.int32]  # [k] the move chosen
-    net_priors: NDArray[np.float32]  # [k, A] of the evaluator alone; -1 where illegal
-    net_values: NDArray[np.float32]  # [k, S] of the evaluator alone, by absolute seat
+    net_priors: NDArray[np.float32]  # [k, A] of the net alone; -1 where illegal
+    net_values: NDArray[np.float32]  # [k, S] of the net alone, by absolute seat
     moves: NDArray[np.int32]  # [k] the actions chosen, as moves of the whole board (`games.board_moves`)
 
 
 def run_searches(
     mcts: Mcts, games: NDArray[np.int32], evaluator: Evaluator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Search ``games`` int32[k], fresh roots that were begun, to their end; ``evaluator`` is asked as group 0.
+    """Search ``games`` int32[k], fresh roots that were begun, to their end, with ``evaluator``'s group 0.
 
     Returns `root_answers`.
     """
@@ -375,7 +380,7 @@ def run_searches(
 
 
 def search_turn(mcts: Mcts, evaluator: Evaluator) -> int:
-    """One batch of ``evaluator``, asked as group 0, for all searches under way; returns its leaves, 0 at their end."""
+    """Run one batch of ``evaluator``'s group 0 for all running searches; return its leaves, 0 at their end."""
     count = mcts.select()
     if count:
         evaluator.submit(0, *mcts.request)
@@ -384,8 +389,11 @@ def search_turn(mcts: Mcts, evaluator: Evaluator) -> int:
 
 
 def root_answers(mcts: Mcts, games: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the evaluator alone said of the roots of ``games`` int32[k], after their first turn, which evaluates nothing
-    else: priors float32[k, A] by absolute action, -1 where illegal, and values float32[k, S] by absolute seat."""
+    """Return the evaluator's answers about the roots of ``games`` int32[k], after their first turn, which only
+    evaluates roots.
+
+    Priors float32[k, A] by absolute action, -1 where illegal, and values float32[k, S] by absolute seat.
+    """
     return mcts.root_priors(games), mcts.tree.net_value[games, 0].copy()
 
 
@@ -397,10 +405,10 @@ def searches_at(
     seed: int,
     learned: bool = False,
 ) -> Mcts:
-    """A search of each of k > 0 positions (`set_up.Position`); not begun yet.
+    """Return a search of each of k > 0 positions (`set_up.Position`), not begun yet.
 
-    They must be legal and not over. Where views move, the one that will be searched is put where the evaluator looks
-    (as group 0), from around the last stone.
+    They must be legal and not over. Where views move, each is put where the evaluator looks (as group 0) in the view
+    around the last stone.
     """
     if not positions:
         raise ValueError("there is no position to search")
@@ -430,7 +438,7 @@ def search_positions(
     seed: int,
     learned: bool = False,
 ) -> PositionResults:
-    """Search each of k > 0 positions (`searches_at`) once and without noise; ``evaluator`` is asked as group 0.
+    """Search each of k > 0 positions (`searches_at`) once and without noise, with ``evaluator``'s group 0.
 
     Deterministic for a deterministic evaluator.
     """
@@ -451,8 +459,10 @@ def search_positions(
 
 
 def _look(game: LocalViewGame, mcts: Mcts, evaluator: Evaluator, games: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The cells int32[k] at which ``evaluator`` looks at the positions of ``games`` int32[k]; -1 where it does not, and
-    before the first stone, where games of self-play have asked nobody."""
+    """Return the cells int32[k] at which ``evaluator`` looks in the positions of ``games`` int32[k], or -1.
+
+    It is -1 where the evaluator looks nowhere, and before the first stone, where self-play does not ask either.
+    """
     rows = mcts.root_rows(games)
     codes, nothing = np.zeros((len(games), game.shapes.code_length), np.int8), np.zeros(0, np.int32)
     game.codes(mcts.states, rows, codes)

@@ -1,7 +1,7 @@
-"""What stands behind the nodes of a search: the true rules (AlphaZero), or learned dynamics (MuZero).
+"""The model behind the nodes of a search: the true rules (AlphaZero), or learned dynamics (MuZero).
 
-Both keep one state or latent row a node, `tree.handle`. A model fills in what the tree must know of new leaves and what
-the evaluator must be told of them; the search above it is the same.
+Both keep one state or latent row a node, `tree.handle`. A model writes the tree's data of new leaves and the
+evaluator's request; the search above it is the same.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class Model(Protocol):
     def view(self) -> Int8Array: ...
 
     def root_rows(self, tree: Tree, games: Int32Array) -> Int32Array:
-        """State rows int32[k] of the positions that ``games`` int32[k] stand at."""
+        """Return the state rows int32[k] of the present positions of ``games`` int32[k]."""
 
     def advance(self, tree: Tree, games: Int32Array, actions: Int32Array, keep_at_most: int) -> None:
         """Play ``actions`` int32[k] in ``games``; a subtree of at most ``keep_at_most`` nodes may stay."""
 
     def reach(self, tree: Tree, rules: Rules, leaves: Leaves, roots: int, count: int) -> int:
-        """Take ``count`` new leaves, of which the first ``roots`` are roots; returns how many are to be evaluated, in
-        front."""
+        """Take ``count`` new leaves, of which the first ``roots`` are roots; return how many, in front, need
+        evaluation."""
 
     def request(self, count: int) -> tuple[Int8Array, Moves | None]:
-        """What an evaluator must be given for the ``count`` leaves that `reach` left."""
+        """Return the evaluator's request for the ``count`` leaves that `reach` left."""
 
 
 class TrueRules:
-    """Every node's state, made by the game's own rules; finished games need no evaluation."""
+    """A model with every node's state, by the game's own rules; finished games need no evaluation."""
 
     has_rewards = False
 
@@ -92,11 +92,11 @@ class TrueRules:
 
 
 class LearnedDynamics:
-    """Only the games' real positions are states; every node below is a latent row at the evaluator.
+    """A model with latent rows: only the games' real positions are states, the nodes below are rows at the evaluator.
 
-    Rules are asked at the roots alone: below them every action is legal and no game ends, as in the MuZero paper
-    (Schrittwieser et al. 2020, appendix B). Seats move in turn. Subtrees are not kept: a search belongs to the
-    weights that made its root.
+    The rules apply at the roots alone: below them every action is legal and no game ends, as in the MuZero paper
+    (Schrittwieser et al. 2020, appendix B). Seats move in turn. Subtrees are not kept: a search belongs to the weights
+    that made its root.
     """
 
     has_rewards = True

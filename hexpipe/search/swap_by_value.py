@@ -1,7 +1,7 @@
-"""The swap rule of Hex for a net that never learned it: what a swap is worth follows from what the net does know.
+"""The swap rule of Hex for a net that never learned it: the value of a swap follows from the net's values.
 
-After a swap the same stones lie there with the other seat to move, and none may swap any more: a swap is worth what the
-other seat gives for the stones without the right to swap. With v the mover's value of these, v in [-1, 1], a position
+After a swap the stones are the same, the other seat is to move, and no swap is possible any more: a swap is worth the
+other seat's value of the stones without the right to swap. With v the mover's value of these, v in [-1, 1], a position
 with that right is worth max(v, -v), and a first stone is the better the nearer its v is to 0.
 """
 
@@ -20,11 +20,11 @@ IntArray = NDArray[np.int64]
 
 
 class SwapByValue:
-    """An evaluator of Hex with the swap rule over ``evaluator``, whose net was trained without.
+    """An evaluator of Hex with the swap rule over ``evaluator``, whose net was trained without it.
 
-    Where the mover may swap, the prior of the swap is the other seat's chance to win, at least 1 / (legal moves) and at
-    most 1 less that; `searches_at` has it tried first. On the empty board priors say how near to even the net holds
-    each first stone, which takes one evaluation of every cell, once, in requests of at most ``at_once``.
+    Where the mover may swap, the prior of the swap is the other seat's win probability, at least 1 / (legal moves) and
+    at most 1 less that; `searches_at` has it tried first. On the empty board priors tell how near to even the net's
+    value of each first stone is, which takes one evaluation of every cell, once, in requests of at most ``at_once``.
     """
 
     def __init__(self, evaluator: Evaluator, shapes: Shapes, at_once: int = 128) -> None:
@@ -34,12 +34,12 @@ class SwapByValue:
         self._pending: dict[int, tuple[IntArray, IntArray]] = {}
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Ask for ``codes`` int8 [L, C] without the right to swap."""
+        """Submit ``codes`` int8 [L, C] without the right to swap."""
         self._pending[group] = np.flatnonzero(codes[:, self._cells] == 1), self._empty_boards(group, codes)
         self._evaluator.submit(group, self._without(codes))
 
     def collect(self, group: int) -> Evaluation:
-        """The answer to the group's last submit, with what is known of swaps."""
+        """Return the answer to the group's last submit, with the values of swaps."""
         free, empty = self._pending.pop(group)
         evaluation = self._evaluator.collect(group)
         priors, values = evaluation.answers.priors.copy(), evaluation.answers.values.copy()
@@ -49,23 +49,23 @@ class SwapByValue:
         return evaluation._replace(answers=answers)
 
     def _without(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
-        """A copy of ``codes`` in which nobody may swap."""
+        """Return a copy of ``codes`` without the right to swap."""
         without = codes.copy()
         without[:, self._cells] = 0
         return without
 
     def _empty_boards(self, group: int, codes: NDArray[np.int8]) -> IntArray:
-        """Which of ``codes`` are of the empty board, int [k]; of them what first stones are worth is asked for."""
+        """Find the rows of ``codes`` of the empty board, int [k]; the values of their first stones are requested."""
         empty = np.flatnonzero(~codes[:, : self._cells].any(axis=1))
         if len(empty) and self._openings is None:
             self._openings = self._first_stones(group)
         return empty
 
     def _first_stones(self, group: int) -> NDArray[np.float32]:
-        """The second seat's value of each first stone, float32 [n * n], if nobody could swap."""
+        """Return the second seat's value of each first stone, float32 [n * n], if nobody could swap."""
         n, cells = self._shapes.board_size, np.arange(self._cells)
         codes = np.zeros((self._cells, self._shapes.code_length), np.int8)
-        codes[cells, cells % n * n + cells // n] = 2  # it sees the board transposed, and the stone as its opponent's
+        codes[cells, cells % n * n + cells // n] = 2  # seen transposed, as the opponent's stone
         values = np.empty(self._cells, np.float32)
         for start in range(0, self._cells, self._at_once):
             part = slice(start, start + self._at_once)
@@ -74,7 +74,7 @@ class SwapByValue:
         return values
 
     def _allow_swaps(self, answers: Answers, free: IntArray) -> None:
-        """Put the swap into the ``answers`` in rows ``free`` int [k], of positions after one stone."""
+        """Write the swap into the ``answers`` in rows ``free`` int [k], of positions after one stone."""
         priors, values = answers.priors, answers.values
         floor = 1.0 / self._cells  # the legal moves: every cell but one, and the swap
         value = values[free, 0]
@@ -84,7 +84,7 @@ class SwapByValue:
         values[free, 0], values[free, 1] = np.abs(value), -np.abs(value)
 
     def _value_openings(self, answers: Answers, empty: IntArray) -> None:
-        """Let the ``answers`` in rows ``empty`` int [k], of the empty board, know that the other seat may swap."""
+        """Adapt the ``answers`` in rows ``empty`` int [k], of the empty board, to the other seat's right to swap."""
         if self._openings is None or not len(empty):
             return
         far = np.abs(self._openings)
@@ -94,9 +94,9 @@ class SwapByValue:
 
 
 class LatentSwapByValue(SwapByValue):
-    """`SwapByValue` over learned dynamics, which have never seen a swap: a child by a swap is its parent, asked again.
+    """`SwapByValue` over learned dynamics, which have never seen a swap: a child by a swap evaluates its parent again.
 
-    Below the roots a swap is legal to the search everywhere; its prior is 0 but after the first stone.
+    The search takes a swap as legal everywhere below the roots; its prior is 0 except after the first stone.
     """
 
     def __init__(self, evaluator: Evaluator, shapes: Shapes, at_once: int) -> None:
@@ -106,10 +106,10 @@ class LatentSwapByValue(SwapByValue):
         self._order: dict[int, IntArray] = {}
         self._before: dict[int, set[int]] = {}  # by group: latent rows of empty boards
         self._again: dict[int, dict[int, NDArray[np.int8] | tuple[int, int]]] = {}
-        """By group and latent row: the codes of a root, or the parent and action by which its first stone came."""
+        """By group and latent row: the codes of a root, or the parent and action of its first stone."""
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Ask for ``codes`` int8 [R, C] without the right to swap, and for the children that ``moves`` make."""
+        """Submit ``codes`` int8 [R, C] without the right to swap, and the children that ``moves`` make."""
         if moves is None:
             raise ValueError("learned dynamics are asked with latent rows")
         roots, children = len(codes), len(moves.actions)
@@ -144,7 +144,7 @@ class LatentSwapByValue(SwapByValue):
         self._evaluator.submit(group, np.concatenate(first), asked)
 
     def collect(self, group: int) -> Evaluation:
-        """The answer to the group's last submit, with what is known of swaps."""
+        """Return the answer to the group's last submit, with the values of swaps."""
         order, (free, empty), imagined = self._order.pop(group), self._pending.pop(group), self._imagined.pop(group)
         evaluation = self._evaluator.collect(group)
         answers = evaluation.answers.at(order)

@@ -33,7 +33,7 @@ class Tree(NamedTuple):
     status: NDArray[np.int8]  # [G, N]         PENDING, EXPANDED or SOLVED
     to_move: NDArray[np.int8]  # [G, N]        seat
     visits: NDArray[np.int32]  # [G, N]        completed visits
-    pending: NDArray[np.int32]  # [G, N]       visits under way; each counts as `virtual_loss` losses
+    pending: NDArray[np.int32]  # visits in flight; each counts as `virtual_loss` losses
     visits_before: NDArray[np.int32]  # [G, N] visits kept from earlier searches; kept for a Gumbel root's children
     prior: NDArray[np.float32]  # [G, N]       probability of `action` at the parent
     net_value: NDArray[np.float32]  # [G, N, S]  by absolute seat: the evaluator's value; the exact one where SOLVED
@@ -44,7 +44,7 @@ class Tree(NamedTuple):
 
 
 class Leaves(NamedTuple):
-    """L leaves that were selected, each int32 [L]; -1 means none, as of a root."""
+    """L selected leaves, each int32 [L]; -1 means none, as for a root."""
 
     game: NDArray[np.int32]
     node: NDArray[np.int32]
@@ -54,14 +54,14 @@ class Leaves(NamedTuple):
 
 
 def new_leaves(count: int) -> Leaves:
-    """Return room for ``count`` leaves."""
+    """Allocate ``count`` leaves."""
     return Leaves(*np.zeros((len(Leaves._fields), count), np.int32))
 
 
 def new_tree(
     num_games: int, num_nodes: int, num_actions: int, num_seats: int, rewards: bool = False, focus: bool = False
 ) -> Tree:
-    """Trees with every root PENDING. ``handle[g, i]`` starts as row ``g * N + i``."""
+    """Allocate trees with every root PENDING. ``handle[g, i]`` starts as row ``g * N + i``."""
     shape = (num_games, num_nodes)
 
     def filled(value: int) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Boards that grow inside one run: which stage is played, and when the next one begins."""
+"""Boards that grow within one run: the present stage, and the condition for the next."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from hexpipe.selfplay.league import WINDOW, WinShares, win_share
 
 _LOOK_BACK = 20 * WINDOW
 UNTRAINED = 1
-"""The weights that a run begins with, as `GameRecord.weights_version` counts them."""
+"""The initial weights of a run, as `GameRecord.weights_version` counts them."""
 
 
 class Curriculum:
-    """Where a run stands. ``stage`` (from 0) is played; ``games`` of it have finished, ``shares`` has what the newest
-    net won in its league games. A run without a curriculum has one stage, which does not end.
+    """The state of a run's curriculum.
+
+    ``stage`` (from 0) is played; ``games`` of it have finished; ``shares`` has the newest net's win shares in its
+    league games. A run without a curriculum has one stage, which does not end.
 
     A stage ends when ``curriculum.stage_games`` of its games are in and a net that was trained in it has played one of
     them. With a league it must also be mastered: such nets have won the share ``curriculum.mastery`` of their last
@@ -25,7 +27,7 @@ class Curriculum:
     def __init__(self, settings: Settings, stage: int = 0, weights: int = 0) -> None:
         self._settings = settings
         self._rules = [_rules(game) for game in settings.stages]
-        self._newest = max(weights, UNTRAINED)  # weights that have played
+        self._newest = max(weights, UNTRAINED)  # newest weights that have played
         self._begin(stage)
 
     def _begin(self, stage: int) -> None:
@@ -33,10 +35,10 @@ class Curriculum:
         self.games = 0
         self.shares = WinShares()
         self._trained = False
-        self._first = self._newest + 1  # weights of a net that was trained in the stage
+        self._first = self._newest + 1  # first weights trained in the stage
 
     def add(self, record: GameRecord) -> None:
-        """Note a finished game; one of an earlier stage, which was still under way, counts no more."""
+        """Count a finished game, unless it is of an earlier stage, left over from its end."""
         self._newest = max(self._newest, record.weights_version)
         if not self._is_of_stage(record):
             return
@@ -45,9 +47,9 @@ class Curriculum:
             self.shares.add(win_share(record.outcome, record.opponents))
 
     def restore(self, records: Iterable[GameRecord], count: int) -> None:
-        """Note the ``count`` games that came in since the stage began, newest first, when a run is resumed.
+        """Count the ``count`` games that came in since the stage began, newest first, when a run is resumed.
 
-        In the last stage, which may be long, only as many ``records`` are looked at as may tell the shares.
+        In the last stage, which may be long, only as many ``records`` are read as the shares need.
         """
         shares: list[float] = []
         league = self._settings.league.share > 0
@@ -66,7 +68,7 @@ class Curriculum:
 
     @property
     def ended(self) -> bool:
-        """Whether it is time for the next stage, and there is one."""
+        """Whether the next stage is due, and there is one."""
         curriculum = self._settings.curriculum
         if self._is_last or self.games < curriculum.stage_games or not self._trained:
             return False
@@ -79,8 +81,11 @@ class Curriculum:
         return self.stage + 1 == len(self._rules)
 
     def _counts(self, record: GameRecord) -> bool:
-        """Whether a game of the stage tells how its net does in the league; of the last stage, which is never mastered,
-        all do. Notes whether the net was trained in the stage."""
+        """Return whether a game of the stage counts for the net's win share; of the last stage, which is never
+        mastered, all do.
+
+        Also records whether the net was trained in the stage.
+        """
         trained = record.weights_version >= self._first
         self._trained |= trained
         return bool(record.opponents) and (trained or self._is_last)
@@ -89,15 +94,15 @@ class Curriculum:
         return (record.board_size, record.win_length) == self._rules[self.stage]
 
     def next_stage(self) -> None:
-        """Go on to the next stage; its games and shares count from nothing."""
+        """Begin the next stage; its games and shares count from 0."""
         self._begin(self.stage + 1)
 
 
 def stage_in_words(settings: Settings, stage: int, mastered_after: int = 0) -> str:
-    """Where a run of ``settings`` stands: "stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 512 games)", or
-    "(ended stage 1 ...)" without a league, by which alone a stage is mastered.
+    """Describe a run's stage: "stage 2 of 4: 6 in a row 30x30 (mastered stage 1 after 512 games)".
 
-    ``stage`` counts from 0, ``mastered_after`` are the games of the stage before it.
+    It is "(ended stage 1 ...)" without a league, because only a league masters a stage. ``stage`` counts from 0,
+    ``mastered_after`` are the games of the stage before it.
     """
     rules = settings.stages[stage]
     n = rules.board_size
@@ -107,5 +112,5 @@ def stage_in_words(settings: Settings, stage: int, mastered_after: int = 0) -> s
 
 
 def _rules(game: GameSettings) -> tuple[int, int]:
-    """Board size and win length, as records have them."""
+    """Return board size and win length, as in records."""
     return game.board_size, game.row_length

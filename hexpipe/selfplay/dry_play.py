@@ -1,4 +1,4 @@
-"""Self-play without a net, which gives real games in milliseconds, for kernels to be compiled, benches and tests."""
+"""Self-play without a net: real games in milliseconds, to compile kernels, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TINY = {
     "selfplay.games_per_worker": 4,
     "selfplay.opening_random_plies": 2,
 }
-"""Settings of games that are over soon."""
+"""Settings of short games."""
 
 
 class FlatEvaluator:
-    """Even priors and values of 0 at once: an evaluator without a net, shaped like `inference.client`'s."""
+    """An evaluator without a net, shaped like `inference.client`'s: uniform priors and values of 0, at once."""
 
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
@@ -35,12 +35,12 @@ class FlatEvaluator:
         self._learned = False
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Note how many rows of codes int8 [L, C] came."""
+        """Record the number of rows of codes int8 [L, C]."""
         self._rows[group] = len(codes) if moves is None else len(moves.rows)
         self._learned = moves is not None
 
     def collect(self, group: int) -> Evaluation:
-        """Priors 1 / A and values 0."""
+        """Return priors 1 / A and values 0."""
         rows = self._rows.pop(group)
         priors = np.full((rows, self._shapes.num_actions), 1 / self._shapes.num_actions, np.float32)
         values = np.zeros((rows, self._shapes.num_seats), np.float32)
@@ -48,7 +48,7 @@ class FlatEvaluator:
 
 
 def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecord]:
-    """At least ``count`` finished games of self-play without a net; with true rules through the evaluation cache."""
+    """Play at least ``count`` games of self-play without a net; with true rules through the evaluation cache."""
     records: list[GameRecord] = []
     evaluator: Evaluator = FlatEvaluator(game.shapes)
     if settings.algorithm == "alphazero":
@@ -60,12 +60,12 @@ def play_games(game: Game, settings: Settings, count: int = 4) -> list[GameRecor
 
 
 def compile_selfplay() -> list[GameRecord]:
-    """Run the kernels of a generator alone, with both kinds of root and model; returns the games it played."""
+    """Run the kernels of a generator, with both kinds of root and model; return the games it played."""
     return [*play_true_rules(), *play_learned()]
 
 
 def play_true_rules() -> list[GameRecord]:
-    """Games of both kinds of root over the true rules."""
+    """Play games with both kinds of root over the true rules."""
     game = Hex(SIZE, swap=True)
     return [
         record
@@ -75,6 +75,6 @@ def play_true_rules() -> list[GameRecord]:
 
 
 def play_learned() -> list[GameRecord]:
-    """Games whose leaves learned dynamics would make."""
+    """Play games with learned dynamics."""
     game = Hex(SIZE, swap=True)
     return play_games(game, load_settings("quick", {**TINY, "algorithm": "muzero", "search.root": "puct"}))

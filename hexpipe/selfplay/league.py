@@ -1,7 +1,7 @@
 """A league in self-play: games in which a past checkpoint of the run plays a seat or more against the newest net.
 
-All plies of such a game are learned from. The opponent's are those of an older net, searched with its own values, and
-so is much of a replay buffer at any time; who plays it learns what to do against them.
+All plies of such a game are learned from. The opponent's come from an older net, searched with its own values, as does
+much of a replay buffer at any time; the newest net learns to play against them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
 from hexpipe.selfplay.requests import join_answers, request_part
 
 WINDOW = 100
-"""League games that the newest net's share of wins is told of."""
+"""Number of league games in the newest net's running win share."""
 
 
 def draw_opponents(share: float, num_seats: int, rng: np.random.Generator) -> int:
-    """The seats that a past checkpoint plays in a new game, a bit for each (`GameRecord.opponents`).
+    """Draw the seats that a past checkpoint plays in a new game, a bit for each (`GameRecord.opponents`).
 
-    None with the chance 1 - ``share``. Else one of two seats, or as often two as one of three, any of them alike.
+    None with probability 1 - ``share``. Else one of two seats; of three, one or two with equal probability, all sets of
+    a size alike.
     """
     if rng.random() >= share:
         return 0
@@ -33,10 +34,10 @@ def draw_opponents(share: float, num_seats: int, rng: np.random.Generator) -> in
 
 
 def win_share(outcome: NDArray[np.float32], opponents: int) -> float:
-    """What the newest net won of a league game with the ``outcome`` float32 [S] by seat.
+    """Return the newest net's win share in a league game with the ``outcome`` float32 [S] by seat.
 
-    Of all pairs of a seat of its own and one of the ``opponents`` (bits) the share in which its own seat came out
-    better, where equal outcomes count half. Nets of equal strength have 0.5 in the mean, however many seats each has.
+    It is the share of all pairs of an own seat and one of the ``opponents`` (bits) in which the own seat came out
+    better; equal outcomes count half. Nets of equal strength have 0.5 in the mean, for any numbers of seats.
     """
     theirs = (opponents >> np.arange(len(outcome))) & 1 == 1
     ours = outcome[~theirs, None] - outcome[None, theirs]
@@ -44,33 +45,33 @@ def win_share(outcome: NDArray[np.float32], opponents: int) -> float:
 
 
 class WinShares:
-    """The newest net's win shares in the last `WINDOW` league games."""
+    """Running window of the newest net's win shares in the last `WINDOW` league games."""
 
     def __init__(self) -> None:
         self._shares: deque[float] = deque(maxlen=WINDOW)
 
     def add(self, share: float) -> None:
-        """Note the `win_share` of a finished game."""
+        """Add the `win_share` of a finished game."""
         self._shares.append(share)
 
     @property
     def games(self) -> int:
-        """Games that `mean` is over, `WINDOW` at the most."""
+        """Number of games in `mean`, at most `WINDOW`."""
         return len(self._shares)
 
     @property
     def mean(self) -> float:
-        """Their mean; 0 before the first game."""
+        """Mean win share; 0 before the first game."""
         return sum(self._shares) / max(1, len(self._shares))
 
 
 class LeagueEvaluator:
     """An Evaluator of two nets: each search's leaves go to the net whose search it is.
 
-    `divide` says whose each row is, before each `submit`. A game's roots and children go to the same net for the whole
-    of a search, so that with learned dynamics a search's latents lie in that net's pool (both number their rows alike).
-    ``release(group)`` is called when the opponent has no search in a group any more: it may not be asked about that
-    group again for long, and holds older weights for it until then.
+    `divide` assigns each row to a net, before each `submit`. A game's roots and children go to the same net throughout
+    a search, so that with learned dynamics a search's latents are in that net's pool (both number their rows alike).
+    ``release(group)`` is called when the opponent has no search in a group any more: its next request there may be far
+    off, and until then it would hold older weights.
     """
 
     def __init__(
@@ -84,11 +85,11 @@ class LeagueEvaluator:
         self._version = -1
 
     def divide(self, group: int, theirs: NDArray[np.bool_]) -> None:
-        """The opponent answers those rows of the group's next request where ``theirs`` bool [L]."""
+        """Assign the rows of the group's next request where ``theirs`` bool [L] to the opponent."""
         self._theirs[group] = theirs
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Sends each net its rows."""
+        """Send each net its rows."""
         theirs = self._theirs.pop(group)
         if not theirs.any() and group in self._opponent_searches:
             self._opponent_searches.remove(group)
@@ -102,10 +103,11 @@ class LeagueEvaluator:
                 self._asked[group].append((net, rows))
 
     def collect(self, group: int) -> Evaluation:
-        """Both nets' answers in one; ``version`` is the newest net's, from before where it was not asked."""
+        """Return both nets' answers in one; ``version`` is the newest net's, the last known one where it was not
+        asked."""
         asked = self._asked.pop(group)
         answers, lost = [], None
-        for net, _ in asked:  # both, also where one has lost its searches
+        for net, _ in asked:  # both, even if one has lost its searches
             try:
                 answers.append(net.collect(group))
             except SearchesLostError as error:

@@ -1,4 +1,4 @@
-"""How self-play turns a search's result into a move."""
+"""Choice of self-play's moves from a search's results."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def sample_rows(weights: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.int32]:
-    """One column index int32[k] for each row of ``weights`` float[k, A], drawn with probability ~ weight.
+    """Draw a column index int32[k] for each row of ``weights`` float[k, A], with probability ~ weight.
 
-    Weights are nonnegative and every row has some.
+    Weights are nonnegative and every row has a positive one.
     """
     cumulative = np.cumsum(weights, axis=1, dtype=np.float64)
     points = rng.random((len(weights), 1)) * cumulative[:, -1:]
@@ -26,8 +26,10 @@ def choose_moves(
     temperatures: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
-    """A move int32[k] for each game: drawn ~ policy ** (1 / temperature) where ``temperatures`` float32[k] is above 0,
-    else ``best``."""
+    """Return a move int32[k] for each game: drawn ~ policy ** (1 / temperature), or ``best`` where that is 0.
+
+    ``temperatures`` is float32[k].
+    """
     moves = best.copy()
     drawn = temperatures > 0
     if drawn.any():

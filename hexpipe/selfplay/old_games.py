@@ -1,8 +1,8 @@
-"""Which old games are searched anew, and how many: as many of their positions as new ones pay for.
+"""Selection of old games to reanalyze: as many of their positions as new ones pay for.
 
 Games are drawn uniformly from those held, as the learner draws positions: every position's target is renewed equally
-often. Those whose weights are the oldest would gain most by a search, but they are also the next to leave the buffer,
-with what it cost.
+often. Those with the oldest weights would gain most by a search, but they are also the next to leave the buffer, with
+the work spent on them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _UNDER_WAY = 2**62
 class OldGames:
     """Draws games that ``buffer`` holds, and reads them from ``archive``.
 
-    ``positions`` counts those of the games taken, never more than ``ratio`` for each new one; ``pays`` says whether the
-    new ones paid for a game at the last `take`.
+    ``positions`` counts those of the games taken, never more than ``ratio`` for each new one; ``pays`` tells whether
+    the new ones paid for a game at the last `take`.
     """
 
     def __init__(
@@ -44,19 +44,19 @@ class OldGames:
         self._rng = rng
         self._drawn: OldGame | None = None
         self._version = 0
-        self._searched: dict[int, int] = {}  # by number: the version of the weights; older than _version are dropped
+        self._searched: dict[int, int] = {}  # by number: version of the weights; those below _version are dropped
         self.positions = positions
         self.pays = False
 
     def take(self, new_positions: float, version: int) -> OldGame | None:
-        """A game to search with the weights ``version``, once ``new_positions`` since counting began pay for it.
+        """Return a game to search with the weights ``version``, once ``new_positions`` since counting began pay for it.
 
-        None also where those drawn were searched with these weights already.
+        Also None if those drawn were already searched with these weights.
         """
         left = self._ratio * new_positions - self.positions
         if self._drawn is None and left >= 1:
             self._drawn = self._draw(version)
-        # a game that was drawn waits until it is paid for: to draw again would prefer short ones
+        # a drawn game waits until it is paid for: drawing again would favour short ones
         drawn = self._drawn
         self.pays = left >= (1 if drawn is None else drawn.record.num_positions)
         if drawn is None or not self.pays:
@@ -66,7 +66,7 @@ class OldGames:
         return drawn
 
     def done(self, number: int, version: int) -> None:
-        """The search of the game ``number`` has ended, with the weights ``version``."""
+        """Record that the search of the game ``number`` has ended, with the weights ``version``."""
         self._searched[number] = version
 
     def _draw(self, version: int) -> OldGame | None:
@@ -76,7 +76,7 @@ class OldGames:
         for _ in range(_TRIES):
             try:
                 number = self._buffer.held_game(self._rng)
-            except EmptyBufferError:  # a new replay process fills it again
+            except EmptyBufferError:  # a new replay process refills it
                 return None
             if self._searched.get(number, -1) >= version:
                 continue
@@ -89,10 +89,10 @@ class OldGames:
 
 
 class OldGameSearch:
-    """Searches games of ``buffer`` anew with ``evaluator``, as new positions pay for it.
+    """Reanalysis of games of ``buffer`` with ``evaluator``, as new positions pay for it.
 
-    Each is handed to ``put_back`` with its number in the archive. ``on_idle`` is told a group whose searches have all
-    ended. ``positions`` is what was searched before. Deterministic from ``rng`` and what the buffer held.
+    Each is passed to ``put_back`` with its number in the archive. ``on_idle`` gets a group whose searches have all
+    ended. ``positions`` is what was searched before. Deterministic from ``rng`` and the buffer's content.
     """
 
     def __init__(
@@ -116,12 +116,14 @@ class OldGameSearch:
 
     @property
     def pays(self) -> bool:
-        """Whether new positions paid for a game when one was last asked for."""
+        """Whether new positions paid for a game at the last request."""
         return self._games.pays
 
     def step(self, new_positions: float, version: int) -> bool:
-        """Take one turn; False where there is nothing to search. ``new_positions`` were played since counting began,
-        ``version`` is that of the newest weights."""
+        """Take one turn; return False if there is nothing to search.
+
+        ``new_positions`` were played since counting began, ``version`` is that of the newest weights.
+        """
         self._paid = new_positions, version
         return self._reanalysis.step()
 

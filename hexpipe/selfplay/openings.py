@@ -1,6 +1,6 @@
-"""Openings: the moves that games begin with, played without a search, so that one net's games differ.
+"""Openings: the moves at a game's start, played without a search, so that one net's games differ.
 
-An opening is a tuple of moves of the whole board (`games.board_moves`), legal, after which the game goes on.
+An opening is a tuple of legal moves of the whole board (`games.board_moves`) that do not end the game.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.moves import sample_rows
 
 CANDIDATES = 16
-"""Random openings that a balanced one is the most balanced of."""
+"""Number of random openings of which a balanced one is the best."""
 
 Opening = tuple[int, ...]
 
 
 def random_openings(game: Game, most_plies: int, rng: np.random.Generator, at_once: int = 64) -> Iterator[Opening]:
-    """Endless openings of 1 to ``most_plies`` uniformly random plies, as many of each length, ``at_once`` at a time."""
+    """Yield endless openings of 1 to ``most_plies`` uniformly random plies, as many of each length, ``at_once`` at a
+    time."""
     while True:
         yield from _draw(game, most_plies, rng, at_once)[0]
 
@@ -34,10 +35,10 @@ def random_openings(game: Game, most_plies: int, rng: np.random.Generator, at_on
 def balanced_openings(
     game: Game, most_plies: int, rng: np.random.Generator, evaluator: Evaluator, group: int, at_once: int
 ) -> Iterator[Opening]:
-    """Endless openings that leave every seat about the same chances, as the pie rule asks: each is the one of
-    `CANDIDATES` random ones whose `lean` is least by ``evaluator``'s values alone.
+    """Yield endless openings that leave every seat about the same chances, as the pie rule asks.
 
-    ``evaluator`` is asked as ``group``, which no search may be using, about ``at_once`` positions at a time.
+    Each is the one of `CANDIDATES` random ones whose `lean` is least by ``evaluator``'s values alone. The requests, of
+    about ``at_once`` positions, go to ``group``, which no search may be using.
     """
     while True:
         best: list[Opening] = [()] * at_once
@@ -51,14 +52,16 @@ def balanced_openings(
 
 
 def lean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far apart the seats' chances are, float32 [L] in [0, 1], for values float32 [L, S]: half the distance of the
-    best seat's value from the worst's, which for two seats is the value's distance from 0."""
+    """Return the spread of the seats' chances, float32 [L] in [0, 1], for values float32 [L, S].
+
+    It is half the distance of the best seat's value from the worst's; for two seats, the value's distance from 0.
+    """
     leans: NDArray[np.float32] = (values.max(axis=1) - values.min(axis=1)) / 2
     return leans
 
 
 def _values(game: Game, states: States, evaluator: Evaluator, group: int) -> NDArray[np.float32]:
-    """Values float32 [L, S] of all rows of ``states``; the first is the mover's."""
+    """Evaluate all rows of ``states``: values float32 [L, S], the first is the mover's."""
     codes = np.zeros((len(states.ply), game.shapes.code_length), np.int8)
     game.codes(states, np.arange(len(codes), dtype=np.int32), codes)
     evaluator.submit(group, codes)
@@ -66,7 +69,7 @@ def _values(game: Game, states: States, evaluator: Evaluator, group: int) -> NDA
 
 
 def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> tuple[list[Opening], States]:
-    """``count`` random openings, and the positions after them in the rows of the states.
+    """Draw ``count`` random openings; return them and the states after them.
 
     Where views move, the first is around a random cell and the others are around the last stone: an opening is in one
     part of the board.
@@ -86,7 +89,7 @@ def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> 
             moves[row].append(int(move))
         game.step(states, going, actions, going)
         plies[going] += 1
-        over = going[states.winner[going] != ONGOING]  # such a game starts over
+        over = going[states.winner[going] != ONGOING]  # a game that is over starts anew
         game.reset(states, over)
         wanted[over] = rng.integers(1, most_plies + 1, len(over))
         plies[over] = 0
@@ -98,7 +101,7 @@ def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> 
 
 
 def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
-    """The games in the file ``path`` (a line a game, or a collection of SGF; `games.game_texts`), as openings.
+    """Return the games in the file ``path`` (a line a game, or a collection of SGF; `games.game_texts`), as openings.
 
     UsageError, with the line, where one cannot be read, is illegal by the rules of ``game``, or over.
     """

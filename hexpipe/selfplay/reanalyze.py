@@ -1,12 +1,12 @@
-"""Old games searched anew: MuZero Reanalyze (arXiv:1911.08265, appendix H; arXiv:2104.06294), over either search model.
+"""Reanalysis of old games: MuZero Reanalyze (arXiv:1911.08265, appendix H; arXiv:2104.06294), over either search model.
 
-What was played stays as it was: moves, seats, views and the outcome. Every ply after the opening is searched from its
-own position, without root noise and else as self-play would, and gives the game a new policy and a new root value
-there: with n-step targets (``replay.td_steps``) new values to learn as well.
+What was played stays: moves, seats, views and the outcome. Every ply after the opening is searched from its own
+position, like in self-play but without root noise, and gets a new policy and a new root value: with n-step targets
+(``replay.td_steps``) also new bootstrap values.
 
 Plies of several games are searched together, in groups that take turns, as in `self_play`. A group takes games,
-searches all their plies, and only then takes others. Its last searches leave some trees idle; but then none is under
-way, and an inference server whose learned dynamics keep the weights of every search can be told so.
+searches all their plies, and only then takes others. Its last searches leave some trees idle; but then the group is
+idle, and an inference server whose learned dynamics keep the weights of every search can release them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _LEAST_GAMES = 8
 
 
 class OldGame(NamedTuple):
-    """A game that was played before, and its number in the archive."""
+    """A game from the archive, and its number there."""
 
     number: int
     record: GameRecord
 
 
 class _Game:
-    """An old game that is being searched; ``row`` int32 [1] of its group's states stands at ``next_ply``."""
+    """An old game in reanalysis; ``row`` int32 [1] of its group's states is at ``next_ply``."""
 
     def __init__(self, old: OldGame, row: int) -> None:
         self.old = old
@@ -57,20 +57,20 @@ class _Group:
     """Positions searched together, one evaluation batch at a time."""
 
     def __init__(self, game: Game, settings: Settings, trees: int, games: int) -> None:
-        # no noise, so nothing is drawn
+        # no noise, so the generator is never used
         self.mcts = Mcts(game, trees, settings.search, np.random.default_rng(0), settings.algorithm == "muzero")
         self.positions = game.new_states(games)
-        self.games: deque[_Game] = deque()  # with plies that are not handed out
+        self.games: deque[_Game] = deque()  # with plies that are not assigned yet
         self.searched: dict[int, tuple[_Game, int]] = {}  # game and ply, by tree
         self.waiting = False
 
 
 class Reanalysis:
-    """Searches old games anew. Call `step` in a loop: it runs one turn of one group and returns.
+    """Reanalysis of old games. Call `step` in a loop: it runs one turn of one group and returns.
 
-    ``take`` gives a game, or None where there is none for now; ``on_game`` gets its number and its new record.
-    ``evaluator`` must take ``groups`` groups of as many positions as `SelfPlay`'s; ``on_idle`` is told the group whose
-    searches have all ended. Deterministic for a deterministic evaluator. Errors of the evaluator go through.
+    ``take`` returns a game, or None if there is none for now; ``on_game`` gets its number and its new record.
+    ``evaluator`` must take ``groups`` groups of as many positions as `SelfPlay`'s; ``on_idle`` gets a group whose
+    searches have all ended. Deterministic for a deterministic evaluator. Errors of the evaluator propagate.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Reanalysis:
         self.evaluator = evaluator
         self.take, self.on_game, self.on_idle = take, on_game, on_idle
         trees = max(1, settings.selfplay.games_per_worker // groups)
-        games = max(_LEAST_GAMES, settings.selfplay.games_per_worker // 4)  # of many plies for each tree
+        games = max(_LEAST_GAMES, settings.selfplay.games_per_worker // 4)  # each tree needs many plies
         self._games_per_group = games // groups
         self._groups = [_Group(game, settings, trees, self._games_per_group) for _ in range(groups)]
         self._schedule = Schedule(settings)
@@ -95,7 +95,7 @@ class Reanalysis:
         self._weights_version = -1
 
     def step(self) -> bool:
-        """One turn of the next group; False where no group has anything to search."""
+        """Take one turn of the next group; return False if no group has anything to search."""
         turn = self._turn
         group = self._groups[turn]
         self._turn = (turn + 1) % len(self._groups)
@@ -124,7 +124,7 @@ class Reanalysis:
         return any(group.waiting for group in self._groups)
 
     def _take_games(self, group: _Group) -> None:
-        """Take as many games as the group has room for, each to stand at its first ply after the opening."""
+        """Take as many games as the group has room for, each set to its first ply after the opening."""
         while len(group.games) < self._games_per_group and (old := self.take()) is not None:
             game = _Game(old, len(group.games))
             self.game.reset(group.positions, game.row)
@@ -134,7 +134,7 @@ class Reanalysis:
             group.games.append(game)
 
     def _hand_out(self, group: _Group) -> None:
-        """Begin searches of the next plies in the trees that are free."""
+        """Begin searches of the next plies in the free trees."""
         free = [tree for tree in group.mcts.finished().tolist() if tree not in group.searched]
         left = sum(game.old.record.num_plies - game.next_ply for game in group.games)
         trees = np.array(free[:left], np.int32)
@@ -159,7 +159,7 @@ class Reanalysis:
         group.mcts.begin(trees, noise=False, may_stop=may_stop, simulations=simulations)
 
     def _search_again(self, group: _Group) -> None:
-        """Begin all searches of a group again: what an inference server knew of them is gone."""
+        """Restart all searches of a group: the inference server has lost them."""
         trees = np.array(list(group.searched), np.int32)
         plies = np.array([ply for _, ply in group.searched.values()], np.int32)
         group.mcts.forget(trees)
@@ -173,13 +173,13 @@ class Reanalysis:
         self._place_view(group, game)
 
     def _place_view(self, group: _Group, game: _Game) -> None:
-        """Put the local view where it was when the next move was played."""
+        """Place the local view where it was when the next move was played."""
         origins = game.old.record.origins
         if game.next_ply < len(origins):
             group.positions.origin[game.row] = origins[game.next_ply]
 
     def _note(self, turn: int) -> None:
-        """Keep what the group's searches that have ended found; a game all of whose plies are searched is finished."""
+        """Store the results of the group's ended searches; a game all of whose plies are searched is finished."""
         group = self._groups[turn]
         trees = np.array([tree for tree in group.mcts.finished().tolist() if tree in group.searched], np.int32)
         if not len(trees):

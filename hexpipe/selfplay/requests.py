@@ -1,4 +1,4 @@
-"""Requests of several searches in one, parts of a request, and their answers put together and taken apart again.
+"""Joining and splitting of evaluation requests and their answers.
 
 The rows of a request are its roots and then, with learned dynamics, its children.
 """
@@ -14,11 +14,11 @@ from hexpipe.answers import Answers
 from hexpipe.search.evaluator import Moves
 
 Request = tuple[NDArray[np.int8], Moves | None]
-"""What `Evaluator.submit` takes: codes int8 [R, C], and moves where learned dynamics make the leaves."""
+"""Arguments of `Evaluator.submit`: codes int8 [R, C], and moves with learned dynamics."""
 
 
 def request_part(request: Request, rows: NDArray[np.bool_]) -> Request:
-    """The ``rows`` bool [L] of a request of L leaves."""
+    """Return the ``rows`` bool [L] of a request of L leaves."""
     codes, moves = request
     if rows.all():
         return request
@@ -29,7 +29,7 @@ def request_part(request: Request, rows: NDArray[np.bool_]) -> Request:
 
 
 def join_requests(requests: Sequence[Request]) -> tuple[Request, list[NDArray[np.intp]]]:
-    """One request for all of ``requests``, and the places int [L_i] that each one's rows have in it."""
+    """Join ``requests`` into one; return it and the rows int [L_i] of each one in it."""
     codes = np.concatenate([codes for codes, _ in requests])
     roots = np.cumsum([0, *(len(codes) for codes, _ in requests)])
     known = [moves for _, moves in requests if moves is not None]
@@ -50,7 +50,7 @@ def join_requests(requests: Sequence[Request]) -> tuple[Request, list[NDArray[np
 
 
 def join_answers(answers: Sequence[Answers], rows: Sequence[NDArray[np.bool_]]) -> Answers:
-    """The answers to a whole request, from those to its parts, whose ``rows`` bool [L] are given."""
+    """Join the answers to a request's parts, whose ``rows`` bool [L] are given, into the answers to the whole."""
     whole = Answers._make(
         None if part is None else np.empty((len(rows[0]), *part.shape[1:]), part.dtype) for part in answers[0]
     )

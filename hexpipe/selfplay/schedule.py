@@ -1,4 +1,4 @@
-"""What a game's searches and moves go by, ply by ply: settings that are read once, when self-play begins."""
+"""Search and move settings of a game, ply by ply, read once when self-play begins."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hexpipe.config import Settings
 
 
 class Schedule:
-    """Simulations and temperatures of each ply. ``most_simulations`` is the largest number that a move may have.
+    """Simulations and temperatures of each ply. ``most_simulations`` is the maximum of a move.
 
     Early, middle and late in a game a search may have different numbers of simulations; moves are drawn with one
-    temperature up to a ply and with another from there on. A Gumbel root draws none: its noise explores already.
+    temperature up to a ply and with another from there on. A Gumbel root uses none: its noise explores already.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -28,23 +28,26 @@ class Schedule:
         self._exponent = np.float32(1 / selfplay.policy_temperature)
 
     def simulations(self, plies: NDArray[np.int32]) -> NDArray[np.int32] | None:
-        """Simulations int32[k] of searches at ``plies`` int32[k]; None where all have ``search.num_simulations``."""
+        """Return simulations int32[k] of searches at ``plies`` int32[k]; None where all have
+        ``search.num_simulations``."""
         if self._phases is None:
             return None
         chosen: NDArray[np.int32] = self._phases[np.searchsorted(self._phase_plies, plies, side="right")]
         return chosen
 
     def temperatures(self, plies: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The temperature float32[k] that moves at ``plies`` int32[k] are drawn with; 0: the best is taken."""
+        """Return the temperature float32[k] of moves at ``plies`` int32[k]; 0: the best move is taken."""
         return np.where(plies < self._temperature_plies, self._temperature, self._late)
 
     def may_stop(self, plies: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Whether bool[k] searches at ``plies`` int32[k] may end once their best move is known: it will be taken."""
+        """Return whether bool[k] searches at ``plies`` int32[k] may end once their best move, which is taken, is
+        known."""
         late: NDArray[np.bool_] = plies >= self._temperature_plies
         return late if self._late == 0 else np.zeros_like(late)
 
     def targets(self, policy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What is learned of the searches' ``policy`` float32[k, A]: policy ** (1 / temperature), rows summing to 1."""
+        """Return the targets for the searches' ``policy`` float32[k, A]: policy ** (1 / temperature), rows summing to
+        1."""
         if self._exponent == 1:
             return policy
         shares: NDArray[np.float32] = (policy / policy.max(axis=1, keepdims=True)) ** self._exponent

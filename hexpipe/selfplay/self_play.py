@@ -1,7 +1,7 @@
 """Self-play of many games at once in one process.
 
-The games stand in groups. While one group's leaves are with the evaluator, the other group's trees are searched, so
-neither the generator's core nor the device waits for the other.
+The games are in groups. While one group's leaves are with the evaluator, the other group's trees are searched (double
+buffering), so neither the generator's core nor the device waits for the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hexpipe.selfplay.turns import Group, Played, Turn
 
 @dataclass
 class SelfPlayStats:
-    """Running totals of one generator. ``league_wins`` are `league.win_share`s of the ``league_games``, added up."""
+    """Running totals of one generator. ``league_wins`` is the sum of `league.win_share` over the ``league_games``."""
 
     games: int = 0
     league_games: int = 0
@@ -40,15 +40,15 @@ class SelfPlayStats:
 
 
 class SelfPlay:
-    """Plays games without end; every finished one goes to ``on_game`` as a GameRecord.
+    """Plays games without end; each finished one is passed to ``on_game`` as a GameRecord.
 
-    ``games`` is one game, or the stages of a curriculum, of which ``stage`` says the current one (from 0) whenever a
-    game begins; games under way are played to their ends. ``evaluator`` must take ``groups`` groups of `max_leaves`
-    positions; where it is a LeagueEvaluator, the opponent's net plays in ``league.share`` of the games. Call `step` in
-    a loop: it runs one turn of one group and returns. Errors of the evaluator go through to the caller.
+    ``games`` is one game, or the stages of a curriculum, of which ``stage`` gives the present one (from 0) whenever a
+    game begins; running games are played to their ends. ``evaluator`` must take ``groups`` groups of `max_leaves`
+    positions; with a LeagueEvaluator the opponent's net plays in ``league.share`` of the games. Call `step` in a loop:
+    it runs one turn of one group and returns. Errors of the evaluator propagate.
 
-    ``openings`` has the moves (`games.board_moves`, legal, the game not over after them) that each game begins with in
-    place of random ones, played without a search; when it ends no more games begin, and after the last one `done`.
+    ``openings`` gives the moves (`games.board_moves`, legal, not ending the game) that each game begins with in place
+    of random ones, played without a search; when it ends no more games begin, and after the last one `done`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SelfPlay:
         self.evaluator = evaluator
         self.on_game = on_game
         self.stats = SelfPlayStats()
-        # read here, not in the loops below: what a game goes by does not change
+        # read here, not in the loops below: a game's settings do not change
         self._schedule = Schedule(settings)
         self._league = evaluator if isinstance(evaluator, LeagueEvaluator) else None
         self._league_share = settings.league.share
@@ -83,12 +83,12 @@ class SelfPlay:
         self.max_leaves = self._per_group * settings.search.leaves_per_game
         self._turns = [Turn() for _ in range(groups)]
         self._turn = 0
-        self._ended = SelfPlayStats()  # of groups whose stage is over
+        self._ended = SelfPlayStats()  # of groups of past stages
         for turn in self._turns:
             self._start_games(turn, np.arange(self._per_group, dtype=np.int32))
 
     def step(self) -> None:
-        """One turn of the next group: take its evaluations, play what is decided, ask for the next leaves."""
+        """Take one turn of the next group: collect its evaluations, play decided moves, submit the next leaves."""
         number = self._turn
         turn = self._turns[number]
         self._turn = (number + 1) % len(self._turns)
@@ -116,7 +116,7 @@ class SelfPlay:
         self.stats.evaluations = self._ended.evaluations + sum(g.mcts.evaluations for g in self._groups)
 
     def drain(self) -> None:
-        """Begin no more games: those under way are played to their ends."""
+        """Begin no more games; running ones are played to their ends."""
         self._draining = True
 
     @property
@@ -129,7 +129,7 @@ class SelfPlay:
         return [group for turn in self._turns for group in turn.groups.values()]
 
     def _start_games(self, turn: Turn, games: NDArray[np.int32]) -> None:
-        """Begin ``games`` on the board of the stage that is current now; fewer where the given openings end."""
+        """Begin ``games`` on the board of the present stage; fewer if the given openings end."""
         if self._draining:
             return
         openings = None
@@ -164,14 +164,14 @@ class SelfPlay:
         group.mcts.begin(games, may_stop=schedule.may_stop(plies), simulations=schedule.simulations(plies))
 
     def _search_again(self, turn: Turn) -> None:
-        """Begin the searches of all games under way again: what an inference server knew of them is gone."""
+        """Restart the searches of all running games: the inference server has lost them."""
         for group in turn.groups.values():
             games = np.flatnonzero(group.under_way).astype(np.int32)
             group.mcts.forget(games)
             self._begin(group, games)
 
     def _change_nets(self, group: Group, games: NDArray[np.int32]) -> None:
-        """Let each of ``games`` be searched by the net of the seat to move; what another net has found is dropped."""
+        """Assign each of ``games`` to the net of the seat to move; a change of net drops the tree."""
         mcts = group.mcts
         seats = mcts.states.to_move[mcts.root_rows(games)]
         theirs = (group.opponents[games] >> seats) & 1 == 1
@@ -191,7 +191,7 @@ class SelfPlay:
     def _play_random_openings(self, group: Group, games: NDArray[np.int32]) -> None:
         """Play up to ``opening_random_plies`` uniformly random moves in each game, without a search.
 
-        They carry the play to positions that good play would never show the net. A game that they end starts over.
+        They lead to positions that good play would never show the net. A game that they end starts over.
         """
         mcts, num_actions = group.mcts, group.game.num_actions
         most = self._most_opening_plies
@@ -215,7 +215,7 @@ class SelfPlay:
                 group.games[g] = Played()
 
     def _play_unsearched(self, group: Group, games: NDArray[np.int32], actions: NDArray[np.int32]) -> None:
-        """Play ``actions`` of openings: the policy of each is the action itself, its value nothing."""
+        """Play ``actions`` of openings: the policy of each is the action itself, without a value."""
         one_hot = np.eye(group.game.num_actions, dtype=np.float32)[actions]
         self._note(group, games, actions, one_hot, np.zeros((len(games), group.game.num_seats), np.float32))
         for g in games.tolist():
@@ -223,7 +223,7 @@ class SelfPlay:
         group.mcts.advance(games, actions)
 
     def _play(self, turn: Turn, group: Group, games: NDArray[np.int32]) -> None:
-        """Move in ``games``, whose searches have ended, and begin the next search, in a new game where one is over."""
+        """Move in ``games``, whose searches have ended, and begin the next search, in a new game if one is over."""
         mcts, states = group.mcts, group.mcts.states
         rows = mcts.root_rows(games)
         plies = states.ply[rows]
@@ -249,7 +249,7 @@ class SelfPlay:
             self._begin(group, going)
 
     def _drop_if_empty(self, turn: Turn, group: Group) -> None:
-        """Let go of the trees of a stage whose last game has ended."""
+        """Drop the trees of a stage whose last game has ended."""
         if not group.under_way.any():
             self._ended.simulations += group.mcts.simulations
             self._ended.evaluations += group.mcts.evaluations
@@ -263,7 +263,7 @@ class SelfPlay:
         policies: NDArray[np.float32],
         root_values: NDArray[np.float32],
     ) -> None:
-        """Remember ``moves``, which are about to be played, with what the search said."""
+        """Record ``moves``, which are about to be played, with the search's results."""
         states, rows = group.mcts.states, group.mcts.root_rows(games)
         seats, views = states.to_move[rows], states.view[rows]
         origins, views_move = states.origin[rows], moves_view(group.game)
@@ -284,7 +284,7 @@ class SelfPlay:
         row = group.mcts.root_rows(np.array([g], np.int32))
         outcome = np.zeros((1, game.num_seats), np.float32)
         if group.mcts.states.winner[row[0]] == ONGOING and game.num_seats > 2:
-            # cut at the step cap: a draw, which more than two seats may be ranked by; two would have 0 each
+            # cut at the step cap: a draw, although more than two seats may be ranked; two would have 0 each
             group.mcts.states.winner[row] = game.num_seats
         game.terminal_values(group.mcts.states, row, outcome)
         offsets, packed = pack_policies(np.stack(played.policies))

@@ -1,4 +1,4 @@
-"""Games that are searched together: a group on one board, and the groups whose requests go out as one."""
+"""Games that are searched together: a group on one board, and groups whose requests are joined."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hexpipe.selfplay.requests import Request, join_requests
 
 @dataclass
 class Played:
-    """What a game under way has gathered for its record."""
+    """The record of a running game so far."""
 
     weights_version: int = -1
     opening_plies: int = 0
@@ -36,20 +36,20 @@ class Group:
         self.mcts = Mcts(game, num_games, settings.search, rng, settings.algorithm == "muzero")
         self.games = [Played() for _ in range(num_games)]
         self.under_way = np.zeros(num_games, np.bool_)
-        self.opponents = np.zeros(num_games, np.int32)  # seats of each game that the league's net plays, as bits
-        self.theirs = np.zeros(num_games, np.bool_)  # whether its net searches the game now
+        self.opponents = np.zeros(num_games, np.int32)  # bit mask of the league opponent's seats in each game
+        self.theirs = np.zeros(num_games, np.bool_)  # whether the opponent's net is searching the game
 
     def finished(self) -> NDArray[np.int32]:
-        """Games under way int32[k] whose searches have ended."""
+        """Return the running games int32[k] whose searches have ended."""
         games = self.mcts.finished()
         return games[self.under_way[games]]
 
 
 class Turn:
-    """What one turn is about, one evaluation batch at a time: a group of games, or one on each board that has some.
+    """The games of one turn, which share an evaluation batch: a group, or one for each board that has running games.
 
-    While a curriculum goes on to its next stage the games of the last one are played to their ends. A game has the same
-    number in all groups and is under way in one of them; their requests go out as one, so that no search misses one.
+    While a curriculum begins its next stage the games of the last one are played to their ends. A game has the same
+    number in all groups and runs in one of them; their requests are joined, so that every search is in each request.
     """
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class Turn:
         self._places: list[NDArray[np.intp]] = []
 
     def select(self) -> bool:
-        """Select leaves in all groups; whether there are any."""
+        """Select leaves in all groups; return whether there are any."""
         self._asking = [group for group in self.groups.values() if group.mcts.select()]
         return bool(self._asking)
 
     def request(self) -> Request:
-        """What to evaluate for the leaves of the last `select`."""
+        """Return the request for the leaves of the last `select`."""
         requests = [group.mcts.request for group in self._asking]
         if len(requests) == 1:
             return requests[0]
@@ -72,7 +72,7 @@ class Turn:
         return request
 
     def theirs(self) -> NDArray[np.bool_]:
-        """Which rows bool[L] of the `request` just made are the opponent's."""
+        """Return which rows bool[L] of the `request` just made are the opponent's."""
         parts = [group.theirs[group.mcts.leaf_games] for group in self._asking]
         if len(parts) == 1:
             return parts[0]
@@ -82,6 +82,6 @@ class Turn:
         return theirs
 
     def update(self, answers: Answers) -> None:
-        """Give each group its part of the ``answers``."""
+        """Pass each group its part of the ``answers``."""
         for i, group in enumerate(self._asking):
             group.mcts.update(answers if len(self._asking) == 1 else answers.at(self._places[i]))
