@@ -1,4 +1,4 @@
-"""`hexpipe run` and `hexpipe train`: the roles put together."""
+"""`hexpipe run` and `hexpipe train`: the assembly of the roles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOVED = {
     "pace": "hexpipe.roles.throttle",
     "pod": "hexpipe.cluster.pod",
 }
-"""Where modules are that documents of 0.1.0 named here."""
+"""New places of modules that documents of 0.1.0 named here."""
 
 
 def __getattr__(name: str) -> ModuleType:

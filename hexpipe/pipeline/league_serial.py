@@ -1,7 +1,7 @@
-"""The league of `hexpipe train`: its opponent in the same process, and no clock.
+"""The league of `hexpipe train`: its opponent in the same process, without a clock.
 
-A checkpoint is written and another opponent drawn after every `OPPONENT_GAMES` games, whatever
-``learner.checkpoint_minutes`` and ``league.minutes`` are, so that a run repeats bit for bit.
+A checkpoint is written and another opponent drawn after every `OPPONENT_GAMES` games, regardless of
+``learner.checkpoint_minutes`` and ``league.minutes``, so that a run is reproducible bit for bit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPPONENT_GAMES = 100
 
 
 class SerialLeague:
-    """Who plays against the net in training: one of the run's checkpoints, or what the run begins with.
+    """The opponent of the net in training: one of the run's checkpoints, or its initial weights.
 
     ``games`` are those of the run so far.
     """
@@ -36,20 +36,20 @@ class SerialLeague:
         self._next = games + OPPONENT_GAMES
 
     def beside(self, newest: Evaluator) -> LeagueEvaluator:
-        """The evaluator of both nets."""
+        """Return the evaluator of the opponent's and the ``newest`` net."""
         if isinstance(self._opponent, LocalLatentEvaluator):
             return LeagueEvaluator(newest, self._opponent, self._opponent.release)
         return LeagueEvaluator(newest, self._opponent)
 
     def due(self, games: int) -> bool:
-        """Whether it is time for another opponent after ``games`` games; then not again for a while."""
+        """Return whether another opponent is due after ``games`` games; then not again for a while."""
         if games < self._next:
             return False
         self._next = games + OPPONENT_GAMES
         return True
 
     def draw(self, first: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take one of the checkpoints, or ``first`` where there is none."""
+        """Load one of the checkpoints, or ``first`` if there is none."""
         drawn = draw_checkpoint(self._run_dir, self._rng)
         self._drawn += 1
         self._opponent.load(self._drawn, first if drawn is None else drawn[1])

@@ -1,7 +1,7 @@
-"""Where the memory of a run goes: looked up in a live run through its descriptors, or estimated from settings.
+"""Memory use of a run: read from a live run through its descriptors, or estimated from settings.
 
-Looking is read-only and through /proc/PID/fd: no segment has a name, nothing is attached or registered, so a report can
-harm nothing, however often it is made.
+Reading goes through /proc/PID/fd: no segment has a name, nothing is attached or registered, so a report has no side
+effects.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hexpipe.run_folder import find_runs, live_run, read_settings
 from hexpipe.shm import available_memory, read_only_view
 
 _SUPERVISOR_BYTES, _TRACKER_BYTES = 60_000_000, 10_000_000  # uss, as measured
-_TRACKER = "multiprocessing.resource_tracker"  # in the command line of the process that clears up after dead ones
+_TRACKER = "multiprocessing.resource_tracker"  # in the resource tracker's command line
 
 
 def find_live_run(parent: Path) -> Path | None:
-    """The run folder ``parent``, or the newest live run in it; None if nothing is alive there."""
+    """Return the run folder ``parent``, or the newest live run in it; None if none is alive."""
     for path in find_runs(parent):
         if live_run(path) is not None:
             return path
@@ -40,12 +40,14 @@ def find_live_run(parent: Path) -> Path | None:
 
 
 def live_report(run_dir: Path) -> dict[str, Any]:
-    """The memory of the live run in ``run_dir``, JSON-able: "replay" (games, positions, budget, every field and
-    section), "engram_bytes" of the net's memory (the weights board has two copies, the learner one, each inference
-    server one, or with learned dynamics two), "segments" with their fields, "processes" with own (uss) and shared
-    bytes (those below the supervisor that have no role, too), and sums.
+    """Return the memory of the live run in ``run_dir``, JSON-able.
 
-    Raises RunFolderError if no run is alive there, SharedMemoryError if it may not be looked into.
+    "replay" (games, positions, budget, every field and section), "engram_bytes" of the net's memory (the weights board
+    has two copies, the learner one, each inference server one, or with learned dynamics two), "segments" with their
+    fields, "processes" with own (uss) and shared bytes (also of those below the supervisor that have no role), and
+    sums.
+
+    Raises RunFolderError if no run is alive there, SharedMemoryError if it may not be inspected.
     """
     document = live_run(run_dir)
     if document is None or "segments" not in document:
@@ -85,7 +87,8 @@ def live_report(run_dir: Path) -> dict[str, Any]:
 
 
 def estimated_report(settings: Settings, roles: Sequence[Role[Plan, Any]] = ROLES) -> dict[str, Any]:
-    """What a run of ``settings`` would take here; allocates nothing. SettingsError where the budget is too small."""
+    """Estimate the memory of a run of ``settings`` here; allocates nothing. SettingsError if the budget is too
+    small."""
     stages = make_stages(settings)
     game = stages[-1]
     plan = plan_processes(settings, available_cores(), visible_gpus())
@@ -123,7 +126,7 @@ def _segment(name: str, size: int, layout: list[Mapping[str, Any]]) -> dict[str,
 
 
 def _processes(pid: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The supervisor and all below it: own memory (uss), and resident pages shared with others."""
+    """Return the supervisor and all its descendants: own memory (uss), and resident pages shared with others."""
     found: list[dict[str, Any]] = []
     for number, name in {pid: "supervisor", **names, **_helpers(pid, names)}.items():
         with contextlib.suppress(psutil.Error):
@@ -134,7 +137,8 @@ def _processes(pid: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
 
 
 def _helpers(pid: int, names: Mapping[int, str]) -> dict[int, str]:
-    """Processes below the supervisor that have no role: Python's resource tracker, and what others have started."""
+    """Return the supervisor's descendants without a role: Python's resource tracker, and processes that others
+    started."""
     found: dict[int, str] = {}
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(pid).children(recursive=True):

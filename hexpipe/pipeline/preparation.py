@@ -1,4 +1,4 @@
-"""What is settled before a run starts: the request, its checkpoints, the children, and what is said of it."""
+"""Preparation of a run: the request, checks of its games and checkpoints, and the announcement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hexpipe.run_folder import ARCHIVE_NAME
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What `hexpipe run` was asked for."""
+    """The request of a `hexpipe run` command."""
 
     settings: Settings
     run_dir: Path
@@ -28,8 +28,10 @@ class RunRequest:
 
 
 def check_games(settings: Settings, run_dir: Path) -> None:
-    """Raises ArchiveError where the games of ``run_dir`` cannot be read or are of other rules, SettingsError where
-    there are none and none are to be played."""
+    """Raise ArchiveError where the games of ``run_dir`` cannot be read or are of other rules.
+
+    SettingsError where there are none and none are to be played.
+    """
     games, path = 0, run_dir / ARCHIVE_NAME
     if path.exists():
         with ReplayArchive(path, make_stages(settings)) as archive:
@@ -40,7 +42,7 @@ def check_games(settings: Settings, run_dir: Path) -> None:
 
 
 def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
-    """Raises CheckpointError now, not in a child, where a checkpoint is of another net."""
+    """Raise CheckpointError now, not in a child, if a checkpoint is of another net."""
     net = checkpoint.settings.net
     if net != settings.net:
         words = (
@@ -52,12 +54,12 @@ def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
 
 
 def _net_differences(theirs: NetSettings, ours: NetSettings) -> str:
-    """The settings that differ, as they are called."""
+    """Return the names of the settings that differ."""
     return " and ".join(f"net.{key}" for key, value in theirs.model_dump().items() if getattr(ours, key) != value)
 
 
 def _growth_in_words(settings: Settings) -> str:
-    """The boards before the last one, and the step cap where it is below that of the rules."""
+    """Describe the boards before the last one, and the step cap where it is below that of the rules."""
     words = ""
     if len(settings.stages) > 1:
         before = [
@@ -71,7 +73,7 @@ def _growth_in_words(settings: Settings) -> str:
 def announcement(
     request: RunRequest, plan: Plan, checkpoint: Path | None, changes: dict[str, tuple[Any, Any]]
 ) -> Iterator[str]:
-    """What the run will do, in a few lines."""
+    """Yield what the run will do, in a few lines."""
     settings = request.settings
     what = f"preset {settings.preset}: {settings.game.title}{_growth_in_words(settings)}"
     yield f"{what}, {settings.net.title}, {settings.search.num_simulations} simulations a move, seed {settings.seed}"

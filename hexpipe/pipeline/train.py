@@ -1,15 +1,15 @@
 """`hexpipe train`: self-play, replay buffer and learner in turn in one process, reproducible bit for bit from the seed.
 
 The parts are those of `hexpipe run`; the loop is synchronous (each step samples its batch, then trains on it), the net
-runs eagerly in float32, torch has one thread and deterministic algorithms. New weights play from the next leaf on.
-Two runs of the same settings on the same machine end in the same weights and archive, provided that they end by
-``limits.steps`` or ``limits.games``: a limit of minutes, or a resume, ends or begins wherever the clock has it.
+runs eagerly in float32, torch has one thread and deterministic algorithms. New weights play from the next leaf on. Two
+runs of the same settings on the same machine end in the same weights and archive, provided that they end by
+``limits.steps`` or ``limits.games``: a limit of minutes, or a resume, depends on the clock.
 
-With ``learner.checkpoint_steps`` a run that was stopped at such a checkpoint and resumed ends as one that was not: the
-games under way are played to their ends before it, and all parts begin anew after it from what is on disk, stopped or
-not.
+With ``learner.checkpoint_steps`` a run that was stopped at such a checkpoint and resumed ends like one that was not:
+running games are played to their ends before it, and all parts restart after it from disk, stopped or not.
 
-With a league the opponents are checkpoints of the run folder too, but the clock has no say in them (`league_serial`).
+With a league the opponents are checkpoints of the run folder too, but their choice does not depend on the clock
+(`league_serial`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ METRICS_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """Where training stands. ``losses`` are means over the steps since the last report, empty before the first step.
+    """The state of training. ``losses`` are means over the steps since the last report, empty before the first step.
 
     ``league_share``: the newest net's mean win share in the last ``league_games`` games of the league. ``stage`` of the
     curriculum in words, empty without one.
@@ -88,13 +88,13 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = logger.info,
 ) -> TrainProgress:
-    """Train in ``folder``, going on with what it holds, until a limit is reached or ``should_stop()``.
+    """Train in ``folder``, resuming the run in it, until a limit is reached or ``should_stop()``.
 
     ``init_from`` is a checkpoint, or a run, whose weights a new run starts from. ``on_progress`` is called every two
     seconds and at the end. The settings are written to the folder; a checkpoint is saved at the end, and every
-    ``learner.checkpoint_minutes``. ``say`` is told which checkpoint it goes on from, and which are damaged. Raises
-    SettingsError, CheckpointError or ArchiveError for what does not fit, GoneError where the folder or the archive was
-    taken away; a new run that cannot begin leaves nothing behind.
+    ``learner.checkpoint_minutes``. ``say`` gets messages: which checkpoint is resumed, and which are damaged. Raises
+    SettingsError, CheckpointError or ArchiveError for mismatches, GoneError if the folder or the archive was moved
+    away; a new run that cannot begin leaves nothing behind.
     """
     start, metrics = time.monotonic(), None
     with deterministic_torch(), ExitStack() as open_files:
@@ -109,7 +109,7 @@ def train(
                     say, metrics = logger.info, open_files.enter_context(closing(MetricsWriter(folder.path, settings)))
                 try:
                     ended = trainer.run(metrics, on_progress, should_stop)
-                except NotFiniteError as error:  # of its own training, not of a file
+                except NotFiniteError as error:  # caused by its own training, not by a file
                     raise DivergedError(str(error)) from error
             if ended is not None:
                 return ended
@@ -117,9 +117,9 @@ def train(
 
 @contextmanager
 def deterministic_torch() -> Iterator[None]:
-    """One thread and deterministic algorithms for the length of the block."""
+    """Set one thread and deterministic algorithms within the block."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    # cuBLAS is deterministic only with a workspace of its own
+    # cuBLAS is deterministic only with its own workspace
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -131,7 +131,7 @@ def deterministic_torch() -> Iterator[None]:
 
 
 def _evaluator(settings: Settings, game: Game, device: str) -> LocalEvaluator | LocalLatentEvaluator:
-    """Return the net in this process, one that needs no timing to be chosen."""
+    """Return the evaluator of the net in this process, without the timing of backends."""
     pool = pool_shape(settings)
     if pool is None:
         backend = EagerBackend(settings.net, game.shapes, device=device)
@@ -170,7 +170,7 @@ class _Trainer:
             say(f"goes on from {checkpoint.path.name}")
         check_games(settings, folder.path)
         check_trackers(settings.tracking)
-        # nothing is written before here: what cannot begin leaves no run behind
+        # nothing is written before here: a failed start leaves no run behind
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, stages)
         try:
             self.presence = Presence(folder.path, self.archive.path)
@@ -191,9 +191,9 @@ class _Trainer:
         self.skipped_steps = 0.0
 
     def _begin_play(self, stages: Sequence[Game], device: str) -> SelfPlay:
-        """Self-play, and what is beside it: the league, the search of old games."""
+        """Set up self-play, with the league and reanalysis."""
         settings = self.settings
-        # old games have one of their own: a search of theirs that waits must not hold up play's weights
+        # old games have their own: their waiting searches must not keep play from new weights
         count = 1 + (settings.reanalyze.ratio > 0)
         self.evaluators += [_evaluator(settings, self.game, device) for _ in range(count)]
         self._load_weights()
@@ -205,7 +205,7 @@ class _Trainer:
             evaluator = self.league.beside(evaluator)
         if settings.reanalyze.ratio:
             self.reanalysis = self._search_old_games(self.evaluators[1])
-        # a resumed run plays other games than its first part did
+        # a resumed run must not repeat the games of its first part
         seed = stream(Stream.TRAIN_SELFPLAY, settings.seed, self.buffer.total_games)
         return SelfPlay(
             stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.keeper.curriculum.stage
@@ -221,7 +221,7 @@ class _Trainer:
 
         rng = generator(Stream.TRAIN_REANALYZE, settings.seed, buffer.total_games)
         search = partial(OldGameSearch, settings, self.game, buffer, self.archive, evaluator, rng, put_back)
-        # latents of searches that have ended hold no weights any more
+        # latents of ended searches hold no weights
         return search(on_idle=evaluator.release) if isinstance(evaluator, LocalLatentEvaluator) else search()
 
     def close(self) -> None:
@@ -233,14 +233,14 @@ class _Trainer:
         on_progress: Callable[[TrainProgress], None],
         should_stop: Callable[[], bool],
     ) -> TrainProgress | None:
-        """Train to the end, or to a checkpoint by steps: then None, and another trainer goes on from there.
+        """Train to the end, or to a checkpoint by steps: then return None, and another trainer resumes from it.
 
-        GoneError where the folder or the archive was taken away; where the folder is there, a checkpoint too.
+        GoneError if the folder or the archive was moved away; after a checkpoint if the folder is there.
         """
         try:
             return self._run(metrics, on_progress, should_stop)
         except GoneError:
-            self.folder.presence.check()  # which says the more of the two, and then there is no place for a checkpoint
+            self.folder.presence.check()  # a lost folder comes before a lost archive: no checkpoint then
             self._save()
             raise
 
@@ -284,7 +284,7 @@ class _Trainer:
         return due and self.learner.healthy
 
     def _drain(self, should_stop: Callable[[], bool]) -> bool:
-        """Play the games under way to their ends; whether that was not stopped."""
+        """Play the running games to their ends; return False if that was stopped."""
         if self.selfplay is None:
             return True
         self.selfplay.drain()
@@ -309,7 +309,7 @@ class _Trainer:
             self.finished.clear()
 
     def _train_allowed(self, should_stop: Callable[[], bool]) -> None:
-        """Do the steps that the games so far pay for, then let the new weights play."""
+        """Do the steps that the games so far pay for, then load the new weights for play."""
         before, allowed = self.learner.steps, self.paced.steps_allowed()
         while self.learner.steps < before + allowed and not (self._at_limit() or should_stop()):
             rng = batch_rng(self.settings.seed, self.learner.steps)

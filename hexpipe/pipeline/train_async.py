@@ -1,4 +1,5 @@
-"""`hexpipe run`: settings become segments and processes, which work until a limit, a signal or a failure ends them."""
+"""`hexpipe run`: segments and processes are made from settings, and work until a limit, a signal or a failure ends
+them."""
 
 from __future__ import annotations
 
@@ -53,19 +54,19 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
 _METRICS_SECONDS = 5.0
-_FAILED_SEARCH_SECONDS = 0.5  # for those that search, where the run has failed
+_FAILED_SEARCH_SECONDS = 0.5  # for clients of inference servers, if the run has failed
 _MOST_SESSIONS = 2**31
 
 
 def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan, Any]] = ROLES) -> int:
-    """Run the pipeline to its end; returns the exit code 0.
+    """Run the pipeline to its end; return the exit code 0.
 
-    Raises UsageError before anything is started, GoneError where the run's folder or its archive was taken away,
+    Raises UsageError before anything is started, GoneError if the run's folder or its archive was moved away,
     ProcessDiedError or another HexpipeError when the run failed.
     """
     check_main_guard()
     start_resource_tracker()
-    # signals first: a Ctrl-C while the processes start is an orderly end too
+    # signals first: a Ctrl-C while the processes start also leads to an orderly end
     with (
         Interrupts() as interrupts,
         may_go_away("stdout", "stderr"),
@@ -84,7 +85,7 @@ def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan
 
 
 def _prepare(request: RunRequest, folder: RunFolder, view: View | None, roles: Sequence[Role[Plan, Any]]) -> _Run:
-    """Check everything that can be checked, make the segments, and say what will be done."""
+    """Check all that can be checked, make the segments, and announce the run."""
     settings = request.settings
     checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
     check_games(settings, folder.path)
@@ -106,7 +107,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None, roles: S
     setup_logging(folder.path)
     folder.write_settings(settings)
     session = _next_session(folder, settings)
-    with ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)) as archive:  # made, where there is none
+    with ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)) as archive:  # created if missing
         presence = Presence(folder.path, archive.path)
     specs, stats, state = child_specs(roles, settings, plan, segments), segments.stats, segments.state
     repair = segments.repair_after_death
@@ -120,7 +121,7 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None, roles: S
 def _checked_checkpoint(
     request: RunRequest, folder: RunFolder
 ) -> tuple[Path | None, list[str], dict[str, tuple[Any, Any]]]:
-    """What a resumed run goes on from, what is to be said of damaged checkpoints, and which settings change."""
+    """Return the checkpoint of a resumed run, messages on damaged checkpoints, and the changes of settings."""
     passed_over: list[str] = []
     checkpoint, changes = None, {}
     if request.resume:
@@ -135,7 +136,7 @@ def _checked_checkpoint(
 
 
 class _Run:
-    """A run under way."""
+    """A run in progress."""
 
     def __init__(
         self,
@@ -185,7 +186,7 @@ class _Run:
             raise failure
 
     def _gone(self) -> GoneError | None:
-        """What is to be said where the folder or the archive is no longer what it was."""
+        """Return the error to report if the folder or the archive is no longer the original one, else None."""
         try:
             self._presence.check()
         except GoneError as error:
@@ -193,7 +194,7 @@ class _Run:
         return None
 
     def close(self) -> None:
-        """End whatever is left, without regard to order."""
+        """End whatever is left, in any order."""
         for roles in in_ending_order(self._roles):
             for role in roles:
                 self.supervisor.kill(role.name)
@@ -206,7 +207,7 @@ class _Run:
         logging.shutdown()
 
     def _watch(self, interrupts: Interrupts) -> str:
-        """Look after the processes until there is a reason to stop, which is returned."""
+        """Watch the processes until there is a reason to stop; return it."""
         while True:
             self._presence.check()
             for death in self.supervisor.watch(_TICK_SECONDS):
@@ -226,7 +227,7 @@ class _Run:
                 return reason
 
     def _tell_processes(self) -> None:
-        """Keep RUN/run.json true: a replacement may come some seconds after the death."""
+        """Keep RUN/run.json up to date: a replacement may come some seconds after the death."""
         pids = self.supervisor.pids()
         if pids != self._pids:
             shared = {"segments": self.segments.describe(), "semaphores": named_semaphores()}
@@ -235,14 +236,14 @@ class _Run:
                 self._pids = pids
 
     def _tell_stage(self) -> None:
-        """One line for each stage of the curriculum that begins; replay, who decides, has it in the log."""
+        """Report each new stage of the curriculum in one line; replay, which decides, logs it."""
         stage = self.meter.stage()
         if stage != self._stage:
             self._stage = stage
             self.view.say(stage)
 
     def _tell_nodes(self) -> None:
-        """One line for each node of a cluster that comes or is lost, in the words of the cluster process."""
+        """Report each node of a cluster that comes or is lost, in the words of the cluster process."""
         for name, row in self.segments.stats.rows(NODE.name).items():
             note = row.note
             if note != self._nodes.get(name, ""):
@@ -256,7 +257,7 @@ class _Run:
 
     def _show(self) -> None:
         now = time.monotonic()
-        known = self._counters_known()  # before the figures are read: what becomes known meanwhile is not in them
+        known = self._counters_known()  # before the figures are read, which may lack later counters
         figures = self.meter.read_if_due(now)
         if figures is None:
             return
@@ -266,7 +267,8 @@ class _Run:
             self._write_metrics(figures)
 
     def _counters_known(self) -> bool:
-        """Whether games and steps of the parts before this one are counted; until then figures would fall to 0."""
+        """Return whether the games and steps of earlier parts of the run are counted; until then figures would drop to
+        0."""
         state = self.segments.state
         return bool(state.of("replay-0").ready and state.published)
 
@@ -275,7 +277,7 @@ class _Run:
             self._metrics.write(as_metrics(figures))
 
     def _stop(self, interrupts: Interrupts, failure: HexpipeError | None) -> list[Death]:
-        """End the processes so that nothing that was committed is lost; deaths on the way."""
+        """End the processes without loss of anything committed; return deaths on the way."""
         supervisor, stuck = self.supervisor, []
         gone = isinstance(failure, GoneError)
 
@@ -322,7 +324,7 @@ class _Run:
 
 
 def _late_failure(death: Death, folder: RunFolder) -> HexpipeError:
-    """What a death while the run ends is shown as."""
+    """Return the error for a death while the run ends."""
     if death.disk_full:
         return DiskFullError(
             f"there is no room in {folder.path} for what {death.process} had to write last; every game that was "
@@ -333,7 +335,8 @@ def _late_failure(death: Death, folder: RunFolder) -> HexpipeError:
 
 
 def _next_session(folder: RunFolder, settings: Settings) -> int:
-    """The number of this part of the run: 0 in a new one, one more with every resume, whatever became of the file."""
+    """Return the number of this part of the run: 0 for a new one, one more with each resume, even if the file is
+    damaged."""
     path, archive_path = folder.path / "session.json", folder.path / ARCHIVE_NAME
     session = 0
     with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):

@@ -1,9 +1,9 @@
-"""The archive of every game of a run, a SQLite file: the truth that the replay buffer is a cache of.
+"""The archive of every game of a run, a SQLite file: the authoritative copy, of which the replay buffer is a cache.
 
-It has all that training needs again: moves, result, seats, search statistics and weights version (the record), the
-settings that were in force, and where a game came from, by which none is taken twice.
-Write-ahead log and full synchronisation: a batch of games whose `append` has returned survives any kill and, as far as
-the disk keeps its word, a power cut; a batch that was cut off is not there at all.
+It has all that training needs: moves, result, seats, search statistics and weights version (the record), the settings
+in force, and each game's sender, so that none is stored twice. Write-ahead log and full synchronisation: a batch of
+games whose `append` has returned survives any kill and, as far as the disk keeps its word, a power cut; a batch that
+was cut off is not there at all.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ CREATE TABLE stages (
 )
 """
 SCHEMA_VERSION = 3
-_LATE_GAMES = 1000  # games come in the order in which they end: older weights may come later, by fewer games than that
+_LATE_GAMES = 1000  # games arrive in the order of their ends: fewer games than that later, older weights may still come
 
 
 def _from_version_2(db: Connection) -> None:
-    """Games get where they came from, which is not known of these, and what lists of games ask for."""
+    """Add columns of senders, unknown for these games, and those by which games are listed."""
     db.execute("ALTER TABLE games RENAME TO old_games")
     db.execute(_SETTINGS)
     db.execute(_GAMES)
@@ -81,7 +81,7 @@ _KIND = Kind("replay archive", 0x48585052, SCHEMA_VERSION, _SCHEMA, {2: _from_ve
 
 
 class Sender(NamedTuple):
-    """Where a game came from: the part of the run, the worker's outbox, and the game's number in that."""
+    """The sender of a game: the part of the run, the worker's outbox, and the game's sequence number there."""
 
     session: int
     worker: int
@@ -89,14 +89,16 @@ class Sender(NamedTuple):
 
 
 def winner(record: GameRecord) -> int | None:
-    """The seat with the best result; None where several share it."""
+    """Return the seat with the best result; None if several share it."""
     best = record.outcome == record.outcome.max()
     return int(best.argmax()) if best.sum() == 1 else None
 
 
 class StageBegin(NamedTuple):
-    """The stage of a curriculum that is played: its number from 0, the games in the archive when it began, and how many
-    games the stage before it took."""
+    """The beginning of a curriculum's present stage.
+
+    Its number from 0, the games in the archive at that time, and the number of games of the stage before it.
+    """
 
     number: int
     games_before: int
@@ -104,8 +106,8 @@ class StageBegin(NamedTuple):
 
 
 class ReplayArchive:
-    """The archive file ``path`` of games by the rules of ``games``, one or the stages of a curriculum; made where it
-    does not exist.
+    """The archive file ``path`` of games by the rules of ``games``, one or the stages of a curriculum; created if
+    missing.
 
     One process appends; others, with ``read_only``, may read meanwhile. Raises ArchiveError, in one line, where the
     file is no archive, is damaged, newer than this version, or holds games of other rules.
@@ -133,7 +135,7 @@ class ReplayArchive:
         self.close()
 
     def note_settings(self, document: str) -> None:
-        """Commits that games are played with the settings ``document`` (`config.dump_settings`) from now on."""
+        """Commit that games are played with the settings ``document`` (`config.dump_settings`) from now on."""
         digest = hashlib.sha256(document.encode()).hexdigest()
         with self._file.transaction():
             self._db.execute("INSERT OR IGNORE INTO settings (sha256, document) VALUES (?, ?)", (digest, document))
@@ -141,8 +143,10 @@ class ReplayArchive:
         self._settings = int(row[0])
 
     def append(self, records: Iterable[GameRecord], senders: Iterable[Sender] = ()) -> None:
-        """Commits ``records``, all or none; once this returns they are kept. ``senders``: where each came from, in a
-        run of many processes. ValueError where one is of other rules, DiskFullError where there is no room."""
+        """Commit ``records``, all or none. ``senders``: the sender of each, in a run of many processes.
+
+        ValueError if one is of other rules, DiskFullError if there is no room.
+        """
         with self._file.transaction():
             self._db.executemany(
                 "INSERT INTO games (plies, policy_bytes, positions_until, weights_version, board_size, winner,"
@@ -153,7 +157,7 @@ class ReplayArchive:
     def _rows(
         self, records: Iterable[GameRecord], senders: Iterable[tuple[int | None, ...]], positions: int
     ) -> Iterator[tuple[Any, ...]]:
-        """What is written of ``records`` after games of so many ``positions``."""
+        """Yield the rows of ``records``, which follow on games of so many ``positions``."""
         now = time.time()
         for record, sender in zip(records, senders, strict=False):
             check_rules(record, self._games)
@@ -163,7 +167,7 @@ class ReplayArchive:
             yield (*sizes, *found, *sender, record.to_bytes())
 
     def newest_sequences(self, session: int, games: int) -> dict[int, int]:
-        """By worker: the highest sequence in ``session`` among the newest ``games`` games."""
+        """Return by worker the highest sequence in ``session`` among the newest ``games`` games."""
         with self._file.explained():
             rows = self._db.execute(
                 "SELECT worker, max(sequence) FROM"
@@ -174,36 +178,36 @@ class ReplayArchive:
         return {self._count(worker): self._count(sequence) for worker, sequence in rows}
 
     def select(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query of one's own; the schema is above."""
+        """Return the rows of a custom query; the schema is above."""
         with self._file.explained():
             return self._db.execute(query, parameters).fetchall()
 
     def senders(self) -> Iterator[Sender]:
-        """Where the games came from, in the order of arrival; those of which it is not known are left out."""
+        """Yield the games' senders in the order of arrival, without unknown ones."""
         query = "SELECT session, worker, sequence FROM games WHERE sequence IS NOT NULL ORDER BY id"
         return (Sender(*row) for row in self.select(query))
 
     @property
     def newest_session(self) -> int:
-        """The part of the run that the newest game of which it is known came in; -1 where there is none."""
+        """Part of the run in which the newest game with a known sender came; -1 if there is none."""
         rows = self.select("SELECT session FROM games WHERE session IS NOT NULL ORDER BY id DESC LIMIT 1")
         return self._count(rows[0][0]) if rows else -1
 
     @property
     def total_games(self) -> int:
-        """Games in the archive."""
+        """Number of games in the archive."""
         with self._file.explained():
             return self._count(self._db.execute("SELECT coalesce(max(id), 0) FROM games").fetchone()[0])
 
     @property
     def total_positions(self) -> int:
-        """Positions in the archive."""
+        """Number of positions in the archive."""
         with self._file.explained():
             row = self._db.execute("SELECT positions_until FROM games ORDER BY id DESC LIMIT 1").fetchone()
             return self._count(row[0]) if row else 0
 
     def read(self, number: int) -> GameRecord:
-        """The game that was the ``number``-th to arrive, counted from 1; ArchiveError where there is none such."""
+        """Return the ``number``-th game to arrive, counted from 1; ArchiveError if it does not exist."""
         with self._file.explained():
             row = self._db.execute("SELECT record FROM games WHERE id = ?", (number,)).fetchone()
         if row is None:
@@ -215,9 +219,9 @@ class ReplayArchive:
     def newest(
         self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int]
     ) -> Iterator[tuple[int, GameRecord]]:
-        """The newest games with their ids, oldest of them first: as many as ``max_games`` and ``max_bytes`` allow.
+        """Yield the newest games with their ids, oldest first: as many as ``max_games`` and ``max_bytes`` allow.
 
-        ``size_of(plies, policy_bytes)`` says what a game takes of ``max_bytes``.
+        ``size_of(plies, policy_bytes)`` returns a game's share of ``max_bytes``.
         """
         with self._file.explained():
             first, left = self.total_games + 1, max_bytes
@@ -240,38 +244,38 @@ class ReplayArchive:
 
     @property
     def stage(self) -> StageBegin:
-        """Where the run's curriculum stands; the first stage where none was begun."""
+        """Present stage of the run's curriculum; the first one if none was begun."""
         with self._file.explained():
             row = self._db.execute("SELECT * FROM stages ORDER BY number DESC LIMIT 1").fetchone()
         return StageBegin(0, 0, 0) if row is None else StageBegin(*map(self._count, row))
 
     def begin_stage(self, number: int, mastered_after: int) -> None:
-        """Commits that the stage ``number`` (from 0) begins now."""
+        """Commit that the stage ``number`` (from 0) begins now."""
         with self._file.transaction():
             self._db.execute("INSERT INTO stages VALUES (?, ?, ?)", (number, self.total_games, mastered_after))
 
     def newest_weights(self, games: int) -> int:
-        """The newest version of weights that played the last of the first ``games`` games; 0 where there are none."""
+        """Return the newest version of weights that played the last of the first ``games`` games; 0 for no games."""
         rows = self.select(
             "SELECT coalesce(max(weights_version), 0) FROM games WHERE id > ? AND id <= ?", (games - _LATE_GAMES, games)
         )
         return self._count(rows[0][0])
 
     def games_after(self, number: int) -> Iterator[GameRecord]:
-        """The games that came in after the ``number``-th, newest first."""
+        """Yield the games after the ``number``-th, newest first."""
         with self._file.explained():
             rows = self._db.execute("SELECT record FROM games WHERE id > ? ORDER BY id DESC", (number,))
         yield from self._read_all(rows)
 
     def imported(self) -> Iterator[GameRecord]:
-        """The games that were not played by this run (`records.IMPORTED`), in the order of arrival."""
+        """Yield the games that were not played by this run (`records.IMPORTED`), in the order of arrival."""
         with self._file.explained():
             query = "SELECT record FROM games WHERE weights_version = ? ORDER BY id"
             rows = self._db.execute(query, (IMPORTED,))
         yield from self._read_all(rows)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
     def _check_rules(self, rules: str) -> None:
@@ -285,7 +289,7 @@ class ReplayArchive:
             raise ArchiveError(words, kind="foreign", path=self.path)
 
     def _read_all(self, rows: Iterator[tuple[object]]) -> Iterator[GameRecord]:
-        """The records of a query for them; SQLite may find its file damaged at any row."""
+        """Yield the records of a query; SQLite may find its file damaged at any row."""
         while True:
             with self._file.explained():
                 row = next(rows, None)
@@ -294,7 +298,7 @@ class ReplayArchive:
             yield self._checked(row[0])
 
     def _count(self, value: object) -> int:
-        if not isinstance(value, int):  # in a damaged file there may be anything
+        if not isinstance(value, int):  # a damaged file may hold anything
             words = f"{self.path} is damaged (a count in it is {str(value)[:40]!r}): restore the file"
             raise ArchiveError(words, kind="damaged", path=self.path)
         return value

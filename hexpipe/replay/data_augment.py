@@ -10,11 +10,11 @@ from hexpipe.replay.targets import Batch
 
 
 def apply_board_augment(batch: Batch, game: Game, rng: np.random.Generator) -> None:
-    """Turns each sample of ``batch`` (see `targets`) by a symmetry of ``game`` drawn at random, in place.
+    """Transform each sample of ``batch`` (see `targets`) by a random symmetry of ``game``, in place.
 
-    Codes, those of later steps too, policies, actions and focus of one sample are turned together, as its local view
-    and its board; all else stays. A symmetry has the same number in every mover's frame, so the steps of an unroll stay
-    one game.
+    Codes, those of later steps too, policies, actions and focus of one sample are transformed together, as its local
+    view and its board; all else stays. A symmetry has the same number in every mover's frame, so the steps of an unroll
+    stay one game.
     """
     codes = batch["codes"][:, None]
     choice = rng.integers(0, len(game.symmetries), len(codes))

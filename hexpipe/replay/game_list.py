@@ -1,4 +1,4 @@
-"""Games of an archive by what is known of them, without reading their records."""
+"""Lists of an archive's games, without reading their records."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ DRAW = -1
 
 
 class ListedGame(NamedTuple):
-    """One game: its number of arrival, and the columns of the archive's table (`archive`); ``settings`` is the sha256
-    of those in force."""
+    """One game: its number of arrival, and the columns of the archive's table (`archive`).
+
+    ``settings`` is the sha256 of those in force.
+    """
 
     number: int
     board_size: int
@@ -32,9 +34,9 @@ class ListedGame(NamedTuple):
 
 @dataclass(frozen=True)
 class GameFilter:
-    """What games must be: each part that is not None. Ranges include both ends, of which either may be open (None).
+    """A filter of games: each condition that is not None. Ranges include both ends, either of which may be open (None).
 
-    ``winner`` is a seat, `DRAW` of games without one; ``since`` in Unix seconds; ``settings`` the beginning of a
+    ``winner`` is a seat, `DRAW` for games without one; ``since`` in Unix seconds; ``settings`` the beginning of a
     sha256.
     """
 
@@ -48,7 +50,7 @@ class GameFilter:
     settings: str | None = None
 
     def conditions(self) -> list[tuple[str, Any]]:
-        """SQL conditions, each with the value of its parameter."""
+        """Return SQL conditions, each with the value of its parameter."""
         wanted = [
             ("winner IS ?", None if self.winner == DRAW else self.winner, self.winner is not None),
             ("board_size = ?", self.board_size, self.board_size is not None),
@@ -65,7 +67,7 @@ class GameFilter:
 
 
 def find_games(archive: ReplayArchive, wanted: GameFilter, newest: int | None = None) -> list[ListedGame]:
-    """The games that ``wanted`` lets through, in the order of arrival; of many the ``newest``."""
+    """Return the games that pass ``wanted``, in the order of arrival; the ``newest`` of them if given."""
     conditions = wanted.conditions()
     where = " AND ".join(condition for condition, _ in conditions) or "1"
     rows = archive.select(
@@ -78,7 +80,7 @@ def find_games(archive: ReplayArchive, wanted: GameFilter, newest: int | None = 
 
 
 def moves_of_record(stages: Sequence[Game], record: GameRecord) -> list[int]:
-    """The moves (`games.board_moves`) of a game on its whole board; ``stages`` has the game of its rules."""
+    """Return the moves (`games.board_moves`) of a game on its whole board; ``stages`` has the game of its rules."""
     game = next(stage for stage in stages if stage.board_size == record.board_size)
     moves: list[int] = moves_of_actions(game, record.actions, record.origins).tolist()
     return moves

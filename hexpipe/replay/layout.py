@@ -1,4 +1,4 @@
-"""Every byte of the replay store, said once.
+"""The memory layout of the replay store, a ring buffer.
 
 A store holds games of one or more *stages*, games that differ in board size and rules but are one to a net. The shared
 segment has these fields:
@@ -6,18 +6,18 @@ segment has these fields:
     header    int64 [16 + 3 * stages]   counters (the names below), then the live games of each stage, their plies and
                                         their snapshots; written under the fence lock only
     sections  int64 [stages, 10, 3]     `section_table` of the pieces, so that a reader needs nothing but the segment
-    starts    int64 [G]      number of the game's first sampled position, counted over everything ever written
+    starts    int64 [G]      number of the game's first sampled position, counted over all ever written
     offsets   int64 [G]      where the game's piece begins in data
     plies     int32 [G]      plies of the game, T
     openings  int32 [G]      plies at its start that are not sampled
     sizes     int32 [G]      bytes of its piece
     numbers   int64 [G]      the game's number in order of arrival over the whole run, from 1: its id in the archive
     stages    uint8 [G]      which stage it is of
-    dead      uint8 [G]      1 where the game has left: it is sampled no more, its room comes free as the tail passes it
+    dead      uint8 [G]      1 where the game was evicted: no longer sampled, it is freed as the tail passes it
     data      uint8 [ring + guard]   the pieces, each in one run of bytes; the guard lets kernels read past a last code
 
-Ring number g (counted from 0, monotonic) is in slot g % G. It is there while TAIL_GAME <= g < HEAD_GAME. A game gets a
-new ring number where it is copied to the head or its targets are replaced, and keeps its number of arrival.
+Ring number g (counted from 0, monotonic) is in slot g % G. It is valid while TAIL_GAME <= g < HEAD_GAME. A game gets a
+new ring number when it is copied to the head or its targets are replaced, and keeps its number of arrival.
 
 A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-endian and without padding:
 
@@ -56,24 +56,24 @@ from hexpipe.replay.eviction import FULL_SHARE
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
-INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1  # of a game, in the fields of [G]
+INDEX_BYTES = 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1  # per game, in the fields of [G]
 MAX_STAGES = 256
-SPARE_SLOTS = 64  # so that games can be copied ahead some at a time, however few are held
+SPARE_SLOTS = 64  # so that some games can be copied ahead at a time, however few are held
 FREE_PIECES = 2  # see `usable_bytes`
-_PAGE_SLACK = 65536  # the segment is whole pages; no platform in use has larger ones
+_PAGE_SLACK = 65536  # a segment is whole pages; no platform in use has larger ones
 
 
 class Header(IntEnum):
-    """Places in the header."""
+    """Indices of the header."""
 
     TAIL_GAME = 0  # first game in the ring, by ring number
     HEAD_GAME = 1  # next game's ring number
     TAIL_POSITION = 2  # first position in the ring
     HEAD_POSITION = 3  # next position's number
     LIVE_GAMES = 4  # games held: those in the ring that are not dead
-    LIVE_POSITIONS = 5  # of these the positions that are sampled
-    LIVE_BYTES = 6  # and the bytes of their pieces
-    HEAD_BYTE = 7  # where the last piece ended
+    LIVE_POSITIONS = 5  # positions of these that are sampled
+    LIVE_BYTES = 6  # bytes of their pieces
+    HEAD_BYTE = 7  # end of the last piece
     USED_BYTES = 8  # bytes of all pieces in the ring
     TOTAL_GAMES = 9  # games ever added
     TOTAL_POSITIONS = 10  # positions ever added
@@ -82,7 +82,7 @@ class Header(IntEnum):
     FILLING = 13  # 1 while it is filled from the archive, and empty to readers
 
 
-HEADER_LENGTH = 16  # what is held of each stage follows:
+HEADER_LENGTH = 16  # the counters of each stage follow:
 STAGE_COUNTERS = 3  # live games, their plies and their snapshots
 
 
@@ -102,11 +102,11 @@ class Section(IntEnum):
 
 
 POLICIES = len(Section)
-"""The row behind them in `section_starts`: where the policies begin."""
+"""Row after the sections in `section_starts`: the beginning of the policies."""
 
 
 class PieceLayout(NamedTuple):
-    """What the bytes of a stage's pieces depend on, and what its actions mean; numbers, which kernels take as int64."""
+    """Parameters of a stage's pieces, and of its actions' meaning; numbers, which kernels take as int64."""
 
     board_size: int
     board_cells: int
@@ -130,7 +130,7 @@ class PieceLayout(NamedTuple):
 
 
 def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
-    """The layout of ``game``'s pieces."""
+    """Return the layout of ``game``'s pieces."""
     board_cells = game.board_size**2
     placing = places_stones(game)
     cells_per_byte = 4 if placing and game.num_views <= 3 else 1
@@ -160,7 +160,7 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
 
 
 def section_table(layout: PieceLayout) -> NDArray[np.int64]:
-    """Bytes of each section as int64 [10, 3]: those of a game, of a ply, of a snapshot."""
+    """Return the bytes of each section as int64 [10, 3]: of a game, of a ply, of a snapshot."""
     narrow_or_wide = 2 if layout.wide_actions else 1
     table = np.zeros((len(Section), 3), np.int64)
     table[Section.OUTCOME] = 2 * layout.num_seats, 0, 0
@@ -177,55 +177,56 @@ def section_table(layout: PieceLayout) -> NDArray[np.int64]:
 
 
 def section_starts(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each section begins, and in the last row where `policies` does: int64 [11, 3], same columns."""
+    """Return the beginning of each section, in the last row of `policies`: int64 [11, 3], same columns."""
     return np.vstack([np.zeros((1, 3), np.int64), np.cumsum(table, axis=0)])
 
 
 def num_snapshots(plies: int, snapshot_interval: int) -> int:
-    """Snapshots of a game; the empty board before ply 0 needs none."""
+    """Return the number of snapshots of a game; the empty board before ply 0 needs none."""
     return (plies - 1) // snapshot_interval
 
 
 def piece_bytes(layout: PieceLayout, plies: int, policy_bytes: int) -> int:
-    """Bytes of the piece of a game with ``plies`` positions whose packed policies take ``policy_bytes``."""
+    """Return the bytes of the piece of a game with ``plies`` positions and ``policy_bytes`` of packed policies."""
     per_game, per_ply, per_snapshot = section_table(layout).sum(axis=0).tolist()
     snapshots = num_snapshots(plies, layout.snapshot_interval)
     return int(per_game + per_ply * plies + per_snapshot * snapshots + policy_bytes)
 
 
 def largest_piece(layout: PieceLayout, max_plies: int) -> int:
-    """Bytes of the largest piece that a game can become: all plies, every action in every policy."""
+    """Return the bytes of the largest possible piece of a game: all plies, every action in every policy."""
     return piece_bytes(layout, max_plies, max_plies * (layout.mask_bytes + layout.num_actions))
 
 
 def largest_game(games: Sequence[Game], snapshot_interval: int) -> int:
-    """Bytes of the `largest_piece` of any stage."""
+    """Return the bytes of the `largest_piece` of any stage."""
     return max(largest_piece(piece_layout(game, snapshot_interval), game.max_plies) for game in games)
 
 
 def guard_bytes(games: Sequence[Game]) -> int:
-    """Bytes behind the ring: kernels look at a whole policy before they know that it ends with the piece."""
+    """Return the bytes behind the ring: kernels read a whole policy before they know that it ends with the piece."""
     return games[0].num_actions + mask_length(games[0].num_actions) + 8
 
 
 def usable_bytes(ring_bytes: int, largest: int) -> int:
-    """What pieces of up to ``largest`` bytes may take of a ring.
+    """Return the bytes of a ring that pieces of up to ``largest`` bytes may use.
 
-    What stays free has room for any piece wherever the ring's end may cut it: of FREE_PIECES times the largest, the gap
-    that a piece left which did not fit before the end takes less than one. So a game at the tail can always be copied
-    to the head before it is given up at the tail.
+    The rest has room for any piece wherever the ring's end may cut it: of FREE_PIECES times the largest, the gap left
+    by a piece that did not fit before the end takes less than one. So a game at the tail can always be copied to the
+    head before it is freed at the tail.
     """
     return ring_bytes - FREE_PIECES * largest
 
 
 def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Field]:
-    """Fields of the segment, within the budget and no larger than ``max_games`` can use.
+    """Return the fields of the segment, within the budget and no larger than ``max_games`` can use.
 
-    The ring always takes one game more than ``min_games`` of the largest size beside what `usable_bytes` keeps free; so
-    no game has to be refused to keep ``min_games``. Raises SettingsError when the budget is too small for that.
+    Beside the free rest of `usable_bytes` the ring always has room for one more than ``min_games`` games of the largest
+    size, so that no game must be refused to keep ``min_games``. Raises SettingsError when the budget is too small for
+    that.
 
-    There are slots for a quarter more games than can be live (``max_games``, or games of one ply within the budget), as
-    dead games have theirs until the tail comes by.
+    There are slots for a quarter more games than can be live (``max_games``, or games of one ply within the budget),
+    because dead games keep theirs until the tail passes.
     """
     if len(games) > MAX_STAGES:
         words = f"curriculum.stages are {len(games)}: a replay buffer knows {MAX_STAGES} at the most"
@@ -248,7 +249,7 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
             "(games get shorter by game.move_cap, where there is one)"
         )
         raise SettingsError(words, kind="conflict", setting="replay.max_memory_gb")
-    # with room for max_games of the largest size before any leaves for memory
+    # room for max_games of the largest size before memory evicts any
     ring = min(budget - fixed, math.ceil((settings.max_games + 1) * largest / FULL_SHARE) + FREE_PIECES * largest)
     return [
         Field("header", "int64", (header,)),
@@ -266,7 +267,8 @@ def segment_fields(settings: ReplaySettings, games: Sequence[Game]) -> list[Fiel
 
 
 def games_at_least(settings: ReplaySettings, games: Sequence[Game]) -> int:
-    """Games of the largest size that a full store holds at any time. Raises SettingsError like `segment_fields`."""
+    """Return the games of the largest size that a full store holds at any time. Raises SettingsError like
+    `segment_fields`."""
     largest = largest_game(games, settings.snapshot_interval)
     data = next(field for field in segment_fields(settings, games) if field.name == "data")
     usable = usable_bytes(data.shape[0] - guard_bytes(games), largest)
@@ -274,5 +276,5 @@ def games_at_least(settings: ReplaySettings, games: Sequence[Game]) -> int:
 
 
 def budget_bytes(settings: ReplaySettings) -> int:
-    """``max_memory_gb`` in bytes."""
+    """Return ``max_memory_gb`` in bytes."""
     return int(settings.max_memory_gb * 1e9)

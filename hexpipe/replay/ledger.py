@@ -1,4 +1,4 @@
-"""Where each game is in the ring, in order of arrival: the writer's own list, made of the store's index."""
+"""The writer's own list of each game's place in the ring, in order of arrival, rebuilt from the store's index."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hexpipe.replay.writer_kernels import Index, find_number
 class Ledger:
     """``numbers`` int64 [G], rising, and ``rings`` int64 [G], their ring numbers; the first ``count`` entries are used.
 
-    An entry is of a live game where its ring number is not before the tail and its slot is not dead: the others need no
-    hand, and are left out when the list is full. G is more than the games that can be live, so there is room then.
+    An entry is live if its ring number is not before the tail and its slot is not dead. Other entries are dropped when
+    the list is full. G is more than the games that can be live, so there is room then.
     """
 
     def __init__(self, index: Index, tail: int, head: int) -> None:
@@ -27,15 +27,15 @@ class Ledger:
         order = np.argsort(numbers)
         self.count = len(rings)
         self.numbers[: self.count], self.rings[: self.count] = numbers[order], rings[order]
-        self._first: dict[int, int] = {}  # no live game of the stage is before this entry
+        self._first: dict[int, int] = {}  # by stage: no live game is before this entry
 
     @property
     def newest_number(self) -> int:
-        """The last number that arrived, 0 where there is none."""
+        """Last number that arrived, 0 if there is none."""
         return int(self.numbers[self.count - 1]) if self.count else 0
 
     def append(self, number: int, ring: int, tail: int) -> None:
-        """The game ``number``, newer than all before, has come as ``ring``."""
+        """Append the game ``number``, newer than all before, with its ring number."""
         if self.count == len(self.rings):
             rings = self.rings
             kept = (rings >= tail) & (self._index.dead[rings % len(rings)] == 0)
@@ -47,17 +47,16 @@ class Ledger:
         self.count += 1
 
     def find(self, number: int, tail: int) -> int:
-        """The ring number of the game ``number``; -1 where it is not held."""
+        """Return the ring number of the game ``number``; -1 if it is not held."""
         entry = find_number(self.numbers, self.count, number)
         return int(self.rings[entry]) if entry >= 0 and self._is_live(entry, tail) else -1
 
     def move(self, number: int, ring: int) -> None:
-        """The game ``number``, which is held, has gone to ``ring``."""
+        """Set the ring number of the game ``number``, which is held, to ``ring``."""
         self.rings[find_number(self.numbers, self.count, number)] = ring
 
     def leaving(self, held: list[int], tail: int) -> Iterator[int]:
-        """The ring numbers of all live games in the order in which they leave (`eviction`); ``held`` says how many each
-        stage has."""
+        """Yield the ring numbers of all live games in the order of eviction; ``held`` has the count of each stage."""
         for stage in (stage for stage, games in enumerate(held) if games):
             found = False
             for entry in range(self._first.get(stage, 0), self.count):

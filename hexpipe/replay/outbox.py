@@ -1,17 +1,17 @@
-"""The way of finished games from the generators to the replay process: fixed slots in shared memory.
+"""Outboxes: the transport of finished games from the generators to the replay process, fixed slots in shared memory.
 
-Old games that were searched anew go the same way, from an outbox of their own; what tells them from new ones is the
-number that they have in the archive, which a new game has not got yet.
+Reanalyzed games go the same way, from separate outboxes; they have a number in the archive, which a new game has not
+got yet.
 
-Game number ``s`` of a worker goes to slot ``s % slots``: its bytes first, then the slot's header (s + 1, length, number
-in the archive, crc32 of that number and the bytes), then one small message that wakes the replay process. Replay takes
-games in order and acknowledges them by raising the worker's ``acked`` once they are committed to archive and shared
-memory; only then is a slot used again.
-A worker that is killed at any point leaves either a whole game or a slot whose header does not fit, which is no game;
-no lock is held at any time, so nothing is left to repair but the number that its replacement goes on from.
+Game number ``s`` of a worker goes to slot ``s % slots`` of its ring buffer: its bytes first, then the slot's header (s
++ 1, length, number in the archive, crc32 of that number and the bytes), then one small message that wakes the replay
+process. Replay takes games in order and acknowledges them by raising the worker's ``acked`` once they are committed to
+archive and shared memory; only then is a slot reused. This is lock-free: a worker that is killed at any point leaves
+either a whole game or a slot with an invalid header, which counts as no game. Only the sequence number of its
+replacement must be recovered.
 
-The replay process may be killed too. Its replacement takes anew what was not acknowledged, and of that it leaves out
-what the archive has already: games are known there by session, worker and sequence.
+The replay process may be killed too. Its replacement takes again what was not acknowledged, except for games that the
+archive has already: they are known there by session, worker and sequence.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.005
 
 
 class Arrival(NamedTuple):
-    """One game that lies in an outbox; ``number`` is its place in the archive, counted from 1, or 0 of a new game."""
+    """One game in an outbox; ``number`` is its place in the archive, counted from 1, or 0 for a new game."""
 
     worker: int
     sequence: int
@@ -42,7 +42,7 @@ class Arrival(NamedTuple):
 
 
 def largest_record_bytes(shapes: Shapes, max_plies: int) -> int:
-    """Most bytes that a game's `GameRecord.to_bytes` can take: every ply's policy full."""
+    """Return the most bytes of a game's `GameRecord.to_bytes`: a full policy at every ply."""
     per_ply = 2 + 1 + 1 + 4 * shapes.num_seats + 4 + mask_length(shapes.num_actions) + shapes.num_actions
     if shapes.view_size < shapes.board_size:
         per_ply += 4  # the view's origin
@@ -50,20 +50,20 @@ def largest_record_bytes(shapes: Shapes, max_plies: int) -> int:
 
 
 class Outboxes:
-    """The slots of every worker and the bell that wakes the replay process; picklable while a child is spawned."""
+    """The slots of every worker and the doorbell of the replay process; picklable while a child is spawned."""
 
     def __init__(self, segment: SharedSegment, bell: Doorbell) -> None:
         self.segment, self._bell = segment, bell
 
     @classmethod
     def create(cls, workers: int, slots: int, slot_bytes: int, private: bool = False) -> Outboxes:
-        """Empty outboxes. Raises SharedMemoryError if there is no room."""
+        """Create empty outboxes. Raises SharedMemoryError if there is no room."""
         fields = cls.fields(workers, slots, slot_bytes)
         return cls(SharedSegment.create("outboxes", fields, private=private), Doorbell())
 
     @staticmethod
     def fields(workers: int, slots: int, slot_bytes: int) -> list[Field]:
-        """Name the arrays of such outboxes."""
+        """Return the arrays of such outboxes."""
         return [
             Field("data", "uint8", (workers, slots, slot_bytes)),
             Field("header", "int64", (workers, slots, len(_HEADER))),
@@ -72,20 +72,20 @@ class Outboxes:
 
     @property
     def num_workers(self) -> int:
-        """Workers that have an outbox."""
+        """Number of workers with an outbox."""
         return int(self.segment.arrays["acked"].shape[0])
 
     @property
     def num_slots(self) -> int:
-        """Games that all outboxes hold together."""
+        """Number of slots of all outboxes."""
         return int(np.prod(self.segment.arrays["header"].shape[:2]))
 
     def sender(self, worker: int) -> OutboxSender:
-        """The writing end of a worker, going on after what a dead predecessor has left whole."""
+        """Return a worker's sending end, which goes on after the whole games of a dead predecessor."""
         return OutboxSender(self.segment, self._bell, worker)
 
     def receiver(self) -> OutboxReceiver:
-        """The replay process's end."""
+        """Return the receiving end of the replay process."""
         return OutboxReceiver(self.segment, self._bell)
 
 
@@ -99,17 +99,18 @@ class OutboxSender:
         self._bell = bell
         self._worker = worker
         self.next_sequence = _first_free(self._data, self._header, int(self._acked[worker]))
-        # wake replay for games that a dead predecessor left without their message
+        # wake replay for games whose message a dead predecessor did not send
         self._bell.ring()
 
     def in_flight(self) -> int:
-        """Games that lie in the outbox."""
+        """Return the number of games in the outbox."""
         return self.next_sequence - int(self._acked[self._worker])
 
     def send(self, record: GameRecord, keep_waiting: Callable[[], bool], number: int = 0) -> bool:
-        """Put a game into the outbox, waiting for a free slot while ``keep_waiting()``; False if it was not put.
+        """Put a game into the outbox, waiting for a free slot while ``keep_waiting()`` (back-pressure); False if it
+        gave up.
 
-        ``number`` is that of an old game in the archive, 0 for a new one.
+        ``number`` is an old game's in the archive, 0 for a new one.
         """
         data = record.to_bytes()
         slots, slot_bytes = self._data.shape
@@ -138,11 +139,11 @@ class OutboxReceiver:
         self._taken = [int(number) for number in self._acked]
 
     def wait(self, timeout: float) -> bool:
-        """Wait until some worker has sent a game, ``timeout`` seconds at most."""
+        """Wait until some worker has sent a game, ``timeout`` seconds at most; return whether one has."""
         return self._bell.wait(timeout)
 
     def take(self, limit: int = 1000) -> list[Arrival]:
-        """Whole games that wait, oldest first for each worker; they keep their slots until `acknowledge`."""
+        """Return the whole games that wait, oldest first for each worker; they keep their slots until `acknowledge`."""
         arrivals: list[Arrival] = []
         for worker in range(len(self._taken)):
             while len(arrivals) < limit:
@@ -165,7 +166,7 @@ def _whole_game(
     header: np.ndarray[tuple[int, int], np.dtype[np.int64]],
     sequence: int,
 ) -> tuple[int, bytes] | None:
-    """Number and bytes of the game ``sequence`` if it is there."""
+    """Return number and bytes of the game ``sequence`` if it is there, whole."""
     slot = sequence % len(header)
     found, length, number, crc = (int(value) for value in header[slot])
     if found != sequence + 1 or not 0 < length <= data.shape[1]:
@@ -175,7 +176,7 @@ def _whole_game(
 
 
 def _checksum(number: int, data: bytes) -> int:
-    """The number counts too: a slot whose header was half written must not give a game's number to another."""
+    """Return the crc32 of a game with its number: a half-written header must not give it another's number."""
     return zlib.crc32(data, zlib.crc32(number.to_bytes(8, "little", signed=True)))
 
 

@@ -30,7 +30,7 @@ class ReplayBuffer:
 
     One process (and one thread of it) calls `add_game`, `refresh_game` and `refill`; any number of others sample at the
     same time. Boards are kept as sparse snapshots and rebuilt from the nearest one, policies packed; see `layout`.
-    Which games leave when it is full, `eviction` says.
+    `eviction` decides which games leave when it is full.
     """
 
     def __init__(self, store: Store) -> None:
@@ -47,10 +47,12 @@ class ReplayBuffer:
         private: bool = False,
         lock: FenceLock | None = None,
     ) -> ReplayBuffer:
-        """An empty buffer for one game, or for the stages of a curriculum. ``private`` keeps it in this process's own
-        memory; else ``lock`` must be a multiprocessing Lock of the context that spawns the processes that share it.
+        """Create an empty buffer for one game, or for the stages of a curriculum.
 
-        Raises SettingsError where the budget cannot hold ``min_games``, SharedMemoryError where there is no memory.
+        ``private`` keeps it in this process's own memory; else ``lock`` must be a multiprocessing Lock of the context
+        that spawns the processes that share it.
+
+        Raises SettingsError if the budget cannot hold ``min_games``, SharedMemoryError if there is no memory.
         """
         if lock is None:
             if not private:
@@ -63,57 +65,58 @@ class ReplayBuffer:
 
     @property
     def segment(self) -> SharedSegment:
-        """The shared memory, for reports from outside (`store.describe_store`)."""
+        """Shared memory, for reports from outside (`store.describe_store`)."""
         return self._store.segment
 
     @property
     def num_games(self) -> int:
-        """Games held now. O(1), like all counts here."""
+        """Number of games held now. O(1), like all counts here."""
         return self._store.window().live_games
 
     @property
     def num_positions(self) -> int:
-        """Positions held now."""
+        """Number of positions held now."""
         return self._store.window().live_positions
 
     @property
     def total_games(self) -> int:
-        """Games ever added, those of earlier parts of the run included (`refill`)."""
+        """Number of games ever added, including earlier parts of the run (`refill`)."""
         return int(self._store.counters()[Header.TOTAL_GAMES])
 
     @property
     def total_positions(self) -> int:
-        """Positions ever added, those of earlier parts of the run included (`refill`)."""
+        """Number of positions ever added, including earlier parts of the run (`refill`)."""
         return int(self._store.counters()[Header.TOTAL_POSITIONS])
 
     def add_game(self, record: GameRecord) -> None:
-        """Adds a finished game; where there are too many, or memory runs out, the oldest leave (`eviction`).
+        """Add a finished game; at a limit of games or memory the oldest are evicted (`eviction`).
 
         Raises ValueError where it does not belong here.
         """
         self._writing().add(record)
 
     def refresh_game(self, number: int, record: GameRecord) -> bool:
-        """Replaces the targets (policies, values) of the game that arrived as ``number`` by those of ``record``.
+        """Replace the targets (policies, values) of the game that arrived as ``number`` by those of ``record``.
 
-        It keeps its number and counts as no new game. False, and nothing is done, where it is no longer held, or others
-        would have to leave for it. Raises ValueError where the record is of another game.
+        It keeps its number and does not count as new. Returns False, with nothing done, if it is no longer held, or
+        others would have to leave for it. Raises ValueError where the record is of another game.
         """
         return self._writing().refresh(number, record)
 
     def held_game(self, rng: np.random.Generator) -> int:
-        """The number of a game held, drawn uniformly: 1 for the first that came in this run, as in its archive.
+        """Draw a held game uniformly; return its number: 1 for the first of this run, as in its archive.
 
         For any process. Raises EmptyBufferError while empty.
         """
         return self._store.held_game(rng)
 
     def hide(self) -> None:
-        """Makes the buffer empty to readers until it is filled again: its writer has died, maybe in mid-change."""
+        """Make the buffer empty to readers until it is refilled: its writer has died, maybe in mid-change."""
         self._store.header[Header.FILLING] = 1
 
     def free_lock_of_the_dead(self) -> None:
-        """Frees the lock of a reader that was killed while it held it. Call when a process that draws from here has."""
+        """Release the lock of a reader that was killed while it held it; to be called when a reading process has
+        died."""
         self._store.free_lock_of_the_dead()
 
     def sample_batch(
@@ -125,22 +128,24 @@ class ReplayBuffer:
         *,
         observations: bool = False,
     ) -> Batch:
-        """``batch_size`` positions with the targets of them and ``unroll_steps`` plies more: the arrays that `targets`
-        describes, with ``observations`` the codes of the later positions too.
+        """Sample ``batch_size`` positions with their targets and those of ``unroll_steps`` more plies.
 
-        Positions are drawn uniformly, or by priority where ``replay.priority_share`` says so (`sampler`). ``out``, a
-        batch of the same shapes, is filled and returned where given. Raises EmptyBufferError while empty.
+        The arrays are those of `targets`, with ``observations`` also the codes of the later positions. Positions are
+        drawn uniformly, or by priority with ``replay.priority_share`` (`sampler`). ``out``, a batch of the same shapes,
+        is filled and returned if given. Raises EmptyBufferError while empty.
         """
         return self._sampler.sample_batch(batch_size, rng, unroll_steps, out, observations=observations)
 
     def refill(self, archive: ReplayArchive, go_on: Callable[[], bool] = lambda: True) -> int:
-        """Fills the buffer anew with the newest games of ``archive`` that fit, oldest first, and takes over its totals.
-        Returns how many. To everybody else it is empty until then, and stays so where ``go_on``, which is asked before
-        each game, says False. Raises ArchiveError where a game cannot be one of this run."""
+        """Refill the buffer with the newest games of ``archive`` that fit, oldest first, and take over its totals.
+
+        Returns their count. Readers find it empty until then, and afterwards too if ``go_on``, which is called before
+        each game, returned False. Raises ArchiveError where a game cannot be one of this run.
+        """
         store, writer = self._store, self._writing()
 
         def least(plies: int, policy_bytes: int) -> int:
-            """What a game of any stage takes at least: of those that come too early some leave again."""
+            """Return the least bytes of a game of any stage: of those read in excess the first are evicted again."""
             return min(piece_bytes(layout, plies, policy_bytes) for layout in store.layouts)
 
         writer.begin_refill(archive.total_games, archive.total_positions)
@@ -157,13 +162,13 @@ class ReplayBuffer:
         return self.num_games
 
     def memory_report(self) -> dict[str, Any]:
-        """Where the memory goes, see `store.describe_store`. O(1)."""
+        """Report the memory by parts, see `store.describe_store`. O(1)."""
         arrays = dict(self._store.segment.arrays)
         arrays["header"] = self._store.counters()
         return describe_store(arrays)
 
     def _writing(self) -> StoreWriter:
-        """The writer, made where this process changes the buffer for the first time."""
+        """Return the writer, made at the first change by this process."""
         if self._writer is None:
             self._writer = StoreWriter(self._store)
         return self._writer

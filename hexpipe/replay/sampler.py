@@ -1,13 +1,13 @@
-"""Samples of positions, uniform or by priority, taken while the writer goes on evicting.
+"""Sampling of positions, uniform or by priority, concurrent with the writer's eviction.
 
-With ``replay.priority_share`` a above 0 a position is drawn uniformly and kept with the chance c = 1 - a + a * priority
-(`targets.value_priorities`), or else another is drawn: no tree of sums, and nothing for the writer to keep up to date.
-It takes 1 / (mean c) draws a sample. What is kept has the probability P = c / (N * mean c), and its importance weight
-1 / (N * P) (arXiv:1911.08265, appendix G; arXiv:1511.05952, section 3.4) is ``weights`` of the batch: 1 / c, scaled to
-a mean of 1 over the batch. The loss needs them. |root value - outcome| is large where the search was wrong, but also
-where the game is open and just went the less likely way. Of positions that are won with probability p and searched to
-exactly that, the won ones have the error 2 (1 - p) and the lost ones 2 p: without weights (and a = 1) both would be
-trained equally often, and the net would learn that all of them are even.
+With ``replay.priority_share`` a above 0 a position is drawn uniformly and accepted with probability c = 1 - a + a *
+priority (`targets.value_priorities`), or else another is drawn (rejection sampling): there is no sum tree for the
+writer to maintain. It takes 1 / (mean c) draws a sample. A sample has the probability P = c / (N * mean c), and its
+importance weight 1 / (N * P) (arXiv:1911.08265, appendix G; arXiv:1511.05952, section 3.4) is ``weights`` of the batch:
+1 / c, scaled to a mean of 1 over the batch. The loss needs them. |root value - outcome| is large where the search was
+wrong, but also where the game is open and the less likely result came. Of positions that are won with probability p and
+searched to exactly that, the won ones have the error 2 (1 - p) and the lost ones 2 p: without weights (and a = 1) both
+would be trained equally often, and the net would learn that all of them are even.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hexpipe.replay.targets import LOOKING, Batch, allocate_batch, check_batch, 
 
 
 class Sampler:
-    """Reads batches out of a store. Holds nothing that changes: threads may share it, each with its own generator."""
+    """Reader of batches from a store. It has no mutable state: threads may share it, each with its own generator."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,9 +50,10 @@ class Sampler:
         *,
         observations: bool = False,
     ) -> Batch:
-        """``batch_size`` positions of the store with their targets (see `targets`), ``observations`` with next_codes.
+        """Sample ``batch_size`` positions of the store with their targets (see `targets`), with ``observations`` also
+        next_codes.
 
-        ``out`` is filled and returned where given. Raises EmptyBufferError while the store is empty.
+        ``out`` is filled and returned if given. Raises EmptyBufferError while the store is empty.
         """
         store = self._store
         shapes = store.games[0].shapes
@@ -103,8 +104,10 @@ class Sampler:
         rings: NDArray[np.int64],
         weights: NDArray[np.float32],
     ) -> NDArray[np.int64]:
-        """Live positions of ``window`` for ``rows``, -1 where none was found; sets the game's ring number in ``rings``
-        [B] of these rows, and 1 / chance in ``weights`` [B] where it is not 1."""
+        """Draw live positions of ``window`` for ``rows``, -1 if none was found.
+
+        Sets the game's ring number in ``rings`` [B] of these rows, and 1 / c in ``weights`` [B] where c is not 1.
+        """
         store = self._store
         share = store.settings.priority_share
         if share == 0 and window.head_position - window.tail_position == window.live_positions:
@@ -130,7 +133,7 @@ class Sampler:
         return positions
 
     def _play_on(self, boards: Positions, out: Batch) -> None:
-        """Fill next_codes; ``boards`` are at their last steps after it."""
+        """Fill next_codes by playing on; leaves ``boards`` at their last steps."""
         codes = np.empty_like(out["codes"])
         for step in range(out["actions"].shape[1]):
             boards.play(step)

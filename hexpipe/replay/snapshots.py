@@ -1,4 +1,4 @@
-"""From a GameRecord to the bytes of its piece, board snapshots included (`layout` says what they are)."""
+"""Encoding of a GameRecord as the bytes of its piece, with board snapshots (see `layout`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hexpipe.replay.targets import value_priorities
 
 
 def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: int = 0) -> NDArray[np.uint8]:
-    """The piece of ``record``, a record of ``game``, uint8 [piece bytes]; ``td_steps`` is what its priorities hang on.
+    """Return the piece of ``record``, a record of ``game``, uint8 [piece bytes]; its priorities depend on ``td_steps``.
 
-    Raises ValueError where two seats' values are no negatives, or a move is off the board.
+    Raises ValueError where two seats' values are not negatives, or a move is off the board.
     """
     plies = record.num_plies
     seats = layout.stored_seats
@@ -46,7 +46,7 @@ def encode_game(record: GameRecord, game: Game, layout: PieceLayout, td_steps: i
 def pack_snapshots(record: GameRecord, game: Game, layout: PieceLayout) -> NDArray[np.uint8]:
     """Return the snapshots of a game, uint8 [N, snapshot_bytes]. Raises ValueError where a move is off the board."""
     if layout.places_stones:
-        # checks the moves, which playing them again does not
+        # checks the moves, which replaying them does not
         return pack_cells(snapshot_cells(record, played_cells(record, layout), layout), layout)
     interval, row = layout.snapshot_interval, np.zeros(1, np.int32)
     snapshots = np.empty((num_snapshots(record.num_plies, interval), layout.snapshot_bytes), np.uint8)
@@ -60,15 +60,15 @@ def pack_snapshots(record: GameRecord, game: Game, layout: PieceLayout) -> NDArr
 
 
 def threat_levels(record: GameRecord, game: LocalViewGame) -> NDArray[np.uint8]:
-    """What `LocalViewGame.threat_levels` says of every ply, uint8 [T]."""
+    """Return `LocalViewGame.threat_levels` of every ply, uint8 [T]."""
     levels = np.zeros(record.num_plies, np.uint8)
-    # copies: arrays of a record that came as bytes are read-only, which to numba is another type
+    # copies: arrays of a record read from bytes are read-only, a different type for numba
     game.replay_threats(record.actions.copy(), record.origins.copy(), levels)
     return levels
 
 
 def played_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.integer[Any]]:
-    """The board's cell that each ply filled, int [T], board_cells or more where it filled none.
+    """Return the board's cell that each ply filled, int [T], board_cells or more if it filled none.
 
     Raises ValueError where a move is off the board.
     """
@@ -83,7 +83,8 @@ def played_cells(record: GameRecord, layout: PieceLayout) -> NDArray[np.integer[
 
 
 def snapshot_cells(record: GameRecord, filled: NDArray[np.integer[Any]], layout: PieceLayout) -> NDArray[np.int8]:
-    """Absolute cells int8 [N, board_cells] before plies interval, 2 * interval, ...; ``filled`` is `played_cells`."""
+    """Return absolute cells int8 [N, board_cells] before plies interval, 2 * interval, ...; ``filled`` is
+    `played_cells`."""
     interval = layout.snapshot_interval
     snapshots = np.zeros((num_snapshots(record.num_plies, interval), layout.board_cells), np.int8)
     cells = np.zeros(layout.board_cells, np.int8)
@@ -97,7 +98,8 @@ def snapshot_cells(record: GameRecord, filled: NDArray[np.integer[Any]], layout:
 
 
 def pack_cells(cells: NDArray[np.int8], layout: PieceLayout) -> NDArray[np.uint8]:
-    """Cells int8 [N, board_cells] as uint8 [N, snapshot_bytes], ``cells_per_byte`` in each, lowest bits first."""
+    """Pack cells int8 [N, board_cells] into uint8 [N, snapshot_bytes], ``cells_per_byte`` in each, lowest bits
+    first."""
     if layout.cells_per_byte == 1:
         return cells.astype(np.uint8)
     padded = np.zeros((len(cells), layout.snapshot_bytes * 4), np.uint8)

@@ -1,13 +1,14 @@
-"""The ring of games in shared memory: one writer (`writer`), any number of readers that never make it wait.
+"""The ring buffer of games in shared memory: one writer (`writer`), any number of readers that never block it.
 
-The fence lock is held only to copy or change a few counters and marks, which also orders the memory accesses around
-it. The writer first moves the tail under the lock, then overwrites the bytes that this set free, then publishes the new
-head under the lock. A reader copies the counters under the lock, reads without it, and then looks at the tail under the
-lock again: what is older than the tail by then may have been overwritten and is read anew elsewhere.
+The fence lock is held only to copy or change a few counters and marks, which also orders the memory accesses around it.
+The writer first moves the tail under the lock, then overwrites the bytes that this freed, then publishes the new head
+under the lock. Reading is optimistic, as with a seqlock: a reader copies the counters under the lock, reads without it,
+and then checks the tail under the lock again: games older than the tail by then may have been overwritten and are drawn
+anew.
 
-A game that has left is marked as dead and sampled no more; it is whole until the tail has passed it, so that a reader
-that drew it just before reads what it should. Games leave from anywhere (`eviction`), and the ring stays a ring: a live
-game that is in the tail's way is copied to the head (a log with a second chance, as log-structured file systems clean).
+An evicted game is marked as dead and no longer sampled; it stays whole until the tail has passed it, so that a reader
+that drew it just before reads valid data. Games are evicted from anywhere (`eviction`), and the ring stays a ring: a
+live game at the tail is copied to the head (a log with a second chance, like cleaning in log-structured file systems).
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ from hexpipe.replay.writer_kernels import Index
 from hexpipe.shm import SharedSegment
 
 DEAD_SECONDS = 5.0
-LOCK_SECONDS = 60.0  # held for microseconds: whoever waits this long waits for a dead process
+LOCK_SECONDS = 60.0  # held for microseconds: a wait of this length means that its owner is dead
 
 
 class EmptyBufferError(ValueError):
-    """There is no game to draw: none has come yet, or the buffer is being filled again."""
+    """There is no game to draw: none has come yet, or the buffer is being refilled."""
 
     def __init__(self) -> None:
         super().__init__("the replay buffer is empty: add a game before drawing from it")
@@ -59,7 +60,8 @@ class FenceLock(Protocol):
 
 
 class Window(NamedTuple):
-    """What can be sampled: games and positions from tail on and before head by ring numbers, and how many are live."""
+    """The range to sample from: games and positions from tail on and before head by ring numbers, and how many are
+    live."""
 
     tail_game: int
     head_game: int
@@ -72,7 +74,7 @@ class Window(NamedTuple):
 class Store:
     """The ring over a segment with the fields of `layout.segment_fields`. Picklable while a process is spawned.
 
-    Reading is for any process; the one that changes it has the `writer.StoreWriter` of it.
+    Any process may read; the one that changes it has its `writer.StoreWriter`.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Store:
 
     @classmethod
     def create(cls, settings: ReplaySettings, games: Game | Sequence[Game], lock: FenceLock, *, private: bool) -> Store:
-        """An empty store in a new segment. Raises SettingsError, SharedMemoryError where it cannot fit."""
+        """Create an empty store in a new segment. Raises SettingsError, SharedMemoryError if it cannot fit."""
         stages = as_stages(games)
         segment = SharedSegment.create("replay", segment_fields(settings, stages), private=private)
         tables = [section_table(piece_layout(game, settings.snapshot_interval)) for game in stages]
@@ -105,24 +107,24 @@ class Store:
         return Store, (self.settings, self.games, self.segment, self.lock)
 
     def counters(self) -> NDArray[np.int64]:
-        """A consistent copy of the header."""
+        """Return a consistent copy of the header."""
         with self.fence():
             return self.header.copy()
 
     def window(self) -> Window:
-        """What can be sampled now: nothing while the store is filled again."""
+        """Return the present range to sample from; it is empty during a refill."""
         header = self.counters()
         if header[Header.FILLING]:
             header[[Header.LIVE_GAMES, Header.LIVE_POSITIONS]] = 0
         return Window(*header[: len(Window._fields)].tolist())
 
     def tail_game(self) -> int:
-        """The first game that is still there; what was read of earlier ones before this call may be wrong."""
+        """Return the first game that is still valid; data of earlier ones read before this call may be overwritten."""
         with self.fence():
             return int(self.header[Header.TAIL_GAME])
 
     def free_lock_of_the_dead(self) -> None:
-        """Frees the fence lock where nobody has given it back for `DEAD_SECONDS`: who lives holds it for microseconds.
+        """Release the fence lock if nobody has released it for `DEAD_SECONDS`: the living hold it for microseconds.
 
         A reader that died with it leaves nothing half done; a dead writer's successor begins with an empty store.
         """
@@ -130,7 +132,7 @@ class Store:
         self.lock.release()
 
     def held_game(self, rng: np.random.Generator) -> int:
-        """The number of arrival of a live game, drawn uniformly. Raises EmptyBufferError while empty."""
+        """Draw a live game uniformly; return its number of arrival. Raises EmptyBufferError while empty."""
         slots = len(self.index.dead)
         while True:
             window = self.window()
@@ -145,7 +147,7 @@ class Store:
 
     @contextmanager
     def fence(self) -> Iterator[None]:
-        """Holds the lock; whoever changes the header or marks a game as dead does it in here."""
+        """Hold the fence lock within the block, as required to change the header or mark a game as dead."""
         if not self.lock.acquire(timeout=LOCK_SECONDS):
             raise SharedMemoryError(
                 "a process died while it held the replay buffer's lock: end the run and resume it", kind="ended"
@@ -157,7 +159,7 @@ class Store:
 
 
 def check_rules(record: GameRecord, games: Sequence[Game]) -> int:
-    """Which of ``games`` ``record`` is one of. Raises ValueError where it is of none of them."""
+    """Return the index in ``games`` of the rules of ``record``. Raises ValueError if it is of none of them."""
     theirs = (record.game, record.board_size, record.win_length, record.swap, record.num_seats, record.num_actions)
     ours = [tuple(recorded_rules(game).values()) for game in games]
     if theirs not in ours:
@@ -177,12 +179,12 @@ def check_rules(record: GameRecord, games: Sequence[Game]) -> int:
 
 
 def describe_store(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The memory report of a store's arrays, also from another process's view of them (`shm.read_only_view`).
+    """Return the memory report of a store's arrays, also from another process's view of them (`shm.read_only_view`).
 
-    Bytes: ``fields`` of each field of the segment, ``sections`` of each part of the pieces held; ``total_bytes`` of
-    the segment, ``budget_bytes``, ``capacity_bytes`` of the ring, ``used_bytes`` of the pieces held, ``dead_bytes`` of
-    those that have left and whose room is not free yet, ``index_bytes`` of the games held, ``bytes_per_position`` of
-    ring and index. O(1): nothing is counted.
+    Bytes: ``fields`` of each field of the segment, ``sections`` of each part of the pieces held; ``total_bytes`` of the
+    segment, ``budget_bytes``, ``capacity_bytes`` of the ring, ``used_bytes`` of the pieces held, ``dead_bytes`` of
+    evicted ones that are not freed yet, ``index_bytes`` of the games held, ``bytes_per_position`` of ring and index.
+    O(1): nothing is counted.
     """
     header = arrays["header"].copy()
     held = header[HEADER_LENGTH:].reshape(-1, STAGE_COUNTERS)

@@ -1,4 +1,4 @@
-"""What a sampled batch is made of, and the buffers it is decoded into.
+"""The arrays of a sampled batch.
 
 A batch of B samples with U unroll steps is a dict of arrays:
 
@@ -25,23 +25,23 @@ A batch of B samples with U unroll steps is a dict of arrays:
     next_codes  int8    [B, U, C]       only with ``observations``: the positions after each action, as their movers see
                                         them (for a consistency loss: arXiv:2111.00210, section 4.1)
 
-Where the local view moves, `LOOKING` of the samples are seen in the view of the move before them, as the next seat
-sees the board when it is asked where to look (`Mcts.focus_after`) and as a search sees what lies beyond its root.
-Policies are cut to that view as those of an unroll are, see below.
+Where the local view moves, the share `LOOKING` of the samples is seen in the view of the move before them, as the next
+seat sees the board when it is asked where to look (`Mcts.focus_after`) and as a search sees positions below its root.
+Policies are cut to that view like those of an unroll, see below.
 
-A position that ends the game is no position to learn from: the step after the last ply is past the end, and there
-policy, values, rewards, mask, threats and next_codes are 0. An absorbing state is worth nothing more, whatever is
-played in it (arXiv:1911.08265, appendix G), hence the actions at random.
+A terminal position is not learned from: the step after the last ply is past the end, and there policy, values, rewards,
+mask, threats and next_codes are 0. An absorbing state has no further value, whatever is played in it (arXiv:1911.08265,
+appendix G), hence the random actions.
 
-Where the local view moves, an unroll is seen through the view of its start, for a latent of that view is all that
-learned dynamics go on from. A later policy is that part of the search's which the view shows, brought to the sum of 1;
-where it shows none the row is 0, which is worth no cross-entropy. A move that the view does not show cannot be played
-in the latent, so the unroll is cut off there: its action and those after it are drawn at random, ``unrolled`` is 0 from
-that action on, and the later steps are 0 as past the end, but are not learned from.
+Where the local view moves, an unroll is seen through the view of its start, because learned dynamics start from a
+latent of that view. A later policy is the part of the search's within the view, normalized to the sum of 1; where that
+is empty the row is 0, which has no cross-entropy. A move outside the view cannot be played in the latent, so the unroll
+is cut off there: its action and those after it are drawn at random, ``unrolled`` is 0 from that action on, and the
+later steps are 0 as past the end, but are not learned from.
 
-The value target of a ply is the game's outcome, or with td_steps = n > 0 the search's root value n plies later
-(outcome where the game is over by then): the n-step return of the MuZero paper (arXiv:1911.08265, appendix G) in games
-without discount whose only reward is the outcome, by seat.
+The value target of a ply is the game's outcome, or with td_steps = n > 0 the TD(n) target: it bootstraps from the
+search's root value n plies later (the outcome if the game is over by then). That is the n-step return of the MuZero
+paper (arXiv:1911.08265, appendix G) in games without discount whose only reward is the outcome, by seat.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ from hexpipe.replay.sample_kernels import Samples
 Batch = dict[str, NDArray[Any]]
 
 LOOKING = 0.25
-"""Share of samples in which a net learns where to look, see above."""
+"""Share of samples from which a net learns where to look, see above."""
 
 
 def batch_shapes(
     shapes: Shapes, batch_size: int, unroll_steps: int, observations: bool = False
 ) -> dict[str, tuple[type[Any], tuple[int, ...]]]:
-    """Dtype and shape of every array of a batch."""
+    """Return dtype and shape of every array of a batch."""
     steps = unroll_steps + 1
     arrays: dict[str, tuple[type[Any], tuple[int, ...]]] = {
         "codes": (np.int8, (batch_size, shapes.code_length)),
@@ -89,13 +89,13 @@ def batch_shapes(
 
 
 def allocate_batch(shapes: Shapes, batch_size: int, unroll_steps: int = 0, observations: bool = False) -> Batch:
-    """Arrays for a batch, contents undefined; give them to ``sample_batch(out=...)`` again and again."""
+    """Allocate arrays for a batch, contents undefined; they can be reused as ``sample_batch(out=...)``."""
     arrays = batch_shapes(shapes, batch_size, unroll_steps, observations)
     return {name: np.empty(shape, dtype) for name, (dtype, shape) in arrays.items()}
 
 
 def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int, observations: bool = False) -> None:
-    """Raises ValueError unless ``batch`` holds the arrays of `allocate_batch`."""
+    """Raise ValueError unless ``batch`` holds the arrays of `allocate_batch`."""
     for name, (dtype, shape) in batch_shapes(shapes, batch_size, unroll_steps, observations).items():
         array = batch.get(name)
         if array is None:
@@ -107,7 +107,7 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
 
 
 def samples_into(batch: Batch, layouts: Sequence[PieceLayout]) -> Samples:
-    """Make the kernels' view of ``batch``, with scratch arrays for what is beside it in pieces of ``layouts``."""
+    """Return the kernels' view of ``batch``, with further scratch arrays, for pieces of ``layouts``."""
     board_cells, num_parents = (max(getattr(row, name) for row in layouts) for name in ("board_cells", "num_parents"))
     interval = 0 if layouts[0].places_stones else layouts[0].snapshot_interval
     count, unroll_steps = batch["actions"].shape
@@ -139,13 +139,13 @@ def samples_into(batch: Batch, layouts: Sequence[PieceLayout]) -> Samples:
 
 
 def value_priorities(record: GameRecord, td_steps: int) -> NDArray[np.uint8]:
-    """The priority of each ply as a code, uint8 [T]: a position's priority is (1 + code) / 256.
+    """Return the priority of each ply as a code, uint8 [T]: a position's priority is (1 + code) / 256.
 
-    It is |the search's root value - the value target| of the mover (arXiv:1911.08265, appendix G), halved, as that goes
-    from 0 to 2, and rounded up to the next 1/256: it is never 0, so every position can be drawn.
+    It is |root value - value target| of the mover (arXiv:1911.08265, appendix G), halved to [0, 1] and rounded up to
+    the next 1/256: it is never 0, so every position can be drawn.
     """
     errors = record.root_values - record.outcome
-    searched = record.num_plies - td_steps if td_steps else 0  # plies whose target is a later search's value
+    searched = record.num_plies - td_steps if td_steps else 0  # plies whose target is a bootstrap value
     if searched > 0:
         errors[:searched] = record.root_values[:searched] - record.root_values[td_steps:]
     mine = np.abs(errors[np.arange(record.num_plies), record.seats])
@@ -154,5 +154,5 @@ def value_priorities(record: GameRecord, td_steps: int) -> NDArray[np.uint8]:
 
 
 def code_weights() -> NDArray[np.float32]:
-    """What each policy code stands for, 2 ** (-code / 16): float32 [256]."""
+    """Return the weight of each policy code, 2 ** (-code / 16): float32 [256]."""
     return np.exp2(np.arange(MAX_CODE + 1, dtype=np.float32) / -STEPS_PER_OCTAVE)

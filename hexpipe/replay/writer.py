@@ -1,8 +1,8 @@
-"""The one writer of a store: games come in at the head of the ring, the tail makes room, the oldest leave.
+"""The writer of a store's ring buffer: games come in at the head, the tail makes room, the oldest are evicted.
 
 Bytes and slots are written where no reader looks, and then the whole header is published under the fence lock. A reader
-sees the store before or after that, and never a game half there: a game that is copied ahead leaves at the tail in the
-same moment as it comes in at the head, and so does one whose targets are replaced.
+sees the store before or after that, and never a half-written game: a game that is copied ahead leaves at the tail in
+the same moment as it comes in at the head, and so does one whose targets are replaced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_SLOTS = np.zeros(0, np.int64)
 
 
 class StoreWriter:
-    """Adds, replaces and evicts games of ``store``. One process, and one thread of it, may have one."""
+    """Adds, replaces and evicts games of ``store``. Only one thread of one process may have a writer."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -44,21 +44,21 @@ class StoreWriter:
         self._ledger = Ledger(store.index, int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]))
 
     def add(self, record: GameRecord, number: int | None = None) -> None:
-        """Adds a game, for which others leave where there is no room (`eviction`).
+        """Add a game, after evicting others if there is no room (`eviction`).
 
-        ``number`` is its number of arrival where it is not the next one. Raises ValueError where the record does not
-        belong here, has come before, or could only enter by going under ``min_games``.
+        ``number`` is its number of arrival, by default the next one. Raises ValueError where the record does not belong
+        here, has come before, or would need an eviction below ``min_games``.
         """
         store = self._store
         number = int(store.header[Header.TOTAL_GAMES]) + 1 if number is None else number
         if number <= self._ledger.newest_number:
             raise ValueError(f"game {number} comes after game {self._ledger.newest_number}: add games in their order")
         stage, piece = self._encode(record)
-        if store.header[Header.LIVE_BYTES] + len(piece) > self._usable:  # else others leave as it comes
+        if store.header[Header.LIVE_BYTES] + len(piece) > self._usable:  # else others are evicted as it comes
             self._publish(store.header.copy(), self._leaving(len(piece), record.num_plies))
         self._make_room(len(piece))
         header = self._write(piece, record, number, stage)
-        if number > header[Header.TOTAL_GAMES]:  # else it was counted when it came for the first time
+        if number > header[Header.TOTAL_GAMES]:  # else it was counted at its first arrival
             header[Header.TOTAL_GAMES] += 1
             header[Header.TOTAL_POSITIONS] += record.num_positions
         leaving = self._leaving(len(piece), record.num_plies)  # copies that made room may have moved them
@@ -66,10 +66,10 @@ class StoreWriter:
         self._publish(header, leaving)
 
     def refresh(self, number: int, record: GameRecord) -> bool:
-        """Replaces the targets of game ``number`` by those of ``record``, the same game; counts as no new one.
+        """Replace the targets of game ``number`` by those of ``record``, the same game, which does not count as new.
 
-        False, and nothing is done, where the game is not held or others would have to leave for it. Raises ValueError
-        where the record does not belong here or is another game.
+        Returns False, with nothing done, if the game is not held or others would have to leave for it. Raises
+        ValueError where the record does not belong here or is another game.
         """
         ring = self._ledger.find(number, int(self._store.header[Header.TAIL_GAME]))
         if ring < 0:
@@ -86,10 +86,11 @@ class StoreWriter:
         return True
 
     def begin_refill(self, games: int, positions: int) -> None:
-        """Empties the store, whatever state a dead writer has left it in, to be filled with some of so many ``games``
-        of so many ``positions`` that were ever added; to readers it is empty until `end_refill`.
+        """Empty the store, whatever state a dead writer has left it in, for a refill; readers find it empty until
+        `end_refill`.
 
-        Ring numbers and positions go on far above those in use: what a reader has drawn is found to have left.
+        ``games`` and ``positions`` are the numbers ever added. Ring numbers and positions go on far above those in use,
+        so that readers find their present draws evicted.
         """
         store = self._store
         with store.fence():
@@ -102,22 +103,22 @@ class StoreWriter:
             header[[Header.TAIL_GAME, Header.HEAD_GAME]] = ring
             header[[Header.TAIL_POSITION, Header.HEAD_POSITION]] = position
             header[Header.TOTAL_GAMES], header[Header.TOTAL_POSITIONS] = games, positions
-            store.header[:] = header  # a number here is an old one or a new one, whoever is killed
+            store.header[:] = header  # even if this process is killed, each number here is an old or a new one
         self._ledger = Ledger(store.index, ring, ring)
 
     def end_refill(self) -> None:
-        """Shows readers the store that was filled."""
+        """Show readers the refilled store."""
         with self._store.fence():
             self._store.header[Header.FILLING] = 0
 
     def _encode(self, record: GameRecord) -> tuple[int, NDArray[np.uint8]]:
-        """The stage that ``record`` is of, and its piece."""
+        """Return the stage of ``record``, and its piece."""
         store = self._store
         stage = check_rules(record, store.games)
         return stage, encode_game(record, store.games[stage], store.layouts[stage], store.settings.td_steps)
 
     def _leaving(self, size: int, plies: int) -> NDArray[np.int64]:
-        """The slots of the games that have to leave for a piece of ``size`` bytes; see `eviction`."""
+        """Return the slots of the games to evict for a piece of ``size`` bytes; see `eviction`."""
         header, settings, slots = self._store.header, self._store.settings, len(self._index.dead)
         games, taken = int(header[Header.LIVE_GAMES]), int(header[Header.LIVE_BYTES]) + size
         held = header[HEADER_LENGTH::STAGE_COUNTERS].tolist()
@@ -135,10 +136,10 @@ class StoreWriter:
         return np.array(leaving, np.int64) if leaving else _NO_SLOTS
 
     def _make_room(self, size: int) -> None:
-        """Moves the tail on until a piece of ``size`` bytes may come in, a batch of copies at a time.
+        """Move the tail on until a piece of ``size`` bytes may come in, a batch of copies at a time.
 
-        It ends, as once around the ring nothing dead is left, and then live and new pieces fit together. It goes on for
-        a part of the room that is to be had, so that not every game has to begin it again.
+        It terminates: once around the ring no dead piece is left, and then live and new pieces fit together. It frees
+        more than needed, a part of the available room, so that not every game has to start it again.
         """
         store, ledger = self._store, self._ledger
         slots = len(self._index.dead)
@@ -151,7 +152,7 @@ class StoreWriter:
             self._publish(header, _NO_SLOTS)
 
     def _write(self, piece: NDArray[np.uint8], record: GameRecord, number: int, stage: int) -> NDArray[np.int64]:
-        """Writes a piece, for which there is room, and its slot; the header that is still to be published."""
+        """Write a piece, for which there is room, and its slot; return the header to be published."""
         store = self._store
         header = store.header.copy()
         write_game(
@@ -168,12 +169,12 @@ class StoreWriter:
         return header
 
     def _publish(self, header: NDArray[np.int64], leaving: NDArray[np.int64]) -> None:
-        """Makes ``header`` the store's, and the games in the slots ``leaving`` dead."""
+        """Publish ``header``, and mark the games in the slots ``leaving`` as dead."""
         with self._store.fence():
             publish(self._index, self._store.header, header, leaving, self._store.settings.snapshot_interval)
 
     def _check_same(self, slot: int, piece: NDArray[np.uint8], record: GameRecord, number: int, stage: int) -> None:
-        """Raises ValueError unless ``piece`` of ``record`` has the moves of the game in ``slot``."""
+        """Raise ValueError unless ``piece`` of ``record`` has the moves of the game in ``slot``."""
         index, plies = self._index, record.num_plies
         same = (index.stages[slot], index.plies[slot], index.openings[slot]) == (stage, plies, record.opening_plies)
         if same:
@@ -184,6 +185,6 @@ class StoreWriter:
             raise ValueError(f"game {number} has other moves than the record that was to replace its targets")
 
     def _place(self, stage: int, section: Section, plies: int) -> int:
-        """Where a section begins in the piece of a game of ``stage`` with ``plies`` plies."""
+        """Return the beginning of a section in the piece of a game of ``stage`` with ``plies`` plies."""
         per_game, per_ply, per_snapshot = self._section_starts[stage][section]
         return per_game + per_ply * plies + per_snapshot * num_snapshots(plies, self._store.settings.snapshot_interval)

@@ -1,4 +1,4 @@
-"""The figures of a run over time, thinned to what a screen shows, of a file of which only what was added is read."""
+"""The figures of a run over time, thinned to a screen's resolution, from an incrementally read file."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _TAIL = 256
 
 
 class Curves:
-    """Every figure that ``wanted`` names in the file at ``path``, lines as `watch.metrics` has them, over time.
+    """Curves of every figure that ``wanted`` names in the file at ``path``, whose lines are those of `watch.metrics`.
 
-    Memory is bounded, whatever the file holds: ``most_points`` times MOST_NAMES figures and a line. A point stands for
-    as many lines as it must, and has the newest value of each figure in them.
+    Memory is bounded for any file: ``most_points`` times MOST_NAMES figures and a line. A point stands for as many
+    lines as necessary, and has the newest value of each figure in them.
     """
 
     def __init__(self, path: Path, most_points: int, wanted: Callable[[str], bool] = lambda name: True) -> None:
         self._path, self._wanted = path, wanted
-        self._most = (most_points - 1) // 2 * 2  # an even number, and one more for a line without an end
+        self._most = (most_points - 1) // 2 * 2  # an even number, plus one for an unfinished line
         self._file: tuple[int, int] | None = None
         self._begin()
 
     def update(self) -> bool:
-        """Read what was added, or all of a file that is another one or was written anew; whether there was any.
+        """Read what was added, or all of a replaced or rewritten file; return whether there was any.
 
-        Without a file there are no figures; RunFolderError where it is a link or a pipe.
+        Without a file there are no figures; RunFolderError if it is a link or a pipe.
         """
         try:
             stream = open_own(self._path, "rb")
@@ -50,7 +50,7 @@ class Curves:
         return changed or self.bytes_read > 0
 
     def series(self) -> dict[str, list[float | None]]:
-        """The figures by name, sorted, at most ``most_points`` of each, None where one was not known."""
+        """Return the figures by name, sorted, at most ``most_points`` of each, None where unknown."""
         points = [*self._points, last] if (last := self._figures(self._rest)) else self._points
         return {name: [point.get(name) for point in points] for name in sorted(set().union(*points))}
 
@@ -60,10 +60,10 @@ class Curves:
         self._stride, self._lines_in_last = 1, 0
         self._read, self._tail, self._rest = 0, b"", b""
         self.bytes_read = 0
-        """Of the file, by the newest `update`."""
+        """Bytes of the file read by the last `update`."""
 
     def _goes_on(self, stream: IO[bytes]) -> bool:
-        """Whether what was read is still what is in the file."""
+        """Return whether the part that was read is still at the beginning of the file."""
         status = os.fstat(stream.fileno())
         before, self._file = self._file, (status.st_dev, status.st_ino)
         if self._file != before or status.st_size < self._read:
@@ -76,7 +76,7 @@ class Curves:
         self.bytes_read += len(block)
         self._tail = (self._tail + block)[-_TAIL:]
         lines = (self._rest + block).split(b"\n")
-        self._rest = lines.pop()[:LONGEST_LINE]  # what is cut is no line any more
+        self._rest = lines.pop()[:LONGEST_LINE]  # a line that is cut is discarded
         for line in lines:
             figures = self._figures(line)
             if figures:
@@ -91,7 +91,7 @@ class Curves:
         return figures
 
     def _add(self, figures: dict[str, float]) -> None:
-        """One line more: in the newest point where that has room."""
+        """Add one line, to the newest point if that has room."""
         if self._points and self._lines_in_last < self._stride:
             self._points[-1] |= figures
             self._lines_in_last += 1

@@ -1,4 +1,4 @@
-"""The stats board and the state of a run that is at work, seen from outside it."""
+"""The stats board and the state of a live run, read from outside."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from hexpipe.shm import read_only_view
 
 
 class LiveProcess(NamedTuple):
-    """What a process says of itself. It may be read only, and for as long as it is kept."""
+    """The published state of a process; read-only, and valid as long as it is kept."""
 
     row: ProcessRow
     state: ProcessState
 
 
 def live_board(document: Mapping[str, Any]) -> tuple[StatsBoard, RunState] | None:
-    """Give the board and the state of the run that ``document`` is of (`run_folder.live_run`); None where it has just
-    ended, or is one of another hexpipe."""
+    """Return the board and the state of the run of ``document`` (`run_folder.live_run`).
+
+    None if it has just ended, or is of another version of hexpipe.
+    """
     board, state = (_arrays(document, name) for name in ("stats", "run-state"))
     names = [f"{role}-{number}" for role in COUNTERS if role in board for number in range(len(board[role]))]
     if not names or not state:
@@ -30,7 +32,7 @@ def live_board(document: Mapping[str, Any]) -> tuple[StatsBoard, RunState] | Non
 
 
 def live_processes(document: Mapping[str, Any]) -> dict[str, LiveProcess]:
-    """Give the processes of `live_board` by name, of those that have taken their rows."""
+    """Return the processes of `live_board` by name, of those that have taken their rows."""
     board = live_board(document)
     if board is None:
         return {}
@@ -41,7 +43,7 @@ def live_processes(document: Mapping[str, Any]) -> dict[str, LiveProcess]:
 
 
 def _arrays(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The arrays of a segment of the run; empty where there is none."""
+    """Return the arrays of a segment of the run; empty if there is none."""
     part = next((part for part in document.get("segments", []) if part["name"] == name), None)
     if part is None:
         return {}

@@ -1,4 +1,4 @@
-"""RUN/metrics.jsonl: the figures of a run over time, which go to its trackers too. Imports no torch."""
+"""RUN/metrics.jsonl: the figures of a run over time, which also go to its trackers. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from hexpipe.plain_files import open_own
 from hexpipe.watch.trackers import open_trackers
 
 LONGEST_LINE = 1 << 20
-"""Bytes of a line that can be one of figures."""
+"""Most bytes of a line of figures."""
 _MOST = 1e300
 _BLOCK = 1 << 20
 
 
 def metrics_lines(run_dir: Path) -> Iterator[dict[str, Any]]:
-    """The lines of RUN/metrics.jsonl, their numbers by name; what is no such line is left out (the last may be half
-    written). OSError where there is no such file, RunFolderError where it is a link or a pipe."""
+    """Yield the lines of RUN/metrics.jsonl, their numbers by name; malformed ones are skipped (the last may be
+    incomplete).
+
+    OSError if there is no such file, RunFolderError if it is a link or a pipe.
+    """
     with open_own(run_dir / "metrics.jsonl", "rb") as lines:
         for text in lines:
             line = metrics_line(text)
@@ -30,7 +33,7 @@ def metrics_lines(run_dir: Path) -> Iterator[dict[str, Any]]:
 
 
 def metrics_line(text: bytes) -> dict[str, Any]:
-    """The numbers of one line by name, none where it is no such line."""
+    """Return the numbers of one line by name, none if it is malformed."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):
@@ -40,8 +43,10 @@ def metrics_line(text: bytes) -> dict[str, Any]:
 
 
 def newest_figures(run_dir: Path, names: Collection[str]) -> dict[str, float]:
-    """The newest value of each of ``names`` that RUN/metrics.jsonl has. It is read from its end and no further than is
-    needed. OSError where there is no such file, RunFolderError where it is a link or a pipe."""
+    """Return the newest value of each of ``names`` in RUN/metrics.jsonl, read from its end and no further than needed.
+
+    OSError if there is no such file, RunFolderError if it is a link or a pipe.
+    """
     found: dict[str, float] = {}
     with open_own(run_dir / "metrics.jsonl", "rb") as file:
         for text in _lines_from_the_end(file):
@@ -67,15 +72,15 @@ def _lines_from_the_end(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class MetricsWriter:
-    """Appends one line of figures to metrics.jsonl and gives it to every tracker that the settings name."""
+    """Writer of lines of figures to metrics.jsonl, and to every tracker that the settings name."""
 
     def __init__(self, run_dir: Path, settings: Settings) -> None:
         self._lines = open_own(run_dir / "metrics.jsonl", "a")
         self._trackers = open_trackers(run_dir, settings)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Write one dict of numbers by name; "steps" is the trackers' axis. What finds no room on the disk comes with
-        a later line."""
+        """Write one dict of numbers by name; "steps" is the trackers' axis. Lines that find the disk full are written
+        later."""
         with room_may_lack():
             self._lines.write(json.dumps(line) + "\n")
             self._lines.flush()
@@ -84,7 +89,7 @@ class MetricsWriter:
                 tracker.write(line)
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Flush what is buffered."""
         for tracker in self._trackers:
             with room_may_lack():
                 tracker.close()
@@ -94,7 +99,7 @@ class MetricsWriter:
 
 @contextmanager
 def room_may_lack() -> Iterator[None]:
-    """Goes on where what is written within finds the disk full: the run says so, and need not end for it."""
+    """Suppress errors of a full disk within the block: the run reports it, and need not end for it."""
     try:
         yield
     except (OSError, DiskFullError) as error:

@@ -1,4 +1,4 @@
-"""Pictures of what a run or a tournament has come to. matplotlib is an extra: hexpipe[plots]."""
+"""Plots of a run or a tournament. matplotlib is an extra: hexpipe[plots]."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("evaluations a second", ("evals_per_s",)),
     ("memory (MB)", ("own_bytes", "replay_bytes")),
 )
-"""Pictures of a run: title and the figures of metrics.jsonl in it."""
+"""Panels of a run's plot: title and the figures of metrics.jsonl in it."""
 _MEGABYTES = ("own_bytes", "replay_bytes")
 _LABELS = {
     "solver_score": "agrees with solver",
@@ -60,7 +60,7 @@ _LABELS = {
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """The lines of RUN/metrics.jsonl. RunFolderError where there is none with a figure."""
+    """Return the lines of RUN/metrics.jsonl. RunFolderError if there is none with a figure."""
     try:
         lines = list(metrics_lines(run_dir))
     except OSError as error:
@@ -75,10 +75,10 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def plot_run(run_dir: Path, path: Path) -> None:
-    """Draw learning curves, ratings with 95% intervals, throughput and memory of a run over its hours (of a short one:
-    minutes) of work.
+    """Plot learning curves, ratings with 95% intervals, throughput and memory of a run over its working hours (or
+    minutes).
 
-    Raises RunFolderError where there is nothing to draw, UsageError and SettingsError as `new_figure` does.
+    Raises RunFolderError where there is nothing to plot, UsageError and SettingsError as `new_figure` does.
     """
     lines = read_metrics(run_dir)
     lines = [line for line in lines if "time" in line]
@@ -119,7 +119,7 @@ def plot_run(run_dir: Path, path: Path) -> None:
 
 
 def _hours_of_work(times: Sequence[float]) -> list[float]:
-    """Hours since the start, without those in which nothing was written: a run may have stood between two parts."""
+    """Return hours since the start, without those in which nothing was written: pauses between parts of the run."""
     hours, total = [0.0], 0.0
     for before, after in pairwise(times):
         total += after - before if 0 < after - before < _PAUSE_SECONDS else 0.0
@@ -128,8 +128,10 @@ def _hours_of_work(times: Sequence[float]) -> list[float]:
 
 
 def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Figure, Axes]:
-    """An empty figure in inches, for ``path``. UsageError for a format that is none of FORMATS, SettingsError without
-    matplotlib."""
+    """Return an empty figure in inches, for ``path``.
+
+    UsageError for a format that is not in FORMATS, SettingsError without matplotlib.
+    """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"{path}: pictures are written as {' or '.join(FORMATS)}; name the file so", kind="type", path=path
@@ -144,7 +146,7 @@ def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Fig
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write ``figure``. UsageError where that cannot be."""
+    """Write ``figure``. UsageError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = BytesIO()

@@ -1,4 +1,4 @@
-"""The figures of a run at one moment, from the stats board and psutil, for the view, the log and the metrics."""
+"""A run's figures at one moment, from the stats board and psutil, for the view, the log and the metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ProcessFigures:
 
 @dataclass(frozen=True)
 class NodeFigures:
-    """One node of a cluster in the view: what plays there, its finished games, its rates over the last half minute."""
+    """One node of a cluster in the view: its pod, its finished games, its rates over the last half minute."""
 
     name: str
     generators: int
@@ -52,7 +52,7 @@ class NodeFigures:
 
 @dataclass
 class Figures:
-    """A run at one moment. Rates are over the last half minute; None where there is nothing to say yet."""
+    """A run at one moment. Rates are over the last half minute; None where unknown yet."""
 
     elapsed: float
     values: dict[str, float | None]
@@ -62,12 +62,12 @@ class Figures:
     nodes: list[NodeFigures] = field(default_factory=list)
 
     def get(self, name: str) -> float | None:
-        """A value by name, None where it is not known."""
+        """Return a value by name, None if unknown."""
         return self.values.get(name)
 
 
 class ProgressMeter:
-    """Turns the counters of a stats board into `Figures`; call `read` every second or so."""
+    """Conversion of a stats board's counters into `Figures`; call `read` every second or so."""
 
     def __init__(self, stats: StatsBoard, state: RunState, settings: Settings, gpus: int) -> None:
         self._stats, self._state, self._settings = stats, state, settings
@@ -86,14 +86,14 @@ class ProgressMeter:
         return time.monotonic() - self._start
 
     def read_if_due(self, now: float) -> Figures | None:
-        """The figures if the last ones are a second old, else None."""
+        """Return the figures if the last ones are a second old, else None."""
         if now < self._next:
             return None
         self._next = now + _READ_EVERY
         return self.read()
 
     def read(self) -> Figures:
-        """The figures now."""
+        """Return the present figures."""
         now = time.monotonic()
         counters = self._counters()
         self._history.append((now, counters))
@@ -110,7 +110,7 @@ class ProgressMeter:
         return Figures(self.elapsed, values, self._process_figures(), self._gpus, self.stage(), nodes)
 
     def stage(self) -> str:
-        """The stage of the curriculum in words; empty where there is none, or it is not known yet."""
+        """Return the stage of the curriculum in words; empty without one, or if it is not known yet."""
         state = self._state
         if not self._settings.curriculum.stages or not state.stage:
             return ""
@@ -172,7 +172,7 @@ class ProgressMeter:
 
     def _learning(self) -> dict[str, float | None]:
         learner = self._stats.row("learner-0")
-        if not learner["learning_rate"]:  # of this part of the run it has told nothing yet
+        if not learner["learning_rate"]:  # nothing reported yet in this part of the run
             return {}
         names = ("loss", "policy_loss", "value_loss", "gradient_norm", "learning_rate")
         values: dict[str, float | None] = {name: learner[name] for name in names}
@@ -182,14 +182,14 @@ class ProgressMeter:
         return values
 
     def _rating(self) -> dict[str, float | None]:
-        """The newest rating of a checkpoint, with its standard error and the checkpoint's step."""
+        """Return the newest rating of a checkpoint, with its standard error and the checkpoint's step."""
         for row in self._stats.rows("rating").values():
             if row["rated"]:
                 return {name: row[name] for name in ("rating_elo", "rating_elo_error", "rating_step")}
         return {}
 
     def _seconds_left(self, values: dict[str, float | None]) -> float | None:
-        """Seconds until the nearest limit, None if there is none or it cannot be told yet."""
+        """Return the seconds until the nearest limit, None without limits or if it cannot be estimated yet."""
         limits = self._settings.limits
         left = [limits.minutes * 60 - self.elapsed] if limits.minutes else []
         for limit, done, rate in (
@@ -220,7 +220,7 @@ class ProgressMeter:
         return self._processes[name]
 
     def _nodes(self) -> list[tuple[str, ProcessRow]]:
-        """The rows of a cluster's nodes that have come so far."""
+        """Return the rows of a cluster's nodes that have joined so far."""
         return [(name, row) for name, row in self._stats.rows("node").items() if row["started"]]
 
     def _node_figures(self, now: float, counters: dict[str, float]) -> list[NodeFigures]:
@@ -254,7 +254,7 @@ class ProgressMeter:
 
 
 def as_metrics(figures: Figures) -> dict[str, Any]:
-    """Figures as one flat JSON-able dict."""
+    """Return the figures as one flat JSON-able dict."""
     line: dict[str, Any] = {"time": time.time(), "elapsed": round(figures.elapsed, 3)}
     line |= {name: value for name, value in figures.values.items() if value is not None}
     for process in figures.processes:

@@ -1,8 +1,7 @@
 """Trackers: TensorBoard, Weights & Biases and MLflow, each a function that opens it. Imports no torch.
 
-The last two may be at the other end of a network. Each has a thread of its own, where it is also opened: what it takes,
-or fails at, neither stops nor slows a run, and every line is in metrics.jsonl anyway. A resumed run goes on with the
-run that it has there, whose id is kept in RUN/tracking.
+The last two may be remote. Each is opened and served on its own thread: its delays and failures neither stop nor slow a
+run, and every line is in metrics.jsonl anyway. A resumed run continues its run there, whose id is kept in RUN/tracking.
 """
 
 from __future__ import annotations
@@ -31,25 +30,25 @@ from hexpipe.run_folder import write_atomic
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "hexpipe"
-"""MLflow's experiment that runs are put under."""
+"""MLflow's experiment for all runs."""
 CLOSE_SECONDS = 10.0
 QUEUED_LINES = 1000
 RETRY_SECONDS = 60.0
 
 _BESIDE = ("time", "elapsed")
-_PARAMS_AT_ONCE = 100  # what MLflow takes in one request
+_PARAMS_AT_ONCE = 100  # MLflow's limit in one request
 
 Line = Mapping[str, Any]
 
 
 class Tracker(Protocol):
-    """Somewhere that figures go."""
+    """A destination of figures."""
 
     def write(self, line: Line) -> None:
-        """Take one dict of numbers by name, with "time" in seconds since 1970, and "steps"."""
+        """Write one dict of numbers by name, with "time" in seconds since 1970, and "steps"."""
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Flush what is buffered."""
 
 
 class _Opened:
@@ -60,7 +59,7 @@ class _Opened:
 
 
 def check_trackers(tracking: TrackingSettings) -> None:
-    """Raises UsageError, before anything is started, where a tracker is not installed or nobody is logged in there."""
+    """Raise UsageError, before anything is started, if a tracker is not installed or not logged in."""
     for name in ("wandb", "mlflow"):
         if getattr(tracking, name) is not None and importlib.util.find_spec(name) is None:
             words = f"tracking.{name} needs a package that is not installed: {install_command(name)}"
@@ -76,13 +75,12 @@ def check_trackers(tracking: TrackingSettings) -> None:
 
 
 def _check_file_store(uri: str) -> None:
-    """Raises UsageError where this MLflow refuses a store of plain files, as newer ones do; it is at hand, so that it
-    can be asked."""
+    """Raise UsageError if this MLflow refuses a store of plain files, as newer ones do; the store itself is asked."""
     from mlflow import MlflowClient
 
     try:
         MlflowClient(tracking_uri=uri).get_experiment_by_name(EXPERIMENT)
-    except Exception as error:  # whatever a library comes up with
+    except Exception as error:  # a library may raise anything
         words = " ".join(str(error).split())
         why = (
             f"tracking.mlflow={uri} is a store of plain files, which this MLflow does not take ({words[:100]}...): "
@@ -92,7 +90,7 @@ def _check_file_store(uri: str) -> None:
 
 
 def open_trackers(run_dir: Path, settings: Settings) -> list[Tracker]:
-    """The trackers that ``settings`` name; those over a network `in_background`."""
+    """Return the trackers that ``settings`` name; remote ones `in_background`."""
     tracking = settings.tracking
     trackers: list[Tracker] = [tensorboard_tracker(run_dir)] if tracking.tensorboard else []
     for name, setting, opener in (
@@ -105,14 +103,16 @@ def open_trackers(run_dir: Path, settings: Settings) -> list[Tracker]:
 
 
 def tensorboard_tracker(run_dir: Path) -> Tracker:
-    """Event files for TensorBoard in RUN/tensorboard. A resumed run begins at a checkpoint's step: what was drawn
-    beyond it, of steps that were lost, is taken back."""
-    # imported here: it takes 0.4 s, which a run has only once its children are starting
+    """Open event files for TensorBoard in RUN/tensorboard.
+
+    A resumed run begins at a checkpoint's step: points beyond it, of steps that were lost, are purged.
+    """
+    # imported here: it takes 0.4 s, which fits in while the run's children start
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    # not by EventFileWriter, whose thread dies of a full disk: this file keeps what finds no room for the next flush
+    # not by EventFileWriter, whose thread dies of a full disk: this file keeps unwritten data for the next flush
     folder = own_folder(run_dir / "tensorboard")
     path = folder / f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
     events = RecordWriter(open_own(path, "ab"))
@@ -135,7 +135,7 @@ def tensorboard_tracker(run_dir: Path) -> Tracker:
 
 
 def wandb_tracker(run_dir: Path, settings: Settings, project: str) -> Tracker:
-    """A run of Weights & Biases in ``project`` ("project" or "entity/project"); its files are in RUN/wandb."""
+    """Open a run of Weights & Biases in ``project`` ("project" or "entity/project"); its files are in RUN/wandb."""
     import wandb
 
     entity, _, name = project.rpartition("/")
@@ -156,7 +156,7 @@ def wandb_tracker(run_dir: Path, settings: Settings, project: str) -> Tracker:
 
 
 def mlflow_tracker(run_dir: Path, settings: Settings, uri: str) -> Tracker:
-    """A run of MLflow under `EXPERIMENT` at the tracking ``uri``; the settings that it began with are its params."""
+    """Open a run of MLflow under `EXPERIMENT` at the tracking ``uri``; its params are the run's first settings."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
@@ -182,11 +182,10 @@ def mlflow_tracker(run_dir: Path, settings: Settings, uri: str) -> Tracker:
 
 
 def in_background(name: str, open_tracker: Callable[[], Tracker]) -> Tracker:
-    """The tracker of ``open_tracker`` on a thread of its own; its ``write`` never waits and never raises.
+    """Return the tracker of ``open_tracker`` on a thread of its own; its ``write`` never waits and never raises.
 
-    What it fails at is logged, once until it works again, and tried again with a line a minute later. Of lines that it
-    has not taken yet, `QUEUED_LINES` wait; the others are dropped, as are those that ``close`` leaves after
-    `CLOSE_SECONDS`.
+    A failure is logged, once until it works again, and a line a minute later is another try. `QUEUED_LINES` lines wait
+    at most; further ones are dropped, as are those that ``close`` leaves after `CLOSE_SECONDS`.
     """
     waiting: queue.Queue[Line | None] = queue.Queue(QUEUED_LINES)
     thread = threading.Thread(target=_serve, args=(name, open_tracker, iter(waiting.get, None)), name=name, daemon=True)
@@ -207,7 +206,7 @@ def in_background(name: str, open_tracker: Callable[[], Tracker]) -> Tracker:
 
 
 def _serve(name: str, open_tracker: Callable[[], Tracker], lines: Iterator[Line]) -> None:
-    """Give ``lines`` to the tracker, from its opening to its close."""
+    """Pass ``lines`` to the tracker, from its opening to its close."""
     tracker: Tracker | None = None
     failures, retry = 0, 0.0
     for line in lines:
@@ -218,7 +217,7 @@ def _serve(name: str, open_tracker: Callable[[], Tracker], lines: Iterator[Line]
                 tracker = open_tracker()
             tracker.write(line)
             failures = 0
-        except Exception as error:  # whatever a library, a network or a server comes up with
+        except Exception as error:  # a library, a network or a server may raise anything
             retry = time.monotonic() + RETRY_SECONDS
             failures += 1
             if failures == 1:
@@ -232,7 +231,7 @@ def _serve(name: str, open_tracker: Callable[[], Tracker], lines: Iterator[Line]
 
 
 def _scalars(line: Line) -> dict[str, float]:
-    """The figures of ``line`` by the names that trackers show them under: "run/games", "cpu_percent/learner-0"."""
+    """Return the figures of ``line`` by their names in trackers: "run/games", "cpu_percent/learner-0"."""
     return {name if "/" in name else f"run/{name}": float(value) for name, value in line.items() if name not in _BESIDE}
 
 
@@ -241,12 +240,12 @@ def _step(line: Line) -> int:
 
 
 def _told(settings: Settings) -> dict[str, Any]:
-    """The settings that trackers are told; where they themselves are is no business of each other's."""
+    """Return the settings to report to trackers, without the trackers' own addresses."""
     return {name: value for name, value in flatten(settings).items() if not name.startswith("tracking.")}
 
 
 def _known_id(run_dir: Path, tracker: str, place: str) -> str | None:
-    """What ``tracker`` calls this run at ``place``, if it has been there before."""
+    """Return the id of this run at ``place`` of ``tracker``, if it has been there before."""
     path = run_dir / "tracking" / f"{tracker}.json"
     with contextlib.suppress(OSError, ValueError):
         document = read_document(path)

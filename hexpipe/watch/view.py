@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live table on a terminal, a plain line every few seconds elsewhere."""
+"""The display of a run: a live table on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LINE_SECONDS = 5.0
 
 
 class View(Protocol):
-    """Shows a run."""
+    """A display of a run."""
 
     def update(self, figures: Figures) -> None:
         """Show the newest figures."""
@@ -32,13 +32,13 @@ class View(Protocol):
 
 
 def make_view(stream: IO[str] | None = None, title: str = "") -> View:
-    """A live view where ``stream`` (standard output) `redraws`, plain lines otherwise."""
+    """Return a live view if ``stream`` (standard output) `redraws`, else plain lines."""
     target = stream or sys.stdout
     return LiveView(target, title) if redraws(target) else PlainView(target)
 
 
 def redraws(stream: IO[str]) -> bool:
-    """Whether ``stream`` is a terminal on which lines can be drawn anew: TERM=dumb says that it is none."""
+    """Return whether ``stream`` is a terminal that can redraw lines: not if TERM=dumb."""
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
@@ -68,7 +68,7 @@ class PlainView:
 
 
 class LiveView:
-    """A table that is drawn anew every second."""
+    """A table that is redrawn every second."""
 
     def __init__(self, stream: IO[str], title: str = "") -> None:
         self._console = Console(file=stream)
@@ -85,14 +85,14 @@ class LiveView:
         self._live.console.print(Text(text))
 
     def close(self, figures: Figures | None = None) -> None:
-        """Draw for the last time and leave the table there."""
+        """Draw a last time and leave the table there."""
         if figures is not None:
             self.update(figures)
         self._live.stop()
 
 
 def plain_line(figures: Figures) -> str:
-    """The most important figures in one line."""
+    """Return the most important figures in one line."""
     parts = [f"{clock(figures.elapsed)}"]
     parts += [f"{label} {text}" for label, text in _summary(figures)]
     waiting = [f"{p.name} {p.waiting}" for p in figures.processes if p.waiting not in ("working", "ended")]
@@ -103,7 +103,7 @@ def plain_line(figures: Figures) -> str:
 
 
 def render(figures: Figures, title: str = "") -> Group:
-    """The live table."""
+    """Return the live table."""
     left, right = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
     rows = _summary(figures)
     half = (len(rows) + 1) // 2
@@ -138,13 +138,13 @@ def _node_table(nodes: list[NodeFigures]) -> Table:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
+    """Format seconds as h:mm:ss."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def _summary(figures: Figures) -> list[tuple[str, str]]:
-    """Label and text of every figure that is known."""
+    """Return label and text of every known figure."""
     formats = (
         ("games", "games", "{:,.0f}"),
         ("positions", "positions", "{:,.0f}"),
