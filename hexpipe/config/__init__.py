@@ -1,4 +1,4 @@
-"""Every setting, its default and its range: the only place of defaults.
+"""All settings with their defaults and ranges: the only place of defaults.
 
 Settings are frozen pydantic models. `load_settings` starts from a preset and applies dotted overrides
 (``search.num_simulations=64``); `dump_settings` writes what `settings_from_json` reads back.

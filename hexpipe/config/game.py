@@ -1,4 +1,4 @@
-"""The rules that are played, as settings, and what the rest of the pipeline knows of a game: array sizes."""
+"""The rules of a game as settings, and the array sizes by which the rest of the pipeline knows it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from hexpipe.errors import SettingsError
 
 @dataclass(frozen=True)
 class Shapes:
-    """What nets, inference and replay know of a game: array sizes, no rules.
+    """The array sizes by which nets, inference and replay know a game, without its rules.
 
-    A state is seen through a view of ``view_size`` x ``view_size`` cells, which is the whole board unless it is given
-    (0 stands for ``board_size``). ``code_length`` int8 codes describe one state as its mover sees it: ``view_cells``
-    cell codes (0 empty, 1 mine, 2 the next seat's, 3 the seat's after that, 4 off the board, or empty and closed: no
-    move now), then one flag for each action that is not a cell (1: legal); these are the ``num_actions`` actions. Where
-    there is a ``thumbnail`` of the board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the
-    mover's, the next seat's, ... stones each bucket of cells is (0 to 127), and which buckets the view shows (1).
-    ``turns_frame``: each seat sees the board transposed against the seat before (a move to a cell turns it over).
-    ``threats``: the game tells how near each seat is to a win (`LocalViewGame.threat_levels`), as the net learns to.
+    A state is seen through a view of ``view_size`` x ``view_size`` cells; 0, the default, stands for ``board_size``,
+    the whole board. ``code_length`` int8 codes describe one state as its mover sees it: ``view_cells`` cell codes (0
+    empty, 1 the mover's, 2 the next seat's, 3 the seat's after that, 4 off the board, or empty and closed: no move
+    now), then one flag for each action that is not a cell (1: legal); these are the ``num_actions`` actions. With a
+    ``thumbnail`` of the board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the mover's, the
+    next seat's, ... stones each bucket of cells is (0 to 127), and which buckets the view shows (1). ``turns_frame``:
+    each seat sees the board transposed relative to the seat before (a move to a cell transposes it). ``threats``: the
+    game gives threat levels (`LocalViewGame.threat_levels`), which the net learns to predict.
     """
 
     board_size: int
@@ -44,7 +44,7 @@ class Shapes:
 
     @property
     def num_planes(self) -> int:
-        """Input planes of a net (see `nets.planes`)."""
+        """Number of input planes of a net (see `nets.planes`)."""
         if self.turns_frame:
             return 4
         flags = self.num_actions - self.view_cells
@@ -52,12 +52,12 @@ class Shapes:
 
     @property
     def board_cells(self) -> int:
-        """Cells of the board, n * n."""
+        """Number of cells of the board, n * n."""
         return self.board_size * self.board_size
 
     @property
     def view_cells(self) -> int:
-        """Cells of the view, which are the first actions and the first codes."""
+        """Number of cells of the view, which are the first actions and the first codes."""
         return self.view_size * self.view_size
 
 
@@ -67,10 +67,10 @@ Options = TypeVar("Options", bound=GameOptions)
 
 
 class GameSettings(InARowOptions, HexOptions):
-    """The rules that are played: the options of hexpipe's own games, and whatever else a game of one's own is told.
+    """The rules to play: the options of hexpipe's own games, and any options of a user-defined game.
 
-    Each game is made from its own part of them (`options`). Those of a game of one's own are held against its model
-    when it is made, for its class may not be imported yet where settings are read; until then they are plain JSON.
+    Each game is made from its own part of them (`options`). Those of a user-defined game are validated by its model
+    when it is made, because its class may not be imported yet when settings are read; until then they are plain JSON.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -92,20 +92,20 @@ class GameSettings(InARowOptions, HexOptions):
 
     @property
     def own_class(self) -> tuple[str, str] | None:
-        """Module and class of a game of one's own, named package.module:Class; None of a name of another form."""
+        """Module and class of a user-defined game, named package.module:Class; None for a name of another form."""
         module, colon, name = self.name.partition(":")
         return (module, name) if colon and all(map(str.isidentifier, [*module.split("."), name])) else None
 
     @property
     def model(self) -> type[GameOptions]:
-        """The model of the options of a game of hexpipe's; of one of one's own these settings, which take all."""
+        """Model of the options of hexpipe's games; for a user-defined game these settings, which take any."""
         return _OPTIONS.get(self.name, GameSettings)
 
     def options(self, model: type[Options]) -> Options:
-        """What ``model`` makes of these settings; SettingsError where one is set that it does not have, or cannot be.
+        """Validate these settings as ``model``; SettingsError for an option that it does not have, or an invalid one.
 
-        Its fields of the names of hexpipe's options have their defaults, as those cannot be told from what was set; a
-        field without a default, or where ours is unset, is free.
+        Its fields with the names of hexpipe's options keep their defaults, because settings cannot tell which of those
+        were set; a field without a default, or where ours is unset, takes our value.
         """
         try:
             return self._as(model)
@@ -127,13 +127,15 @@ class GameSettings(InARowOptions, HexOptions):
             raise refused(error, "game") from error
 
     def refuse_rules_beside(self, *known: str) -> None:
-        """Raise SettingsError where a rule is set that is none of ``known``, name and board_size: for games of one's
-        own without a model of their options."""
+        """Raise SettingsError for a rule that is set and not one of ``known``, name and board_size.
+
+        This serves user-defined games without a model of their options.
+        """
         for name in self._set_beside(*known):
             raise SettingsError(self._unknown(name), kind="unknown", setting=f"game.{name}")
 
     def _set_beside(self, *known: str) -> list[str]:
-        """Names of the options that are set, but for ``known``, name and board_size."""
+        """Return the names of options that are set, except ``known``, name and board_size."""
         ours = GameSettings.model_fields
         beside = {name: value for name, value in self if name not in ("name", "board_size", *known)}
         return [name for name, value in beside.items() if name not in ours or value != ours[name].default]
@@ -148,7 +150,7 @@ class GameSettings(InARowOptions, HexOptions):
 
     @property
     def title(self) -> str:
-        """The game in a few words: "Hex 11x11 with swap"."""
+        """Short description of the game: "Hex 11x11 with swap"."""
         n = self.board_size
         if self.name == "hex":
             return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
@@ -158,5 +160,5 @@ class GameSettings(InARowOptions, HexOptions):
 
     @property
     def row_length(self) -> int:
-        """Stones in a row that win; 0 in games that know no such thing."""
+        """Stones in a row that win; 0 for games without such a rule."""
         return self.inarow_rules().win_length if self.name == "inarow" else 0

@@ -1,4 +1,4 @@
-"""What every game is told by its settings; the base of the options of each game."""
+"""The base of every game's options."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Boards that grow by themselves: what a new run of n in a row begins with where its own board is too large for that.
+"""Automatic growing boards: how a new run of n in a row begins if its own board is too large to start on.
 
-On a board of 100x100 an untrained net plays thousands of plies before the first game ends, so that for long nothing
-can be learned from. The same rules on small boards and with shorter rows end in dozens of plies, and one net plays all
-boards through one view.
+On a board of 100x100 an untrained net plays thousands of plies before the first game ends, so that for long there is
+nothing to learn from. The same rules on small boards and with shorter rows end in dozens of plies, and one net plays
+all boards through one view.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ GROWN = {
     "selfplay.focus_share": 0.1,
     "learner.focus_weight": 1.0,
 }
-"""Settings of boards that grow by themselves, beside those that depend on the game: a stage lasts until most of its
-games are won by a row, and where to look is learned soon, from views that mostly go to the mover's own stones."""
+"""Settings of automatic growing boards, except those that depend on the game.
+
+A stage lasts until most of its games are won by a row, and the net soon learns where to look, from views that mostly go
+to the mover's own stones.
+"""
 
 _LEAST_VIEW = 9
-_LEAST_LENGTH = 4  # three in a row is won by whoever moves first: nothing can be learned from it
+_LEAST_LENGTH = 4  # three in a row is won by the first player: nothing to learn
 _ROOM = 3  # cells of a view beside a row that wins
-_OVERLAP = 1.2  # a view's side for each side of a bucket of the thumbnail, so that views leave no cell out
+_OVERLAP = 1.2  # a view's side for each side of a bucket of the thumbnail, so that views cover all cells
 _PLIES_A_STONE = 12  # a game of self-play is cut after so many plies for each stone of a row
-_OPENING_STONES = 3  # of each seat at the most, wherever chance has it: seats begin apart, and look for their own
+_OPENING_STONES = 3  # at most, for each seat; on random cells: seats begin apart, and look for their own
 
 
 def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a new run: `load_settings`, with growing boards where n in a row has a board above 21x21.
+    """Return the settings of a new run: `load_settings`, with growing boards where n in a row has a board above 21x21.
 
     Stages, the step cap and the openings of self-play, and `GROWN`, are set beside the preset, in the preset quick also
-    `QUICK_GROWN`. Whatever ``overrides`` name stays as it is, so that ``curriculum.stages`` of [] begins on the large
-    board. A run that searches old games anew, which knows one board alone, does not grow. SettingsError as from
-    `load_settings`.
+    `QUICK_GROWN`. Settings in ``overrides`` take precedence, so that ``curriculum.stages`` of [] begins on the large
+    board. A run with reanalysis, which supports only one board, does not grow. SettingsError as from `load_settings`.
     """
     given = dict(overrides or {})
     settings = load_settings(preset, given)
@@ -60,15 +62,20 @@ def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None) ->
 
 
 def growing_stages(rules: InARowRules, view: int) -> tuple[tuple[int, int], ...]:
-    """Board size and win length of the stages up to ``rules``: the view of ``view`` cells a side as a board, the
-    geometric mean, the board itself, with rows of a half and of five eighths of the length, but of 4 at the least."""
+    """Return board size and win length of the stages up to ``rules``.
+
+    The boards are the view, ``view`` cells a side, the geometric mean, and the board itself; the rows of the first two
+    have a half and five eighths of the length, but at least 4.
+    """
     n, length = rules.board_size, rules.win_length
     lengths = [min(length, max(_LEAST_LENGTH, math.ceil(length * share))) for share in (0.5, 0.625)]
     return ((view, min(view, lengths[0])), (round(math.sqrt(view * n)), lengths[1]), (n, length))
 
 
 def view_size_for(rules: InARowRules) -> int:
-    """Cells along a side of a view, odd, that shows a row with some room and reaches the next place to look; 21 at the
-    most."""
+    """Return the side of a view in cells, odd, that shows a row with some room and reaches the next place to look.
+
+    It is 21 at most.
+    """
     wanted = max(_LEAST_VIEW, rules.win_length + _ROOM, math.ceil(math.sqrt(_OVERLAP * rules.board_size)))
     return min(wanted + (wanted % 2 == 0), DEFAULT_VIEW_SIZE)

@@ -1,4 +1,4 @@
-"""What Hex can be told."""
+"""The options of Hex."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What n in a row can be told, and what it stands for where it is unset."""
+"""The options of n in a row, and their values where unset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_WIN_LENGTH = 5
 
 @dataclass(frozen=True)
 class InARowRules:
-    """What `InARowOptions` say, with nothing left unset; ``placement_rewards`` has one for each seat."""
+    """The rules of `InARowOptions`, with nothing unset; ``placement_rewards`` has one for each seat."""
 
     board_size: int
     players: int
@@ -89,7 +89,7 @@ class InARowOptions(GameOptions):
         return self
 
     def inarow_rules(self) -> InARowRules:
-        """The rules of n in a row, every unset one replaced by what it stands for."""
+        """Return the rules of n in a row, with the default of every unset one."""
         n, three = self.board_size, self.players == 3
         view_size = min(n, DEFAULT_VIEW_SIZE) if self.view_size is None else self.view_size
         return InARowRules(

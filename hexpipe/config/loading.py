@@ -1,4 +1,4 @@
-"""Settings from a preset, dotted overrides and JSON, and back; every refusal is one line."""
+"""Settings from a preset, dotted overrides and JSON, and back; every error is one line."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
 
 VERSION = 2
-"""Of written settings; one more whenever a setting comes, goes or changes its meaning. 0 is hexpipe 0.1.0."""
+"""Version of written settings; incremented when a setting is added, removed or changes its meaning. 0 is hexpipe
+0.1.0."""
 
 YOUNGER: dict[str, tuple[int, Any]] = {}
-"""Settings that came after 0.1.0: the first version that has them, and the value by which runs before it behaved."""
+"""Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
 
 GONE: dict[str, tuple[Any, str]] = {
     "net.engram_neighbours": (8, "a net's memory gives the 8 nearest entries"),
     "reanalyze.games": (8, "a quarter of selfplay.games_per_worker, 8 at the least, are searched at once"),
 }
-"""Settings that there were: the value by which all goes on as it did, and what holds now."""
+"""Settings that were removed: the value that equals the present behaviour, and what holds now."""
 
 _told: set[str] = set()
 
 
 def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of ``preset`` with dotted ``overrides`` applied.
+    """Return the settings of ``preset`` with dotted ``overrides`` applied.
 
     Raises SettingsError, in one line that names the setting and its range.
     """
@@ -50,7 +51,7 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
 
 
 def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
-    """A copy of ``settings`` with dotted ``overrides`` applied and everything validated again."""
+    """Return a copy of ``settings`` with dotted ``overrides`` applied, validated again."""
     tree = settings.model_dump()
     for name, value in _with_algorithm(overrides, settings.preset).items():
         _set_dotted(tree, name, value)
@@ -58,7 +59,7 @@ def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Setti
 
 
 def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]:
-    """``overrides`` with the settings that ``algorithm`` stands for in its place; others win over them."""
+    """Return ``overrides`` with the settings of ``algorithm`` in its place; explicit ones take precedence."""
     rest = dict(overrides)
     name = rest.pop("algorithm", None)
     if name is None:
@@ -72,16 +73,16 @@ def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]
 
 
 def dump_settings(settings: Settings) -> str:
-    """``settings`` as JSON text, with the version of what settings there are."""
+    """Return ``settings`` as JSON text, with the version of the settings."""
     return json.dumps({"version": VERSION, **settings.model_dump()}, indent=2) + "\n"
 
 
 def settings_from_json(text: str) -> Settings:
-    """The settings that `dump_settings` wrote; SettingsError if the text is no such thing.
+    """Parse the text of `dump_settings`; SettingsError if it is malformed.
 
-    What the text has not has the value by which its run behaved: of a setting that is younger than its version, what
-    held before there was one; of the text of 0.1.0, the value of its preset then, which the log says in one line. A
-    later text has all that there was.
+    A missing setting gets the value by which its run behaved: one added after the text's version, the earlier
+    behaviour; in the text of 0.1.0, the value of its preset then, which the log reports in one line. A later text is
+    complete.
     """
     try:
         tree = parse_document(text)
@@ -92,13 +93,13 @@ def settings_from_json(text: str) -> Settings:
     if not isinstance(tree, dict):
         raise SettingsError("the settings are no JSON object; restore the file or start a new run", kind="damaged")
     if isinstance(tree.get("learner"), dict):
-        tree["learner"].pop("processes", None)  # of files from before learner.devices, whose length it is
+        tree["learner"].pop("processes", None)  # in files from before learner.devices, whose length it is
     _complete(tree)
     return _validated(tree)
 
 
 def _complete(tree: dict[str, Any]) -> None:
-    """Put in what a written ``tree`` of settings has not, and take out its version."""
+    """Add the missing settings to a written ``tree`` of settings, and remove its version."""
     version = tree.pop("version", 0)
     if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= VERSION:
         raise SettingsError(
@@ -127,28 +128,29 @@ def _complete(tree: dict[str, Any]) -> None:
         _set_dotted(tree, name, taken[name])
     words = ", ".join(f"{name}={json.dumps(value)}" for name, value in taken.items())
     line = f"the settings have not all that there is; as in the preset {brief(preset)} of hexpipe 0.1.0: {words}"
-    if line not in _told:  # the same settings are read again and again
+    if line not in _told:  # the same settings are read repeatedly
         _told.add(line)
         logging.getLogger(__name__).warning("%s", line)
 
 
 def _has(tree: Mapping[str, Any], name: str) -> bool:
-    """Whether the dotted ``name`` is there, or what it would be in is no section: validation says that better."""
+    """Return whether the dotted ``name`` is there, or its section is not a section, for which validation has a better
+    message."""
     section, _, key = name.rpartition(".")
     part = tree.get(section, {}) if section else tree
     return not isinstance(part, dict) or key in part
 
 
 def changed_settings(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
-    """Dotted names whose values differ, with (old, new)."""
+    """Return the dotted names whose values differ, with (old, new)."""
     before, after = flatten(old), flatten(new)
-    names = [*after, *(name for name in before if name not in after)]  # games of one's own have options of their own
+    names = [*after, *(name for name in before if name not in after)]  # user-defined games have other options
     pairs = {name: (before.get(name), after.get(name)) for name in names}
     return {name: (was, now) for name, (was, now) in pairs.items() if was != now}
 
 
 def flatten(settings: Settings) -> dict[str, Any]:
-    """Settings as one flat dict with dotted names."""
+    """Return settings as one flat dict with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in settings.model_dump().items():
         if isinstance(value, dict):
@@ -168,7 +170,7 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _settle_stages(tree: dict[str, Any]) -> None:
-    """With a curriculum the game is that of its last stage, seen through a view that suits the first."""
+    """Set the game to the curriculum's last stage, seen through a view that suits the first."""
     curriculum, game = tree.get("curriculum", {}), tree.get("game", {})
     if not isinstance(curriculum, dict) or not isinstance(game, dict):
         return
@@ -177,7 +179,7 @@ def _settle_stages(tree: dict[str, Any]) -> None:
         sizes = [int(size) for size, _ in stages or ()]
         win_length = int(stages[-1][1]) if stages else 0
     except (TypeError, ValueError, OverflowError, KeyError):
-        return  # validation says it better
+        return  # validation has a better message
     if not stages or game.get("name") != "inarow":
         return
     view = game.get("view_size") or min(*sizes, DEFAULT_VIEW_SIZE)
@@ -189,7 +191,7 @@ def _settle_stages(tree: dict[str, Any]) -> None:
 
 
 def _leave_out_gone(tree: dict[str, Any]) -> None:
-    """Take settings that are `GONE` out of ``tree``; SettingsError where one is to be what it cannot be any more."""
+    """Remove settings that are `GONE` from ``tree``; SettingsError for a value that is no longer supported."""
     for name, (usual, now) in GONE.items():
         section, _, key = name.rpartition(".")
         part = tree.get(section)

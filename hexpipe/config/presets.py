@@ -1,4 +1,4 @@
-"""Sets of settings by name: presets, and what an algorithm stands for."""
+"""Named sets of settings: presets, and those of an algorithm."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "alphazero": {"net.dynamics_blocks": 0},
     "muzero": {"net.dynamics_blocks": 2, "replay.td_steps": 5},
 }
-"""What choosing an algorithm sets beside the preset."""
+"""Settings that an algorithm sets beside the preset."""
 
 ENGRAM_ENTRIES = 4096
-"""``net.engram`` of the option --engram."""
+"""Value of ``net.engram`` with the option --engram."""
 
 QUICK_MUZERO = {
     "net.blocks": 2,
@@ -63,7 +63,7 @@ QUICK_MUZERO = {
     "learner.batch_size": 128,
     "learner.replay_ratio": 8.0,
 }
-"""What muzero sets in the preset quick, where an unrolled step has to be cheap."""
+"""Settings of muzero in the preset quick, where an unrolled step has to be cheap."""
 
 QUICK_GROWN = {
     "search.gumbel_considered": 32,
@@ -72,5 +72,5 @@ QUICK_GROWN = {
     "learner.batch_size": 128,
     "learner.learning_rate": 3e-3,
 }
-"""What boards that grow by themselves set in the preset quick, as the preset eight has it: all moves of a net that
-knows nothing are worth nearly the same, and the first boards are small and soon over."""
+"""Settings of automatic growing boards in the preset quick, as in the preset eight: an untrained net's values of all
+moves are nearly equal, and games on the first boards are short."""

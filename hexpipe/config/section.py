@@ -1,4 +1,4 @@
-"""What every section of the settings is, and what is said of values that it refuses."""
+"""The base of all sections of the settings, and the messages for invalid values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RefusedError(SettingsError, ValueError):
 
 
 def refused(error: ValidationError, section: str = "") -> RefusedError:
-    """The first refusal of ``error`` in one line, the setting by its dotted name; ``section`` is where the model is."""
+    """Return the first error of ``error`` in one line, the setting by its dotted name, within ``section``."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
     message = first["msg"].removeprefix("Value error, ")
@@ -31,7 +31,7 @@ def refused(error: ValidationError, section: str = "") -> RefusedError:
         return RefusedError(message, **vars(said))
     if first["type"] == "value_error":  # of a check over several settings, which names them itself
         return RefusedError(message, kind="conflict", setting=name)
-    shown = name if name.isprintable() and len(name) <= 200 else brief(name)  # games of one's own take any name
+    shown = name if name.isprintable() and len(name) <= 200 else brief(name)  # user-defined games take any name
     low, high = (next((limits[key] for key in keys if key in limits), None) for keys in _LIMITS)
     ranged = low is not None or high is not None
     words = f"{shown}: {message} (got {brief(first['input'])})" if name else message
@@ -39,11 +39,11 @@ def refused(error: ValidationError, section: str = "") -> RefusedError:
 
 
 def unknown_setting(name: str) -> str:
-    """What is said where the dotted ``name`` is no setting."""
+    """Return the message for a dotted ``name`` that is no setting."""
     return f"there is no setting {brief(name)}; `hexpipe settings` lists them"
 
 
 def brief(value: object) -> str:
-    """What was given, in no more than a line."""
+    """Return the given value as text, in no more than a line."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."

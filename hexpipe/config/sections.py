@@ -1,4 +1,4 @@
-"""Every section of the settings but the game: what can be turned, its default and its range."""
+"""All sections of the settings except the game, with defaults and ranges."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from hexpipe.config.section import RefusedError, Section
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"  # a terminal obeys the others
-AUTO = "auto"  # of a setting that else names devices
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"  # control characters would act on a terminal
+AUTO = "auto"  # value of a setting that otherwise names devices
 
 
 def named_devices(text: str) -> tuple[str, ...]:
-    """The devices that ``inference.devices`` or ``learner.devices`` name, in order; none with auto."""
+    """Return the devices that ``inference.devices`` or ``learner.devices`` name, in order; none with auto."""
     return () if text == AUTO else tuple(text.split(","))
 
 
@@ -44,7 +44,7 @@ class NetSettings(Section):
     def _fitting_heads(self) -> NetSettings:
         if self.backbone == "resnet":
             return self
-        if self.channels % (8 * self.heads):  # a quarter of a head turns by row, a quarter by column, in pairs
+        if self.channels % (8 * self.heads):  # rotary pairs: a quarter of a head by row, a quarter by column
             words = (
                 f"a transformer of {self.heads} heads wants channels in multiples of {8 * self.heads}, "
                 f"not {self.channels}: change net.channels or net.heads"
@@ -57,14 +57,14 @@ class NetSettings(Section):
 
     @property
     def title(self) -> str:
-        """The net in a few words: "resnet with 4 blocks of 32 channels"."""
+        """Short description of the net: "resnet with 4 blocks of 32 channels"."""
         heads = f", {self.heads} heads" if self.backbone == "transformer" else ""
         engram = f", engram of {self.engram:,} entries" if self.engram else ""
         return f"{self.backbone} with {self.blocks} blocks of {self.channels} channels{heads}{engram}"
 
     @property
     def latent_rank(self) -> int:
-        """``kv_latent``, or its default: half the channels."""
+        """Width ``kv_latent``, by default half the channels."""
         return self.channels // 2 if self.kv_latent is None else self.kv_latent
 
 
@@ -115,7 +115,7 @@ class SearchSettings(Section):
 
 
 class SelfplaySettings(Section):
-    """Generators and how they choose moves."""
+    """Generators and their choice of moves."""
 
     workers: int | None = Field(
         None,
@@ -180,7 +180,7 @@ class ReplaySettings(Section):
 
 
 class ReanalyzeSettings(Section):
-    """The process that searches old games anew with new weights."""
+    """The process that reanalyzes old games with new weights."""
 
     ratio: float = Field(
         0.0, ge=0, le=100, description="positions searched anew for each new position; 0: there is no such process"
@@ -276,12 +276,12 @@ class LearnerSettings(Section):
 
     @property
     def ranks(self) -> int:
-        """Learner processes, which train together on shares of each batch."""
+        """Number of learner processes, which train together on shares of each batch."""
         return max(1, len(named_devices(self.devices)))
 
 
 class LimitSettings(Section):
-    """When a run ends; 0 means no such limit (a stall always ends it)."""
+    """Limits of a run; 0 means no limit (a stall always ends it)."""
 
     minutes: float = Field(0.0, ge=0, description="wall-clock minutes")
     steps: int = Field(0, ge=0, description="training steps in all")
@@ -292,7 +292,7 @@ class LimitSettings(Section):
 
 
 class TrackingSettings(Section):
-    """Where a run's figures go beside its metrics.jsonl."""
+    """Destinations of a run's figures beside its metrics.jsonl."""
 
     tensorboard: bool = Field(True, description="write TensorBoard's event files into the run folder")
     wandb: str | None = Field(

@@ -1,4 +1,4 @@
-"""All settings of a run, and what no two of them may be together."""
+"""All settings of a run, and the checks of their combinations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DEVICES = re.compile(r"auto|(cpu|cuda:(0|[1-9]\d*))(,(cpu|cuda:(0|[1-9]\d*)))*"
 
 
 class Settings(Section):
-    """Everything a run needs to know."""
+    """All settings of a run."""
 
     preset: str = Field("quick", description="the preset these settings started from")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of every random generator")
@@ -65,20 +65,19 @@ class Settings(Section):
 
     @property
     def plays(self) -> bool:
-        """Whether there is self-play; else the learner has the games that the archive holds, and as many steps of
-        them as it is given."""
+        """Whether there is self-play; otherwise the learner trains on the archive's games, without a step budget."""
         return self.selfplay.workers != 0
 
     @property
     def algorithm(self) -> Literal["alphazero", "muzero"]:
-        """What stands behind the search: the true rules, or learned dynamics."""
+        """Model of the search: the true rules, or learned dynamics."""
         return "muzero" if self.net.dynamics_blocks else "alphazero"
 
     @property
     def stages(self) -> tuple[GameSettings, ...]:
-        """The games of the curriculum, the first of them first; without a curriculum the game alone.
+        """Games of the curriculum, in order; without a curriculum the game alone.
 
-        The last one is `game`. All have its view and thumbnail, so that they are one game to a net.
+        The last one is `game`. All have its view and thumbnail, so that they are the same game for a net.
         """
         if not self.curriculum.stages:
             return (self.game,)
@@ -92,7 +91,7 @@ class Settings(Section):
     def _consistent(self) -> Settings:
         if self.curriculum.stages:
             self._check_stages()
-            if self.reanalyze.ratio:  # a search of old games knows one board
+            if self.reanalyze.ratio:  # reanalysis supports only one board
                 words = "reanalyze.ratio and curriculum.stages cannot be used together yet: set one of them off"
                 raise RefusedError(words, kind="conflict", setting="reanalyze.ratio")
         if not self.plays and (self.reanalyze.ratio or self.league.share):
@@ -121,7 +120,7 @@ class Settings(Section):
         return self
 
     def _check_devices(self) -> None:
-        """What can be said of the named devices on any machine; `roles.plan` knows this one's."""
+        """Check what is checkable of the named devices on any machine; `roles.plan` checks this one."""
         for name, text in (("inference.devices", self.inference.devices), ("learner.devices", self.learner.devices)):
             if not _DEVICES.fullmatch(text):
                 words = f"{name} is {text!r}: give auto, or devices like cuda:0,cuda:1 or cpu,cpu"

@@ -1,4 +1,4 @@
-"""What the settings were in hexpipe 0.1.0, whose files say no version: kept for good, whatever becomes of defaults."""
+"""The settings of hexpipe 0.1.0, whose files have no version: kept unchanged, whatever becomes of defaults."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ BARE: dict[str, Any] = {
     "tracking.wandb": None,
     "tracking.mlflow": None,
 }
-"""Every setting of 0.1.0 by its dotted name, as it was without a preset."""
+"""Every setting of 0.1.0 by its dotted name, with its value without a preset."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
@@ -144,4 +144,4 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learner": {"batch_size": 1024},
     },
 }
-"""What its presets set beside these."""
+"""Changes of its presets to these."""

@@ -1,7 +1,7 @@
-"""Positions by the cells that were played, whatever view each of them was played in.
+"""Moves of the whole board, independent of the views in which they were played.
 
 A *move* is a board cell, or ``n * n + k`` for the k-th action that is no cell. Where the view is the whole board moves
-are actions; where it is smaller, or larger, an action says which cell only together with a view.
+are actions; otherwise an action determines a cell only together with a view.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from hexpipe.games.local_view import LocalView
 
 
 def play_moves(game: Game, states: States, rows: IntArray, moves: IntArray) -> None:
-    """Play ``moves`` int [L] in ``rows`` int [L]; legality is not checked. Views that move are put around the moves."""
+    """Play ``moves`` int [L] in ``rows`` int [L]; legality is not checked. Movable views are put around the moves."""
     if moves_view(game):
         game.place_views(states, rows, moves)
     game.step(states, rows, actions_of_moves(game, moves, states.origin[rows]), rows)
 
 
 def actions_of_moves(game: Game, moves: IntArray, origins: IntArray) -> Int32Array:
-    """The actions int32 [L] that play ``moves`` [L] in views at ``origins`` (`local_view`) that show them."""
+    """Return the actions int32 [L] that play ``moves`` [L] in views at ``origins`` (`local_view`) that contain them."""
     view = LocalView.of(game)
     return np.asarray(moves, np.int32) if view.is_board else view.actions_of_cells(moves, origins)
 
 
 def moves_of_actions(game: Game, actions: IntArray, origins: IntArray) -> Int32Array:
-    """The moves int32 [L] that ``actions`` [L] are in the views at ``origins`` (`local_view`)."""
+    """Convert ``actions`` [L] in the views at ``origins`` (`local_view`) to moves int32 [L]."""
     view = LocalView.of(game)
     return np.asarray(actions, np.int32) if view.is_board else view.cells_of_actions(actions, origins)
 
 
 def after_moves(game: Game, moves: Sequence[int]) -> States:
-    """One row after ``moves`` from the start; legality is not checked. A view that moves is around the last of them."""
+    """Return one row after ``moves`` from the start; legality is not checked. A movable view is around the last of
+    them."""
     states, row = game.new_states(1), np.zeros(1, np.int32)
     for move in moves:
         play_moves(game, states, row, np.array([move], np.int32))
@@ -43,8 +44,7 @@ def after_moves(game: Game, moves: Sequence[int]) -> States:
 
 
 def view_centres(game: Game) -> Int32Array:
-    """Cells int32 [k] around which views must be put so that together they show the whole board; where the view stays
-    put, one."""
+    """Return cells int32 [k] such that views around them together show the whole board; one for a fixed view."""
     n, v = game.board_size, game.shapes.view_size
     if not moves_view(game):
         return np.full(1, -1, np.int32)
@@ -53,8 +53,8 @@ def view_centres(game: Game) -> Int32Array:
 
 
 def legal_moves(game: Game, states: States) -> Int32Array:
-    """All legal moves of a single row on the whole board, in rising order: int32 [k]."""
-    if moves_view(game):  # any empty cell can be shown
+    """Return all legal moves of a single row on the whole board, in rising order: int32 [k]."""
+    if moves_view(game):  # any empty cell can be brought into view
         empty = states.cells[0] == 0 if states.winner[0] == ONGOING else np.zeros(0, np.bool_)
         return np.flatnonzero(empty).astype(np.int32)
     legal = np.zeros((1, game.num_actions), np.bool_)
@@ -64,18 +64,18 @@ def legal_moves(game: Game, states: States) -> Int32Array:
 
 
 def move_name(game: Game, move: int) -> str:
-    """``move`` in words: "c3", "swap"."""
+    """Return the name of ``move``: "c3", "swap"."""
     cells = game.board_size**2
     return game.cell_name(move) if move < cells else game.action_name(game.shapes.view_cells + move - cells)
 
 
 def parse_move(game: Game, text: str) -> int:
-    """The move that ``text`` names; NotationError if there is none such in this game."""
+    """Return the move that ``text`` names; NotationError if this game has no such move."""
     return game.parse_action(text) if LocalView.of(game).is_board else game.parse_cell(text)
 
 
 def checked_moves(game: Game, moves: Sequence[int]) -> States:
-    """One row after ``moves``; IllegalMoveError names the first that is not legal, and why."""
+    """Return one row after ``moves``; IllegalMoveError names the first that is not legal, and why."""
     if LocalView.of(game).is_board:
         return game.play(moves)
     states, row = game.new_states(1), np.zeros(1, np.int32)

@@ -1,6 +1,6 @@
-"""Cells of boards as pictures and as rows of letters, and from moves: int8 [n * n], 0 empty, 1 black, 2 white.
+"""Conversion of boards to and from pictures, rows of letters and moves: int8 [n * n], 0 empty, 1 black, 2 white.
 
-What cannot be read raises NotationError.
+Unreadable input raises NotationError.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from hexpipe.games.coordinates import action_name, column_name
 from hexpipe.games.game_env import Int8Array
 
 STONES = ".XO"
-"""Empty, black and white in a picture of a board."""
+"""Letters of empty cells, black and white in a picture of a board."""
 SQUARE_STONES = ".XO#"
-"""Empty and the stones of seats 0, 1 and 2 in a picture of a board of squares."""
+"""Letters of empty cells and of seats 0, 1 and 2 in a picture of a square board."""
 
 
 def render(cells: Int8Array, board_size: int) -> str:
-    """A picture of absolute cells int8 [n * n]: ``.`` empty, ``X`` black (top to bottom), ``O`` white; rows lean."""
+    """Draw absolute cells int8 [n * n]: ``.`` empty, ``X`` black (top to bottom), ``O`` white; rows are slanted."""
     n = board_size
     lines = ["   " + " ".join(column_name(column) for column in range(n))]
     for row, line in enumerate(np.asarray(cells).reshape(n, n)):
@@ -29,7 +29,7 @@ def render(cells: Int8Array, board_size: int) -> str:
 
 
 def render_square(cells: Int8Array, board_size: int) -> str:
-    """A picture of cells int8 [n * n] of a board of squares: ``.`` empty, ``X``, ``O`` and ``#`` the seats' stones."""
+    """Draw cells int8 [n * n] of a square board: ``.`` empty, ``X``, ``O`` and ``#`` the seats' stones."""
     n = board_size
     columns = [column_name(column) for column in range(n)]
     wide = len(columns[-1])
@@ -41,12 +41,12 @@ def render_square(cells: Int8Array, board_size: int) -> str:
 
 
 def cells_to_text(cells: Int8Array, board_size: int) -> str:
-    """Absolute cells int8 [n * n] as rows of ``.XO`` with slashes between: "X../.O./..."."""
+    """Write absolute cells int8 [n * n] as rows of ``.XO`` with slashes between: "X../.O./..."."""
     return "/".join("".join(STONES[cell] for cell in row) for row in np.asarray(cells).reshape(board_size, board_size))
 
 
 def cells_from_text(text: str, board_size: int) -> Int8Array:
-    """Absolute cells int8 [n * n] from `cells_to_text` or `render`: whatever is no ``.``, ``X`` or ``O`` is skipped."""
+    """Parse absolute cells int8 [n * n] from `cells_to_text` or `render`: all but ``.``, ``X`` and ``O`` is skipped."""
     stones = [character for character in text if character in STONES]
     if len(stones) != board_size**2:
         raise NotationError(
@@ -56,7 +56,7 @@ def cells_from_text(text: str, board_size: int) -> Int8Array:
 
 
 def cells_from_moves(moves: Sequence[int], board_size: int) -> Int8Array:
-    """Absolute cells int8 [n * n] after ``moves``: black and white stones in turn, swaps place none."""
+    """Return absolute cells int8 [n * n] after ``moves``: black and white stones in turn, swaps place none."""
     cells = np.zeros(board_size**2, np.int8)
     for number, move in enumerate(move for move in moves if move != board_size**2):
         if not 0 <= move < len(cells):

@@ -1,4 +1,4 @@
-"""`Game.play` for every game: moves from the start one by one, each held against the rules before it is played."""
+"""`Game.play` for every game: moves from the start one by one, each checked by the rules before it is played."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def checked_play(
     why_illegal: Callable[[States, int], str] = lambda states, action: "",
     states: States | None = None,
 ) -> States:
-    """One row after ``moves``, played in row 0 of ``states``, of the start position unless given; IllegalMoveError
-    names the first move that is not legal, and why.
+    """Return one row after ``moves``, played in row 0 of ``states``, by default of the initial position.
 
-    ``why_illegal(states, action)`` is asked about a move that is not legal in row 0, also about one that is no action
-    of the game: the game's own words, or an empty text for those that suit every game.
+    IllegalMoveError names the first move that is not legal, and why. ``why_illegal(states, action)`` explains a move
+    that is not legal in row 0, or no action of the game, in the game's own words; an empty text leaves it to the
+    general ones.
     """
     states, row = game.new_states(1) if states is None else states, np.zeros(1, np.int32)
     legal = np.zeros((1, game.num_actions), np.bool_)

@@ -1,6 +1,7 @@
-"""What every game must keep to, found out by playing it at random: for games of one's own, and for hexpipe's.
+"""Conformance tests of the game protocol by random play, for user-defined games and for hexpipe's.
 
-`check` holds every array against every other. It cannot know the rules: write those a second time, slow and obvious.
+`check` compares all arrays with each other. It cannot know the rules: test those against a second implementation, slow
+and obvious.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ OFF_OR_CLOSED = 4
 def check(game: Game) -> None:
     """Run all `CHECKS` of ``game``; ConformanceError says what is wrong first, where, and after which moves.
 
-    Takes seconds on a board of 4x4, and longer the larger it is: check a small one. Needs numpy alone.
+    Takes seconds on a board of 4x4, and longer on a larger one: check a small one. Needs only numpy.
     """
     for one in CHECKS:
         one(game)
 
 
 class Line:
-    """A game under way in row 0 of ``states``; ``moves`` are the actions played, ``words`` what they are called."""
+    """A running game in row 0 of ``states``; ``moves`` are the actions played, ``words`` their names."""
 
     def __init__(self, game: Game) -> None:
         self.game = game
@@ -52,31 +53,31 @@ class Line:
 
     @property
     def over(self) -> bool:
-        """Whether somebody has won, or it is a draw."""
+        """Whether the game is won or drawn."""
         return bool(self.states.winner[0] != ONGOING)
 
     def legal(self) -> Int32Array:
-        """The legal actions, in rising order."""
+        """Return the legal actions, in rising order."""
         out = np.ones((1, self.game.num_actions), np.bool_)
         self.game.legal_mask(self.states, rows(0), out)
         return np.flatnonzero(out[0]).astype(np.int32)
 
     def codes(self) -> Int8Array:
-        """The codes int8 [C]."""
+        """Return the codes int8 [C]."""
         out = np.full((1, self.game.shapes.code_length), 99, np.int8)
         self.game.codes(self.states, rows(0), out)
         codes: Int8Array = out[0]
         return codes
 
     def outcome(self) -> Float32Array:
-        """The terminal values float32 [S]."""
+        """Return the terminal values float32 [S]."""
         out = np.full((1, self.game.num_seats), 99, np.float32)
         self.game.terminal_values(self.states, rows(0), out)
         values: Float32Array = out[0]
         return values
 
     def cells(self) -> Int32Array:
-        """The board's cell that each action of the view is, -1 of those off the board."""
+        """Return the board's cell of each action of the view, -1 if off the board."""
         actions = np.arange(self.game.shapes.view_cells, dtype=np.int32)
         return moves_of_actions(self.game, actions, self.states.origin)
 
@@ -89,13 +90,13 @@ class Line:
         _equal(self.states.ply[0], len(self.moves), "states.ply", self)
 
     def look(self, cell: int) -> None:
-        """Put a view that moves around ``cell``, -1 for the last stone."""
+        """Put a movable view around ``cell``, -1 for the last stone."""
         if moves_view(self.game):
             self.game.place_views(self.states, rows(0), rows(cell))
 
 
 def random_line(game: Game, seed: int) -> Line:
-    """A whole game in which every legal move was as likely."""
+    """Play a whole game of uniformly random legal moves."""
     rng, line = generator(Stream.CONFORMANCE, seed), Line(game)
     while not line.over:
         legal = line.legal()
@@ -106,12 +107,12 @@ def random_line(game: Game, seed: int) -> Line:
 
 
 def rows(*numbers: int) -> Int32Array:
-    """Numbers of rows as an array."""
+    """Return row numbers as an array."""
     return np.array(numbers, np.int32)
 
 
 def shapes_agree(game: Game) -> None:
-    """Check that tables, states and ``shapes`` have the sizes and types that they must."""
+    """Check that tables, states and ``shapes`` have the required sizes and types."""
     shapes, states = game.shapes, game.new_states(3)
     for name in ("num_actions", "num_seats", "board_size"):
         _equal(getattr(shapes, name), getattr(game, name), f"shapes.{name}")
@@ -133,7 +134,7 @@ def shapes_agree(game: Game) -> None:
 
 
 def tables_are_permutations(game: Game) -> None:
-    """Check that ``action_view`` and the symmetries are, and that the first symmetry changes nothing."""
+    """Check that ``action_view`` and the symmetries are permutations, and the first symmetry the identity."""
     for name in ("action_view", "symmetries", "code_symmetries"):
         table = getattr(game, name)
         _require(table.dtype == np.int16, f"{name} is {table.dtype}, not int16")
@@ -145,7 +146,7 @@ def tables_are_permutations(game: Game) -> None:
 
 
 def games_start_alike(game: Game) -> None:
-    """Check that new rows are alike, a board without stones if moves only place them, seat 0 to move, worth nothing."""
+    """Check that new rows are alike, empty boards if moves only place stones, seat 0 to move, values of 0."""
     states, values = game.new_states(2), np.full((2, game.num_seats), 99, np.float32)
     _equal(states.cells[1], states.cells[0], "states.cells of a second row at the start")
     if places_stones(game):
@@ -160,7 +161,7 @@ def games_start_alike(game: Game) -> None:
 
 
 def random_games_keep_the_contract(game: Game) -> None:
-    """Check that codes, legal moves, turns, stones and values fit together in every position of some games."""
+    """Check that codes, legal moves, turns, stones and values are consistent in every position of some games."""
     for seed in range(5):
         moves, line = random_line(game, seed).moves, Line(game)
         states = line.states
@@ -173,7 +174,7 @@ def random_games_keep_the_contract(game: Game) -> None:
             _equal(states.to_move[0], (seat + 1) % game.num_seats, "states.to_move", line)
             _equal(states.view[0], game.next_view[view, move], "states.view, which next_view tells,", line)
             _require(states.view[0] < game.num_views, f"there is no view {states.view[0]}", line)
-            if places_stones(game):  # replay keeps the actions alone, and rebuilds a board by placing these stones
+            if places_stones(game):  # replay keeps only the actions, and rebuilds a board by placing stones
                 if cell < len(cells):
                     cells[cell] = 1 + view
                 _equal(states.cells[0], cells, "states.cells, where the move places 1 + view and nothing else,", line)
@@ -181,14 +182,14 @@ def random_games_keep_the_contract(game: Game) -> None:
 
 
 def _check_codes(line: Line) -> None:
-    """Check that codes say what is where and what is legal in the net frame, and can be made from the cells alone."""
+    """Check that codes show the stones and legal moves in the net frame, and follow from the cells alone."""
     game, states, seen, area = line.game, line.states, line.codes(), line.game.shapes.view_cells
     places, cells = game.action_view[states.view[0], :area], line.cells()
     stones = np.where(cells >= 0, states.cells[0, cells], 0)
     wanted = np.where(stones > 0, 1 + (stones - 1 - states.view[0]) % game.num_views, seen[places])
     wanted[cells < 0] = OFF_OR_CLOSED
     _equal(seen[places], wanted, "the code of a cell, counted by absolute actions,", line)
-    # a net of Hex's planes knows no closed cells
+    # a net with Hex's planes has no closed cells
     empty = [0] if game.shapes.turns_frame else [0, OFF_OR_CLOSED]
     odd = (stones == 0) & (cells >= 0) & ~np.isin(seen[places], empty)
     _require(not odd.any(), f"codes of empty cells are {sorted({*seen[places][odd].tolist()})}, not of {empty}", line)
@@ -215,7 +216,7 @@ def _check_end(line: Line) -> None:
 
 
 def snapshots_tell_positions(game: Game) -> None:
-    """Check that cells, parents, ply, seat and view tell a position where the replay keeps these as snapshots."""
+    """Check that cells, parents, ply, seat and view determine a position, if the replay keeps these as snapshots."""
     if places_stones(game):
         return
     _require(not moves_view(game), "a game with places_stones = False must be seen whole")
@@ -233,7 +234,7 @@ def snapshots_tell_positions(game: Game) -> None:
 
 
 def step_leaves_others_alone(game: Game) -> None:
-    """Check that `step` writes to the child alone, and does the same where the parent is its own child."""
+    """Check that `step` writes only to the child, with the same result where the parent is its own child."""
     *before, last = random_line(game, 1).moves
     states = game.new_states(4)
     for move in before:
@@ -247,7 +248,7 @@ def step_leaves_others_alone(game: Game) -> None:
 
 
 def batches_are_played_in_order(game: Game) -> None:
-    """Check that a child may be the parent of a later one in one call, and that rows are asked in any order."""
+    """Check that a child may be the parent of a later one in one call, and that rows may be in any order."""
     line = random_line(game, 2)
     states, count = game.new_states(len(line.moves) + 1), len(line.moves)
     here = np.arange(count, dtype=np.int32)
@@ -263,7 +264,7 @@ def batches_are_played_in_order(game: Game) -> None:
 
 
 def reset_forgets_everything(game: Game) -> None:
-    """Check that a row that was put back is a new one, and that others stay as they are."""
+    """Check that a reset row is a new one, and that others stay as they are."""
     states, fresh = game.new_states(2), game.new_states(1)
     for move in random_line(game, 3).moves:
         game.step(states, rows(0, 1), rows(move, move), rows(0, 1))
@@ -277,7 +278,7 @@ def reset_forgets_everything(game: Game) -> None:
 
 
 def symmetric_games_are_the_same(game: Game) -> None:
-    """Check that a game turned by a symmetry has turned codes and the same winner, move by move."""
+    """Check that a game transformed by a symmetry has transformed codes and the same winner, move by move."""
     for seed in range(3):
         moves = random_line(game, seed).moves
         for number, (symmetry, code_symmetry) in enumerate(zip(game.symmetries, game.code_symmetries, strict=True)):
@@ -288,14 +289,15 @@ def symmetric_games_are_the_same(game: Game) -> None:
                 turned.states.origin[0] = turned_origin(line.states.origin[0], symmetry, game)
                 line.play(move)
                 turned.play(int(np.flatnonzero(view == place)[0]))
-                # of two places as near as each other a full view moves to the first in reading order, turned or not
+                # of two equally near places a full view moves to the first in reading order, transformed or not
                 turned.states.origin[0] = turned_origin(line.states.origin[0], symmetry, game)
                 _equal(turned.codes(), line.codes()[code_symmetry], f"codes of the game turned by {number}", turned)
                 _equal(turned.states.winner[0], line.states.winner[0], f"winner of the game turned by {number}", turned)
 
 
 def turned_origin(origin: Int16Array, symmetry: Int16Array, game: Game) -> list[int]:
-    """Where the view at ``origin`` int16 [2] goes when the board is turned as ``symmetry`` int16 [A] turns the view."""
+    """Return where the view at ``origin`` int16 [2] goes when the board is transformed as ``symmetry`` int16 [A] does
+    the view."""
     top, left = origin.tolist()
     if not moves_view(game):
         return [top, left]
@@ -311,7 +313,7 @@ def turned_origin(origin: Int16Array, symmetry: Int16Array, game: Game) -> list[
 
 
 def views_go_anywhere(game: Game) -> None:
-    """Check that a view that moves changes nothing but what is seen, wherever it is put."""
+    """Check that moving a view changes only what is seen, wherever it is put."""
     line, rng = Line(game), generator(Stream.CONFORMANCE, 6)
     while not line.over:
         before = _copy(line.states)
@@ -322,7 +324,7 @@ def views_go_anywhere(game: Game) -> None:
 
 
 def threats_are_told_again(game: Game) -> None:
-    """Check that `replay_threats` tells what `threat_levels` told in the game, through views that were anywhere."""
+    """Check that `replay_threats` gives the `threat_levels` of the game, for any views."""
     if not tells_threats(game):
         return
     line, rng = Line(game), generator(Stream.CONFORMANCE, 7)
@@ -341,7 +343,7 @@ def threats_are_told_again(game: Game) -> None:
 
 
 def names_can_be_read(game: Game) -> None:
-    """Check that the names of actions and cells are read as what they name, and that no other text is."""
+    """Check that the names of actions and cells parse to what they name, and that other texts are refused."""
     cells = Line(game).cells()
     for action in range(game.num_actions):
         if action >= len(cells) or cells[action] >= 0:
@@ -355,7 +357,7 @@ def names_can_be_read(game: Game) -> None:
 
 
 def illegal_moves_are_named(game: Game) -> None:
-    """Check that `play` says which move is not legal, and why."""
+    """Check that `play` reports which move is not legal, and why."""
     second = int(Line(game).legal()[1])
     over = random_line(game, 4)
     why = ".*taken" if places_stones(game) else ""
@@ -374,7 +376,7 @@ def illegal_moves_are_named(game: Game) -> None:
 
 
 def pictures_show_every_stone(game: Game) -> None:
-    """Check that a picture differs from that of an empty board in one letter a stone."""
+    """Check that a picture differs from that of an empty board in one letter for each stone."""
     line = random_line(game, 5)
     empty = game.render(np.zeros(game.shapes.board_cells, np.int8))
     picture = game.render(line.states.cells[0])
@@ -384,7 +386,7 @@ def pictures_show_every_stone(game: Game) -> None:
 
 
 def nothing_can_be_asked(game: Game) -> None:
-    """Check that calls about no row do nothing: a turn of the search may have no leaf to step or to describe."""
+    """Check that calls without rows do nothing: a turn of the search may have no leaf to step or to describe."""
     states, nobody = game.new_states(1), rows()
     before = _copy(states)
     game.step(states, nobody, nobody, nobody)
@@ -398,7 +400,7 @@ def nothing_can_be_asked(game: Game) -> None:
 
 
 def terms_are_json(game: Game) -> None:
-    """Check that ``terms`` come back from JSON as they were, as an archive keeps them."""
+    """Check that ``terms`` survive JSON unchanged, as an archive keeps them."""
     _require(json.loads(json.dumps(game.terms)) == game.terms, f"terms are other ones as JSON: {game.terms}")
 
 
@@ -424,14 +426,14 @@ CHECKS: tuple[Callable[[Game], None], ...] = (
 
 
 def _require(holds: object, what: str, line: Line | None = None) -> None:
-    """Raise ConformanceError of ``what``, with the moves of ``line``, unless it ``holds``."""
+    """Raise ConformanceError with ``what``, with the moves of ``line``, unless it ``holds``."""
     if not holds:
         moves = "" if line is None else f" after {' '.join(line.words)}" if line.words else " at the start"
         raise ConformanceError(f"{what}{moves}")
 
 
 def _equal(found: npt.ArrayLike, wanted: npt.ArrayLike, what: str, line: Line | None = None) -> None:
-    """Raise ConformanceError unless ``found`` is ``wanted``, and name the first entry that is not."""
+    """Raise ConformanceError unless ``found`` is ``wanted``, and name the first entry that differs."""
     a, b = np.asarray(found), np.asarray(wanted)
     if a.shape != b.shape:
         _require(False, f"{what} is of {a.shape}, not {b.shape}: {a.tolist()}, not {b.tolist()}", line)
@@ -441,7 +443,8 @@ def _equal(found: npt.ArrayLike, wanted: npt.ArrayLike, what: str, line: Line | 
 
 
 def _same_rows(one: States, row: int, other: States, other_row: int, where: str) -> None:
-    """Raise ConformanceError unless two rows are the same position; a game's own numbers may differ, as forests do."""
+    """Raise ConformanceError unless two rows are the same position; a game's own numbers, such as union-find parents,
+    may differ."""
     for name in States._fields:
         if name != "parents":
             _equal(getattr(one, name)[row], getattr(other, name)[other_row], f"states.{name} {where}")
@@ -452,7 +455,7 @@ def _copy(states: States) -> States:
 
 
 def _refusal(kind: type[Exception], method: Callable[..., object], argument: object) -> str:
-    """What ``method`` says of ``argument``, which it must refuse with an error of ``kind``."""
+    """Return the message by which ``method`` refuses ``argument``, which must be an error of ``kind``."""
     try:
         method(argument)
     except kind as error:

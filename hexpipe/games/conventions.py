@@ -1,11 +1,11 @@
-"""What programs and sites mean by a game of Hex: one table, which the tests read sample by sample.
+"""Conventions of programs and sites for games of Hex: one table, whose samples the tests read.
 
 All of them have a1 at the top left, letters for the columns if they have letters, and let the first player connect top
-to bottom, but for hexgame-server, which is read transposed. They differ in the words for the players, in how cells are
-written, and in what a swap moves. Programs that write no games are told by their moves, in JSON.
+to bottom, except hexgame-server, which is read transposed. They differ in the words for the players, in the notation of
+cells, and in what a swap moves. Programs that write no games are represented by their moves, in JSON.
 
 In the protocol HTP, as HexGui and benzene speak it (`hexpipe.htp`), black is first, cells are written b1, and a swap is
-one of sides whether it is called swap-pieces or swap-sides: no stone moves, and white goes on.
+one of sides, called swap-pieces or swap-sides: no stone moves, and white plays next.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 
 class Convention(NamedTuple):
-    """What one program or site means; `game_texts.read_game` reads its ``sample`` as ``moves`` and ``winner`` here.
+    """The convention of one program or site; `game_texts.read_game` reads its ``sample`` as ``moves`` and ``winner``.
 
-    ``first`` is its word for who moves first, ``cell`` how it writes the cell b1. ``swap`` says what swapping moves:
-    "sides" (stones stay, the players change colours, the second colour goes on) or "pieces" (the stone is turned over
-    the diagonal and changes its colour, the first colour goes on); ``swap_means`` must be told to the reader where the
-    program's form does not say it.
+    ``first`` is its word for the first player, ``cell`` its notation of the cell b1. ``swap`` says what a swap moves:
+    "sides" (stones stay, the players exchange colours, the second colour plays next) or "pieces" (the stone is mirrored
+    in the diagonal and changes its colour, the first colour plays next); ``swap_means`` must be given to the reader
+    where the program's form does not tell.
     """
 
     program: str
@@ -68,7 +68,7 @@ CONVENTIONS = (
         program="HexGui up to 0.9",
         first="B",
         cell="b1",
-        swap="sides",  # though it calls that swap-pieces
+        swap="sides",  # although it calls that swap-pieces
         sample="(;AP[HexGui:0.9.GIT]FF[4]GM[11]SZ[5];B[b1];W[swap-pieces];W[c1];B[e4];B[resign])",
         moves="b1 swap c1 e4",
         winner="white",
@@ -78,7 +78,7 @@ CONVENTIONS = (
         program="benzene's twogtp.py",
         first="B",
         cell="b1",
-        swap="sides",  # though it calls that swap-pieces
+        swap="sides",  # although it calls that swap-pieces
         sample="(\n;GM[11]SZ[5]PB[one 1]PW[two 2]\nRE[W+]US[twogtp.py]\nGC[Host: a]\n;B[b1]\n;W[swap-pieces]\n"
         ";W[c1]\n;B[e4]\n)\n",
         moves="b1 swap c1 e4",
@@ -97,7 +97,7 @@ CONVENTIONS = (
     ),
     Convention(
         program="Little Golem",
-        first="W",  # while RE and PB call the first player B
+        first="W",  # but RE and PB call the first player B
         cell="ba",
         swap="pieces",
         sample="(;FF[4]EV[null]PB[one]PW[two]SZ[5]RE[B]GC[ game #1]SO[http://www.littlegolem.com];W[ba];B[swap]"
@@ -130,7 +130,7 @@ CONVENTIONS = (
         program="TRMPH",
         first="b (blue); 1 in older lists",
         cell="b1",
-        swap="none",  # it has no word for it
+        swap="none",  # it has no notation for it
         sample="https://trmph.com/hex/board#5,b1c1e4 r",
         moves="b1 c1 e4",
         winner="white",
@@ -139,7 +139,7 @@ CONVENTIONS = (
     Convention(
         program="pgx",
         first="colour 0, of a player drawn at random",
-        cell="1",  # row * 11 + column; its board has 11 cells a side, and 121 is swap
+        cell="1",  # row * 11 + column; its board is 11x11, and 121 is swap
         swap="pieces",
         sample='{"size": 11, "moves": [1, 121, 22, 47], "winner": "black", "swap_means": "pieces"}',
         moves="b1 swap c1 e4",
@@ -149,7 +149,7 @@ CONVENTIONS = (
     Convention(
         program="OpenSpiel, actions",
         first="player 0 (x)",
-        cell="1",  # row * size + column; size * size is swap, where the game was loaded with swap=True
+        cell="1",  # row * size + column; size * size is swap, if the game was loaded with swap=True
         swap="pieces",
         sample='{"size": 5, "moves": [1, 25, 10, 23], "winner": "black", "swap_means": "pieces"}',
         moves="b1 swap c1 e4",
@@ -160,7 +160,7 @@ CONVENTIONS = (
         program="OpenSpiel, action strings",
         first="player 0 (x)",
         cell="b1",
-        swap="pieces",  # though it calls that swap alone
+        swap="pieces",  # although it calls that just swap
         sample='{"size": 5, "moves": ["b1", "swap", "a3", "d5"], "winner": "black"}',
         moves="b1 swap c1 e4",
         winner="white",
@@ -170,7 +170,7 @@ CONVENTIONS = (
     Convention(
         program="hexgame-server",
         first="player 1, who connects left to right",
-        cell='{"q": 0, "r": 1}',  # column and row of a board that is this one transposed
+        cell='{"q": 0, "r": 1}',  # column and row on the transposed board
         swap="none",
         sample='{"size": 7, "moves": [{"q": 0, "r": 1}, {"type": "move", "payload": {"q": 0, "r": 2}}, '
         '{"q": 3, "r": 4}], "winner": "white"}',

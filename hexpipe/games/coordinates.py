@@ -1,7 +1,6 @@
 """Names of cells and moves: letters for the column, a number for the row, a1 at the top left.
 
-Moves of Hex are absolute actions: ``row * n + column``, and ``n * n`` for swap. What cannot be read raises
-NotationError.
+Moves of Hex are absolute actions: ``row * n + column``, and ``n * n`` for swap. Unreadable input raises NotationError.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from hexpipe.errors import NotationError
 SWAP = "swap"
 
 SWAPS = (SWAP, "swap-pieces", "swap-sides")
-"""What programs call a swap: the first may mean either of the others."""
+"""Programs' names of a swap: the first may mean either of the others."""
 
 _COORDINATE = re.compile(r"([a-z]{1,2})([1-9][0-9]{0,2})")
 _WORD = re.compile(r"swap(?:-pieces|-sides)?|[a-z]{1,2}[1-9][0-9]?")
@@ -22,19 +21,19 @@ _NUMBER = re.compile(r"([0-9]{1,3})[.):]*")
 
 
 def column_name(column: int) -> str:
-    """ "a" to "z", then "aa" to "az", "ba" and so on, as spreadsheets count."""
+    """Return "a" to "z", then "aa" to "az", "ba" and so on, as in spreadsheets."""
     before, letter = divmod(column, 26)
     return (chr(ord("a") + before - 1) if before else "") + chr(ord("a") + letter)
 
 
 def cell_name(cell: int, board_size: int) -> str:
-    """The board's ``cell`` in words: "c3"."""
+    """Return the name of the board's ``cell``: "c3"."""
     row, column = divmod(cell, board_size)
     return f"{column_name(column)}{row + 1}"
 
 
 def parse_cell(text: str, board_size: int) -> int:
-    """The cell that ``text`` names."""
+    """Return the cell that ``text`` names."""
     match = _COORDINATE.fullmatch(text.strip().lower())
     last = cell_name(board_size**2 - 1, board_size)
     if not match:
@@ -50,12 +49,12 @@ def parse_cell(text: str, board_size: int) -> int:
 
 
 def action_name(action: int, board_size: int) -> str:
-    """The absolute ``action`` in words: "c3", "swap"."""
+    """Return the name of the absolute ``action``: "c3", "swap"."""
     return SWAP if action == board_size**2 else cell_name(action, board_size)
 
 
 def parse_action(text: str, board_size: int, swap: bool = False) -> int:
-    """The absolute action that ``text`` names; "swap" only where ``swap`` allows it."""
+    """Return the absolute action that ``text`` names; "swap" only if ``swap``."""
     if text.strip().lower() != SWAP:
         return parse_cell(text, board_size)
     if swap:
@@ -64,15 +63,15 @@ def parse_action(text: str, board_size: int, swap: bool = False) -> int:
 
 
 def format_moves(moves: Sequence[int], board_size: int) -> str:
-    """ "a1 c3 swap"."""
+    """Write a move list: "a1 c3 swap"."""
     return " ".join(action_name(move, board_size) for move in moves)
 
 
 def split_moves(text: str, numbered: bool = True) -> list[str]:
-    """The words of a move list: apart by blanks or commas ("a1 c3", "a1,c3"), run together ("a1c3"), or with numbers
-    ("1. a1 2. c3", or by pairs "1. a1 c3 2. b2") where ``numbered`` allows that.
+    """Split a move list into words.
 
-    NotationError where there are others, or the numbers count something else.
+    They are apart by blanks or commas ("a1 c3", "a1,c3"), run together ("a1c3"), or with numbers ("1. a1 2. c3", or by
+    pairs "1. a1 c3 2. b2") if ``numbered``. NotationError for other words, or if the numbers do not count the moves.
     """
     words: list[str] = []
     numbers: list[tuple[int, int]] = []
@@ -94,15 +93,18 @@ def split_moves(text: str, numbered: bool = True) -> list[str]:
 
 
 def moves_of_words(words: Sequence[str], board_size: int, swap_means: str = "sides") -> tuple[list[int], bool]:
-    """The moves that ``words`` name one by one, and whether a swap among them turns the stone over, so that what
-    follows is to be transposed (`mirror_after_swap`): "swap-pieces" does, "swap" where ``swap_means`` is "pieces"."""
+    """Parse the moves in ``words`` one by one; return them, and whether a swap among them mirrors the stone.
+
+    Then the moves after it must be transposed (`mirror_after_swap`). "swap-pieces" does so, and "swap" if
+    ``swap_means`` is "pieces".
+    """
     plain = [word.strip().lower() for word in words]
     moves = [board_size**2 if word in SWAPS else parse_cell(word, board_size) for word in plain]
     return moves, "swap-pieces" in plain or (SWAP in plain and swap_means == "pieces")
 
 
 def parse_moves(text: str, board_size: int, swap: bool = False) -> list[int]:
-    """A move list, as `split_moves` takes it; swaps only where ``swap`` allows them."""
+    """Parse a move list (`split_moves`); swaps only if ``swap``."""
     words = split_moves(text)
     if not swap and any(word in SWAPS for word in words):
         raise NotationError("swap: the swap rule is off in this game", kind="rule")
@@ -111,12 +113,12 @@ def parse_moves(text: str, board_size: int, swap: bool = False) -> list[int]:
 
 
 def mirror_after_swap(moves: Sequence[int], board_size: int) -> list[int]:
-    """``moves`` with those after a swap transposed: from a swap of seats to a swap of pieces, and back."""
+    """Transpose those of ``moves`` that follow a swap: from a swap of seats to a swap of pieces, and back."""
     swap = board_size**2
     if swap not in moves:
         return list(moves)
     after = list(moves).index(swap) + 1
-    # a second swap is no legal move, but may be written
+    # a second swap is not legal, but may be written
     turned = [move if move == swap else move % board_size * board_size + move // board_size for move in moves[after:]]
     return [*moves[:after], *turned]
 

@@ -1,4 +1,4 @@
-"""From settings to a game, or to all the games of a curriculum."""
+"""Construction of a game, or of all games of a curriculum, from settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexpipe.games.own_games import make_own_game
 
 
 def make_game(settings: GameSettings) -> Game:
-    """The game that ``settings`` describe; SettingsError where it is one of the user's own and cannot be had.
+    """Make the game that ``settings`` describe; SettingsError for a user-defined one that is unavailable.
 
     Such a game must have been imported: see `own_games.import_game`.
     """
@@ -20,10 +20,10 @@ def make_game(settings: GameSettings) -> Game:
 
 
 def plays_hex(settings: GameSettings) -> bool:
-    """Whether what is made for Hex alone, as its solver and its notations are, can be used."""
+    """Return whether tools for Hex alone, such as its solver and its notations, can be used."""
     return settings.name == Hex.name
 
 
 def make_stages(settings: Settings) -> tuple[Game, ...]:
-    """The games of a run's curriculum in order; of a run without one its game alone. A net sees all of them alike."""
+    """Make the games of a run's curriculum in order; without one its game alone. For a net they are the same game."""
     return tuple(make_game(stage) for stage in settings.stages)

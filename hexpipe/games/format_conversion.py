@@ -1,8 +1,9 @@
-"""Every form of Hex boards and games, and back: the entrance to all notations, and the only place of board arrays.
+"""Conversion of all forms of Hex boards and games: the entry point to all notations, and the only place of board
+arrays.
 
-Coordinates and moves are in `coordinates`, pictures in `boards`, games as text in `game_texts` (who means what by them
-in `conventions`) and `hex_sgf`, files of games in `game_sources`; their names are reached from here too. What cannot be
-read raises NotationError.
+Coordinates and moves are in `coordinates`, pictures in `boards`, games as text in `game_texts` (with the programs'
+`conventions`) and `hex_sgf`, files of games in `game_sources`; their names are also exported here. Unreadable input
+raises NotationError.
 """
 
 from __future__ import annotations
@@ -87,11 +88,11 @@ __all__ = [
 
 
 def to_cells(board: Any, board_size: int, mirrored_swap: bool = False) -> Int8Array:
-    """Absolute cells int8 [n * n] (0 empty, 1 black, 2 white) from a board in any form known here.
+    """Read absolute cells int8 [n * n] (0 empty, 1 black, 2 white) from a board in any supported form.
 
     Arrays, nested lists and tensors (of any device; torch is not needed for it): n * n cells, flat or [n, n], white as
     2 or -1; two planes [2, n, n] of zeros and ones, black's stones and white's; or three, the third of the empty cells
-    or, alike everywhere, of the side to move (0 black, 1 white), which must be the one that the stones tell (see
+    or, alike everywhere, of the side to move (0 black, 1 white), which must agree with the stones (see
     `player_utils.side_to_move` for ``mirrored_swap``). A `HexGame`, or `States` of one row. Lists of words ("a1", "c3")
     and strings: moves, TRMPH, HexWorld (up to the page's cursor), SGF, JSON, `cells_to_text` and `render`. An empty
     string is the empty board.
@@ -122,10 +123,10 @@ def to_cells(board: Any, board_size: int, mirrored_swap: bool = False) -> Int8Ar
 
 
 def stacked_cells(boards: Any, board_size: int) -> Int8Array | None:
-    """Absolute cells int8 [B, n * n] of B boards that are one array or tensor [B, n, n] or [B, n * n] of cells, or a
-    list of arrays [n, n] or [n * n] of one dtype; None where they are anything else, or hold what is no cell.
+    """Read absolute cells int8 [B, n * n] of B boards at once, with the results of `to_cells`.
 
-    What `to_cells` would read of each, but for all at once.
+    The boards are one array or tensor [B, n, n] or [B, n * n] of cells, or a list of arrays [n, n] or [n * n] of one
+    dtype; None if they are anything else, or hold invalid cells.
     """
     n = board_size
     forms = ((n, n), (n * n,))
@@ -140,7 +141,7 @@ def stacked_cells(boards: Any, board_size: int) -> Int8Array | None:
         boards = np.array(boards)
     if boards.ndim < 2 or boards.shape[1:] not in forms or boards.dtype.kind not in "biuf":
         return None
-    with np.errstate(invalid="ignore"):  # what is no number is no cell, and is found below
+    with np.errstate(invalid="ignore"):  # NaN is no cell, and is found below
         cells: Int8Array = boards.reshape(len(boards), n * n).astype(np.int8)
     same = boards.dtype in (np.int8, np.bool_) or np.array_equal(cells, boards.reshape(cells.shape))
     if not same or cells.min(initial=0) < -1 or cells.max(initial=0) > 2:
@@ -151,7 +152,8 @@ def stacked_cells(boards: Any, board_size: int) -> Int8Array | None:
 
 
 def cells_to_planes(cells: Int8Array, board_size: int, to_move: int | None = None) -> NDArray[np.float32]:
-    """Planes float32 [2, n, n] of black's stones and white's; with ``to_move`` a third, 0 for black and 1 for white."""
+    """Return planes float32 [2, n, n] of black's and white's stones; with ``to_move`` a third, 0 for black and 1 for
+    white."""
     square = np.asarray(cells).reshape(board_size, board_size)
     planes = [square == 1, square == 2]
     if to_move is not None:
@@ -160,8 +162,8 @@ def cells_to_planes(cells: Int8Array, board_size: int, to_move: int | None = Non
 
 
 def _as_array(board: Any) -> NDArray[Any]:
-    """``board`` as an array of numbers."""
-    if hasattr(board, "detach"):  # a tensor of torch, wherever it is and of whatever type
+    """Convert ``board`` to an array of numbers."""
+    if hasattr(board, "detach"):  # a tensor of torch, on any device and of any dtype
         board = board.detach().cpu().float().numpy()
     try:
         array = np.asarray(board)
@@ -192,7 +194,7 @@ def _cells_of_states(states: States) -> Int8Array:
 
 
 def _check_third_plane(plane: NDArray[Any], cells: Int8Array, mirrored_swap: bool) -> None:
-    """It marks the empty cells, or says who is to move, which the stones must bear out."""
+    """Check a third plane: it must mark the empty cells, or give the side to move, in agreement with the stones."""
     if np.array_equal(plane, cells == 0):
         return
     if plane.min() != plane.max():

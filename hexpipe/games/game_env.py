@@ -1,14 +1,14 @@
-"""The protocol that every game follows: batched states, seats and int8 codes.
+"""The protocol of all games: batched states, seats and int8 codes.
 
 States live in arrays over R rows that a search, a generator or a test allocates once (`Game.new_states`) and then
 addresses by row number; the kernels of a game write rows and allocate nothing.
 
-Words: a *seat* is a player (0 moves first). A *view* says in which frame a state is seen: for Hex the colour to move
-(0 black, 1 white), for n in a row the seat to move. A *cell* is a board index ``row * n + column``. The *local view*
-is the window of V x V cells that a state is seen through, known by its *origin*: the board row and column of its first
+Terms: a *seat* is a player (0 moves first). A *view* is the frame in which a state is seen: for Hex the colour to move
+(0 black, 1 white), for n in a row the seat to move. A *cell* is a board index ``row * n + column``. The *local view* is
+the window of V x V cells that a state is seen through, known by its *origin*: the board row and column of its first
 cell. An *absolute action* is a cell of the local view (``i * V + j`` is the board's cell at origin + (i, j)), then the
-actions that are no cell; where the view is the whole board, as for Hex, cells and actions are the same. The *net
-frame* is the view as its mover sees it; ``Game.action_view[view, action]`` is an absolute action's place in it.
+actions that are no cell; where the view is the whole board, as for Hex, cells and actions are the same. The *net frame*
+is the view as its mover sees it; ``Game.action_view[view, action]`` is an absolute action's place in it.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ ONGOING = -1
 
 
 class States(NamedTuple):
-    """R states as C-contiguous arrays; handed to numba kernels as it is.
+    """R states as C-contiguous arrays; passed to numba kernels as it is.
 
-    Shapes: cells int8 [R, n * n] (0 empty, 1 + view of the stone's mover); parents int16 [R, P] (union-find, P = 0
-    where a game needs none); to_move int8 [R] (seat); view int8 [R]; winner int8 [R] (-1 ongoing, else a seat, or
-    num_seats for a draw); ply int32 [R] (actions played so far); last int32 [R] (cell of the last stone, -1 before
-    there is one, and always where a game's views stay put); origin int16 [R, 2] (of the local view, negative where that
-    is larger than the board); pooled int16 [R, S * V * V] (stones of each seat in each bucket of the thumbnail; [R, 0]
-    without one); longest int16 [R, S] (stones in each seat's longest chain; [R, 0] where a game asks for none).
+    Shapes: cells int8 [R, n * n] (0 empty, 1 + view of the stone's mover); parents int16 [R, P] (union-find, P = 0 for
+    games without); to_move int8 [R] (seat); view int8 [R]; winner int8 [R] (-1 ongoing, else a seat, or num_seats for a
+    draw); ply int32 [R] (actions played so far); last int32 [R] (cell of the last stone, -1 before there is one, and
+    always where a game's views stay put); origin int16 [R, 2] (of the local view, negative where that is larger than
+    the board); pooled int16 [R, S * V * V] (stones of each seat in each bucket of the thumbnail; [R, 0] without one);
+    longest int16 [R, S] (stones in each seat's longest chain; [R, 0] for games without).
     """
 
     cells: Int8Array
@@ -57,10 +57,10 @@ class States(NamedTuple):
 
 
 class Game(Protocol):
-    """A game's rules over batches of states. L is the number of rows that one call is about.
+    """A game's rules over batches of states. L is the number of rows in one call.
 
-    Where the view is the whole board, `whole_board.WholeBoard` has most of this, and README.md beside this module makes
-    such a game step by step. Boards that are too large for that have more: `LocalViewGame`.
+    For views of the whole board `whole_board.WholeBoard` has most of this, and README.md beside this module develops
+    such a game step by step. Larger boards need more: `LocalViewGame`.
 
     symmetries int16 [num_symmetries, A] and code_symmetries int16 [num_symmetries, C] permute the net frame:
     ``new_policy = old_policy[symmetries[k]]``, ``new_codes = old_codes[code_symmetries[k]]``; row 0 is the identity.
@@ -76,7 +76,7 @@ class Game(Protocol):
     def swap(self) -> bool: ...
     @property
     def terms(self) -> dict[str, Any]:
-        """All that a game's moves and outcome hang on, to be kept with them: names and values that JSON knows."""
+        """All that a game's moves and outcome depend on, to be stored with them: names and JSON values."""
         ...
 
     @property
@@ -99,22 +99,23 @@ class Game(Protocol):
     def code_symmetries(self) -> Int16Array: ...
 
     def new_states(self, count: int) -> States:
-        """``count`` rows, all at the start position."""
+        """Allocate ``count`` rows, all at the initial position."""
         ...
 
     def reset(self, states: States, rows: IntArray) -> None:
-        """Put the rows ``rows`` [L] back to the start position."""
+        """Put the rows ``rows`` [L] back to the initial position."""
         ...
 
     def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None:
         """Copy row parents[i] to row children[i] and play the absolute action actions[i] there, for i in order.
 
-        A parent may be its own child. Neither legality nor the rows' range is checked: this is the hot path.
+        A parent may be its own child. Neither legality nor the rows' range is checked: this is a hot path.
         """
         ...
 
     def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
-        """Write into ``out`` bool [L, A] which absolute actions are legal: one at the least, none where it is over."""
+        """Write into ``out`` bool [L, A] which absolute actions are legal: at least one, or none if the game is
+        over."""
         ...
 
     def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
@@ -124,77 +125,83 @@ class Game(Protocol):
     def codes_from_cells(
         self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
     ) -> None:
-        """Write what `codes` would write, from board cells int8 [B, n * n], views [B], plies [B] and origins
-        int16 [B, 2] of positions that are not over, into ``out`` int8 [B, C]."""
+        """Write what `codes` would write, from cells of positions that are not over, into ``out`` int8 [B, C].
+
+        Board cells int8 [B, n * n], views [B], plies [B] and origins int16 [B, 2].
+        """
         ...
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
-        """Write the outcome of ``rows`` by absolute seat into ``out`` float32 [L, S]; 0 where a game goes on.
+        """Write the outcome of ``rows`` by absolute seat into ``out`` float32 [L, S]; 0 while a game is not over.
 
         Values are in [-1, 1]. Of two seats the winner has 1 and the loser -1. More seats are ranked, the winner first,
-        and have the game's reward for their places. A draw is 0 for all unless the game ranks seats then too.
+        and get the game's reward for their places. A draw is 0 for all unless the game ranks seats in a draw.
         """
         ...
 
     def cell_name(self, cell: int) -> str:
-        """The board's cell in words: "c3"."""
+        """Return the name of the board's cell: "c3"."""
         ...
 
     def parse_cell(self, text: str) -> int:
-        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        """Return the cell that ``text`` names; NotationError if this board has no such cell."""
         ...
 
     def action_name(self, action: int) -> str:
-        """The absolute action of the start position in words: "c3", "swap"."""
+        """Return the name of the absolute action in the initial position: "c3", "swap"."""
         ...
 
     def parse_action(self, text: str) -> int:
-        """The absolute action of the start position that ``text`` names; NotationError if it names none."""
+        """Return the absolute action in the initial position that ``text`` names; NotationError if it names none."""
         ...
 
     def render(self, cells: Int8Array) -> str:
-        """An ASCII picture of absolute cells int8 [n * n]."""
+        """Draw an ASCII picture of absolute cells int8 [n * n]."""
         ...
 
     def play(self, moves: Sequence[int]) -> States:
-        """One row after ``moves`` from the start; IllegalMoveError names the move that is not legal, and why."""
+        """Return one row after ``moves`` from the start; IllegalMoveError names the move that is not legal, and why."""
         ...
 
 
 class LocalViewGame(Game, Protocol):
-    """What only games have whose board may be larger than what is seen of it: n in a row.
+    """The further protocol of games whose board may be larger than the view: n in a row.
 
-    `moves_view` and `tells_threats` say of a `Game` whether it is one, and of what kind.
+    `moves_view` and `tells_threats` tell whether a `Game` is one, and of what kind.
     """
 
     @property
     def bucket_cells(self) -> Int32Array:
-        """The cell in the middle of each of a thumbnail's buckets, where a net may look: int32 [V * V], -1 for a bucket
-        of no cell."""
+        """Middle cell of each of a thumbnail's buckets, where a net may look: int32 [V * V], -1 for an empty bucket."""
         ...
 
     def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
         """Put the local views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.
 
-        Views stay on the board, and where a view so placed held no legal move it is moved to the nearest place that
-        does. This changes what the actions of these rows mean. `step` keeps the parent's view, unless it is full after
-        the move; then it is placed anew around that move. Does nothing where the view is the whole board.
+        Views stay on the board, and a view without a legal move is moved to the nearest place with one. This changes
+        the meaning of these rows' actions. `step` keeps the parent's view, unless it is full after the move; then it is
+        placed around that move. Does nothing if the view is the whole board.
         """
         ...
 
     def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
-        """Write how near the seats of ``rows`` are to a win into ``out`` uint8 [L], two bits a seat, seat 0 lowest:
-        how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only where ``shapes.threats``."""
+        """Write the threat levels of ``rows`` into ``out`` uint8 [L], two bits a seat, seat 0 lowest.
+
+        A seat's level is how many of win_length - 3, - 2 and - 1 its longest chain reaches. Only with
+        ``shapes.threats``.
+        """
         ...
 
     def replay_threats(self, actions: Int16Array, origins: Int16Array, out: UInt8Array) -> None:
-        """Write the threat levels before each ply of a game into ``out`` uint8 [T], by playing its ``actions`` int16
-        [T] again, legal ones of views at ``origins`` int16 [T, 2] ([0, 2] where views stay put)."""
+        """Write the threat levels before each ply of a game into ``out`` uint8 [T], by replaying it.
+
+        Its ``actions`` int16 [T] are legal, in views at ``origins`` int16 [T, 2] ([0, 2] for fixed views).
+        """
         ...
 
 
 def moves_view(game: Game) -> TypeGuard[LocalViewGame]:
-    """Whether the local view of ``game`` is smaller than its board, so that it moves."""
+    """Return whether the local view of ``game`` is smaller than its board, so that it moves."""
     return game.shapes.view_size < game.board_size
 
 
@@ -208,10 +215,10 @@ def places_stones(game: Game) -> bool:
 
 
 def tells_threats(game: Game) -> TypeGuard[LocalViewGame]:
-    """Whether ``game`` knows how near its seats are to a win."""
+    """Return whether ``game`` has threat levels."""
     return game.shapes.threats
 
 
 def as_stages(games: Game | Sequence[Game]) -> tuple[Game, ...]:
-    """The stages of a curriculum in order (`factory.make_stages`); of one game that alone."""
+    """Return the stages of a curriculum in order (`factory.make_stages`); for one game that alone."""
     return tuple(games) if isinstance(games, Sequence) else (games,)

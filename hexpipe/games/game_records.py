@@ -1,4 +1,4 @@
-"""What the record of a game says of its rules."""
+"""The rules of a game in the form of its records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hexpipe.games.game_env import Game
 
 
 class RecordedRules(TypedDict):
-    """The fields of a `GameRecord` that are the rules of its game."""
+    """The fields of a `GameRecord` for the rules of its game."""
 
     game: str
     board_size: int
@@ -19,7 +19,7 @@ class RecordedRules(TypedDict):
 
 
 def recorded_rules(game: Game) -> RecordedRules:
-    """What a record of ``game`` says of its rules. Of a game without a ``win_length`` that is 0."""
+    """Return the rules of ``game`` as its records have them. ``win_length`` is 0 for games without one."""
     return {
         "game": game.name,
         "board_size": game.board_size,

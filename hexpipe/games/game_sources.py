@@ -1,8 +1,8 @@
-"""Files and streams of games: read within limits, decoded whatever their encoding, and cut into games.
+"""Files and streams of games: read within limits, decoded from any encoding, and split into games.
 
-SGF says in CA how a game's text is encoded, and many files do not. Where that is mistaken moves get lost without a
-word: in Big5, GBK, Shift_JIS and EUC-KR a character's second byte may be the backslash or the bracket of SGF. So a file
-without CA that is no UTF-8 is read in each of `GUESSES`, and taken where it cannot matter which is right.
+SGF gives a text's encoding in CA, and many files do not. A wrong guess loses moves silently: in Big5, GBK, Shift_JIS
+and EUC-KR a character's second byte may be the backslash or the bracket of SGF. So a file without CA that is not UTF-8
+is read in each of `GUESSES`, and accepted if they all give the same moves.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from hexpipe.games.hex_sgf import from_sgf, read_line
 from hexpipe.wording import shortened
 
 MOST_BYTES = 1_000_000_000
-"""Of a file of games."""
+"""Maximum size of a file of games."""
 
 GUESSES = ("latin-1", "gb18030", "big5hkscs", "cp932", "cp949")
-"""Latin-1, GBK, Big5, Shift_JIS and EUC-KR, each with all that is written under its name. Any bytes are Latin-1."""
+"""Latin-1, GBK, Big5, Shift_JIS and EUC-KR, each with its extensions. Any bytes are valid Latin-1."""
 
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs", "shift_jis": "cp932", "euc_kr": "cp949"}
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, with which it begins
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, which is its prefix
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -41,17 +41,16 @@ _BLOCK = 1 << 20
 
 
 def games_of(path: Path) -> list[sgf.Piece]:
-    """The games of a file, unread, as `split_games` makes them.
+    """Split a file into games, unparsed, as `split_games` does.
 
-    OSError where it cannot be opened, NotationError where it is no text, longer than `MOST_BYTES`, or in an encoding
-    that nobody can know.
+    OSError if it cannot be opened, NotationError if it is no text, longer than `MOST_BYTES`, or of unknown encoding.
     """
     with path.open("rb") as stream:
         return games_in(stream)
 
 
 def games_in(stream: BinaryIO) -> list[sgf.Piece]:
-    """The games of a stream, as `games_of`."""
+    """Split a stream into games, as `games_of`."""
     data = bytearray()
     while block := stream.read(_BLOCK):
         if not data and b"\0" in block and not block.startswith(tuple(_MARKS)):
@@ -66,9 +65,9 @@ def games_in(stream: BinaryIO) -> list[sgf.Piece]:
 
 
 def split_games(text: str) -> list[sgf.Piece]:
-    """The games of a file, unread: a collection of SGF, or a game a line; blank lines and lines after "# " are none.
+    """Split a file's text into games, unparsed: an SGF collection, or a game a line.
 
-    Before the first game in SGF there may be text that is no game.
+    Blank lines and lines that begin with "# " are skipped. Before the first game in SGF there may be other text.
     """
     start = sgf.find_tree(text)
     if start >= 0 and not any(map(_looks_like_a_game, text[:start].splitlines())):
@@ -82,11 +81,11 @@ def split_games(text: str) -> list[sgf.Piece]:
 
 
 def decode_games(data: bytes) -> str:
-    """The text of a file of games.
+    """Decode a file of games.
 
-    A byte order mark says how it is encoded, or CA does, from its game on to the next that names another; else it is
-    UTF-8 or, where its bytes are not, what of `GUESSES` reads most games, if all that read as many read the same moves.
-    NotationError where they do not, for an encoding that Python has not, and for bytes that the named one has not.
+    The encoding is given by a byte order mark, or by CA, from its game on to the next that names another; otherwise it
+    is UTF-8 or, for invalid UTF-8, the one of `GUESSES` that reads most games, if all that read as many read the same
+    moves. NotationError if they do not, for an encoding that Python lacks, and for bytes invalid in the named one.
     """
     for mark, codec in _MARKS.items():
         if data.startswith(mark):
@@ -107,7 +106,8 @@ def decode_games(data: bytes) -> str:
 
 
 def _charsets(data: bytes) -> list[tuple[int, str]]:
-    """(where its game begins, name) of each CA in the first node of a game that names another than the one before."""
+    """Return (start of its game, name) of each CA in the first node of a game that names another than the one
+    before."""
     found: list[tuple[int, str]] = []
     root = -1
     for match in _ROOTS.finditer(data):
@@ -125,7 +125,7 @@ def _charsets(data: bytes) -> list[tuple[int, str]]:
 
 
 def _codec(name: str) -> str:
-    """Python's codec of this name; one in which SGF's own signs are not ASCII cannot be what a CA of ASCII says."""
+    """Return Python's codec of this name; NotationError if there is none in which SGF's own signs are ASCII."""
     for spelling in (name, name.lower().removeprefix("x-")):
         try:
             codec = codecs.lookup(spelling).name
@@ -145,7 +145,7 @@ def _decode(data: bytes, codec: str, says: str, line: int = 1) -> str:
         if codec in _WIDER:
             return _decode(data, _WIDER[codec], says, line)
         if codec.startswith("utf-8") or len(bytes(range(256)).decode(codec, "replace")) == 256:
-            return data.decode(codec, "replace")  # a byte that is none hides no other
+            return data.decode(codec, "replace")  # an invalid byte hides no other
         line += data.count(b"\n", 0, error.start)
         raise NotationError(
             f"line {line} holds bytes that are no {codec}, which {says}; save it as UTF-8", kind="encoding"
@@ -153,7 +153,7 @@ def _decode(data: bytes, codec: str, says: str, line: int = 1) -> str:
 
 
 def _guess(data: bytes) -> str:
-    known: dict[str, object] = {}  # what is ASCII is the same text in all of them, and read once
+    known: dict[str, object] = {}  # ASCII is the same in all of them, and parsed once
     readings: list[tuple[int, str, list[object]]] = []
     for codec in GUESSES:
         try:
@@ -175,7 +175,7 @@ def _guess(data: bytes) -> str:
 
 
 def _told(text: str) -> object:
-    """What a text says of a game, whatever else is in it; None where it cannot be read."""
+    """Return the moves and result in a text; None if it cannot be read."""
     try:
         if sgf.find_tree(text) < 0:
             return read_game(text, MAX_HEX_SIZE)

@@ -1,7 +1,7 @@
-"""Games of Hex as text: TRMPH, SGF, HexWorld, JSON, move lists; and what else programs and sites mean by their words.
+"""Games of Hex as text: TRMPH, SGF, HexWorld, JSON, move lists.
 
-Each reader makes a `HexGame` (`hex_game` says what that is, and what becomes of a swap that turns the stone over). Who
-means what is listed in `conventions`; SGF is in `hex_sgf`, files of games in `game_sources`. What cannot be read raises
+Each reader makes a `HexGame` (`hex_game` has its conventions, and the conversion of a swap of pieces). Programs' usages
+are listed in `conventions`; SGF is in `hex_sgf`, files of games in `game_sources`. Unreadable input raises
 NotationError, which names the notation that it most looks like.
 """
 
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 SWAP_MEANINGS = ("sides", "pieces")
-"""What a swap moves: nothing but the players' colours, or the stone, which is turned over the long diagonal."""
+"""What a swap moves: only the players' colours, or the stone, which is mirrored in the long diagonal."""
 
 _TRMPH = re.compile(r"\S*#(\d+),([^\s:,]*)(?:\s+([br12]))?", re.ASCII)
 _TRMPH_WINNERS = {"b": 0, "1": 0, "r": 1, "2": 1}
@@ -69,25 +69,28 @@ _EXAMPLES = '#11,a1b2c3 (TRMPH), #11c1,a1:sb2 (HexWorld), (;GM[11]SZ[11];B[a1]) 
 
 
 class GameText(NamedTuple):
-    """A game that is still to be read, and where it stands: "games.txt, line 3"."""
+    """A game's unparsed text, and its place: "games.txt, line 3"."""
 
     place: str
     text: str
 
 
 def to_moves(game: HexGame) -> str:
-    """ "a1 c3 swap": the moves alone."""
+    """Write the moves alone: "a1 c3 swap"."""
     return format_moves(game.moves, game.size)
 
 
 def from_moves(text: str, board_size: int, swap_means: str = "sides") -> HexGame:
-    """A move list, as `coordinates.split_moves` takes it. "swap-pieces" and "swap-sides" say what is swapped, "swap" is
-    what ``swap_means`` says, one of `SWAP_MEANINGS`."""
+    """Parse a move list (`coordinates.split_moves`).
+
+    "swap-pieces" and "swap-sides" say what is swapped, "swap" has the meaning of ``swap_means``, one of
+    `SWAP_MEANINGS`.
+    """
     return _of_words(split_moves(text), board_size, swap_means)
 
 
 def to_trmph(game: HexGame) -> str:
-    """ "#11,a1b2c3", with the winner where it is known: "#11,a1b2c3 b". TRMPH has no word for swaps and endings."""
+    """Write "#11,a1b2c3", with the winner if known: "#11,a1b2c3 b". TRMPH has no notation for swaps and endings."""
     if game.swapped:
         raise NotationError("TRMPH cannot say swap; write the game as HexWorld or SGF", kind="syntax")
     winner = "" if game.winner is None else f" {'br'[game.winner]}"
@@ -95,7 +98,7 @@ def to_trmph(game: HexGame) -> str:
 
 
 def from_trmph(text: str) -> HexGame:
-    """ "#11,a1b2c3", with or without an address before it and the winner after it (b or 1 the first player, r or 2)."""
+    """Parse "#11,a1b2c3", with or without a URL before it and the winner after it (b or 1 the first player, r or 2)."""
     match = _TRMPH.fullmatch(text.strip())
     if not match:
         raise NotationError(
@@ -111,7 +114,7 @@ def from_trmph(text: str) -> HexGame:
 
 
 def to_hexworld(game: HexGame) -> str:
-    """ "#11c1,a1:sb2:rb": what stands after hexworld.org/board/. A loss on time is written as a forfeit."""
+    """Write "#11c1,a1:sb2:rb", the part after hexworld.org/board/. A loss on time is written as a forfeit."""
     words = [action_name(move, game.size) for move in mirror_after_swap(game.moves, game.size)]
     line = "".join(":s" if word == SWAP else word for word in words)
     if game.ending and game.winner is not None:
@@ -121,11 +124,11 @@ def to_hexworld(game: HexGame) -> str:
 
 
 def from_hexworld(text: str, whole: bool = True) -> HexGame:
-    """ "#11c1,a1:sb2", with or without an address before it.
+    """Parse "#11c1,a1:sb2", with or without a URL before it.
 
     The words are cells, :s and :S (swap of pieces and of sides), :rb and :rw (black or white resigns), :fb and :fw
-    (forfeits); :p, a pass, is no move here. After a second comma come the moves that the page's cursor has not come to;
-    they are read where ``whole`` is true.
+    (forfeits); :p, a pass, is no move here. After a second comma come the moves behind the page's cursor; they are read
+    if ``whole``.
     """
     match = _HEXWORLD.fullmatch(text.strip())
     if not match:
@@ -155,23 +158,23 @@ def _cell_word(word: str) -> str:
 
 
 def to_json(game: HexGame) -> str:
-    """{"size": 5, "moves": ["b1", "swap"], "winner": "white", "ending": "resign"}; null where no winner is told."""
+    """Write {"size": 5, "moves": ["b1", "swap"], "winner": "white", "ending": "resign"}; null for an unknown winner."""
     return json.dumps(as_document(game))
 
 
 def as_document(game: HexGame) -> dict[str, Any]:
-    """What `to_json` writes, as a dict."""
+    """Return the content of `to_json` as a dict."""
     winner = None if game.winner is None else COLOURS[game.winner]
     moves = [action_name(move, game.size) for move in game.moves]
     return {"size": game.size, "moves": moves, "winner": winner, "ending": game.ending}
 
 
 def from_json(text: str, swap_means: str = "sides") -> HexGame:
-    """The game that `to_json` wrote; "winner" and "ending" may be missing, other keys are ignored.
+    """Parse the text of `to_json`; "winner" and "ending" may be missing, other keys are ignored.
 
     Moves may also be numbers, row * size + column, and size * size for a swap (pgx, OpenSpiel), and cells {"q": 1, "r":
     0} (hexgame-server, whose first player connects left to right: q is the row here). "swap_means" says what a "swap"
-    or its number moves, "sides" or "pieces"; where it is missing, the argument does.
+    or its number moves, "sides" or "pieces"; by default the argument does.
     """
     try:
         document = json.loads(text)
@@ -229,11 +232,10 @@ def _of_words(words: list[str], size: int, swap_means: str) -> HexGame:
 
 
 def read_game(text: str, board_size: int | None = None, whole: bool = True, swap_means: str = "sides") -> HexGame:
-    """One game in any form here: SGF, JSON, TRMPH, HexWorld (see ``whole`` there), or moves, of a ``board_size``.
+    """Parse one game in any form here: SGF, JSON, TRMPH, HexWorld (with ``whole``), or moves, of a ``board_size``.
 
     ``swap_means``, of `SWAP_MEANINGS`, is for forms that do not say it: lists of moves, JSON without that key, and SGF
-    whose "swap" no stone follows.
-    Links may be percent-encoded; text around a game in SGF is ignored.
+    whose "swap" no stone follows. Links may be percent-encoded; text around a game in SGF is ignored.
     """
     stripped = text.strip()
     if len(stripped) > sgf.MOST_CHARACTERS:
@@ -273,7 +275,8 @@ def read_game(text: str, board_size: int | None = None, whole: bool = True, swap
 
 
 def _link_of(text: str, whole: bool) -> HexGame:
-    """What is neither of the two forms with a # as the one that it most looks like, which says what is wrong."""
+    """Parse a text that is neither of the two forms with a # as the most similar one, whose error says what is
+    wrong."""
     after = text.rpartition("#")[2]
     if "hexworld" in text.lower() or re.match(r"\d+(x\d+)?(r\d|[mnc]|,[^,]*:)", after):
         return from_hexworld(text, whole)

@@ -1,8 +1,8 @@
 """Hex, boards of 3 to 27 cells a side, with or without the swap rule.
 
 Black (seat 0 to begin with) connects top to bottom and moves first, white left to right. Swap is a swap of seats: with
-the rule on, the second player may answer the first stone by taking over its colour; stones stay where they are and
-colours go on alternating, so the first player, white from then on, plays the next stone.
+the rule on, the second player may answer the first stone by taking over its colour; stones stay and colours keep
+alternating, so the first player, white from then on, plays the next stone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hexpipe.games.whole_board import WholeBoard
 
 
 class Hex(WholeBoard):
-    """The rules of Hex as a `game_env.Game`; `WholeBoard` has what is not Hex's own."""
+    """The rules of Hex as a `game_env.Game`; `WholeBoard` has what is not specific to Hex."""
 
     name = "hex"
 
@@ -52,14 +52,14 @@ class Hex(WholeBoard):
         self.action_view = np.stack(
             [symmetry.with_fixed_tail(cells, int(swap)) for cells in (same, symmetry.transposition(board_size))]
         )
-        self.next_view[:, area:] = np.arange(2)[:, None]  # a swap places no stone: the colour to move stays
+        self.next_view[:, area:] = np.arange(2)[:, None]  # a swap places no stone: the colour to move stays the same
 
     def reset(self, states: States, rows: IntArray) -> None:
         """Put the rows ``rows`` [L] back to the empty board."""
         hex_kernels.reset(states, rows)
 
     def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None:
-        """Copy row parents[i] to row children[i] and play actions[i] there; nothing is checked."""
+        """Copy row parents[i] to row children[i] and play actions[i] there; without checks."""
         hex_kernels.step(states, parents, actions, children, self.board_size)
 
     def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
@@ -81,15 +81,15 @@ class Hex(WholeBoard):
         hex_kernels.terminal_values(states, rows, out)
 
     def parse_action(self, text: str, origin: object = None) -> int:
-        """The action that ``text`` names; NotationError if there is none such on this board."""
+        """Return the action that ``text`` names; NotationError if this board has none."""
         return format_conversion.parse_action(text, self.board_size, swap=self.swap)
 
     def render(self, cells: Int8Array) -> str:
-        """An ASCII picture of absolute cells int8 [n * n]."""
+        """Draw an ASCII picture of absolute cells int8 [n * n]."""
         return format_conversion.render(cells, self.board_size)
 
     def why_illegal(self, states: States, action: int) -> str:
-        """Colours win, not seats; and what there is to say of a swap."""
+        """Explain an illegal ``action``: colours win, not seats; and the rules of a swap."""
         if states.winner[0] != ONGOING:
             return f"{COLOURS[1 - states.view[0]]} has already won"
         if action == self.board_size**2:
@@ -98,16 +98,16 @@ class Hex(WholeBoard):
 
 
 def check_board_size(board_size: int) -> None:
-    """Raise SettingsError where Hex has no board of ``board_size`` cells a side."""
+    """Raise SettingsError if Hex has no board of ``board_size`` cells a side."""
     if not MIN_HEX_SIZE <= board_size <= MAX_HEX_SIZE:
         words = f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side"
         raise SettingsError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
 
 
 def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
-    """``game`` played by the rules, with the winner that the board shows; NotationError where a move is illegal.
+    """Play ``game`` by the rules and set the winner from the board; NotationError for an illegal move.
 
-    A result that contradicts the board gives way to it, which is noted.
+    A result that contradicts the board is replaced, with a note.
     """
     check_board_size(game.size)
     try:
@@ -116,7 +116,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
         raise NotationError(_as_written(str(error), game), kind=error.kind, move=error.move) from error
     if not won:
         return game
-    winner = 1 - game.to_move  # whoever placed the last stone
+    winner = 1 - game.to_move  # the player of the last stone
     if game.winner in (None, winner):
         return dataclasses.replace(game, winner=winner)
     note = f"{COLOURS[game.winner]} is said to have won, but {COLOURS[winner]}'s stones connect"
@@ -124,7 +124,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
 
 
 def _as_written(message: str, game: format_conversion.HexGame) -> str:
-    """``message`` about "move 5 (b3)" with that move as the text of ``game`` has it, whose colours may be others."""
+    """Rewrite ``message`` about "move 5 (b3)" with that move as in the text of ``game``, whose colours may differ."""
     if game.swapped:
         message = re.sub(r"(black|white) has already won", "the game is won already", message)
     return re.sub(r"\bmove (\d+) \([^)]*\)", lambda match: f"move {match[1]} ({game.word(int(match[1]))})", message)

@@ -1,9 +1,9 @@
-"""A game of Hex as it is told: its moves, and who has won how.
+"""A game of Hex as moves and result.
 
-Black moves first and connects top to bottom; a swap is one of seats: stones stay and the players have changed colours,
-so that white places the next stone. Others turn the *pieces* over instead: black's stone on row i, column j becomes
-white's on row j, column i, and black goes on. That is this board transposed with the colours exchanged, so a reader
-transposes what follows such a swap, and who is black there is white here (`game_told`).
+Black moves first and connects top to bottom; a swap is one of seats: stones stay and the players exchange colours, so
+that white places the next stone. Other programs swap the *pieces*: black's stone on row i, column j becomes white's on
+row j, column i, and black plays next. That is this board transposed with the colours exchanged, so a reader transposes
+what follows such a swap, and their black is white here (`game_told`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from hexpipe.wording import shortened
 
 ENDINGS = ("", "resign", "time", "forfeit")
 MOST_MOVES = MAX_HEX_SIZE**2 + 2
-"""In the text of a game: every cell of the largest board, a swap, and a resignation."""
+"""Most moves in a game's text: every cell of the largest board, a swap, and a resignation."""
 
 
 @dataclass(frozen=True)
 class HexGame:
     """A game on a board of ``size`` cells a side; ``moves`` are absolute actions, ``size ** 2`` is swap.
 
-    ``winner`` is the colour that has won, 0 black or 1 white, None where that is not told; ``ending`` says how, where
-    it was not by a chain of stones: "resign", "time" or "forfeit". ``notes`` say what of a text is not kept here, and
-    ``written`` are the moves in the words of a text that has others for them than `action_name`, for messages.
-    NotationError where the parts do not fit: cells off the board or played twice, a swap that does not answer the first
-    stone, an ending without a winner. Whether the stones connect is not looked at: `hex.checked_game` does.
+    ``winner`` is the winning colour, 0 black or 1 white, None if unknown; ``ending`` says how, if not by a chain of
+    stones: "resign", "time" or "forfeit". ``notes`` tell what of a text is not kept here, and ``written`` are the moves
+    in the text's words, if they differ from `action_name`, for messages. NotationError for inconsistent parts: cells
+    off the board or played twice, a swap that does not answer the first stone, an ending without a winner. Whether the
+    stones connect is not checked: `hex.checked_game` does that.
     """
 
     size: int
@@ -71,16 +71,16 @@ class HexGame:
 
     @property
     def to_move(self) -> int:
-        """The colour that moves next, 0 black or 1 white, whether or not the game is over."""
+        """Colour that moves next, 0 black or 1 white, even if the game is over."""
         return (len(self.moves) - self.swapped) % 2
 
     @property
     def winning_seat(self) -> int | None:
-        """The seat that has won: 0 is the player of the first stone, whatever their colour since; None if not told."""
+        """Winning seat: 0 is the player of the first stone, whatever their colour since; None if unknown."""
         return None if self.winner is None else self.winner ^ self.swapped
 
     def word(self, number: int) -> str:
-        """Move ``number``, from 1, as the game's text has it."""
+        """Return move ``number``, from 1, as in the game's text."""
         return self.written[number - 1] if self.written else action_name(self.moves[number - 1], self.size)
 
     def _twice(self, first: int, again: int) -> str:
@@ -99,7 +99,7 @@ def game_told(
     pieces_turned: bool = False,
     notes: Sequence[str] = (),
 ) -> HexGame:
-    """The game that these parts are, with a swap of seats, though they may be told with a swap of pieces."""
+    """Make the game of these parts, with a swap of seats even if they use a swap of pieces."""
     if pieces_turned:
         moves = mirror_after_swap(moves, size)
         winner = None if winner is None else 1 - winner
@@ -107,7 +107,7 @@ def game_told(
 
 
 def board_size_of(text: str, other: str | None = None) -> int:
-    """The size of board that ``text`` says; NotationError if none, or where ``other``, the rows, says another."""
+    """Parse the board size in ``text``; NotationError if there is none, or if ``other``, the rows, differs."""
     size = int(text) if re.fullmatch(r"\s*[0-9]{1,3}\s*", text, re.ASCII) else 0
     if other is not None and other.strip() != text.strip():
         sides = f"{shortened(text)} by {shortened(other)}"
@@ -119,7 +119,7 @@ def board_size_of(text: str, other: str | None = None) -> int:
 
 
 def check_length(moves: int) -> None:
-    """NotationError where a text has more ``moves`` than a game can."""
+    """Raise NotationError if a text has more ``moves`` than a game can."""
     if moves > MOST_MOVES:
         raise NotationError(
             f"{moves:,} moves: a game of Hex has {MOST_MOVES} at the most", kind="moves", high=MOST_MOVES

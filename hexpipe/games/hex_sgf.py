@@ -1,7 +1,7 @@
-"""Games of Hex in SGF (FF[4]GM[11], red-bean.com/sgf/hex.html), as programs and sites really write it.
+"""Games of Hex in SGF (FF[4]GM[11], red-bean.com/sgf/hex.html), in the variants that programs and sites write.
 
-`from_sgf` reads a game, `read_line` whatever a main line says, set-up stones and all. Who means what is listed in
-`conventions`, the grammar is in `sgf`. What cannot be read raises NotationError.
+`from_sgf` reads a game, `read_line` any main line, also with set-up stones. Programs' usages are listed in
+`conventions`, the grammar is in `sgf`. Unreadable input raises NotationError.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hexpipe.wording import shortened
 SETUP = ("AB", "AW", "AE", "PL")
 
 DIALECTS = ("hexgui-0.9",)
-"""How `to_sgf` writes for programs that cannot read what the specification says."""
+"""Dialects of `to_sgf`, for programs that cannot read the specification's form."""
 
 _LARGEST_OF_HEXGUI = 19
 _ENDED = ("resign", "forfeit")
@@ -32,11 +32,13 @@ _COLOURS = {"b": 0, "black": 0, "1": 0, "w": 1, "white": 1, "2": 1}
 
 
 class SgfStep(NamedTuple):
-    """What a node does. ``kind`` is "B" or "W": that player moves, and ``cells`` is the one action, ``size ** 2`` for a
-    swap; "AB", "AW" or "AE": these ``cells`` get a black stone, a white one, none; "PL": ``colour`` is to move.
+    """A step of a node.
+
+    ``kind`` is "B" or "W": that player moves, and ``cells`` is the one action, ``size ** 2`` for a swap; "AB", "AW" or
+    "AE": these ``cells`` get a black stone, a white one, none; "PL": ``colour`` is to move.
 
     ``colour`` is 0 black or 1 white, -1 for "AE". Colours and cells are the text's own, also after a swap; ``word`` is
-    what it has for a move.
+    its notation of a move.
     """
 
     kind: str
@@ -48,8 +50,8 @@ class SgfStep(NamedTuple):
 class SgfLine(NamedTuple):
     """The main line of a game in SGF: its ``steps`` in order, on a board of ``size``.
 
-    ``pieces_turned``: the swap among the steps, if there is one, turns the stone over the long diagonal and changes
-    its colour, and black goes on; else stones stay and white goes on. ``winner`` is the text's own colour.
+    ``pieces_turned``: the swap among the steps, if any, mirrors the stone in the long diagonal and changes its colour,
+    and black plays next; else stones stay and white plays next. ``winner`` is the text's own colour.
     """
 
     size: int
@@ -61,17 +63,18 @@ class SgfLine(NamedTuple):
 
     @property
     def setup(self) -> tuple[SgfStep, ...]:
-        """The steps that are no moves."""
+        """Steps that are not moves."""
         return tuple(step for step in self.steps if step.kind in SETUP)
 
 
 def read_line(text: str, swap_means: str = "sides") -> SgfLine:
-    """The main line of one game in SGF, whoever moves in it; ``notes`` tell of variations and comments left out.
+    """Parse the main line of one game in SGF, for any order of players; ``notes`` tell of omitted variations and
+    comments.
 
-    Read as its writer meant it: which swap "swap" and "swap-pieces" are is told by who places the next stone; Little
-    Golem's cells of two letters come with W as the first player, who is black here. Where nobody does, "swap" is what
-    ``swap_means`` says. Passes, boards that are not square,
-    moves after a resignation and records of other games raise NotationError.
+    It follows its writer's meaning: which swap "swap" and "swap-pieces" are is decided by the next stone's colour;
+    Little Golem's cells of two letters come with W as the first player, who is black here. If no stone follows,
+    ``swap_means`` decides on "swap". Passes, boards that are not square, moves after a resignation and records of other
+    games raise NotationError.
     """
     pieces = sgf.split_collection(text)
     if len(pieces) > 1:
@@ -112,7 +115,7 @@ def read_line(text: str, swap_means: str = "sides") -> SgfLine:
 
 
 def from_sgf(text: str, swap_means: str = "sides") -> HexGame:
-    """The game that is the main line of one in SGF, as `read_line` reads it.
+    """Parse the game that is the main line of one in SGF, by `read_line`.
 
     Moves out of turn raise NotationError, and so do set-up stones: a position is no game.
     """
@@ -128,10 +131,11 @@ def from_sgf(text: str, swap_means: str = "sides") -> HexGame:
 
 
 def to_sgf(game: HexGame, dialect: str = "") -> str:
-    """One game in SGF; a swap is "swap-sides", each stone has its colour.
+    """Write one game in SGF; a swap is "swap-sides", each stone has its colour.
 
-    ``dialect`` "hexgui-0.9" is what HexGui to 0.9 reads: it calls that swap swap-pieces, has boards up to 19x19 and no
-    word for a forfeit, which RE alone tells then. It is marked as that program's, so that later ones know the swap.
+    ``dialect`` "hexgui-0.9" is for HexGui up to 0.9: it calls that swap swap-pieces, has boards up to 19x19 and no
+    notation for a forfeit, which is then only in RE. It is marked as that program's, so that later readers know the
+    swap.
     """
     old = dialect == DIALECTS[0]
     if dialect and not old:
@@ -154,7 +158,7 @@ def to_sgf(game: HexGame, dialect: str = "") -> str:
 
 
 def _entries(tree: sgf.GameTree) -> list[tuple[str, tuple[str, ...]]]:
-    """(name, words) of every move and set-up of the main line."""
+    """Return (name, words) of every move and set-up of the main line."""
     entries: list[tuple[str, tuple[str, ...]]] = []
     for node in tree.nodes:
         moves = [name for name in ("B", "W") if name in node]
@@ -166,7 +170,7 @@ def _entries(tree: sgf.GameTree) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _check_is_hex(values: dict[str, str], letters_black_first: bool) -> None:
-    """A record that does not say of what game may be one of Go or gomoku: its properties or its cells show it."""
+    """Raise NotationError for a record without GM whose properties or cells are those of Go or gomoku."""
     shown = [f"{name}[{shortened(values[name])}]" for name in _GO_ALONE if name in values]
     if letters_black_first:
         shown.append("cells of two letters, black first")
@@ -177,14 +181,14 @@ def _check_is_hex(values: dict[str, str], letters_black_first: bool) -> None:
 
 
 def _is_little_golem(values: dict[str, str], words: Sequence[str]) -> bool:
-    """Whether cells are two letters; where there is no cell at all, whether that site is the source."""
+    """Return whether cells are two letters; without any cell, whether that site is the source."""
     if any(_LETTERS.fullmatch(word) for word in words):
         return True
     return "littlegolem" in values.get("SO", "") and not any(word[-1:].isdigit() for word in words)
 
 
 def _swap_turns_pieces(played: Sequence[tuple[int, str]], golem: bool, values: dict[str, str], swap_means: str) -> bool:
-    """Whether the swap among ``played``, (player, word) each, turns the stone over; False where there is none."""
+    """Return whether the swap among ``played``, (player, word) each, mirrors the stone; False without a swap."""
     words = [word for _, word in played]
     swaps = [word for word in words if word in SWAPS]
     if not swaps or swaps[0] == "swap-sides":
@@ -197,7 +201,7 @@ def _swap_turns_pieces(played: Sequence[tuple[int, str]], golem: bool, values: d
 
 
 def _check_turns(line: SgfLine) -> None:
-    """The players take turns: after a swap the first goes on where the pieces were turned over, else the second."""
+    """Check that the players take turns: after a swap of pieces the first plays next, else the second."""
     stones = 0
     for step in line.steps:
         (move,) = step.cells
@@ -235,7 +239,7 @@ def _cell(word: str, size: int, golem: bool) -> int:
 
 
 def _result(text: str) -> tuple[int | None, str, list[str]]:
-    """(winner, ending, notes) of a game's result in SGF."""
+    """Parse a game's result in SGF: (winner, ending, notes)."""
     match = _RESULT.fullmatch(text)
     if match is None:
         return None, "", [] if text in _NO_RESULT else [f"RE[{shortened(text)}] is no result that is understood"]

@@ -1,4 +1,4 @@
-"""Exact results of Hex positions on boards up to 5x5: the truth that tests and scores are held against."""
+"""Exact results of Hex positions on boards up to 5x5: the ground truth for tests and scores."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _TABLE_ENTRIES = 1 << 20  # 16 MiB; all first moves of 5x5 fill a fifth of it
 
 
 def is_solvable(game: Game) -> bool:
-    """Whether a solver knows the boards of ``game``. It knows no swap: that is for the caller to see to."""
+    """Return whether a solver supports the boards of ``game``. It ignores the swap rule: the caller must handle it."""
     return isinstance(game, Hex) and game.board_size <= MAX_SOLVER_SIZE
 
 
 class HexSolver:
-    """Who wins a position of an n x n board, and with which moves; the swap rule plays no part.
+    """A solver of n x n boards: the winner of a position, and the winning moves; the swap rule is ignored.
 
     Positions are absolute cells int8 [n * n] (0 empty, 1 black, 2 white) with the colour to move (0 black, 1 white),
-    whatever the numbers of stones are. One solver remembers what it has solved and is not for two threads at once.
+    for any numbers of stones. A solver caches its results in a transposition table and is not thread-safe.
     """
 
     def __init__(self, board_size: int) -> None:
@@ -51,7 +51,7 @@ class HexSolver:
         self._weights = np.left_shift(1, np.arange(area, dtype=np.int64))
 
     def value(self, cells: Int8Array, colour: int) -> int:
-        """1 if ``colour``, which is to move, wins with best play, else -1."""
+        """Return 1 if ``colour``, which is to move, wins with best play, else -1."""
         black, white = self._bits(cells)
         for side, stones in enumerate((black, white)):
             if kernels.connects(stones, side, self.board_size, self._edges):
@@ -60,7 +60,7 @@ class HexSolver:
         return 1 if found & 1 else -1
 
     def winning_moves(self, cells: Int8Array, colour: int) -> list[int]:
-        """Every cell where ``colour``, which is to move, wins, in order; none where the game is over."""
+        """Return every winning cell of ``colour``, which is to move, in order; none if the game is over."""
         black, white = self._bits(cells)
         if self.winner(cells) is not None:
             return []
@@ -68,7 +68,7 @@ class HexSolver:
         return [cell for cell in range(self.board_size**2) if found >> cell & 1]
 
     def winner(self, cells: Int8Array) -> int | None:
-        """The colour that has connected its edges, if one has."""
+        """Return the colour that has connected its edges, if one has."""
         for colour, stones in enumerate(self._bits(cells)):
             if kernels.connects(stones, colour, self.board_size, self._edges):
                 return colour
@@ -84,7 +84,7 @@ class HexSolver:
 
 
 class LabelledPosition(NamedTuple):
-    """A position and the truth about it: absolute moves, the colour to move, 1 or -1 for it, and its winning moves."""
+    """A solved position: absolute moves, the colour to move, 1 or -1 for it, and its winning moves."""
 
     moves: list[int]
     to_move: int
@@ -92,7 +92,7 @@ class LabelledPosition(NamedTuple):
     winning_moves: list[int]
 
     def as_json(self, board_size: int) -> dict[str, Any]:
-        """The position in words, a line of a file of solved positions."""
+        """Return the position as JSON, a line of a file of solved positions."""
         names = [[action_name(move, board_size) for move in moves] for moves in (self.moves, self.winning_moves)]
         return {
             "n": board_size,
@@ -104,9 +104,9 @@ class LabelledPosition(NamedTuple):
 
 
 def label(solver: HexSolver, moves: Sequence[int]) -> LabelledPosition:
-    """The truth about the position after ``moves``.
+    """Solve the position after ``moves``.
 
-    IllegalMoveError if one of them is illegal; NotationError if the game is over, when nobody is to move.
+    IllegalMoveError if one of them is illegal; NotationError if the game is over.
     """
     states = Hex(solver.board_size).play(moves)
     if states.winner[0] != ONGOING:
@@ -119,9 +119,9 @@ def label(solver: HexSolver, moves: Sequence[int]) -> LabelledPosition:
 
 
 def random_positions(board_size: int, count: int, seed: int) -> Iterator[LabelledPosition]:
-    """``count`` different positions of random play that nobody has won yet, each after an even choice of plies.
+    """Yield ``count`` different undecided positions of random play, with uniform numbers of plies.
 
-    The same ones for the same seed. UsageError where so many cannot be found.
+    They are determined by the seed. UsageError if there are not so many.
     """
     area = board_size**2
     return _different_positions(board_size, count, seed, lambda rng: rng.permutation(area)[: rng.integers(area)])
@@ -130,8 +130,10 @@ def random_positions(board_size: int, count: int, seed: int) -> Iterator[Labelle
 def positions_of_games(
     board_size: int, games: Sequence[NDArray[np.int16]], count: int, seed: int
 ) -> Iterator[LabelledPosition]:
-    """``count`` different positions of ``games``, each given by its moves int16 [T] without swap: an even choice of
-    game, then of ply. The same ones for the same seed. UsageError where so many cannot be found."""
+    """Yield ``count`` different positions of ``games``, each given by its moves int16 [T] without swap.
+
+    Game, then ply, are drawn uniformly, determined by the seed. UsageError if there are not so many.
+    """
 
     def draw(rng: np.random.Generator) -> NDArray[np.int16]:
         moves = games[int(rng.integers(len(games)))]
@@ -144,8 +146,8 @@ def positions_of_games(
 def _different_positions(
     board_size: int, count: int, seed: int, draw: Callable[[np.random.Generator], NDArray[np.integer[Any]]]
 ) -> Iterator[LabelledPosition]:
-    """Positions after the moves that ``draw`` gives, but for those that are won or have been there."""
-    # no stream of `random_streams`: files of positions are known by their seed, as version 0.1.0 drew them
+    """Yield positions after the moves of ``draw``, except decided or repeated ones."""
+    # not a stream of `random_streams`: files of positions are identified by their seed, as drawn by version 0.1.0
     solver, generator = HexSolver(board_size), np.random.default_rng(seed)
     area = board_size**2
     seen: set[bytes] = set()

@@ -1,9 +1,9 @@
 """n in a row: two or three players, square boards of 3 to 200 cells a side.
 
-Seats place a stone in turn; who first has ``win_length`` or more in a row, down, across or diagonally, has won. A full
+Seats place a stone in turn; the first with ``win_length`` or more in a row, down, across or diagonally, wins. A full
 board, or the move cap, is a draw. Large boards are played through a local view (`game_env`): only its cells are
-actions, and the net may see the whole board as a thumbnail beside it, in which board row r is in the bucket
-floor((2r + 1) V / 2n).
+actions, and the net may see the whole board as a thumbnail beside it, in which board row r is in the bucket floor((2r +
+1) V / 2n).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class InARow:
     swap = False
 
     def __init__(self, settings: InARowOptions) -> None:
-        """The game that ``settings`` describe."""
+        """Make the game that ``settings`` describe."""
         kernel_cache.need("inarow")
         chosen = settings.inarow_rules()
         n, v, seats = chosen.board_size, chosen.view_size, chosen.players
@@ -89,7 +89,7 @@ class InARow:
         self.code_symmetries: Int16Array = symmetry.over_planes(self.symmetries, planes)
 
     def new_states(self, count: int) -> States:
-        """``count`` rows, all at the empty board."""
+        """Allocate ``count`` rows, all at the empty board."""
         pooled = self.num_seats * self.num_actions if self.shapes.thumbnail else 0
         states = States(
             cells=np.empty((count, self.board_size**2), np.int8),
@@ -111,14 +111,13 @@ class InARow:
         inarow_kernels.reset(states, rows, self.rules)
 
     def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None:
-        """Copy row parents[i] to row children[i] and play actions[i] there; nothing is checked."""
+        """Copy row parents[i] to row children[i] and play actions[i] there; without checks."""
         inarow_kernels.step(states, parents, actions, children, self.rules)
 
     def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
         """Put the views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.
 
-        Where it would show no empty cell a view moves to the nearest place that does: see
-        `local_view_kernels.place_view`.
+        A view without an empty cell moves to the nearest place with one: see `local_view_kernels.place_view`.
         """
         inarow_kernels.place_views(states, rows, centres, self.rules)
 
@@ -148,35 +147,36 @@ class InARow:
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
         """Write the rewards of the seats' places, 0 while a game goes on, into ``out`` float32 [L, S].
 
-        The winner is first; the other seats, and at a draw that is ranked all of them, are ordered by their profiles
-        of chains (`chain_kernels`), and those that are equal share the mean of their places' rewards.
+        The winner is first; the other seats, and in a ranked draw all of them, are ordered by their profiles of chains
+        (`chain_kernels`); equal ones share the mean of their places' rewards.
         """
         counts = np.empty((self.num_seats, self.win_length + 1), np.int32)
         chain_kernels.terminal_values(states, rows, self.board_size, self._rewards, self._ranked_draws, counts, out)
 
     def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
-        """The board cell that the absolute action is, -1 where that is off the board."""
+        """Return the board cell of the absolute action, -1 if that is off the board."""
         return self.local_view.cell_of_action(action, origin)
 
     def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
-        """The absolute action that plays the board's ``cell``, -1 where the local view does not show it."""
+        """Return the absolute action that plays the board's ``cell``, -1 if it is outside the local view."""
         return self.local_view.action_of_cell(cell, origin)
 
     def cell_name(self, cell: int) -> str:
-        """ "c3", "aa7"."""
+        """Return the name of the board's ``cell``: "c3", "aa7"."""
         return format_conversion.cell_name(cell, self.board_size)
 
     def parse_cell(self, text: str) -> int:
-        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        """Return the cell that ``text`` names; NotationError if this board has none."""
         return format_conversion.parse_cell(text, self.board_size)
 
     def action_name(self, action: int, origin: Int16Array | None = None) -> str:
-        """The name of the action's cell, or "action 7" where that is off the board."""
+        """Return the name of the action's cell, or "action 7" if that is off the board."""
         cell = self.cell_of_action(action, origin)
         return f"action {action}" if cell < 0 else self.cell_name(cell)
 
     def parse_action(self, text: str, origin: Int16Array | None = None) -> int:
-        """The action that plays the cell ``text`` names; NotationError if it is off the board or out of the view."""
+        """Return the action that plays the cell ``text`` names; NotationError if it is off the board or outside the
+        view."""
         action = self.action_of_cell(self.parse_cell(text), origin)
         if action < 0:
             top, left = (self.local_view.start if origin is None else origin).tolist()
@@ -188,9 +188,9 @@ class InARow:
         return action
 
     def render(self, cells: Int8Array) -> str:
-        """An ASCII picture of board cells int8 [n * n]."""
+        """Draw an ASCII picture of board cells int8 [n * n]."""
         return format_conversion.render_square(cells, self.board_size)
 
     def play(self, moves: Sequence[int]) -> States:
-        """One row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
+        """Return one row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
         return checked_play(self, moves)

@@ -1,8 +1,8 @@
-"""Which board cell an action of a local view is, and which action a cell is, for one state or many.
+"""Conversion between actions of a local view and board cells, for one state or many.
 
-An origin int16 [2] is the board row and column of a view's first cell (`States.origin`). For many actions or cells, L
-of them, there are as many origins [L, 2], or one for all of them [1, 2], or none [0, 2], as of a record whose view
-stays put: that is the start's. The kernels are `local_view_kernels`.
+An origin int16 [2] is the board row and column of a view's first cell (`States.origin`). For L actions or cells there
+are as many origins [L, 2], or one for all of them [1, 2], or none [0, 2], as in a record with a fixed view: then it is
+the initial one. The kernels are `local_view_kernels`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LocalView:
 
     @classmethod
     def of(cls, game: Game) -> LocalView:
-        """The views of ``game``."""
+        """Return the views of ``game``."""
         return cls(game.board_size, game.shapes.view_size)
 
     @property
@@ -34,21 +34,22 @@ class LocalView:
 
     @property
     def start(self) -> Int16Array:
-        """The origin int16 [2] of the start position's view: in the board's middle, or half a cell before it."""
+        """Origin int16 [2] of the initial position's view: in the board's middle, or half a cell before it."""
         return np.full(2, (self.board_size - self.view_size) // 2, np.int16)
 
     def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
-        """The board cell of ``action``, -1 where that is off the board; ``origin`` None is the start's."""
+        """Return the board cell of ``action``, -1 if that is off the board; ``origin`` None is the initial one."""
         top, left = (self.start if origin is None else origin).tolist()
         return int(local_view_kernels.cell_of_action(top, left, action, self.view_size, self.board_size))
 
     def action_of_cell(self, cell: int, origin: Int16Array | None = None) -> int:
-        """The action of the board's ``cell``, -1 where the view does not show it; ``origin`` None is the start's."""
+        """Return the action of the board's ``cell``, -1 if it is outside the view; ``origin`` None is the initial
+        one."""
         top, left = (self.start if origin is None else origin).tolist()
         return int(local_view_kernels.action_of_cell(top, left, cell, self.view_size, self.board_size))
 
     def cells_of_actions(self, actions: IntArray, origins: IntArray) -> Int32Array:
-        """`cell_of_action` for ``actions`` [L] in the views at ``origins``: int32 [L]."""
+        """Return `cell_of_action` for ``actions`` [L] in the views at ``origins``: int32 [L]."""
         asked, cells = np.array(actions, np.int32), np.empty(len(actions), np.int32)
         local_view_kernels.cells_of_actions(
             self._of_each(origins, len(asked)), asked, self.view_size, self.board_size, cells
@@ -56,7 +57,7 @@ class LocalView:
         return cells
 
     def actions_of_cells(self, cells: IntArray, origins: IntArray) -> Int32Array:
-        """`action_of_cell` for ``cells`` [L] in the views at ``origins``: int32 [L]."""
+        """Return `action_of_cell` for ``cells`` [L] in the views at ``origins``: int32 [L]."""
         asked, actions = np.array(cells, np.int32), np.empty(len(cells), np.int32)
         local_view_kernels.actions_of_cells(
             self._of_each(origins, len(asked)), asked, self.view_size, self.board_size, actions
@@ -64,13 +65,13 @@ class LocalView:
         return actions
 
     def _of_each(self, origins: IntArray, count: int) -> Int16Array:
-        """Origins int16 [count, 2] that kernels can take: an array of their own, as those of a record are read-only."""
+        """Return origins int16 [count, 2] for kernels, as a copy: those of a record are read-only."""
         if len(origins) != count:
             origins = np.broadcast_to(origins if len(origins) else self.start, (count, 2))
         return np.array(origins, np.int16)
 
     def buckets(self) -> Int16Array:
-        """The thumbnail's bucket of each board row (and column), int16 [n]: floor((2r + 1) V / 2n).
+        """Return the thumbnail's bucket of each board row (and column), int16 [n]: floor((2r + 1) V / 2n).
 
         A mirrored board has mirrored buckets: (2r + 1) V is odd, or V = n, so that no row's middle is on a border.
         """
@@ -78,10 +79,10 @@ class LocalView:
         return (doubled // (2 * self.board_size)).astype(np.int16)
 
     def bucket_cells(self) -> Int32Array:
-        """The cell in the middle of each of the thumbnail's buckets, int32 [V * V]; -1 for a bucket of no cell.
+        """Return the middle cell of each of the thumbnail's buckets, int32 [V * V]; -1 for an empty bucket.
 
-        Bucket i of V rows is around row floor((2i + 1) n / 2V): the formula of `buckets` the other way round. That row
-        is in the bucket wherever the bucket has any.
+        Bucket i of V rows is around row floor((2i + 1) n / 2V): the inverse of `buckets`. That row is in the bucket if
+        the bucket has any.
         """
         middles = (2 * np.arange(self.view_size) + 1) * self.board_size // (2 * self.view_size)
         buckets = self.buckets()

@@ -1,8 +1,8 @@
-"""Games of one's own: a class that is named ``package.module:Class`` and keeps to `game_env.Game`.
+"""User-defined games: a class that is named ``package.module:Class`` and implements `game_env.Game`.
 
-A name stands in settings, and settings lie in run folders and checkpoints, which may be a stranger's. So a module is
-imported only when a person names it, on the command line or in a program of their own (`import_game`); to make a game
-never imports anything, and calls nothing that is not a game.
+The name is in settings, which may come in a stranger's run folder or checkpoint. So a module is imported only if the
+user names it, on the command line or in a program (`import_game`); making a game never imports anything, and only calls
+classes that are games.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _PAGE = "hexpipe/games/README.md says what a game must have"
 
 
 def import_game(settings: GameSettings) -> None:
-    """Import the module of the game that a person has named; of hexpipe's own games nothing.
+    """Import the module of a user-defined game; do nothing for hexpipe's own games.
 
-    This runs the module's code: call it for names that the user gave, not for those that a file holds. SettingsError
-    if the module cannot be found; its own errors go through.
+    This runs the module's code: call it for names that the user gave, not for those in a file. SettingsError if the
+    module cannot be found; its own errors propagate.
     """
     if settings.own_class is None:
         return
@@ -37,8 +37,11 @@ def import_game(settings: GameSettings) -> None:
 
 
 def options_model(settings: GameSettings) -> type[GameOptions]:
-    """The model of the options of the game that ``settings`` name; of one's own its class's ``Options``, or
-    GameSettings where it has none. SettingsError where the class cannot be had."""
+    """Return the model of the options of the game that ``settings`` name.
+
+    For a user-defined one that is its class's ``Options``, or GameSettings if it has none. SettingsError if the class
+    is unavailable.
+    """
     if settings.own_class is None:
         return settings.model
     model = getattr(_own_class(settings), "Options", None)
@@ -46,17 +49,19 @@ def options_model(settings: GameSettings) -> type[GameOptions]:
 
 
 def with_all_options(settings: Settings) -> Settings:
-    """``settings`` with every option of its game, which must be one of hexpipe's or imported: a run keeps those that
-    were not set, too. SettingsError where an option cannot be."""
+    """Return ``settings`` with every option of its game, also unset ones, as a run keeps them.
+
+    The game must be one of hexpipe's or imported. SettingsError for an invalid option.
+    """
     options = settings.game.options(options_model(settings.game)).model_dump(mode="json")
     return override_settings(settings, {f"game.{name}": value for name, value in options.items()})
 
 
 def make_own_game(settings: GameSettings) -> Game:
-    """The game of one's own that ``settings`` name, made of its options, or of all settings where it has no model.
+    """Make the user-defined game that ``settings`` name, from its options, or from all settings if it has no model.
 
-    SettingsError if its module has not been imported, the class is no game, or an option is not its. What the class
-    itself raises goes through.
+    SettingsError if its module has not been imported, the class is no game, or an option is unknown. Errors of the
+    class itself propagate.
     """
     kind, model = _own_class(settings), options_model(settings)
     unwritten: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
@@ -76,7 +81,7 @@ def make_own_game(settings: GameSettings) -> Game:
 
 
 def _own_class(settings: GameSettings) -> type:
-    """The class that ``settings`` name; SettingsError if its module has not been imported, or has no such class."""
+    """Return the class that ``settings`` name; SettingsError if its module has not been imported, or lacks it."""
     if settings.own_class is None:
         raise ValueError(f"{settings.name} is a game of hexpipe's own")
     module_name, class_name = settings.own_class
@@ -103,6 +108,6 @@ def _require_parts(game: Game, names: list[str], settings: GameSettings) -> None
 
 
 def _parts(protocol: type, methods: bool) -> list[str]:
-    """The names of the ``protocol``'s own methods, or of its attributes."""
+    """Return the names of the ``protocol``'s own ``methods``, or of its attributes."""
     members = vars(protocol).items()
     return [name for name, part in members if not name.startswith("_") and methods is not isinstance(part, property)]

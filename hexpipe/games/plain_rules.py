@@ -1,4 +1,4 @@
-"""The rules of Hex for a single game in plain Python: to read games from files nobody waits for compiled kernels."""
+"""The rules of Hex for a single game in plain Python, so that reading game files needs no compiled kernels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hexpipe.games.player_utils import COLOURS
 
 
 def is_won(moves: Sequence[int], board_size: int, swap: bool) -> bool:
-    """Whether the last stone of ``moves`` (cells, and ``board_size`` ** 2 for the swap) connects its colour's edges.
+    """Return whether the last stone of ``moves`` connects its colour's edges; ``board_size`` ** 2 is the swap.
 
-    IllegalMoveError, in the words of `Hex.play`, names the first move that the rules forbid.
+    IllegalMoveError, in the words of `Hex.play`, names the first illegal move.
     """
     area, won = board_size**2, False
     stones: list[int | None] = [None] * area  # the colour of each
@@ -52,7 +52,7 @@ def _why_illegal(
 
 
 def _neighbours(cell: int, size: int, colour: int) -> list[int]:
-    """The cells beside ``cell``, and the edges of ``colour`` that it touches, which follow the cells in number."""
+    """Return the cells beside ``cell``, and the edges of ``colour`` that it touches, numbered after the cells."""
     row, column = divmod(cell, size)
     around = [(row, column - 1), (row, column + 1), (row - 1, column), (row + 1, column)]
     around += [(row - 1, column + 1), (row + 1, column - 1)]

@@ -1,4 +1,4 @@
-"""Whose turn it is, told by the stones on a Hex board."""
+"""The side to move on a Hex board, derived from its stones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ COLOURS = ("black", "white")
 
 
 def side_to_move(cells: Int8Array, mirrored_swap: bool = False) -> int:
-    """The colour to move, 0 black or 1 white, on absolute cells int8 [n * n] or [n, n].
+    """Return the colour to move, 0 black or 1 white, on absolute cells int8 [n * n] or [n, n].
 
     Black places the first stone and colours alternate, with the swap rule too (seats change colours, stones stay).
-    ``mirrored_swap``: white has swapped in the other way, in which black's stone is turned over and becomes white's;
-    then white has the first stone, so that one stone each leaves white to move. No board tells that by itself.
-    NotationError if the numbers of stones fit neither side.
+    ``mirrored_swap``: white has swapped pieces: black's stone was mirrored and became white's; then white has the first
+    stone, so that with one stone each it is white's turn. The board alone does not tell. NotationError if the numbers
+    of stones fit neither side.
     """
     black = int(np.count_nonzero(cells == 1))
     white = int(np.count_nonzero(cells == 2))
@@ -30,8 +30,10 @@ def side_to_move(cells: Int8Array, mirrored_swap: bool = False) -> int:
 
 
 def sides_to_move(cells: Int8Array, mirrored_swap: bool = False) -> Int8Array | None:
-    """`side_to_move` of each of B boards, cells int8 [B, n * n] of 0, 1 and 2, as int8 [B]; None where the stones of
-    any of them fit neither side."""
+    """Return `side_to_move` of each of B boards, int8 [B]; None if any board's stones fit neither side.
+
+    ``cells`` is int8 [B, n * n] of 0, 1 and 2.
+    """
     stones, weights = (cells != 0).sum(axis=1, dtype=np.int16), cells.sum(axis=1, dtype=np.int16)
     ahead = 3 * stones - 2 * weights  # a black stone weighs 1 and is one ahead, a white one weighs 2
     if mirrored_swap:
@@ -43,7 +45,7 @@ def sides_to_move(cells: Int8Array, mirrored_swap: bool = False) -> Int8Array | 
 
 
 def parse_side(side: object) -> int:
-    """The colour, 0 black or 1 white, that ``side`` names: 0, 1, "black", "b", "white", "w", in letters of any size."""
+    """Parse a colour, 0 black or 1 white: 0, 1, "black", "b", "white", "w", in any case."""
     if isinstance(side, int | np.integer) and not isinstance(side, bool) and side in (0, 1):
         return int(side)
     for colour, name in enumerate(COLOURS):
@@ -53,7 +55,7 @@ def parse_side(side: object) -> int:
 
 
 def check_side_to_move(cells: Int8Array, to_move: int, mirrored_swap: bool = False) -> None:
-    """NotationError unless ``to_move``, 0 black or 1 white, is `side_to_move`."""
+    """Raise NotationError unless ``to_move``, 0 black or 1 white, is `side_to_move`."""
     told = side_to_move(cells, mirrored_swap)
     if told != to_move:
         hint = "" if mirrored_swap else " (or say that a swap was mirrored)"

@@ -1,4 +1,4 @@
-"""Uniformly random games by the rules' own kernels, many at a time: how fast the rules are."""
+"""Uniformly random games by the rules' own kernels, many at a time: a benchmark of the rules."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 
 Playouts = Callable[[int, int], NDArray[np.int64]]
-"""playouts(seed, repeats): moves played and wins of the first player in ``repeats`` times as many games as asked for,
-int64 [2]."""
+"""playouts(seed, repeats): moves played and wins of the first player in ``repeats`` batches of games, int64 [2]."""
 
 
 def random_playouts(settings: GameSettings, games: int) -> Playouts:
-    """Playouts of ``games`` games at a time. SettingsError of a game whose rules have no such kernel."""
+    """Return playouts of ``games`` games at a time. SettingsError for a game whose rules have no such kernel."""
     game = make_game(settings)
     states = game.new_states(games + 1)
     if isinstance(game, Hex):

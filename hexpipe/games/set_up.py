@@ -1,7 +1,7 @@
-"""Positions of Hex that are no game: stones of either colour in any number, whose turn it is, and moves from there.
+"""Set-up positions of Hex: any stones of either colour, the side to move, and moves from there.
 
-What asks about positions takes either the moves from the start or a `SetUp`. In a set-up seats are colours: seat 0 is
-black, until a swap.
+Positions are either the moves from the start or a `SetUp`. In a set-up seats are colours: seat 0 is black, until a
+swap.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from hexpipe.games.player_utils import COLOURS, parse_side
 class SetUp:
     """Cells of ``black`` and ``white`` stones, the colour ``to_move`` (0 black, 1 white), and the ``moves`` since.
 
-    ``may_swap``: where the rule is on, a lone stone with the other colour to move may be swapped, as may the first
-    stone on an empty board; of all other stones there is no swap.
+    ``may_swap``: with the rule on, a lone stone with the other colour to move may be swapped, as may the first stone on
+    an empty board; no swap is possible otherwise.
     """
 
     black: tuple[int, ...] = ()
@@ -41,12 +41,12 @@ Position = Sequence[int] | SetUp
 
 
 def moves_of(position: Position) -> Sequence[int]:
-    """The moves of ``position``, from where it starts."""
+    """Return the moves of ``position``, from its start or set-up."""
     return position.moves if isinstance(position, SetUp) else position
 
 
 def place_stones(game: Game, states: States, row: int, start: SetUp) -> None:
-    """Make ``row`` the position that ``start`` is before its moves; stones must be on different cells of the board.
+    """Set ``row`` to the position of ``start`` before its moves; stones must be on different cells of the board.
 
     A row where a colour connects its edges is won. ``game`` must be Hex.
     """
@@ -63,7 +63,7 @@ def place_stones(game: Game, states: States, row: int, start: SetUp) -> None:
 
 
 def checked_position(game: Game, position: Position) -> States:
-    """One row after ``position``, which may be over then.
+    """Return one row after ``position``, which may then be over.
 
     NotationError for two stones on a cell, for one off the board and for stones of a game other than Hex;
     IllegalMoveError for stones by which a colour has already won, and for a move that is not legal.
@@ -93,26 +93,28 @@ def checked_position(game: Game, position: Position) -> States:
 
 
 def stones_of(states: States, to_move: int) -> SetUp:
-    """The stones of row 0 of ``states`` of Hex with the colour ``to_move`` to move."""
+    """Return the stones of row 0 of ``states`` of Hex with the colour ``to_move`` to move."""
     black, white = (tuple(np.flatnonzero(states.cells[0] == 1 + colour).tolist()) for colour in (0, 1))
     return SetUp(black, white, to_move)
 
 
 def parse_colour(word: object) -> int:
-    """The colour, 0 black or 1 white, of a word ("black", "b", "white", "w", in letters of any size)."""
+    """Parse a colour, 0 black or 1 white, from a word ("black", "b", "white", "w", in any case)."""
     if not isinstance(word, str):
         raise NotationError(f"{word!r} is no colour; write black or white", kind="unknown")
     return parse_side(word)
 
 
 def parse_stones(stones: Any) -> tuple[list[str], list[str]]:
-    """The names of the cells of black and of white stones, from {"black": ["a1"], "white": ["b2"]} or from pairs, as
-    KataGo has them: [["B", "a1"], ["W", "b2"]]."""
+    """Return the names of black's and white's cells, from {"black": ["a1"], "white": ["b2"]} or KataGo's pairs.
+
+    Those are [["B", "a1"], ["W", "b2"]].
+    """
     named: tuple[list[str], list[str]] = ([], [])
     pairs = stones
     if isinstance(stones, Mapping):
         pairs = [(colour, cell) for colour, cells in stones.items() if isinstance(cells, list) for cell in cells]
-        pairs += [(colour, cells) for colour, cells in stones.items() if not isinstance(cells, list)]  # refused below
+        pairs += [(colour, cells) for colour, cells in stones.items() if not isinstance(cells, list)]  # rejected below
     for pair in pairs if isinstance(pairs, list) else [None]:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[1], str):
             raise NotationError(
@@ -123,7 +125,7 @@ def parse_stones(stones: Any) -> tuple[list[str], list[str]]:
 
 
 def first_moves(position: Position, count: int) -> Position:
-    """``position`` after the first ``count`` of its moves."""
+    """Return ``position`` after the first ``count`` of its moves."""
     if isinstance(position, SetUp):
         return replace(position, moves=position.moves[:count])
     return tuple(position[:count])
@@ -137,12 +139,12 @@ def read_set_up(
     to_move: int | None = None,
     first: int | None = None,
 ) -> tuple[Position, Position]:
-    """The position of stones on the cells that ``black`` and ``white`` name, and ``moves`` from there; checked.
+    """Read the position of stones on the cells named by ``black`` and ``white``, and of ``moves`` from there; checked.
 
-    ``to_move`` is the colour whose turn it is after the moves, ``first`` the one that plays the first of them; what is
-    not given follows from the other, as colours take turns, or from the numbers of stones, as in a game. Without stones
-    black plays first. Returned twice: with its moves in turn; and with ``to_move`` to move, though it may have moved
-    last. NotationError and IllegalMoveError as `checked_position`, also where nothing tells whose turn it is.
+    ``to_move`` is the colour to move after the moves, ``first`` the one that plays the first of them; a missing one
+    follows from the other, as colours take turns, or from the numbers of stones, as in a game. Without stones black
+    plays first. Returned twice: with its moves in turn; and with ``to_move`` to move, even if it moved last.
+    NotationError and IllegalMoveError as `checked_position`, also if the side to move is undetermined.
     """
     if not black and not white and to_move is None and first is None:
         checked_position(game, moves)

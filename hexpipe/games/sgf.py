@@ -1,10 +1,10 @@
 """The grammar of SGF, FF[4] (red-bean.com/sgf/sgf4.html): collections of game trees, and the main line of one.
 
-Nothing here knows Hex. Text outside of trees is ignored, as the specification wants. A ``]`` after which nothing comes
-that may follow a value is a part of it if there is another on its line: Little Golem writes names without escapes
+Nothing here is specific to Hex. Text outside of trees is ignored, as specified. A ``]`` followed by nothing that may
+follow a value is part of the value if there is another on its line: Little Golem writes names without escapes
 (``PW[Someone;]]SZ[11]``).
 
-Reading takes time in proportion to the text, whatever that is: each character is looked at a bounded number of times.
+Parsing takes linear time for any text: each character is read a bounded number of times.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import NamedTuple
 from hexpipe.errors import NotationError
 
 MOST_CHARACTERS = 1_000_000
-"""Of one game; with its comments a long one has some ten thousand."""
+"""Maximum of one game; with its comments a long one has some ten thousand."""
 
-_TREE = re.compile(r"\(\s*+(?:[;(]|[A-Za-z]++\s*+\[)")  # or what was meant to be one: "(c) 2010" is text
+_TREE = re.compile(r"\(\s*+(?:[;(]|[A-Za-z]++\s*+\[)")  # or an attempt at one: "(c) 2010" is text
 _LOST_NODE = re.compile(r";\s*+[BW]\s*+\[")
 _NEW_TREE = re.compile(r"^\(\s*+;", re.MULTILINE)
 _TOKEN = re.compile(r"\s*+(?:([();])|([A-Za-z]++)\s*+\[)")
@@ -29,8 +29,10 @@ _ESCAPED = re.compile(r"\\(\r\n|\n\r|.)", re.DOTALL)
 
 
 class GameTree(NamedTuple):
-    """One game: the ``nodes`` of its main line, each with the values of its properties by name (in capitals), and how
-    many ``variations`` beside it and ``comments`` in it are left out."""
+    """One game: the ``nodes`` of its main line, each with the values of its properties by name (in capitals).
+
+    ``variations`` beside it and ``comments`` in it are counted and omitted.
+    """
 
     nodes: tuple[dict[str, tuple[str, ...]], ...]
     variations: int
@@ -38,23 +40,24 @@ class GameTree(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The ``text`` of one game of a file and the ``line`` that it begins in, from 1."""
+    """The ``text`` of one game of a file and its first ``line``, from 1."""
 
     line: int
     text: str
 
 
 def find_tree(text: str, at: int = 0) -> int:
-    """Where the next game tree after ``at`` begins, or what was meant to be one; -1 where there is none."""
+    """Return the start of the next game tree after ``at``, well-formed or not; -1 if there is none."""
     match = _TREE.search(text, at)
     return match.start() if match else -1
 
 
 def split_collection(text: str) -> list[Piece]:
-    """The game trees of a collection, unread. What is broken is a piece too, up to the next line that begins a tree.
+    """Split a collection into game trees, unparsed. A malformed one is a piece too, up to the next line that begins a
+    tree.
 
-    Moves outside of trees, as after a parenthesis too many, go with the piece before them, which cannot be read then.
-    Of a tree longer than `MOST_CHARACTERS`, which `read_tree` refuses, only as much is kept as shows it.
+    Moves outside of trees, as after a superfluous parenthesis, go with the piece before them, which then is invalid. Of
+    a tree longer than `MOST_CHARACTERS`, which `read_tree` rejects, only enough is kept to show that.
     """
     reader = _Reader(text)
     pieces: list[Piece] = []
@@ -79,13 +82,13 @@ def split_collection(text: str) -> list[Piece]:
 
 
 def read_tree(text: str) -> GameTree:
-    """The game tree that ``text`` is; NotationError where it is none, or longer than `MOST_CHARACTERS`."""
+    """Parse a game tree; NotationError if ``text`` is none, or longer than `MOST_CHARACTERS`."""
     if len(text) > MOST_CHARACTERS:
         words = f"a game of more than {MOST_CHARACTERS:,} characters; is a bracket missing in it?"
         raise NotationError(words, kind="range", high=MOST_CHARACTERS)
     reader = _Reader(text)
     nodes: list[dict[str, list[str]]] = []
-    branches: list[int] = []  # of each tree that is open: the trees inside it so far
+    branches: list[int] = []  # by open tree: the trees inside it so far
     on_main: list[bool] = []
     variations = comments = 0
     node: dict[str, list[str]] | None = None
@@ -135,7 +138,7 @@ def read_tree(text: str) -> GameTree:
 
 
 class _Token(NamedTuple):
-    """A parenthesis, a semicolon, or a property by its name with where its ``values`` lie; it ends at ``end``."""
+    """A parenthesis, a semicolon, or a property by its name with the extents of its ``values``; it ends at ``end``."""
 
     kind: str
     end: int
@@ -143,7 +146,7 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """The tokens of a text from any place on. ``stuck`` is where the last one looked for cannot be read on."""
+    """A tokenizer from any place of a text. ``stuck`` is where the last token is malformed."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -151,7 +154,7 @@ class _Reader:
         self.stuck = 0
 
     def token(self, at: int) -> _Token | None:
-        """The token at ``at``, None where there is none."""
+        """Return the token at ``at``, None if there is none."""
         self.stuck = at
         match = _TOKEN.match(self._text, at)
         if match is None:
@@ -170,9 +173,9 @@ class _Reader:
         return _Token(name, end + 1, values)
 
     def _value_end(self, at: int) -> int:
-        """Where the value that begins at ``at`` has its closing bracket, -1 if nowhere."""
+        """Return the closing bracket of the value that begins at ``at``, -1 if there is none."""
         text, start = self._text, at
-        # looking on to the end of the text again and again would take for ever
+        # repeated searches to the end of the text would take quadratic time
         while start < self._unclosed and (stop := _BRACKET.search(text, at)):
             at = stop.end()
             if stop[0] == "\\":
@@ -184,7 +187,7 @@ class _Reader:
 
 
 def _scan(reader: _Reader, start: int) -> tuple[int, bool]:
-    """Where the tree that begins at ``start`` ends, and True; or where it cannot be read on, and False."""
+    """Return the end of the tree that begins at ``start``, and True; or where it is malformed, and False."""
     at, depth = start, 0
     while (token := reader.token(at)) is not None:
         at = token.end
@@ -195,7 +198,7 @@ def _scan(reader: _Reader, start: int) -> tuple[int, bool]:
 
 
 def _plain(value: str) -> str:
-    """What a value in brackets says, escapes resolved: an escaped line break is none, any other character itself."""
+    """Return a value with escapes resolved: an escaped line break is removed, any other character stands for itself."""
     return _ESCAPED.sub(lambda match: "" if match[1] in ("\r\n", "\n\r", "\n", "\r") else match[1], value)
 
 

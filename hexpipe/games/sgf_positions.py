@@ -11,12 +11,11 @@ from hexpipe.games.sgf import find_tree
 
 
 def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]:
-    """The size of the board and the position after the first ``most_moves`` moves of a game in SGF, after all of them
-    unless given.
+    """Parse an SGF position: the size of the board and the position after the first ``most_moves`` moves, or all.
 
-    A set-up may stand anywhere between moves, and moves may be out of turn; the stones that are there before are part
-    of the `SetUp`'s then. Where neither PL nor a move says whose turn it is, it is white's if black has more
-    stones. NotationError where the text is no such game, and for two stones on a cell.
+    A set-up may be anywhere between moves, and moves may be out of turn; the stones before are then part of the
+    `SetUp`. If neither PL nor a move gives the side to move, it is white if black has more stones. NotationError if the
+    text is no such game, and for two stones on a cell.
     """
     line = read_line(text)
     if all(step.cells != (line.size**2,) for step in line.steps):
@@ -30,8 +29,10 @@ def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]
 
 
 def read_any(text: str) -> tuple[int, Position]:
-    """The size of the board and the moves of a game of Hex in any of its notations, or the `SetUp` of a position in
-    SGF. NotationError where it is neither."""
+    """Parse a game of Hex in any notation, or an SGF position: return the board size, and its moves or its `SetUp`.
+
+    NotationError if it is neither.
+    """
     if find_tree(text) < 0:
         game = read_game(text)
         return game.size, game.moves
@@ -40,7 +41,7 @@ def read_any(text: str) -> tuple[int, Position]:
 
 
 def position_to_sgf(size: int, position: SetUp) -> str:
-    """``position`` in SGF; a swap among its moves is "swap-sides"."""
+    """Write ``position`` in SGF; a swap among its moves is "swap-sides"."""
     nodes = [f"{name}{''.join(f'[{cell_name(cell, size)}]' for cell in cells)}"
              for name, cells in (("AB", position.black), ("AW", position.white)) if cells]  # fmt: skip
     nodes.append(f"PL[{'BW'[position.to_move]}]")

@@ -1,4 +1,4 @@
-"""The base of games whose view is the whole board: what is the same in all of them; they say their rules only."""
+"""The base of games whose view is the whole board, with all that is not their rules."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from hexpipe.games.game_env import (
 
 
 class WholeBoard(ABC):
-    """Most of a `game_env.Game`: actions are the cells, then one that is no cell where ``extra_action`` names it.
+    """Most of a `game_env.Game`: actions are the cells, then one that is no cell if ``extra_action`` names it.
 
-    Seats move in turn, a view is the seat to move, and all see the board as it lies. A game of this kind adds `step`,
-    `legal_mask` and `codes_from_cells`, and replaces what does not suit it or is too slow; whatever is not said here
-    is said in `game_env.Game`. No method looks at an ``origin``, which games of one's own made for 0.1.0 may hand on.
+    Seats move in turn, a view is the seat to move, and all see the board in the same orientation. A subclass adds
+    `step`, `legal_mask` and `codes_from_cells`, and overrides what does not suit it or is too slow; `game_env.Game`
+    documents the rest. No method reads an ``origin``, which user-defined games made for 0.1.0 may pass on.
     """
 
     swap = False
@@ -46,10 +46,12 @@ class WholeBoard(ABC):
         turns_frame: bool = False,
         options: GameOptions | None = None,
     ) -> None:
-        """``name`` is that of the settings, ``symmetries`` int16 [K, n * n] permute the cells without changing the
-        rules, the identity first. ``num_parents`` int16 numbers of each state are the game's own (`States.parents`),
-        ``turns_frame`` is Hex's. ``options`` become part of the `terms`. SettingsError where the board is too large to
-        be seen whole."""
+        """Make the tables of the game that settings call ``name``.
+
+        ``symmetries`` int16 [K, n * n] permute the cells without changing the rules, the identity first.
+        ``num_parents`` int16 numbers of each state are the game's own (`States.parents`), ``turns_frame`` is Hex's.
+        ``options`` become part of the `terms`. SettingsError if the board is too large for one view.
+        """
         if board_size > MAX_VIEW_SIZE:
             words = f"game.board_size: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most"
             raise SettingsError(words, kind="range", setting="game.board_size", high=MAX_VIEW_SIZE)
@@ -92,7 +94,7 @@ class WholeBoard(ABC):
     ) -> None: ...
 
     def new_states(self, count: int) -> States:
-        """``count`` rows, all at the empty board."""
+        """Allocate ``count`` rows, all at the empty board."""
         states = States(
             cells=np.empty((count, self.board_size**2), np.int8),
             parents=np.zeros((count, self._num_parents), np.int16),
@@ -100,7 +102,7 @@ class WholeBoard(ABC):
             view=np.empty(count, np.int8),
             winner=np.empty(count, np.int8),
             ply=np.empty(count, np.int32),
-            # nothing writes these: the view is the board, and needs no last stone to be put around
+            # never written: the view is the board, and needs no last stone to be centred on
             last=np.full(count, -1, np.int32),
             origin=np.zeros((count, 2), np.int16),
             pooled=np.empty((count, 0), np.int16),
@@ -120,53 +122,54 @@ class WholeBoard(ABC):
         self.codes_from_cells(states.cells[rows], states.view[rows], states.ply[rows], states.origin[rows], out)
 
     def terminal_values(self, states: States, rows: IntArray, out: Float32Array) -> None:
-        """Write 1 for the winner and -1 for the others, 0 at a draw and while a game goes on, into float32 [L, S]."""
+        """Write 1 for the winner and -1 for the others, 0 for a draw and while a game goes on, into float32 [L, S]."""
         winners = states.winner[rows]
         decided = (winners >= 0) & (winners < self.num_seats)
         out[:] = np.where(decided, -1, 0)[:, None]
         out[decided, winners[decided]] = 1
 
     def cell_of_action(self, action: int, origin: object = None) -> int:
-        """The action itself, -1 if it is no cell."""
+        """Return the action itself, -1 if it is no cell."""
         return action if action < self.board_size**2 else -1
 
     def action_of_cell(self, cell: int, origin: object = None) -> int:
-        """The cell itself."""
+        """Return the cell itself."""
         return cell
 
     def cell_name(self, cell: int) -> str:
-        """ "c3"."""
+        """Return the name of the board's ``cell``: "c3"."""
         return format_conversion.cell_name(cell, self.board_size)
 
     def parse_cell(self, text: str) -> int:
-        """The cell that ``text`` names; NotationError if there is none such on this board."""
+        """Return the cell that ``text`` names; NotationError if this board has none."""
         return format_conversion.parse_cell(text, self.board_size)
 
     def action_name(self, action: int, origin: object = None) -> str:
-        """ "c3", or the name of the action that is no cell."""
+        """Return the name of the action: "c3", or that of the action that is no cell."""
         return self.cell_name(action) if action < self.board_size**2 else self.extra_action
 
     def parse_action(self, text: str, origin: object = None) -> int:
-        """The action that ``text`` names; NotationError if there is none such in this game."""
+        """Return the action that ``text`` names; NotationError if this game has none."""
         if self.extra_action and text.strip().lower() == self.extra_action:
             return self.board_size**2
         return self.parse_cell(text)
 
     def render(self, cells: Int8Array) -> str:
-        """An ASCII picture of absolute cells int8 [n * n]."""
+        """Draw an ASCII picture of absolute cells int8 [n * n]."""
         return format_conversion.render_square(cells, self.board_size)
 
     def play(self, moves: Sequence[int]) -> States:
-        """One row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
+        """Return one row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
         return checked_play(self, moves, self.why_illegal)
 
     def why_illegal(self, states: States, action: int) -> str:
-        """Why row 0 forbids ``action``, where there is more to say than that the game is over or the cell taken."""
+        """Explain why row 0 forbids ``action``, if there is more to say than that the game is over or the cell
+        taken."""
         return ""
 
 
 def copy_row(states: States, source: int, target: int) -> None:
-    """Make row ``target`` what row ``source`` is."""
+    """Copy row ``source`` to row ``target``."""
     if source != target:
         for array in states:
             array[target] = array[source]
