@@ -1,4 +1,4 @@
-"""Whether a net in another arithmetic answers as it does in float32: held against it at each load of weights."""
+"""Agreement of a net in another arithmetic with float32, measured at each load of weights."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 POSITIONS = 256
 VALUE_MEAN, VALUE_MOST, POLICY_MEAN = 0.02, 0.1, 0.02
-"""What values in [-1, 1] may differ by on average and at most, and policies in total variation on average."""
+"""Limits of the differences: of values in [-1, 1] on average and at most, of policies in mean total variation."""
 
 
 class Agreement(NamedTuple):
-    """How far ``dtype`` is from float32 on `POSITIONS` boards, with the weights that were loaded last."""
+    """The difference of ``dtype`` from float32 on `POSITIONS` boards, with the weights that were loaded last."""
 
     dtype: str
     value_mean: float
@@ -32,7 +32,7 @@ class Agreement(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it is near enough to be taken for the same net."""
+        """Whether it is small enough to use ``dtype`` instead."""
         near = self.value_mean <= VALUE_MEAN and self.value_most <= VALUE_MOST
         return near and self.policy_mean <= POLICY_MEAN
 
@@ -45,14 +45,14 @@ class Agreement(NamedTuple):
 
 
 def measure(backend: Backend, exact: Backend, codes: NDArray[np.int8], shapes: Shapes) -> Agreement:
-    """How far ``backend`` is from ``exact``, both with weights, on codes int8 [B, C].
+    """Measure the difference of ``backend`` from ``exact``, both with weights, on codes int8 [B, C].
 
-    An answer that is not finite is infinitely far away. InferenceError where that of ``exact`` is not finite.
+    A non-finite answer has an infinite difference. InferenceError if that of ``exact`` is not finite.
     """
     wanted = _answers(exact, codes, shapes)
     try:
         found = _answers(backend, codes, shapes)
-    except InferenceError:  # of a range that is too small for these weights
+    except InferenceError:  # of a dtype whose range is too small for these weights
         return Agreement(backend.dtype, float("inf"), float("inf"), float("inf"))
     off = np.abs(found.values - wanted.values)
     variation = 0.5 * np.abs(found.priors - wanted.priors).sum(axis=1)
@@ -60,17 +60,17 @@ def measure(backend: Backend, exact: Backend, codes: NDArray[np.int8], shapes: S
 
 
 def agreement_of(backend: Backend) -> Agreement | None:
-    """What was measured of ``backend`` at its last load; None where it is one that is not held against float32."""
+    """Return the last measurement of ``backend``; None if it is not compared with float32."""
     if isinstance(backend, BySize):
         backend = backend.many
     return backend.agreement if isinstance(backend, AgreedBackend) else None
 
 
 class AgreedBackend:
-    """Runs a net by ``fast`` while that agrees with ``exact``, which computes in float32, else by ``fallback()``.
+    """A net run by ``fast`` while that agrees with ``exact``, which computes in float32, else by ``fallback()``.
 
-    That is found out when weights are loaded, but not again within ``recheck_seconds``, nor while there is no room for
-    another batch. ``codes`` int8 [B, C] are the boards that both are asked about.
+    Agreement is measured when weights are loaded, but not again within ``recheck_seconds``, nor while there is no room
+    for another batch. ``codes`` int8 [B, C] are the boards of the measurement.
     """
 
     def __init__(
@@ -92,16 +92,16 @@ class AgreedBackend:
 
     @property
     def name(self) -> str:
-        """Of what runs the net now."""
+        """Name of the present backend."""
         return self._current.name
 
     @property
     def dtype(self) -> str:
-        """Of what runs the net now."""
+        """Arithmetic of the present backend."""
         return self._current.dtype
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """As `Backend.load`, then choose what runs the net."""
+        """Load weights as `Backend.load`, then choose the backend."""
         now = time.monotonic()
         if now - self._checked < self._recheck_seconds or self._under_way > 1:
             self._current.load(weights)
@@ -122,22 +122,22 @@ class AgreedBackend:
         self._current = self._fallback
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
-        """As `Backend.infer`."""
+        """Evaluate as `Backend.infer`."""
         self._current.infer(codes, out)
 
 
 class AgreedOverlappingBackend(AgreedBackend):
-    """The same of an `OverlappingBackend`, with a fallback that is one too."""
+    """An `AgreedBackend` of an `OverlappingBackend`, with a fallback that is one too."""
 
     def start(self, codes: NDArray[np.int8]) -> int:
-        """As `OverlappingBackend.start`; an odd ticket is of the fallback."""
+        """Begin a batch as `OverlappingBackend.start`; an odd ticket is the fallback's."""
         assert overlaps(self._current)
         ticket = 2 * self._current.start(codes) + (self._current is not self._fast)
         self._under_way += 1
         return ticket
 
     def finish(self, ticket: int, out: Answers) -> None:
-        """As `OverlappingBackend.finish`, also where another has taken over since."""
+        """Finish a batch as `OverlappingBackend.finish`, even after a change of backend."""
         backend: OverlappingBackend = self._fallback if ticket % 2 else self._fast  # type: ignore[assignment]
         self._under_way -= 1
         backend.finish(ticket // 2, out)

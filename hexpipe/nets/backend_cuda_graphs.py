@@ -1,10 +1,11 @@
-"""A GPU: one CUDA graph a padded batch size, static buffers, weights copied in place, copies while it computes.
+"""The net on a GPU: CUDA graphs for padded batch sizes, static buffers, weights copied in place, overlapped copies.
 
-New weights are copied into the tensors that the graphs read (`cuda_graphs`), so nothing is captured again.
+New weights are copied into the tensors that the graphs read (`cuda_graphs`), so no recapture is needed.
 
-Two batches can be under way, each in a lane of its own: pinned buffers on the host, others on the device. One stream
-copies codes in, one computes, one copies results out, so that a batch travels while another computes. The compute
-stream does its work in the order in which it was told: a batch that was started before a load is of the older weights.
+Two batches can be in flight (double buffering), each in a lane of its own: pinned buffers on the host, others on the
+device. One stream copies codes in, one computes, one copies results out, so that copies of a batch overlap with the
+computation of another. The compute stream works in order: a batch that was started before a load uses the older
+weights.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ LANES = 2
 
 
 class _Lane:
-    """Buffers of one batch that is under way, and the event that its results are on the host."""
+    """Buffers of one batch in flight, and the event of its results' arrival on the host."""
 
     def __init__(self, max_batch: int, shapes: Shapes, device: torch.device) -> None:
         self.codes = torch.zeros(max_batch, shapes.code_length, dtype=torch.int8, device=device)
         self.results = result_buffers(max_batch, shapes, device)
         self.codes_host = host_twin(self.codes)
         self.results_host = [host_twin(part) for part in self.results]
-        self.answers = Answers.named((host.numpy() for host in self.results_host), shapes)  # in the same memory
-        # a wait that sleeps: generators want the core
+        self.answers = Answers.named((host.numpy() for host in self.results_host), shapes)  # views of the same memory
+        # a blocking wait, not a spinning one: generators need the core
         self.done = torch.cuda.Event(blocking=True) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.rows = 0
 
 
 class CudaGraphsBackend:
-    """Channels last, bfloat16 (or another dtype) on one GPU; batches over ``max_batch`` go in pieces.
+    """The net channels last, bfloat16 (or another dtype) on one GPU; batches over ``max_batch`` are split.
 
-    It runs on a CPU too, to be tested there. Two batches at once: see `backends.OverlappingBackend`.
+    It also runs on a CPU, for tests. Two batches at once: see `backends.OverlappingBackend`.
     """
 
     name = "cuda_graphs"
@@ -69,7 +70,7 @@ class CudaGraphsBackend:
         self._settings, self._shapes = settings, shapes
         self._device = torch.device(device)
         if self._device.type == "cuda":
-            torch.cuda.set_device(self._device)  # pinned memory and streams are made on the current one
+            torch.cuda.set_device(self._device)  # pinned memory and streams are made on the current device
         self._sizes = padded_sizes(max_batch)
         self._net = placed(InferenceNet(folded_net(settings, shapes)), self._device, dtype)
         self._codes = torch.zeros(max_batch, shapes.code_length, dtype=torch.int8, device=self._device)
@@ -102,7 +103,7 @@ class CudaGraphsBackend:
             with within(self._into):
                 lane.codes[:count].copy_(lane.codes_host[:count], non_blocking=True)
             with within(self._compute, after=self._into):
-                self._codes[:count].copy_(lane.codes[:count])  # rows from count on are older ones: valid, and unread
+                self._codes[:count].copy_(lane.codes[:count])  # rows from count on are older ones: valid, and ignored
                 graph.replay()
                 for result, fresh in zip(lane.results, graph.results, strict=True):
                     result[:count].copy_(fresh[:count])
@@ -119,5 +120,5 @@ class CudaGraphsBackend:
         lane = self._lanes[ticket]
         if lane.done is not None:
             lane.done.synchronize()
-        self._free.append(ticket)  # its buffers are read now, and nothing is started meanwhile
+        self._free.append(ticket)  # its buffers have been read, and nothing is started meanwhile
         write_outputs(lane.answers.at(slice(lane.rows)), out, self.name)

@@ -1,7 +1,7 @@
-"""MuZero's network for a search: latents stay in one pool on the device, two sets of weights stand side by side.
+"""MuZero's network for a search: latents stay in one pool on the device, with two sets of weights (double buffering).
 
-A latent is a row of the pool. Which of the two sets made it is the caller's to know (`inference.latents`): a search
-belongs to the weights that made its root.
+A latent is a row of the pool. The caller tracks which of the two sets made it (`inference.latents`): a search belongs
+to the weights that made its root.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class _Recurrent(nn.Module):
 
 
 class LatentBackend:
-    """Two folded nets (traced and frozen on a CPU) over a pool float [rows, channels, n, n]. One thread uses it.
+    """Two folded nets (traced and frozen on a CPU) over a pool float [rows, channels, n, n]. Not thread-safe.
 
-    ``dtype``: of the arithmetic and the pool; unset: bfloat16 on a GPU, float32 on a CPU. ``eager``: not frozen.
+    ``dtype``: of the arithmetic and the pool; unset: bfloat16 on a GPU, float32 on a CPU. ``eager``: do not freeze.
     """
 
     def __init__(
@@ -69,21 +69,21 @@ class LatentBackend:
 
     @property
     def pool_bytes(self) -> int:
-        """Memory of the latents."""
+        """Bytes of the latents."""
         return self.pool.numel() * self.pool.element_size()
 
     def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None:
-        """Take new weights into ``slot``. CheckpointError if they do not fit."""
+        """Load new weights into ``slot``. CheckpointError if they do not fit."""
         self._nets[slot] = self._prepared(weights)
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
-        """`Backend.infer` with slot 0; keeps no latent."""
+        """Evaluate as `Backend.infer` with slot 0, without keeping latents."""
         with torch.inference_mode():
             _, *outputs = self._nets[0][0](self._on_device(codes))
             write_outputs(named_answers(outputs, self._shapes), out, self.name)
 
     def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[np.integer], out: Answers) -> None:
-        """Evaluate roots: codes int8 [R, C] into ``out``, which has no rewards, their latents into pool ``rows``."""
+        """Evaluate roots: codes int8 [R, C] into ``out``, without rewards, their latents into pool ``rows``."""
         with torch.inference_mode():
             latent, *outputs = self._nets[slot][0](self._on_device(codes))
             self.pool.index_copy_(0, self._on_device(rows, np.int64), latent)
@@ -97,8 +97,10 @@ class LatentBackend:
         rows: NDArray[np.integer],
         out: Answers,
     ) -> None:
-        """Evaluate the children by ``actions`` [K] of the latents in pool rows ``parents`` [K] into ``out``, their
-        latents into pool ``rows`` [K]."""
+        """Evaluate the children by ``actions`` [K] of the latents in pool rows ``parents`` [K] into ``out``.
+
+        Their latents go into pool ``rows`` [K].
+        """
         with torch.inference_mode():
             latents = self.pool.index_select(0, self._on_device(parents, np.int64))
             following, *outputs = self._nets[slot][1](latents, self._on_device(actions, np.int64))

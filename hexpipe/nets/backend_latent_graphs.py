@@ -1,8 +1,8 @@
 """MuZero's network for a search on a GPU: as `backend_latent`, with CUDA graphs over the pool of latents.
 
 Each of the two sets of weights has its own graphs, of roots and of children, one a padded batch size. A graph reads the
-parents' latents from the pool and writes the children's into it; the rows that pad a batch go to a spare row that no
-search has. Indices travel through pinned buffers, and a call waits once, for its answer.
+parents' latents from the pool and writes the children's into it; padding goes to a spare row that no search uses.
+Indices are copied through pinned buffers, and a call waits once, for its answer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from hexpipe.nets.muzero_network import MuZeroNet
 
 
 class _Input(NamedTuple):
-    """What graphs read, [max_batch, ...], its way there, and what rows without a request have (None: anything)."""
+    """An input of the graphs, [max_batch, ...]: device buffer, pinned host buffer, and the value of padding rows (None:
+    any)."""
 
     device: Tensor
     host: Tensor
@@ -43,11 +44,11 @@ class _Input(NamedTuple):
 
     @classmethod
     def make(cls, buffer: Tensor, padding: int | None = None) -> _Input:
-        """Of ``buffer``, which is on the device."""
+        """Make the input of ``buffer``, which is on the device."""
         return cls(buffer, host_twin(buffer), padding)
 
     def put(self, array: NDArray[np.generic], size: int) -> None:
-        """Send ``array`` and its padding up to ``size`` rows, on the current stream."""
+        """Copy ``array`` and its padding up to ``size`` rows to the device, on the current stream."""
         count = len(array)
         self.host.numpy()[:count] = array
         if self.padding is not None:
@@ -56,8 +57,9 @@ class _Input(NamedTuple):
 
 
 class LatentGraphsBackend:
-    """Two folded nets over a pool [rows + 1, channels, n, n]; see `LatentBackend`, whose calls these are. One thread
-    uses it. Calls of more than ``max_batch`` rows go in pieces. It runs on a CPU too, to be tested there.
+    """Two folded nets over a pool [rows + 1, channels, n, n], with the methods of `LatentBackend`.
+
+    Not thread-safe. Calls of more than ``max_batch`` rows are split. It also runs on a CPU, for tests.
     """
 
     name = "cuda_graphs"
@@ -95,7 +97,7 @@ class LatentGraphsBackend:
 
     @property
     def pool_bytes(self) -> int:
-        """Memory of the latents."""
+        """Bytes of the latents."""
         return self.pool.numel() * self.pool.element_size()
 
     def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None:
@@ -103,7 +105,7 @@ class LatentGraphsBackend:
         load_in_place(self._nets[slot], folded_muzero_net(self._settings, self._shapes, weights), self._compute)
 
     def initial(self, slot: int, codes: NDArray[np.int8], rows: NDArray[np.integer], out: Answers) -> None:
-        """As `LatentBackend.initial`."""
+        """Evaluate roots as `LatentBackend.initial`."""
         self._run(self._initial[slot], [(self._codes, codes), (self._rows, rows)], out)
 
     def recurrent(
@@ -114,7 +116,7 @@ class LatentGraphsBackend:
         rows: NDArray[np.integer],
         out: Answers,
     ) -> None:
-        """As `LatentBackend.recurrent`."""
+        """Evaluate children as `LatentBackend.recurrent`."""
         inputs = [(self._parents, parents), (self._actions, actions), (self._rows, rows)]
         self._run(self._recurrent[slot], inputs, out)
 
@@ -130,7 +132,7 @@ class LatentGraphsBackend:
     def _replayed(
         self, graphs: Mapping[int, Graph], inputs: Sequence[tuple[_Input, NDArray[np.generic]]], count: int
     ) -> Answers:
-        """Answers of ``count`` rows, valid until the next call."""
+        """Replay a graph for ``count`` rows; its answers are valid until the next call."""
         size = next(size for size in self._sizes if size >= count)
         graph = graphs[size]
         with torch.inference_mode(), within(self._compute):

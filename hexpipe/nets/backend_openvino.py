@@ -1,4 +1,4 @@
-"""OpenVINO on a CPU.
+"""The net on a CPU by OpenVINO.
 
 The graph is built from the folded weights in milliseconds, without tracing or converting, so that new weights cost only
 a compilation (about 0.1 s for 6 blocks of 64 channels).
@@ -28,7 +28,7 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoBackend:
-    """One thread, latency mode; int8 codes go in, planes are made in the graph; any batch size (a dynamic shape)."""
+    """The net on one thread in latency mode; inputs are int8 codes, planes are made in the graph; any batch size."""
 
     name = "openvino"
 
@@ -53,15 +53,17 @@ class OpenVinoBackend:
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": 1,
-            "ENABLE_CPU_PINNING": False,  # several one-thread processes pinned by one rule would share a core
+            "ENABLE_CPU_PINNING": False,  # several pinned one-thread processes would share a core
             "INFERENCE_PRECISION_HINT": PRECISIONS[self.dtype],
         }
         return self._core.compile_model(_graph(plain), "CPU", options).create_infer_request()
 
 
 def _graph(plain: HexNet) -> Any:
-    """`factory.InferenceNet` of a folded net: codes int8 [?, C] -> priors float32 [?, A], values float32 [?, S], and
-    where there is a thumbnail focus int32 [?]."""
+    """Build the graph of `factory.InferenceNet` from a folded net.
+
+    Codes int8 [?, C] -> priors float32 [?, A], values float32 [?, S], and with a thumbnail focus int32 [?].
+    """
     shapes = plain.shapes
     layers = Layers({name: tensor.numpy() for name, tensor in plain.state_dict().items()})
     codes = ops.parameter([-1, shapes.code_length], np.int8, "codes")
@@ -98,14 +100,14 @@ def _graph(plain: HexNet) -> Any:
 
 
 def _cell_logits(layers: Layers, name: str, x: Any, features: Any, cells: int) -> Any:
-    """`heads.CellHead`."""
+    """Build `heads.CellHead`."""
     pool_bias = over_cells(layers.linear(features, f"{name}.pool_bias"))
     hidden = ops.relu(ops.add(layers.conv(x, f"{name}.conv", 0), pool_bias))
     return ops.reshape(layers.conv(hidden, f"{name}.cell_logits", 0), np.array([0, cells]), True)
 
 
 def _planes(codes: Any, plain: HexNet) -> Any:
-    """`planes.expand_codes`."""
+    """Build `planes.expand_codes`."""
     shapes = plain.shapes
     n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
     cells = ops.reshape(_columns(codes, 0, view_cells), np.array([0, 1, n, n]), True)

@@ -1,6 +1,6 @@
-"""torch on a CPU (or one GPU, without graphs): eager, and traced and frozen.
+"""The net on a CPU (or one GPU, without graphs) by torch: eager, and traced and frozen.
 
-Both keep to the threads that the process was given: run one-thread processes (design decision 5).
+Both keep to the process's number of threads: run one-thread processes (design decision 5).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def placed(net: InferenceNet, device: torch.device, dtype: str) -> InferenceNet:
-    """``net`` on ``device``, its arithmetic in ``dtype``, its convolutions channels last (in place)."""
+    """Move ``net`` to ``device``, its arithmetic in ``dtype``, its convolutions channels last (in place)."""
     net.eval().to(device, DTYPES[dtype])
     for parameter in net.parameters():
         if parameter.dim() == 4:
@@ -31,7 +31,7 @@ def placed(net: InferenceNet, device: torch.device, dtype: str) -> InferenceNet:
 
 
 def named_answers(outputs: Iterable[Tensor], shapes: Shapes, learned: bool = False) -> Answers:
-    """``outputs`` of a net, in their order, on the host; floats as float32."""
+    """Return ``outputs`` of a net, in their order, as Answers on the host; floats as float32."""
     plain = (part.float() if part.is_floating_point() else part for part in outputs)
     return Answers.named((part.cpu().numpy() for part in plain), shapes, learned)
 
@@ -61,7 +61,7 @@ class EagerBackend:
 
 
 class FrozenBackend(EagerBackend):
-    """Traced, frozen and optimised by torch.jit: weights become constants, so new weights are traced again."""
+    """The net traced, frozen and optimised by torch.jit: weights become constants, so new weights are traced again."""
 
     name = "frozen"
 

@@ -1,8 +1,8 @@
 """The net on a CPU core without matrix units: Winograd convolutions between batched matrix products.
 
 A 3x3 convolution takes 64 products a channel pair for a 6x6 piece instead of 324, and 36 instead of 144 for a 4x4 one,
-so that float32 on AVX2 gets past what any direct convolution can reach. The products are torch.bmm, the rest are the
-kernels. Outputs agree with the plain net to about 1e-5.
+so that float32 on AVX2 beats any direct convolution. The products are torch.bmm, the rest are numba kernels. Outputs
+agree with the plain net to about 1e-5.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hexpipe.nets.heads import SideLogits, highest_focus, value_from_logits
 from hexpipe.nets.planes import expand_codes
 from hexpipe.nets.resnet import ResidualBlock
 
-CHUNK_TILES = 128  # tiles that go through the trunk together: long enough products, and they stay in the cache
+CHUNK_TILES = 128  # tiles in one pass of the trunk: large enough products that stay in the cache
 
 # G of F(m x m, 3x3) by m, rows in the order of the kernels' points.
 FILTER_TRANSFORMS = {
@@ -56,7 +56,7 @@ Conv = tuple[Tensor, NDArray[np.float32]]  # transformed filters [points, inputs
 
 
 class WinogradBackend:
-    """One thread (torch's own setting holds for the products); any batch size."""
+    """The net on one thread (the products use torch's setting); any batch size."""
 
     name = "winograd"
 
@@ -78,7 +78,7 @@ class WinogradBackend:
         # Borders and padding are zero from the start and stay so: the kernels never write them.
         self._x, self._inner = np.zeros(activations, np.float32), np.zeros(activations, np.float32)
         self._tiles = torch.zeros(self._chunk * self._board_tiles, points, width)
-        # one row more than is used: at a stride of a power of two all points would share a few cache sets
+        # one more row than is used: with a power of two as stride all points would share a few cache sets
         self._products = torch.zeros(points, self._chunk * self._board_tiles + 1, width)
         self._scratch = np.zeros((2, 64 * kernels.BLOCK), np.float32)
         self._kinds = np.zeros((shapes.view_size + 2, shapes.view_size + 2), np.int32)
@@ -121,7 +121,7 @@ class WinogradBackend:
         return self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
 
     def _convolve_planes(self, codes: NDArray[np.int8]) -> None:
-        """The first convolution and its ReLU, of planes that are not Hex's, by torch."""
+        """Apply the first convolution and its ReLU by torch, for planes that are not Hex's."""
         planes = expand_codes(torch.from_numpy(codes), self._shapes, self._net.edges)
         first = torch.relu(self._net.trunk.stem(planes.contiguous(memory_format=torch.channels_last)))
         cells = self._padded(first.permute(0, 2, 3, 1).numpy())
@@ -130,23 +130,23 @@ class WinogradBackend:
         self._x[: len(codes), :, 1:end, 1:end] = blocked
 
     def _multiply(self, filters: Tensor, count: int) -> NDArray[np.float32]:
-        """The batched products of the tiles of ``count`` boards: float32 [points, tiles, K, BLOCK]."""
+        """Return the batched products of the tiles of ``count`` boards: float32 [points, tiles, K, BLOCK]."""
         used = count * self._board_tiles
         torch.bmm(self._tiles[:used].transpose(0, 1), filters, out=self._products[:, :used])
         return self._blocked(self._products)
 
     def _blocked(self, tensor: Tensor) -> NDArray[np.float32]:
-        """The kernels' view of channels: [..., K, BLOCK]."""
+        """Return the kernels' view of channels: [..., K, BLOCK]."""
         array: NDArray[np.float32] = tensor.numpy()
         return array.reshape(*array.shape[:-1], -1, kernels.BLOCK)
 
     def _pool(self, x: NDArray[np.float32], count: int) -> Tensor:
-        """What `resnet.global_pool` gives: [count, 2 * channels]."""
+        """Compute `resnet.global_pool`: [count, 2 * channels]."""
         kernels.pool(x, self._shapes.view_size, self._pooled, count)
         return torch.from_numpy(self._pooled[:count]).flatten(2)[:, :, : self._settings.channels].flatten(1)
 
     def _take(self, net: HexNet) -> None:
-        """Lay the folded net's trunk out for the kernels; its heads run as they are."""
+        """Convert the folded net's trunk to the kernels' layout; its heads stay."""
         weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
         if self._shapes.turns_frame:
             self._stem_bias = self._padded(weights["trunk.stem.bias"]).reshape(-1, kernels.BLOCK)
@@ -167,26 +167,27 @@ class WinogradBackend:
         return torch.from_numpy(filters), np.tile(self._padded(bias).reshape(-1, kernels.BLOCK), (self._chunk, 1, 1))
 
     def _padded(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The last axis, channels, filled up with zeros."""
+        """Pad the last axis, channels, with zeros."""
         missing = self._width - array.shape[-1]
         padded: NDArray[np.float32] = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
         return padded
 
 
 def best_tile(size: int) -> int:
-    """The tile, 6 or 4 cells a side, that covers a board of ``size`` with fewer products; 4, the quicker, of equals."""
+    """Return the tile, 6 or 4 cells a side, that covers a board of ``size`` with fewer products; 4, the faster, on a
+    tie."""
     return min((4, 6), key=lambda tile: (-(-size // tile) * (tile + 2)) ** 2)
 
 
 def transformed_filters(weight: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
-    """G w G^T of each filter: weight [O, I, 3, 3] -> float32 [(tile + 2)^2, I, O]; reckoned in float64."""
+    """Compute G w G^T of each filter: weight [O, I, 3, 3] -> float32 [(tile + 2)^2, I, O]; in float64."""
     transform = FILTER_TRANSFORMS[tile]
     points = np.einsum("pr,oirc,qc->pqio", transform, weight.astype(np.float64), transform, optimize=True)
     return np.asarray(points.reshape(-1, weight.shape[1], weight.shape[0]), np.float32)
 
 
 def stem_table(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a neighbour of each kind of `kernels.stem` adds through each tap: [O, 4, 3, 3] -> [9 taps, 9 kinds, O]."""
+    """Return each tap's contribution by the neighbour's kind (`kernels.stem`): [O, 4, 3, 3] -> [9 taps, 9 kinds, O]."""
     mine, theirs, empty, swap = np.ascontiguousarray(weight.transpose(1, 2, 3, 0)).reshape(4, 9, -1)
     kinds = [empty, mine, theirs, empty + swap, mine + swap, theirs + swap, mine, theirs, mine + theirs]
     return np.stack(kinds, axis=1)

@@ -1,4 +1,4 @@
-"""The seam behind which a net runs: codes in, answers out."""
+"""The interface of inference backends: codes in, answers out."""
 
 from __future__ import annotations
 
@@ -13,73 +13,76 @@ from hexpipe.errors import NotFiniteError
 
 
 class Backend(Protocol):
-    """Runs a net for inference. One thread uses it at a time."""
+    """Runs a net for inference. Not thread-safe."""
 
     @property
     def name(self) -> str:
-        """One of InferenceSettings.backend."""
+        """Name, one of InferenceSettings.backend."""
 
     @property
     def dtype(self) -> str:
-        """The arithmetic of the convolutions: "float32", "bfloat16" or "float16"."""
+        """Arithmetic of the convolutions: "float32", "bfloat16" or "float16"."""
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take new weights (as `factory.net_weights` gives them). CheckpointError if they do not fit."""
+        """Load new weights (of `factory.net_weights`). CheckpointError if they do not fit."""
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
-        """Evaluate ``codes`` int8 [L, C] into the parts that ``out`` has, whatever its floats' dtype.
+        """Evaluate ``codes`` int8 [L, C] into the parts of ``out``, with floats of any dtype.
 
-        Any L from 1 up is fine. InferenceError if an output is not finite, ValueError if the net has no such part.
+        L is 1 or more. InferenceError if an output is not finite, ValueError if the net lacks a part.
         """
 
 
 class OverlappingBackend(Backend, Protocol):
-    """One that takes a batch while it computes the one before it, two at a time."""
+    """A backend that takes a batch while it computes the one before, two at a time (double buffering)."""
 
     def start(self, codes: NDArray[np.int8]) -> int:
-        """Begin to evaluate ``codes`` int8 [L, C], which may change afterwards; the ticket to `finish` it with.
+        """Begin to evaluate ``codes`` int8 [L, C], which may change afterwards; return the ticket for `finish`.
 
-        L is at most what the backend was made for. InferenceError if two batches are under way.
+        L is at most the backend's maximum. InferenceError if two batches are in flight.
         """
 
     def finish(self, ticket: int, out: Answers) -> None:
-        """Wait for the batch of ``ticket``; its outputs as those of `infer`. InferenceError if there is none."""
+        """Wait for the batch of ``ticket`` and write its outputs like `infer`. InferenceError if there is none."""
 
 
 def overlaps(backend: Backend) -> TypeGuard[OverlappingBackend]:
-    """Whether ``backend`` is an `OverlappingBackend`."""
+    """Return whether ``backend`` is an `OverlappingBackend`."""
     return hasattr(backend, "start")
 
 
 class BySize:
-    """Runs a net by ``lone`` where it is asked about one board, by ``many`` otherwise: each is fastest at its own."""
+    """A net run by ``lone`` for single boards, by ``many`` otherwise: each is fastest at its own."""
 
     def __init__(self, lone: Backend, many: Backend) -> None:
         self.lone, self.many = lone, many
 
     @property
     def name(self) -> str:
-        """Of what runs several boards."""
+        """Name of the backend for several boards."""
         return self.many.name
 
     @property
     def dtype(self) -> str:
-        """Of what runs several boards."""
+        """Arithmetic of the backend for several boards."""
         return self.many.dtype
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Both take the new weights."""
+        """Load the new weights into both."""
         self.many.load(weights)
         self.lone.load(weights)
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
-        """As `Backend.infer`."""
+        """Evaluate as `Backend.infer`."""
         (self.lone if len(codes) == 1 else self.many).infer(codes, out)
 
 
 def write_outputs(answers: Answers, out: Answers, backend: str) -> None:
-    """Copy one batch's answers out; NotFiniteError if any is not finite (a sum shows it: all are bounded), ValueError
-    if ``out`` has a part that ``answers`` lack."""
+    """Copy one batch's answers to ``out``.
+
+    NotFiniteError if any is not finite (the sum tells: all are bounded), ValueError if ``out`` has a part that
+    ``answers`` lack.
+    """
     if not np.isfinite(sum(part.sum(dtype=np.float64) for part in answers.parts())):
         raise NotFiniteError(
             f"the net gave a number that is not finite ({backend}): its weights are damaged or training diverged; "

@@ -1,7 +1,7 @@
-"""The files of a checkpoint's folder, read as if a stranger had made them.
+"""The files of a checkpoint's folder, read as untrusted input.
 
-Nothing is unpickled. Only plain files are opened, no links, pipes or devices; what is read is no longer than its
-checkpoint says, and than there is memory for.
+Nothing is unpickled. Only plain files are opened, no links, pipes or devices; no more is read than the checkpoint's
+document declares, and than memory allows.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _OTHER_DTYPES = {
     "F6_E3M2": "float6 (e3m2)",
     "F4": "float4",
 }
-"""What safetensors calls numbers that numpy has not."""
-_WORDS = 300  # characters of another's error that are repeated
-_COPIES = 2  # of a file's bytes that are in memory at once while it is read
-_LARGEST = 1e18  # its square is the largest that float32 has
+"""Dtypes of safetensors that numpy lacks."""
+_WORDS = 300  # characters of a library's error that are quoted
+_COPIES = 2  # copies of a file's bytes in memory while it is read
+_LARGEST = 1e18  # its square is about the largest float32
 _MAY_PASS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[str, int]:
-    """Write GROUP.safetensors and return what the document says of it: its length and its checksum."""
-    # safetensors' numpy side takes the memory as it lies: what is not contiguous would be written scrambled
+    """Write GROUP.safetensors and return its entry in the document: its length and its checksum."""
+    # safetensors' numpy side writes raw memory: non-contiguous arrays would be scrambled
     arrays = {name: np.ascontiguousarray(_as_array(tensor)).reshape(tensor.shape) for name, tensor in tensors.items()}
     data = safetensors_numpy.save(arrays)
     write_synced(folder / f"{group}.safetensors", data)
@@ -50,8 +50,10 @@ def write_group(folder: Path, group: str, tensors: Mapping[str, Any]) -> dict[st
 
 
 def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
-    """The arrays that `write_group` has written, of which ``entry`` is said; DamagedCheckpointError if they are any
-    other, CheckpointError where that cannot be told."""
+    """Read the arrays of `write_group`, whose document has ``entry``.
+
+    DamagedCheckpointError if they differ from it, CheckpointError if that cannot be determined.
+    """
     available = available_memory()
     try:
         if _COPIES * min(file.lstat().st_size, entry["bytes"]) > available:
@@ -68,7 +70,7 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
         )
     try:
         arrays = dict(safetensors_numpy.load(data))
-    except KeyError as error:  # the file is whole, but numpy has no such numbers
+    except KeyError as error:  # the file is intact, but numpy lacks its dtype
         dtype = _OTHER_DTYPES.get(str(error.args[0]), f"{error.args[0]!s:.20}")
         words = (
             f"{file} holds {dtype} numbers, hexpipe reads float32: convert its tensors to float32, or take the "
@@ -88,7 +90,7 @@ def read_group(file: Path, entry: Mapping[str, int]) -> Arrays:
 
 
 def read_meta(file: Path) -> Any:
-    """What is in checkpoint.json; DamagedCheckpointError if it is no JSON."""
+    """Read checkpoint.json; DamagedCheckpointError if it is no JSON."""
     try:
         return read_document(file)
     except OSError as error:
@@ -99,7 +101,7 @@ def read_meta(file: Path) -> Any:
 
 
 def brief(error: BaseException) -> str:
-    """The words of ``error`` on one line, and not too many."""
+    """Return the message of ``error`` on one line, shortened."""
     words = " ".join(str(error).split())
     return words if len(words) <= _WORDS else f"{words[:_WORDS]}..."
 

@@ -38,7 +38,7 @@ _MOST_SHAPE = 2**20  # no board has as many cells, actions or codes
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint folder holds; ``groups`` are arrays by group ("model", "ema", "optimizer") and name."""
+    """Contents of a checkpoint folder; ``groups`` are arrays by group ("model", "ema", "optimizer") and name."""
 
     path: Path
     meta: dict[str, Any]
@@ -46,27 +46,30 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """Training steps done."""
+        """Number of training steps done."""
         return int(self.meta["step"])
 
     @property
     def number(self) -> int:
-        """The how many-th checkpoint of its run it is, from 1; 0 where its writer did not count."""
+        """Number of the checkpoint in its run, from 1; 0 if its writer did not count."""
         return int(self.meta.get("number", 0))
 
     @property
     def settings(self) -> Settings:
-        """The settings of the run that wrote it."""
+        """Settings of the run that wrote it."""
         return settings_from_json(json.dumps(self.meta["settings"]))
 
     @property
     def shapes(self) -> Shapes:
-        """The array sizes of the game it was trained on."""
+        """Array sizes of the game it was trained on."""
         return Shapes(**self.meta["shapes"])
 
     def check_fit(self) -> None:
-        """CheckpointError, in one line, where the weights are not those of a net of its settings. To be asked before
-        such a net is built: what the settings say may take any amount of memory, files take what they are long."""
+        """Raise CheckpointError, in one line, if the weights are not those of a net of its settings.
+
+        To be called before such a net is built: its settings may demand any amount of memory, its files are bounded by
+        their length.
+        """
         settings = self.settings.net
         wanted = dict(net_template(settings, self.shapes))
         for group in ("model", "ema"):
@@ -78,12 +81,12 @@ class Checkpoint:
 
     @property
     def play_weights(self) -> Arrays:
-        """The weights that play: the averaged ones ("ema") where they were saved, else the model's."""
+        """Weights for play: the averaged ones ("ema") if they were saved, else the model's."""
         return self.groups["ema"] if "ema" in self.groups else self.groups["model"]
 
 
 def checkpoint_meta(settings: Settings, shapes: Shapes, step: int) -> dict[str, Any]:
-    """What `save_checkpoint` must be told beside the tensors; callers may add keys of their own."""
+    """Return the meta for `save_checkpoint`; callers may add further keys."""
     try:
         code_version = version("hexpipe")
     except PackageNotFoundError:
@@ -97,11 +100,11 @@ def checkpoint_meta(settings: Settings, shapes: Shapes, step: int) -> dict[str, 
 
 
 def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta: Mapping[str, Any]) -> Path:
-    """Write RUN/checkpoints/step-XXXXXXXX and return it. One process writes into a run folder.
+    """Write RUN/checkpoints/step-XXXXXXXX and return it. Only one process may write into a run folder.
 
-    ``groups`` holds numpy arrays or torch tensors by group and name; ``meta`` is what `checkpoint_meta` makes; the
-    checkpoint's number is added. The folder appears whole or not at all. RunFolderError if it cannot be
-    written, DiskFullError if there is no room.
+    ``groups`` holds numpy arrays or torch tensors by group and name; ``meta`` is made by `checkpoint_meta`; the
+    checkpoint's number is added. The folder appears atomically. RunFolderError if it cannot be written, DiskFullError
+    if there is no room.
     """
     parent = run_dir / "checkpoints"
     final = parent / f"step-{int(meta['step']):08d}"
@@ -118,7 +121,7 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
         write_synced(temporary / "checkpoint.json", (json.dumps(document, indent=2) + "\n").encode())
         sync_folder(temporary)
         aside = parent / f"{final.name}.old"
-        if final.exists():  # the same step again (a resumed run): the listing knows .old, so no moment is without one
+        if final.exists():  # the same step again (a resumed run): the listing includes .old, so there is always one
             final.rename(aside)
         temporary.rename(final)
         sync_folder(parent)
@@ -140,8 +143,8 @@ def save_checkpoint(run_dir: Path, groups: Mapping[str, Mapping[str, Any]], meta
 def load_checkpoint(path: Path, groups: Collection[str] | None = None) -> Checkpoint:
     """Read a checkpoint from its own folder, or the newest one of a run folder.
 
-    ``groups`` names the groups to read (those that are not there are left out); all by default. CheckpointError, in one
-    line, if there is none, or it is damaged, foreign, or of a newer format.
+    ``groups`` names the groups to read (missing ones are left out); all by default. CheckpointError, in one line, if
+    there is none, or it is damaged, foreign, or of a newer format.
     """
     folder = _find_folder(Path(path))
     meta = _read_meta(folder)
@@ -153,8 +156,10 @@ def load_checkpoint(path: Path, groups: Collection[str] | None = None) -> Checkp
 
 
 def list_checkpoints(run_dir: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest first; links to folders elsewhere are none. RunFolderError where they are
-    all elsewhere."""
+    """Return the checkpoint folders of a run, oldest first; links to folders elsewhere are skipped.
+
+    RunFolderError if they are all elsewhere.
+    """
     parent = Path(run_dir) / "checkpoints"
     if not check_own(parent, folder=True):
         return []
@@ -164,7 +169,7 @@ def list_checkpoints(run_dir: Path) -> list[Path]:
 
 
 def step_of(folder: Path) -> int:
-    """The training step that a folder of `list_checkpoints` is named after."""
+    """Return the training step in the name of a folder of `list_checkpoints`."""
     match = _STEP_FOLDER.fullmatch(folder.name)
     if match is None:
         raise ValueError(f"{folder} is no checkpoint's folder")
@@ -172,18 +177,18 @@ def step_of(folder: Path) -> int:
 
 
 def latest_checkpoint(run_dir: Path) -> Path | None:
-    """The newest checkpoint folder of a run, None if there is none."""
+    """Return the newest checkpoint folder of a run, None if there is none."""
     found = list_checkpoints(run_dir)
     return found[-1] if found else None
 
 
 def newest_whole(run_dir: Path, tell: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint of a run that is whole, all of it read; None where the run has none at all.
+    """Read the newest intact checkpoint of a run, with all its groups; None if the run has none at all.
 
-    Reading is the check: of every file the length and the checksum, and that its tensors are tensors. Damaged ones that
-    are newer are moved aside, so that nobody takes them for the newest and none is deleted for their sake; ``tell`` is
-    called with a line about each. CheckpointError if none is whole, or one cannot be read just now (no right to, no
-    memory left, another version's); then all stay where they are.
+    Reading is the check: of every file's length and checksum, and of its tensors. Damaged newer ones are moved aside,
+    so that they do not count as the newest and cause no deletion of others; ``tell`` gets a line about each.
+    CheckpointError if none is intact, or one cannot be read just now (no permission, no memory, another version's);
+    then all stay in place.
     """
     damaged: list[tuple[Path, str]] = []
     for folder in reversed(list_checkpoints(run_dir)):
@@ -205,8 +210,11 @@ def newest_whole(run_dir: Path, tell: Callable[[str], None]) -> Checkpoint | Non
 
 
 def prune(run_dir: Path, keep: int, keep_every: int = 0) -> list[Path]:
-    """Delete all but the ``keep`` newest checkpoints of a run and every ``keep_every``-th (0: none), counted from the
-    run's first; returns what was deleted."""
+    """Delete all but the ``keep`` newest checkpoints of a run and every ``keep_every``-th (0: none); return the
+    deleted.
+
+    The latter are counted from the run's first.
+    """
     if keep < 1:
         raise ValueError(f"keep is {keep}: at least one checkpoint must stay")
     doomed = [path for path in list_checkpoints(run_dir)[:-keep] if not (keep_every and _is_kept(path, keep_every))]
@@ -221,14 +229,14 @@ def prune(run_dir: Path, keep: int, keep_every: int = 0) -> list[Path]:
 
 
 def _set_aside(folder: Path) -> Path:
-    """Give a damaged checkpoint a name that is no checkpoint's; returns its new path."""
+    """Rename a damaged checkpoint so that it no longer counts as one; return its new path."""
     name, number = f"damaged-{folder.name}", 1
     while (folder.parent / name).exists():
         number += 1
         name = f"damaged-{folder.name}-{number}"
     try:
         return folder.rename(folder.parent / name)
-    except FileNotFoundError:  # another of the learners that begin together has done it
+    except FileNotFoundError:  # another learner that started with this one has done it
         return folder.parent / name
     except OSError as error:
         words = f"the damaged checkpoint {folder} cannot be renamed ({error.strerror}); make the run folder writable"
@@ -236,7 +244,8 @@ def _set_aside(folder: Path) -> Path:
 
 
 def _next_number(run_dir: Path, final: Path) -> int:
-    """The number of the checkpoint that is about to be ``final``: one more than that before it, or its own again."""
+    """Return the number of the checkpoint about to be ``final``: one more than the one before, or its own when
+    rewritten."""
     before = latest_checkpoint(run_dir)
     if before is None:
         return 1
@@ -249,7 +258,7 @@ def _is_kept(folder: Path, keep_every: int) -> bool:
 
 
 def _number(folder: Path) -> int:
-    """A checkpoint's number; 0 where that cannot be read: whoever wants to load it is told more."""
+    """Return a checkpoint's number; 0 if it cannot be read, which loading reports in detail."""
     try:
         return int(_read_meta(folder).get("number", 0))
     except CheckpointError:
@@ -291,7 +300,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 
 
 def _check_meta(meta: Mapping[str, Any]) -> None:
-    """Raises one of many errors where a value that loading relies on is missing or cannot be."""
+    """Raise one of many errors if a value that loading relies on is missing or invalid."""
     for key, kind in (("groups", dict), ("shapes", dict), ("settings", dict)):
         if not isinstance(meta[key], kind):
             raise TypeError(f"{key} is of the wrong kind")
@@ -320,7 +329,7 @@ def _check_count(name: str, value: Any, most: int) -> None:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Half-written folders of a process that was killed while it saved."""
+    """Remove half-written folders of a process that was killed while it saved."""
     for entry in parent.glob(".tmp-step-*"):
         check_own(entry, folder=True)
         shutil.rmtree(entry)

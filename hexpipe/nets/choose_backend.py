@@ -1,4 +1,4 @@
-"""Find the fastest way to run a net on a device: build the candidates, time them, take the best."""
+"""Choice of the fastest backend for a net on a device: build the candidates, time them, take the best."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEAR_BEST = 0.97  # a smaller batch within 3% of the best one is taken: it answe
 
 
 class Measurement(NamedTuple):
-    """One row of the table: positions a second of one backend at one batch size."""
+    """One measurement: positions a second of one backend at one batch size."""
 
     backend: str
     dtype: str
@@ -56,14 +56,14 @@ def choose_backend(
 ) -> Choice:
     """Time the backends that ``inference`` allows on ``device`` ("cpu", "cuda:0") and take the fastest.
 
-    Weights are fresh; timing runs with the threads the process has. Candidates come in the order of what is usually
-    fastest; once half of ``budget_seconds`` is spent only the first two are built, once all of it is, nothing is timed
-    but the smallest batch. SettingsError if no candidate is there: it says how to install it. ``lone``: lone boards
-    will come too, and another candidate runs those where it is faster for one. A net with learned dynamics has one
-    backend, which then evaluates its roots.
+    Weights are fresh; timing runs with the threads the process has. Candidates come in the usual order of speed; once
+    half of ``budget_seconds`` is spent only the first two are built, once all of it is, only the smallest batch is
+    timed. SettingsError if there is no candidate: it says how to install one. ``lone``: lone boards will come too, and
+    another candidate runs those where it is faster for one. A net with learned dynamics has one backend, which then
+    evaluates its roots.
 
-    Where nobody named a dtype, another one than float32 runs the net only as long as it agrees with float32
-    (`agreement`), which is found out whenever weights are loaded, but not again within ``recheck_seconds``.
+    With an automatic dtype, one other than float32 is used only while it agrees with float32 (`agreement`), as measured
+    whenever weights are loaded, but not again within ``recheck_seconds``.
     """
     start = time.perf_counter()
     sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
@@ -75,8 +75,8 @@ def choose_backend(
             log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
             continue
         built.append(_build(kind, net, shapes, device, inference.max_batch))
-        _time_batch(built[-1], shapes, sizes[0], 0.0, True)  # compile what compiles late
-    deadline = max(start + budget_seconds, time.perf_counter() + budget_seconds / 3)  # a slow start leaves some
+        _time_batch(built[-1], shapes, sizes[0], 0.0, True)  # trigger lazy compilation
+    deadline = max(start + budget_seconds, time.perf_counter() + budget_seconds / 3)  # some is left after a slow start
     speeds: dict[tuple[int, int], float] = {}
     for turn in range(ROUNDS):  # rounds, because the speed of a virtual core drifts: the best one of each counts
         for size in sizes:
@@ -103,8 +103,11 @@ def choose_backend(
 def _held(
     backend: Backend, exact: Backend | None, make: Callable[[Kind], Backend], shapes: Shapes, recheck_seconds: float
 ) -> Backend:
-    """``backend``, where it computes in another dtype than float32 held against ``exact``; without that one (a GPU's
-    candidates are all of another) against plain torch, with its own float32 to fall back on."""
+    """Return ``backend``, with a check of agreement with ``exact`` if its dtype is not float32.
+
+    Without ``exact`` (a GPU's candidates are all of another dtype) it is compared with plain torch, and falls back on
+    its own float32.
+    """
     if backend.dtype == "float32":
         return backend
     twin = partial(make, (backend.name, "float32"))
@@ -115,7 +118,7 @@ def _held(
 
 
 def _fastest_for_one(built: list[Backend], best: int, shapes: Shapes, device: str) -> int:
-    """The number of what answers single boards soonest; ``best`` where that is as good."""
+    """Return the index of the backend with the lowest latency for one board; ``best`` on a tie."""
     speeds = [0.0] * len(built)
     for _ in range(ROUNDS):
         for number, backend in enumerate(built):
@@ -132,10 +135,10 @@ def _learned(net: NetSettings, shapes: Shapes, inference: InferenceSettings, dev
 
 
 def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on_cpu: bool) -> float:
-    """Positions a second of the quickest pass of ``batch`` random boards within ``seconds``, after a first one."""
+    """Return positions a second in the fastest pass of ``batch`` random boards within ``seconds``, after a warm-up."""
     codes, out = random_codes(shapes, batch), Answers.allocate(batch, shapes)
     backend.infer(codes, out)
-    # one thread on a CPU: its own time is the same on a quiet machine, and tells the truth on a busy one
+    # one thread on a CPU: its CPU time equals wall time on an idle machine, and stays correct on a busy one
     clock = time.process_time if on_cpu and torch.get_num_threads() == 1 else time.perf_counter
     quickest = float("inf")
     end = time.perf_counter() + seconds
@@ -148,11 +151,12 @@ def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on
 
 
 def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
-    """Codes int8 [batch, C] of random boards like a game's: as many stones of mine as of theirs, or one fewer."""
+    """Return codes int8 [batch, C] of random boards like a game's: as many stones of the mover as of the opponent, or
+    one fewer."""
     rng = generator(Stream.BOARDS, seed)
     order = rng.permuted(np.tile(np.arange(shapes.view_cells), (batch, 1)), axis=1)
     plies = rng.integers(0, shapes.view_cells, (batch, 1))
-    # the mover has the fewer stones where they differ: of the first ``plies`` stones, the newest is theirs
+    # the mover has fewer stones if they differ: of the first ``plies`` stones, the newest is the opponent's
     stones = np.where((plies - 1 - order) % 2 == 0, 2, 1)
     codes = np.zeros((batch, shapes.code_length), np.int8)
     codes[:, : shapes.view_cells] = np.where(order < plies, stones, 0)
@@ -161,7 +165,8 @@ def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[
 
 
 def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> list[Kind]:
-    """The kinds that ``inference`` allows and this machine has, for such a net; SettingsError if there is none."""
+    """Return the kinds that ``inference`` allows, this machine has and the net supports; SettingsError if there is
+    none."""
     kinds = [kind for kind in _allowed(inference, device) if kind[0] != "winograd" or net.backbone == "resnet"]
     if not kinds:
         words = (
@@ -173,7 +178,7 @@ def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> 
 
 
 def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
-    """The kinds that ``inference`` allows and this machine has, whatever the net; SettingsError if there is none."""
+    """Return the kinds that ``inference`` allows and this machine has, for any net; SettingsError if there is none."""
     on_gpu = device.startswith("cuda")
     if on_gpu and not torch.cuda.is_available():
         raise SettingsError(
@@ -189,7 +194,7 @@ def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
     ]
     wanted = list(dict.fromkeys(wanted))
     if inference.backend != "auto" and inference.dtype == "auto":
-        # a dtype that the chips have no units for is only run when it is asked for
+        # a dtype without hardware support is used only on request
         wanted = [kind for kind in wanted if kind in automatic] or wanted[:1]
     if not wanted:
         words = (
@@ -218,7 +223,7 @@ _ALL_GPU: list[Kind] = [
 
 
 def _cpu_kinds() -> list[Kind]:
-    """What is worth timing on this CPU: bfloat16 only where it has units for it, eager never (frozen is not slower)."""
+    """Return the kinds to time on this CPU: bfloat16 only with hardware support, eager never (frozen is not slower)."""
     if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported():
         return [("openvino", "bfloat16"), ("frozen", "bfloat16"), ("openvino", "float32"), ("winograd", "float32")]
     return [("winograd", "float32"), ("openvino", "float32"), ("frozen", "float32")]

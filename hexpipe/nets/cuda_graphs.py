@@ -2,8 +2,8 @@
 
 A batch is padded to the next of a few sizes, so that each size is captured once: cudaGraph replay costs a few
 microseconds, where the net's hundred kernel launches cost half a millisecond. On a CPU, where there are no graphs, a
-"graph" is a plain pass over the same static buffers: the padding and copying are then the same code, which is how the
-tests reach it.
+"graph" is a plain pass over the same static buffers: the padding and copying are then the same code, so that tests
+cover it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WARM_UP_PASSES = 3  # cuDNN chooses its algorithms before the capture
 
 
 def padded_sizes(max_batch: int) -> list[int]:
-    """Batch sizes that are captured: 1, 8, 12, 16, 24, 32, 48, 64 ... up to ``max_batch``."""
+    """Return the batch sizes to capture: 1, 8, 12, 16, 24, 32, 48, 64 ... up to ``max_batch``."""
     sizes = {1, max_batch}
     for power in range(3, max_batch.bit_length() + 1):
         sizes |= {2**power, 3 * 2 ** (power - 1)}
@@ -33,16 +33,16 @@ def padded_sizes(max_batch: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Graph:
-    """One pass over static buffers: how to run it again, and where its results lie on the device."""
+    """One pass over static buffers: the function to replay it, and its results on the device."""
 
     replay: Callable[[], None]
     results: tuple[Tensor, ...]
 
 
 class GraphMaker:
-    """Makes the graphs of one backend on ``device``, which share one pool of memory: they never run side by side.
+    """Maker of one backend's graphs on ``device``, which share one pool of memory: they never run concurrently.
 
-    ``compute`` is the stream that they are replayed on; None on a CPU. Make the buffers first.
+    ``compute`` is the stream that they are replayed on; None on a CPU. Allocate the buffers first.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -53,8 +53,10 @@ class GraphMaker:
             torch.cuda.synchronize(device)  # the buffers were made on another stream
 
     def capture(self, run: Callable[[], tuple[Tensor, ...]]) -> Graph:
-        """The graph of ``run``, which reads and writes static tensors only. Capture the largest batch first: the
-        smaller ones then fit into the memory that it took."""
+        """Capture the graph of ``run``, which reads and writes static tensors only.
+
+        Capture the largest batch first: the smaller ones then fit into its memory.
+        """
         with torch.inference_mode():
             if self.compute is None:
                 results = run()
@@ -75,24 +77,24 @@ def _plain_pass(run: Callable[[], tuple[Tensor, ...]], results: tuple[Tensor, ..
 
 
 def new_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream of a GPU; None on a CPU, where everything happens at once."""
+    """Return a stream of a GPU; None on a CPU, where all work is synchronous."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
 def within(stream: torch.cuda.Stream | None, after: torch.cuda.Stream | None = None) -> AbstractContextManager[None]:
-    """What is done in the block is done by ``stream``, after all that ``after`` has been told until now."""
+    """Run the block's work on ``stream``, after all work queued on ``after`` so far."""
     if stream is not None and after is not None:
         stream.wait_stream(after)
     return torch.cuda.stream(stream)
 
 
 def host_twin(buffer: Tensor) -> Tensor:
-    """Host memory like ``buffer``, pinned where that is on a GPU: copies between them need no wait."""
+    """Allocate host memory like ``buffer``, pinned if that is on a GPU: copies between them are asynchronous."""
     return torch.zeros_like(buffer, device="cpu", pin_memory=buffer.is_cuda)
 
 
 def result_buffers(rows: int, shapes: Shapes, device: torch.device, learned: bool = False) -> list[Tensor]:
-    """Static buffers on ``device`` for a net's outputs about ``rows`` positions, in their order."""
+    """Allocate static buffers on ``device`` for a net's outputs about ``rows`` positions, in their order."""
     return [torch.from_numpy(part).to(device) for part in Answers.allocate(rows, shapes, learned).parts()]
 
 

@@ -1,15 +1,15 @@
-"""Engram: an episodic memory beside a net, a ring of keys and values that pooled features are looked up in.
+"""Engram: an episodic memory beside a net, a ring buffer of keys and values for look-ups by pooled features.
 
-A net that owns one asks it between its trunk and its heads, and what was learned from tells it what proved true:
+A net with an engram queries it between its trunk and its heads, and writes training targets into it:
 
     pooled = global_pool(trunk(planes))          # [B, 2C]
     pooled = engram(pooled, sources)             # what was retrieved is added, through a gate; then come the heads
     ...
     engram.write(engram.queries, values, priorities, sources)   # after the step (`learner.remember`)
 
-The memory is part of the module's state: it lies in buffers, so it moves with the net, is saved in its checkpoints and
-published with its weights. Writing takes no gradient and reading gives none to the memory; key projection, read-out,
-sharpness and gate are learned.
+The memory is part of the module's state: it consists of buffers, so it moves with the net, is saved in its checkpoints
+and published with its weights. Writing takes no gradient and reading gives none to the memory; key projection,
+read-out, sharpness and gate are learned.
 
 **Sources.** An entry must not answer the very question that it was written for. Training sees a position several times,
 and all positions of a game have one outcome: a query that finds an entry of its own game finds its own target, the gate
@@ -23,14 +23,14 @@ the averaged weights (``learner.ema_decay``), which trail the trained ones that 
 over within capacity / batch size steps, so that keys are at most that old; nothing is made anew. What trails is in the
 queries' disfavour at play: they meet keys of a slightly different space than in training.
 
-Nearest keys, and their values mixed by weights that fall with the distance, are the differentiable neural dictionary
-of Pritzel et al. 2017, "Neural episodic control" (arXiv 1703.01988), section 3.1; so is the kernel 1 / (d^2 + DELTA),
-which has a learned exponent here. It tells an entry of the very same position from one that is merely like it, where
-all cosines lie close to 1, as those of pooled features do; a softmax over cosines does not. Top-k retrieval without
-gradients into the memory is from Wu et al. 2022, "Memorizing transformers" (arXiv 2203.08913), section 3.2; the tanh
-gate is from Alayrac et al. 2022, "Flamingo" (arXiv 2204.14198), section 2.2. Theirs starts at zero, so that a finished
-net stays what it is; this one starts a little open, because here a value head that is zero itself comes behind it: of
-two closed doors in a row neither has a gradient.
+Nearest keys, and their values mixed by weights that fall with the distance, are the differentiable neural dictionary of
+Pritzel et al. 2017, "Neural episodic control" (arXiv 1703.01988), section 3.1; so is the kernel 1 / (d^2 + DELTA),
+which has a learned exponent here. It distinguishes an entry of the same position from a similar one even if all cosines
+are close to 1, as for pooled features; a softmax over cosines does not. Top-k retrieval without gradients into the
+memory is from Wu et al. 2022, "Memorizing transformers" (arXiv 2203.08913), section 3.2; the tanh gate is from Alayrac
+et al. 2022, "Flamingo" (arXiv 2204.14198), section 2.2. Theirs starts at zero, so that a trained net stays unchanged;
+this one starts slightly open, because the value head behind it starts at zero: of two zero factors in a row neither has
+a gradient.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ from torch.nn import functional as F
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.net_template import KEY_SIZE
 
-MAX_CAPACITY = 2**24  # places that float32, in which weights are published, can number exactly
-DELTA = 1e-3  # added to squared distances (Pritzel et al.): an entry so near counts as the same
+MAX_CAPACITY = 2**24  # indices that float32, in which weights are published, represents exactly
+DELTA = 1e-3  # added to squared distances (Pritzel et al.): an entry this near counts as equal
 START_SHARPNESS = 1.0  # the kernel's exponent
 START_GATE = 0.2
-NEIGHBOURS = 8  # entries that a position is compared with, or all where there are fewer
-NO_SOURCE = -1  # of an entry that any query may read
+NEIGHBOURS = 8  # entries that a position is compared with, or all if there are fewer
+NO_SOURCE = -1  # source of an entry that any query may read
 _NEVER = -1e9  # a logit whose exp() is exactly 0
 
 
 class Engram(nn.Module):
-    """Pooled features [B, 2 * channels] -> the same shape, with what was remembered of their like.
+    """Episodic memory: pooled features [B, 2 * channels] -> the same shape, with retrieved values added.
 
     Keys float32 [capacity, key_size] of unit length, values float32 [capacity, value_size], priorities float32
-    [capacity] and sources int64 [capacity] are allocated here, once. A place of priority 0 is empty and never
-    retrieved; other priorities weigh a memory against the others that were retrieved with it.
+    [capacity] and sources int64 [capacity] are allocated here, once. A slot of priority 0 is empty and never retrieved;
+    other priorities weigh an entry against the others that were retrieved with it.
 
     A full memory overwrites its oldest entries, not those of lowest priority: keys and values were made by the weights
-    of their time, so that the oldest fit the present queries least; and the places to write are then known without a
-    look at the memory, a sort or a wait for the device.
+    of their time, so that the oldest fit the present queries least; and the slots to write are then known without
+    reading the memory, a sort or a wait for the device.
 
     ValueError if a size is below 1, ``capacity`` is above MAX_CAPACITY, or ``k`` above ``capacity``.
     """
@@ -88,35 +88,35 @@ class Engram(nn.Module):
         self.register_buffer("values", torch.zeros(capacity, value_size))
         self.register_buffer("priorities", torch.zeros(capacity))
         self.register_buffer("sources", torch.full((capacity,), NO_SOURCE))
-        self.register_buffer("cursor", torch.zeros(1, dtype=torch.int64))  # the place that is written next
+        self.register_buffer("cursor", torch.zeros(1, dtype=torch.int64))  # the next slot to write
         self.project = nn.Linear(2 * channels, key_size, bias=False)
         self.log_sharpness = nn.Parameter(torch.tensor([math.log(START_SHARPNESS)]))
         self.read_out = nn.Linear(value_size, 2 * channels, bias=False)
         self.gate = nn.Parameter(torch.full((1,), START_GATE))
-        self.queries: Tensor | None = None  # of the last call in training, detached: `write` them at no cost
+        self.queries: Tensor | None = None  # of the last call in training, detached: free to `write`
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the memory, which its capacity fixes for good."""
+        """Bytes of the memory, fixed by its capacity."""
         return sum(buffer.nbytes for buffer in self.buffers())
 
     @property
     def num_entries(self) -> int:
-        """Entries that can be retrieved (waits for the device)."""
+        """Number of entries that can be retrieved (waits for the device)."""
         return int((self.priorities > 0).sum())
 
     def key(self, pooled: Tensor) -> Tensor:
-        """Keys (and queries) of unit length of ``pooled`` [B, 2 * channels]: [B, key_size]."""
+        """Compute keys (and queries) of unit length from ``pooled`` [B, 2 * channels]: [B, key_size]."""
         return F.normalize(self.project(pooled), dim=-1)
 
     @torch.no_grad()
     def write(self, keys: Tensor, values: Tensor, priorities: Tensor, sources: Tensor | None = None) -> None:
-        """Remember ``keys`` [B, key_size], ``values`` [B, value_size], ``priorities`` [B] and ``sources`` int64 [B]
-        (NO_SOURCE if not given), the oldest row first.
+        """Write ``keys`` [B, key_size], ``values`` [B, value_size], ``priorities`` [B] and ``sources`` int64 [B],
+        oldest first.
 
-        Keys are brought to unit length, priorities below 0 to 0. The rows go round the ring by one indexed copy into
-        each tensor, without a wait for the device. Of more rows than the capacity only the last are kept. ValueError,
-        and nothing is written, if the shapes do not fit.
+        ``sources`` are NO_SOURCE if not given. Keys are normalized to unit length, priorities below 0 set to 0. The
+        rows go round the ring by one indexed copy into each tensor, without a wait for the device. Of more rows than
+        the capacity only the last are kept. ValueError, with nothing written, if the shapes do not fit.
         """
         if sources is None:
             sources = self.sources.new_full((len(keys),), NO_SOURCE)
@@ -135,39 +135,38 @@ class Engram(nn.Module):
 
     @torch.no_grad()
     def clear(self) -> None:
-        """Forget everything; the learned parameters stay."""
+        """Drop all entries; the learned parameters stay."""
         self.priorities.zero_()
         self.cursor.zero_()
 
     @torch.no_grad()
     def nearest(self, queries: Tensor, sources: Tensor | None = None) -> Tensor:
-        """Places int64 [B, k] of the entries of highest cosine with ``queries`` [B, key_size], the nearest first.
+        """Return the slots int64 [B, k] of the entries of highest cosine with ``queries`` [B, key_size], nearest first.
 
-        Where there are fewer than k that may be read, others fill up the rest: of priority 0, or of the query's own
-        source.
+        If fewer than k may be read, others fill up the rest: of priority 0, or of the query's own source.
         """
         hidden = torch.zeros_like(self.priorities).masked_fill_(self.priorities <= 0, -math.inf)
-        cosines = F.linear(queries, self.keys, hidden)  # as a bias it costs no pass over [B, capacity] of its own
+        cosines = F.linear(queries, self.keys, hidden)  # as a bias it costs no extra pass over [B, capacity]
         if sources is not None:
             cosines.masked_fill_(self.sources == sources[:, None], -math.inf)
         return torch.topk(cosines, self.k, dim=1).indices
 
     def forward(self, pooled: Tensor, sources: Tensor | None = None) -> Tensor:
-        """``pooled`` [B, 2 * channels] with what is remembered of its like, but for entries of the ``sources`` int64
-        [B] that the rows are from themselves; of rows that name none everything may be read."""
+        """Add retrieved values to ``pooled`` [B, 2 * channels]; rows with ``sources`` int64 [B] skip entries of these
+        games."""
         queries = self.key(pooled)
         if self.training:
             self.queries = queries.detach()
         places = self.nearest(queries, sources)
-        # copies of the few rows: a write before the backward pass then changes nothing that it needs
+        # copies of the few rows: a later write, before the backward pass, then changes nothing that it needs
         keys, values, priorities = self.keys[places], self.values[places], self.priorities[places]
         usable = priorities > 0
         if sources is not None:
             usable = usable & (self.sources[places] != sources[:, None])
-        # float32: half precision has neither such small distances nor such a logit
+        # float32: half precision can represent neither such small distances nor such a logit
         distances = (queries[:, None] - keys).float().square().sum(dim=2)
         logits = torch.where(usable, priorities, 1.0).log() - self.log_sharpness.exp() * (distances + DELTA).log()
-        # all weights are 0 where there is nothing to read
+        # all weights are 0 if there is nothing to read
         weights = torch.softmax(logits.masked_fill(~usable, _NEVER), dim=1) * usable
         remembered = torch.einsum("bk,bkv->bv", weights.to(values.dtype), values)
         out: Tensor = pooled + torch.tanh(self.gate) * self.read_out(remembered)
@@ -175,8 +174,10 @@ class Engram(nn.Module):
 
 
 def make_engram(settings: NetSettings, shapes: Shapes) -> Engram | None:
-    """The memory of a net with ``settings``, None where they want none. A value is what a position came to be worth for
-    each seat, its mover first: float32 [S], the value target that it was trained on."""
+    """Make the memory of a net with ``settings``, None if they have none.
+
+    A value is the value target of a position in training, by seat from its mover on: float32 [S].
+    """
     if not settings.engram:
         return None
     neighbours = min(NEIGHBOURS, settings.engram)

@@ -1,4 +1,4 @@
-"""A checkpoint's net as ONNX, for programs without torch; checked against torch before it is given out.
+"""A checkpoint's net as ONNX, for programs without torch; verified against torch.
 
 onnx, onnxscript and onnxruntime are an extra: hexpipe[export].
 """
@@ -22,7 +22,7 @@ from hexpipe.nets.factory import InferenceNet, folded_muzero_net, folded_net
 from hexpipe.plain_files import write_output
 
 TOLERANCE = 1e-4
-_BATCHES = (1, 2, 7)  # checked; any size is taken
+_BATCHES = (1, 2, 7)  # verified; any size is accepted
 
 
 class _Root(nn.Module):
@@ -38,17 +38,17 @@ class _Root(nn.Module):
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
-    """Write the playing net of ``checkpoint`` to ``path``; returns its largest difference from torch's answers.
+    """Write the net for play of ``checkpoint`` to ``path``; return its largest difference from torch's answers.
 
-    Input ``codes`` int8 [B, C] (see `config.Shapes`), outputs ``priors`` float32 [B, A], illegal moves 0,
-    and ``values`` float32 [B, S] in [-1, 1] relative to the mover; any B. Of a net with learned dynamics these are the
-    answers for positions. Raises SettingsError without the packages, UsageError where the file cannot be written, and
-    CheckpointError where ONNX's answers are not torch's.
+    Input ``codes`` int8 [B, C] (see `config.Shapes`), outputs ``priors`` float32 [B, A], illegal moves 0, and
+    ``values`` float32 [B, S] in [-1, 1] relative to the mover; any B. For a net with learned dynamics these are the
+    answers about roots. Raises SettingsError without the packages, UsageError if the file cannot be written, and
+    CheckpointError if ONNX's answers are not torch's.
     """
     try:
         import onnx
         import onnxruntime
-        import onnxscript  # noqa: F401  torch's exporter wants it
+        import onnxscript  # noqa: F401  needed by torch's exporter
     except ImportError as error:
         raise SettingsError(
             f"exporting needs {error.name}: {install_command('onnx', 'onnxruntime', 'onnxscript')}", kind="missing"
@@ -61,7 +61,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> float:
     else:
         net = InferenceNet(folded_net(settings.net, shapes, checkpoint.play_weights)).eval()
     codes = torch.from_numpy(random_codes(shapes, 3))
-    # it tells of packages that it would like, and of its own deprecations: neither is for whoever exports
+    # its messages about optional packages and its own deprecations do not concern the user
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

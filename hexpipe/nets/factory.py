@@ -1,4 +1,4 @@
-"""Build a net from settings, fold it for inference, and move weights in and out as numpy arrays."""
+"""Building of nets from settings, folding for inference, and conversion of weights to and from numpy arrays."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 class HexNet(nn.Module):
-    """Codes int8 [B, C] -> (policy logits float32 [B, A], value logits float32 [B, S], seats relative to the mover),
-    and after them `SideLogits` where the shapes ask for any.
+    """The net for positions: codes int8 [B, C] -> (policy logits float32 [B, A], value logits float32 [B, S]).
 
-    Illegal actions have ILLEGAL_LOGIT. The parameters do not depend on the board size or on swap. ``plain``
-    makes the net of plain convolutions that `fold` fills.
+    Seats are relative to the mover. `SideLogits` follow if the shapes have further targets. Illegal actions have
+    ILLEGAL_LOGIT. The parameters do not depend on the board size or on swap. ``plain`` makes the net of plain
+    convolutions that `fold` fills.
     """
 
     edges: Tensor
@@ -49,24 +49,25 @@ class HexNet(nn.Module):
         self.policy = PolicyHead(settings.channels, plain)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
         self.side = SideHeads(settings, shapes, plain)
-        self.engram = make_engram(settings, shapes)  # last: the other weights start as those of a net without it
+        self.engram = make_engram(settings, shapes)  # last: so the other weights start like those of a net without it
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def forward(self, codes: Tensor, games: Tensor | None = None) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
-        """``games`` int64 [B], in training: whose outcomes the memory must not tell (see `engram`)."""
+        """Compute the logits; ``games`` int64 [B], in training: whose entries the memory must leave out (see
+        `engram`)."""
         planes = expand_codes(codes, self.shapes, self.edges)
         x = self.trunk(planes)
         return self.logits(codes, x, global_pool(x), games)
 
     def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Policy and value logits; the name that this net shares with MuZero's."""
+        """Return policy and value logits; the interface that this net shares with MuZero's."""
         policy_logits, value_logits, *_ = self(codes)
         return policy_logits, value_logits
 
     def logits(
         self, codes: Tensor, x: Tensor, pooled: Tensor, games: Tensor | None = None
     ) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
-        """What `forward` gives, from the trunk's output [B, channels, n, n] and its `global_pool`."""
+        """Compute the outputs of `forward` from the trunk's output [B, channels, n, n] and its `global_pool`."""
         if self.engram is not None:
             pooled = self.engram(pooled, games)
         logits = self.policy(x, pooled)[:, : self.shapes.num_actions].float()
@@ -79,8 +80,11 @@ AnyNet = TypeVar("AnyNet", HexNet, MuZeroNet)
 
 
 class InferenceNet(nn.Module):
-    """A folded net with its last steps: codes int8 [B, C] -> (priors float32 [B, A], values float32 [B, S]), and where
-    there is a thumbnail focus int16 [B], the bucket where the net looks."""
+    """A folded net with softmax and value transform: codes int8 [B, C] -> (priors float32 [B, A], values float32 [B,
+    S]).
+
+    With a thumbnail also focus int16 [B], the bucket where the net looks.
+    """
 
     def __init__(self, net: HexNet) -> None:
         super().__init__()
@@ -93,17 +97,17 @@ class InferenceNet(nn.Module):
 
 
 def build_net(settings: NetSettings, shapes: Shapes, plain: bool = False) -> Net:
-    """A fresh net, initialised from torch's random generator: MuZero's where ``settings`` have dynamics."""
+    """Build a fresh net, initialised from torch's random generator: MuZero's if ``settings`` have dynamics."""
     return MuZeroNet(settings, shapes, plain) if settings.dynamics_blocks else HexNet(settings, shapes, plain)
 
 
 def net_weights(net: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Parameters and memory as float32 arrays on the CPU (copies), by name."""
+    """Copy parameters and memory to float32 arrays on the CPU, by name."""
     return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in net.state_dict().items()}
 
 
 def load_weights(net: Net, weights: Weights) -> None:
-    """Copy ``weights`` into ``net``; CheckpointError if a name, a shape or a kind of numbers does not fit."""
+    """Copy ``weights`` into ``net``; CheckpointError if a name, a shape or a dtype does not fit."""
     own = net.state_dict()
     check_fit({name: tuple(tensor.shape) for name, tensor in own.items()}, weights, net.settings)
     for name, tensor in own.items():
@@ -120,7 +124,7 @@ def load_weights(net: Net, weights: Weights) -> None:
 
 @torch.no_grad()
 def fold(net: AnyNet) -> AnyNet:
-    """The same function as ``net`` in plain convolutions, without gradients, on the same device."""
+    """Return a net of plain convolutions that computes the same as ``net``, without gradients, on the same device."""
     plain = type(net)(net.settings, net.shapes, plain=True).to(net.edges.device).eval().requires_grad_(False)
     modules, own = dict(net.named_modules()), net.state_dict()
     for name, tensor in plain.state_dict().items():
@@ -131,12 +135,12 @@ def fold(net: AnyNet) -> AnyNet:
 
 
 def folded_net(settings: NetSettings, shapes: Shapes, weights: Weights | None = None) -> HexNet:
-    """The folded net of ``weights`` on the CPU (of fresh ones if None); CheckpointError if they do not fit."""
+    """Return the folded net of ``weights`` on the CPU (of fresh ones if None); CheckpointError if they do not fit."""
     return _folded(HexNet(settings, shapes), weights)
 
 
 def folded_muzero_net(settings: NetSettings, shapes: Shapes, weights: Weights | None = None) -> MuZeroNet:
-    """The same for a net with learned dynamics."""
+    """Return the same as `folded_net` for a net with learned dynamics."""
     return _folded(MuZeroNet(settings, shapes), weights)
 
 

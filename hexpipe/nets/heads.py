@@ -1,4 +1,4 @@
-"""Policy and value heads, what a net tells beside them, and the one place where value logits become values."""
+"""Policy and value heads, further heads, and the only conversion of value logits into values."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
 
-ILLEGAL_LOGIT = -1e9  # of illegal actions: exp() of it is exactly 0, and it stays finite
-MIDDLE_FIRST = 1e-3  # what each step from the middle takes off a bucket's logit
+ILLEGAL_LOGIT = -1e9  # of illegal actions: its exp() is exactly 0, and it is finite
+MIDDLE_FIRST = 1e-3  # subtracted from a bucket's logit for each step from the middle
 
 
 def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
-    """Values in [-1, 1] of logits [..., S]; ``seats`` is S, told beside because a traced tensor would not say.
+    """Convert logits [..., S] to values in [-1, 1]; ``seats`` is S, passed because a traced tensor hides its shape.
 
-    Of two seats 2p - 1, p the softmax over them: what one wins the other loses. Of more, 2 sigmoid - 1 for each seat on
-    its own: places earn what they earn, and need not add up to 0.
+    For two seats 2p - 1, p the softmax over them: a zero-sum game. For more, 2 sigmoid - 1 for each seat: rewards of
+    places need not add up to 0.
     """
     if seats == 2:
         return 2.0 * torch.softmax(value_logits, dim=-1) - 1.0
@@ -29,7 +29,7 @@ def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
 
 
 class CellHead(nn.Module):
-    """A logit a cell: x [B, C, n, n], pooled [B, 2C] -> [B, n*n]."""
+    """Logits of cells: x [B, C, n, n], pooled [B, 2C] -> [B, n*n]."""
 
     def __init__(self, channels: int, plain: bool) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class CellHead(nn.Module):
             nn.init.zeros_(layer.weight)
 
     def features(self, x: Tensor, pooled: Tensor) -> Tensor:
-        """What the cells' logits are made from."""
+        """Return the features of the cells' logits."""
         return F.relu(self.conv(x) + self.pool_bias(pooled)[:, :, None, None])
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
@@ -50,9 +50,9 @@ class CellHead(nn.Module):
 
 
 class PolicyHead(CellHead):
-    """A logit a cell, and one for the action that is no cell: x [B, C, n, n], pooled [B, 2C] -> [B, n*n + 1].
+    """Logits of cells, and of the action that is no cell: x [B, C, n, n], pooled [B, 2C] -> [B, n*n + 1].
 
-    The last column (swap) always exists, so that a checkpoint serves games with and without that action.
+    The last column (swap) always exists, so that a checkpoint fits games with and without that action.
     """
 
     def __init__(self, channels: int, plain: bool) -> None:
@@ -68,7 +68,7 @@ class PolicyHead(CellHead):
 
 
 class ValueHead(nn.Module):
-    """Value logits over seats, relative to the mover: pooled [B, 2C] -> [B, S]."""
+    """Value logits of seats, relative to the mover: pooled [B, 2C] -> [B, S]."""
 
     def __init__(self, channels: int, hidden: int, seats: int) -> None:
         super().__init__()
@@ -83,11 +83,11 @@ class ValueHead(nn.Module):
 
 
 class FocusHead(CellHead):
-    """Where on the whole board the mover's move should be: a logit a bucket of the thumbnail, float32 [B, V*V].
+    """Logits of the mover's move over the whole board: one for each bucket of the thumbnail, float32 [B, V*V].
 
-    The thumbnail's planes are inputs of the view's grid, so the trunk's cell (i, j) is also the bucket (i, j).
-    Each step from the middle takes `MIDDLE_FIRST` off: the highest logit of a net that has learned nothing is where
-    games begin, not in a corner.
+    The thumbnail's planes are inputs of the view's grid, so the trunk's cell (i, j) is also the bucket (i, j). Each
+    step from the middle subtracts `MIDDLE_FIRST`: the highest logit of an untrained net is where games begin, not in a
+    corner.
     """
 
     from_middle: Tensor
@@ -103,9 +103,9 @@ class FocusHead(CellHead):
 
 
 class ThreatHead(nn.Module):
-    """How near each seat, from the mover on, is to a win: pooled [B, 2C] -> float32 [B, S, THREAT_LEVELS].
+    """Threat levels of each seat, from the mover on: pooled [B, 2C] -> float32 [B, S, THREAT_LEVELS].
 
-    Logits of three ordered questions: of the seat's level L (0 to 3) the first L are answered with yes.
+    They are logits of an ordinal regression: for a seat's level L (0 to 3) the first L targets are 1.
     """
 
     def __init__(self, channels: int, hidden: int, seats: int) -> None:
@@ -122,17 +122,17 @@ class ThreatHead(nn.Module):
 
 
 class SideLogits(NamedTuple):
-    """What a net tells beside policy and value, each None where it has no such head."""
+    """Outputs of a net beside policy and value, each None without such a head."""
 
     focus: Tensor | None  # [..., V * V], see `FocusHead`
     threats: Tensor | None  # [..., S, THREAT_LEVELS], see `ThreatHead`
 
 
 class SideHeads(nn.Module):
-    """The heads beside policy and value that a game's shapes ask for: x [B, C, n, n], pooled [B, 2C] -> SideLogits.
+    """The further heads that a game's shapes require: x [B, C, n, n], pooled [B, 2C] -> SideLogits.
 
-    That, or nothing where they ask for none, is the end of what a net gives. Threats are told to learn from them alone:
-    a ``plain`` net, which only plays, has no head for them.
+    They end a net's outputs, which lack them if none are required. Threats are auxiliary targets: a ``plain`` net,
+    which only plays, has no head for them.
     """
 
     def __init__(self, settings: NetSettings, shapes: Shapes, plain: bool) -> None:
@@ -149,7 +149,8 @@ class SideHeads(nn.Module):
 
 
 def highest_focus(side: Iterable[SideLogits]) -> tuple[Tensor, ...]:
-    """The bucket of the highest focus logit (the first of equals), int16 [B]; nothing of a net that looks nowhere."""
+    """Return the bucket of the highest focus logit (the first on a tie), int16 [B]; an empty tuple without a focus
+    head."""
     return tuple(part.focus.argmax(dim=1).to(torch.int16) for part in side if part.focus is not None)
 
 

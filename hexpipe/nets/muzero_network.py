@@ -2,16 +2,16 @@
 
 Schrittwieser et al. 2020 (arXiv:1911.08265), with the self-supervised consistency loss of EfficientZero (Ye et al.
 2021, arXiv:2111.00210, section 4.1). A latent is float [B, channels, n, n], always in the frame of the seat that moves
-next: where seats see the board transposed against each other, the dynamics transpose what they made, so that one
+next: where seats see the board transposed relative to each other, the dynamics transpose their output, so that one
 prediction head serves all seats. One set of weights serves every board size.
 
-Values are the softmax over seats that the true-rules net has (an outcome is a seat's win, so it is a distribution
-already); rewards are scalars a seat, because they are 0 but for one known amount at a game's end: a categorical support
-would only have to learn its two used bins.
+Values are the softmax over seats, as for the true-rules net (an outcome is a seat's win, so it is a distribution
+already); rewards are one scalar for each seat, because they are 0 except for one known amount at a game's end: a
+categorical support would only use two bins.
 
-An episodic memory (``net.engram``) is asked at the root only, in training as in a search. Its keys are made of latents
-that real positions gave; imagined ones are like them no more than the consistency loss makes them. And a look-up among
-4,096 entries would make an imagined step half as long again (5x5, 32 channels, one block of dynamics).
+An episodic memory (``net.engram``) is queried at the root only, in training as in a search. Its keys come from latents
+of real positions; imagined ones resemble them only as far as the consistency loss enforces. And a look-up among 4,096
+entries would make an imagined step half as long again (5x5, 32 channels, one block of dynamics).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from hexpipe.nets.transformer_backbone import make_trunk
 
 
 def scale_latent(x: Tensor) -> Tensor:
-    """``x`` [B, C, n, n] over its root mean square, sample by sample: what dynamics are applied to stays of one size.
+    """Divide ``x`` [B, C, n, n] by its root mean square, sample by sample, to keep the scale of latents constant.
 
     The papers scale to [0, 1] by minimum and maximum, whose gradient passes through two cells alone.
     """
@@ -46,7 +46,8 @@ def scale_latent(x: Tensor) -> Tensor:
 
 
 class Dynamics(nn.Module):
-    """latent [B, C, n, n], action planes [B, ACTION_PLANES, n, n] -> the next latent, still in the old frame."""
+    """The dynamics function: latent [B, C, n, n], action planes [B, ACTION_PLANES, n, n] -> the next latent, still in
+    the old frame."""
 
     def __init__(self, blocks: int, channels: int, plain: bool) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class Dynamics(nn.Module):
 
 
 class MuZeroNet(nn.Module):
-    """See the module. ``forward`` is the training unroll; `initial` and `recurrent` are what a search asks.
+    """MuZero's network. ``forward`` is the training unroll; `initial` and `recurrent` serve a search.
 
     ``plain`` makes the net of plain convolutions that `factory.fold` fills.
     """
@@ -85,20 +86,24 @@ class MuZeroNet(nn.Module):
         self.register_buffer("edges", edge_planes(shapes), persistent=False)
 
     def represent(self, codes: Tensor) -> Tensor:
-        """Codes int8 [B, C] -> latent [B, channels, n, n]."""
+        """Compute the latents float [B, channels, n, n] of codes int8 [B, C]."""
         return scale_latent(self.trunk(expand_codes(codes, self.shapes, self.edges)))
 
     def predict(self, latent: Tensor, pooled: Tensor | None = None) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
-        """Policy logits [B, A] of all actions, value logits [B, S] relative to the mover, and `SideLogits` where the
-        shapes ask for any. ``pooled``: features to judge by in place of the latent's own."""
+        """Compute policy logits [B, A] of all actions, value logits [B, S] relative to the mover, and any `SideLogits`.
+
+        ``pooled``: features for the heads in place of the latent's own.
+        """
         if pooled is None:
             pooled = global_pool(latent)
         logits = self.policy(latent, pooled)[:, : self.shapes.num_actions].float()
         return logits, self.value(pooled).float(), *self.side(latent, pooled)
 
     def imagine(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The latent after ``actions`` int [B] (in the mover's frame), in the next mover's frame, and the rewards
-        [B, S] of the move, relative to the next mover."""
+        """Compute the latent after ``actions`` int [B] (in the mover's frame), and the rewards [B, S] of the move.
+
+        Both are relative to the next mover.
+        """
         x = self._advance(latent, actions)
         return x, self._rewards(x)
 
@@ -116,19 +121,23 @@ class MuZeroNet(nn.Module):
         return scale_latent(x)
 
     def initial(self, codes: Tensor) -> tuple[Tensor, ...]:
-        """Codes int8 [B, C] -> (latent, priors float [B, A] over legal actions, values float [B, S]), and where there
-        is a thumbnail focus int16 [B], the bucket where the net looks."""
+        """Evaluate codes int8 [B, C]: (latent, priors float [B, A] over legal actions, values float [B, S]).
+
+        With a thumbnail also focus int16 [B], the bucket where the net looks.
+        """
         latent, logits, value_logits, *side = self._root(codes)
         values = value_from_logits(value_logits, self.shapes.num_seats)
         return latent, torch.softmax(logits, dim=1), values, *highest_focus(side)
 
     def root_logits(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes int8 [B, C] -> (policy logits [B, A], illegal ones ILLEGAL_LOGIT; value logits [B, S])."""
+        """Compute policy logits [B, A], illegal ones ILLEGAL_LOGIT, and value logits [B, S] of codes int8 [B, C]."""
         return self._root(codes)[1:3]
 
     def recurrent(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """(latent, actions [B]) -> (next latent, priors [B, A] over all actions, values [B, S], rewards [B, S]), and
-        where there is a thumbnail focus int16 [B]: where the next mover should look."""
+        """Evaluate ``actions`` [B]: (next latent, priors [B, A] over all actions, values [B, S], rewards [B, S]).
+
+        With a thumbnail also focus int16 [B]: where the next mover should look.
+        """
         following, rewards = self.imagine(latent, actions)
         logits, value_logits, *side = self.predict(following)
         values = value_from_logits(value_logits, self.shapes.num_seats)
@@ -139,16 +148,16 @@ class MuZeroNet(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, *tuple[SideLogits, ...]]:
         """Unroll ``actions`` int [B, U] from ``codes`` int8 [B, C].
 
-        Returns policy logits [B, U+1, A] (those of the start masked by legality), value logits [B, U+1, S], rewards
-        [B, U, S], and with ``next_codes`` int8 [B, U, C] the consistency [B, U] in [-1, 1] of each imagined latent with
-        the one that the real position has (cosine; 0 without); then `SideLogits` of the start and every step where the
-        shapes ask for any. The gradient into each latent is halved, as in the paper's appendix G.
+        Returns policy logits [B, U+1, A] (those of the start masked by legality), value logits [B, U+1, S], rewards [B,
+        U, S], and with ``next_codes`` int8 [B, U, C] the consistency [B, U] in [-1, 1] of each imagined latent with
+        that of the real position (cosine; 0 without); then any `SideLogits` of the start and every step. The gradient
+        into each latent is halved, as in the paper's appendix G.
         """
         latents = [self.represent(codes)]
         with standardised_once(self.dynamics):
             for step in range(actions.shape[1]):
                 latents.append(self._advance(0.5 * latents[-1] + 0.5 * latents[-1].detach(), actions[:, step]))
-        # one call of the heads for all steps: of many small ones most would be overhead
+        # one call of the heads for all steps: many small ones would be mostly overhead
         count, steps = actions.shape
         every, later = torch.cat(latents), torch.cat(latents[1:])
         pooled = global_pool(every)
@@ -186,5 +195,5 @@ class MuZeroNet(nn.Module):
 
 
 def _by_sample(x: Tensor, count: int) -> Tensor:
-    """[K * B, ...], step by step, as [B, K, ...]."""
+    """Reorder [K * B, ...], step by step, to [B, K, ...]."""
     return x.reshape(-1, count, *x.shape[1:]).transpose(0, 1)

@@ -1,9 +1,10 @@
-"""Names and shapes of the net's weights, told without torch: the supervisor sizes the weights board with them, and
-weights are held against them before a net is built.
+"""Names and shapes of the net's weights, without torch.
 
-It repeats what `hexpipe.nets` builds, on purpose: importing torch into the supervisor would take seconds of every
-start and hundreds of megabytes, and before that first process is there nobody else could tell it. Sizes that are no
-settings stand here alone. The test compares all with the real nets.
+The supervisor sizes the weights board with them, and weights are checked against them before a net is built.
+
+This duplicates the construction in `hexpipe.nets` on purpose: importing torch into the supervisor would take seconds of
+every start and hundreds of megabytes, and no process exists before it. Sizes that are not settings are defined only
+here. A test compares all with the real nets.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from numpy.typing import NDArray
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 
-POOL_EVERY = 3  # each third block of a residual trunk adds a pooled bias
+POOL_EVERY = 3  # every third block of a residual trunk adds a pooled bias
 DYNAMICS_POOL_EVERY = 2
-HEAD_CHANNELS = 32  # of a head that gives a logit a cell, or the trunk's where these are fewer
+HEAD_CHANNELS = 32  # of a head with a logit for each cell, or the trunk's if fewer
 ACTION_PLANES = 2  # of learned dynamics: the cell played; all ones for the action that is no cell
 PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
-THREAT_LEVELS = 3  # of a seat: its longest chain lacks 3 stones of a win or fewer, 2 or fewer, 1
-KEY_SIZE = 32  # numbers of an engram's key: a look-up's cost grows with them; a small board needs no more
+THREAT_LEVELS = 3  # of a seat: its longest chain is 3 or fewer stones from a win, 2 or fewer, 1
+KEY_SIZE = 32  # dimensions of an engram's key: a look-up's cost grows with them; a small board needs no more
 
 Template = list[tuple[str, tuple[int, ...]]]
 
 
 def net_template(settings: NetSettings, shapes: Shapes) -> Template:
-    """(name, shape) of every weight of the net of ``settings``."""
+    """Return (name, shape) of every weight of the net of ``settings``."""
     channels, hidden, seats = settings.channels, min(settings.channels, HEAD_CHANNELS), shapes.num_seats
     template = _conv("trunk.stem", shapes.num_planes, channels, 3)
     if settings.backbone == "transformer":
@@ -56,7 +57,7 @@ def net_template(settings: NetSettings, shapes: Shapes) -> Template:
 def check_fit(
     wanted: Mapping[str, tuple[int, ...]], weights: Mapping[str, NDArray[Any]], settings: NetSettings
 ) -> None:
-    """CheckpointError, in one line, unless ``weights`` are those of a net of ``settings``: ``wanted`` by name."""
+    """Raise CheckpointError, in one line, unless ``weights`` are those of a net of ``settings``: ``wanted`` by name."""
     if wanted.keys() != weights.keys():
         odd = sorted(wanted.keys() ^ weights.keys())[0]
         raise CheckpointError(
@@ -75,7 +76,7 @@ def check_fit(
 
 
 def memory_bytes(settings: NetSettings, shapes: Shapes) -> int:
-    """Bytes of the episodic memory that a net of ``settings`` has, as the learner keeps it; 0 where it has none."""
+    """Return the bytes of the episodic memory of a net of ``settings``, in the learner; 0 without one."""
     entry = 4 * (KEY_SIZE + shapes.num_seats + 1) + 8  # its key, values and priority: float32; its source: int64
     return settings.engram * entry + 8 if settings.engram else 0
 
@@ -128,7 +129,7 @@ def _transformer(settings: NetSettings) -> Template:
 
 
 def num_parameters(template: Template) -> int:
-    """Numbers in all the weights."""
+    """Return the number of parameters."""
     return sum(math.prod(shape) for _, shape in template)
 
 

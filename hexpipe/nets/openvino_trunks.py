@@ -1,4 +1,4 @@
-"""The trunks, and the memory behind them, as OpenVINO graphs, from the weights of a folded net.
+"""The trunks and the memory as OpenVINO graphs, from the weights of a folded net.
 
 OpenVINO is optional: the extra ``openvino``.
 """
@@ -22,7 +22,7 @@ _EMPTY = np.float32(-1e9)  # added to the cosine of an empty place
 
 
 class Layers:
-    """Layers whose weights are found by the name of the module that has them."""
+    """Layers by the names of the modules that hold their weights."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         self._weights = weights
@@ -31,40 +31,40 @@ class Layers:
         return f"{name}.weight" in self._weights
 
     def conv(self, x: Any, name: str, padding: int) -> Any:
-        """A convolution with a bias: [B, I, H, W] -> [B, O, H', W']."""
+        """Return a convolution with a bias: [B, I, H, W] -> [B, O, H', W']."""
         filters = ops.constant(self._weights[f"{name}.weight"])
         y = ops.convolution(x, filters, [1, 1], [padding, padding], [padding, padding], [1, 1])
         return ops.add(y, ops.constant(self._weights[f"{name}.bias"].reshape(1, -1, 1, 1)))
 
     def linear(self, x: Any, name: str) -> Any:
-        """A linear layer, with a bias if it has one: [..., I] -> [..., O]."""
+        """Return a linear layer, with a bias if it has one: [..., I] -> [..., O]."""
         y = ops.matmul(x, ops.constant(self._weights[f"{name}.weight"]), False, True)
         bias = self._weights.get(f"{name}.bias")
         return y if bias is None else ops.add(y, ops.constant(bias))
 
     def norm(self, x: Any, name: str) -> Any:
-        """`torch.nn.RMSNorm` over the last axis."""
+        """Build `torch.nn.RMSNorm` over the last axis."""
         mean = ops.reduce_mean(ops.power(x, np.float32(2)), np.array([-1]), True)
         scaled = ops.multiply(x, ops.divide(np.float32(1), ops.sqrt(ops.add(mean, np.float32(NORM_EPS)))))
         return ops.multiply(scaled, ops.constant(self._weights[f"{name}.weight"]))
 
 
 def pooled(x: Any) -> Any:
-    """`resnet.global_pool`."""
+    """Build `resnet.global_pool`."""
     return ops.concat([ops.reduce_mean(x, _OVER_BOARD), ops.reduce_max(x, _OVER_BOARD)], 1)
 
 
 def over_cells(x: Any) -> Any:
-    """[B, C] -> [B, C, 1, 1]."""
+    """Reshape [B, C] to [B, C, 1, 1]."""
     return ops.unsqueeze(x, _OVER_BOARD)
 
 
 def recalled(layers: Layers, features: Any, engram: Engram) -> Any:
-    """`engram.Engram` over features [B, 2C]; the memory is a constant of the graph, as the weights are."""
+    """Build `engram.Engram` over features [B, 2C]; the memory is a constant of the graph, like the weights."""
     priorities, gate = engram.priorities.numpy(), np.tanh(engram.gate.numpy())
     queries = ops.normalize_l2(layers.linear(features, "engram.project"), np.array([1]), 1e-24, "max")
     cosines = ops.matmul(queries, ops.constant(engram.keys.numpy()), False, True)
-    # an empty place comes after all others, and has no weight; where there is nothing else it has nothing to say
+    # an empty place ranks last, with weight 0; if all are empty nothing is added
     values = np.where(priorities[:, None] > 0, engram.values.numpy(), np.float32(0))
     empty = np.where(priorities > 0, np.float32(0), _EMPTY)
     places = ops.topk(ops.add(cosines, ops.constant(empty)), np.int64(engram.k), 1, "max", "value", "i32").output(1)
@@ -82,7 +82,7 @@ def recalled(layers: Layers, features: Any, engram: Engram) -> Any:
 
 
 def residual_trunk(layers: Layers, planes: Any, settings: NetSettings) -> Any:
-    """`resnet.Trunk`."""
+    """Build `resnet.Trunk`."""
     x = ops.relu(layers.conv(planes, "trunk.stem", 0))
     for index in range(settings.blocks):
         name = f"trunk.blocks.{index}"
@@ -94,7 +94,7 @@ def residual_trunk(layers: Layers, planes: Any, settings: NetSettings) -> Any:
 
 
 def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, size: int) -> Any:
-    """`transformer_backbone.TransformerTrunk` on boards of ``size``."""
+    """Build `transformer_backbone.TransformerTrunk` for boards of ``size``."""
     board = layers.conv(planes, "trunk.stem", 0)
     tokens = _transposed(ops.reshape(board, np.array([0, 0, size * size]), True), 0, 2, 1)
     rotary = settings.channels // settings.heads // 2
@@ -111,7 +111,7 @@ def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, size: 
 
 
 def _attention(layers: Layers, x: Any, name: str, settings: NetSettings, turns: list[Any]) -> Any:
-    """`transformer_backbone.LatentAttention`."""
+    """Build `transformer_backbone.LatentAttention`."""
     channels, heads = settings.channels, settings.heads
     width = channels // heads
     half = width // 2
@@ -132,7 +132,7 @@ def _attention(layers: Layers, x: Any, name: str, settings: NetSettings, turns: 
 
 
 def _rotated(x: Any, rotary: int, turns: list[Any]) -> Any:
-    """`transformer_backbone.rotate`."""
+    """Build `transformer_backbone.rotate`."""
     cos, sin = turns
     a, b = _parts(x, rotary // 2, rotary // 2)
     first = ops.subtract(ops.multiply(a, cos), ops.multiply(b, sin))
@@ -140,7 +140,7 @@ def _rotated(x: Any, rotary: int, turns: list[Any]) -> Any:
 
 
 def _parts(x: Any, *widths: int) -> list[Any]:
-    """Pieces of the last axis."""
+    """Split the last axis."""
     return list(ops.variadic_split(x, np.int64(-1), np.array(widths)).outputs())
 
 

@@ -16,13 +16,13 @@ _ADAM = {"step", "exp_avg", "exp_avg_sq"}
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The state by "parameter number.state name" (Adam: step, exp_avg, exp_avg_sq); learning rates are not state."""
+    """Return the state by "parameter number.state name" (Adam: step, exp_avg, exp_avg_sq), without learning rates."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": torch.as_tensor(value) for index, own in state.items() for name, value in own.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    """Load what `optimizer_tensors` gave; CheckpointError if it is of other parameters, or not Adam's."""
+    """Load the state of `optimizer_tensors`; CheckpointError if it is of other parameters, or not Adam's."""
     document = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     indices = {str(index): index for index in range(len(parameters))}

@@ -1,9 +1,10 @@
-"""From int8 codes to input planes, on the device that runs the net.
+"""Conversion of int8 codes to input planes, on the device that runs the net.
 
-Where seats own the board's edges and see it turned (Hex: `Shapes.turns_frame`) the planes are mine, theirs, empty, and
-"the extra action (swap) is legal"; the border ring shows whose edges are whose. Otherwise they are one for each seat
-from the mover on, empty, and off the board or closed, which the ring is; where there is an action that is no cell, "it
-is legal"; and where there is a thumbnail of the board, one more for each seat and one of where the view is.
+Where seats own the board's edges and see it transposed (Hex: `Shapes.turns_frame`) the planes are the mover's stones,
+the opponent's, empty, and "the extra action (swap) is legal"; the border ring shows whose edges are whose. Otherwise
+they are one for each seat from the mover on, empty, and off the board or closed, which includes the ring; with an
+action that is no cell, "it is legal"; and with a thumbnail of the board, one more for each seat and one of the view's
+extent.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from torch import Tensor
 
 from hexpipe.config import Shapes
 
-OFF_BOARD = 4  # the code of a cell of the view that is none of the board, or that is empty and cannot be played
+OFF_BOARD = 4  # code of a cell that is off the board, or empty and not playable
 FULL_BUCKET = 127.0
 
 
 def edge_planes(shapes: Shapes) -> Tensor:
-    """The border ring that the first convolution sees: float32 [1, P, n+2, n+2], zero inside.
+    """Return the border ring for the first convolution: float32 [1, P, n+2, n+2], zero inside.
 
     A mover that owns edges has the top and bottom one, the opponent the left and right one; a corner belongs to both.
     """
@@ -35,9 +36,9 @@ def edge_planes(shapes: Shapes) -> Tensor:
 
 
 def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> Tensor:
-    """Input planes [B, P, n+2, n+2] of ``codes`` int8 [B, C], in the dtype of ``edges`` (or float32).
+    """Expand ``codes`` int8 [B, C] to input planes [B, P, n+2, n+2], in the dtype of ``edges`` (or float32).
 
-    ``edges`` is what `edge_planes` returns, kept on the device by the caller. The swap plane is all zero for codes
+    ``edges`` is the result of `edge_planes`, kept on the device by the caller. The swap plane is all zero for codes
     without a flag, so that one set of weights serves both.
     """
     if edges is None:
@@ -50,7 +51,7 @@ def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> 
     if num_actions > view_cells:
         flag = torch.any(codes[:, view_cells:num_actions] == 1, dim=1)
         parts.append(flag.reshape(-1, 1, 1, 1).expand(-1, 1, n, n))
-    elif shapes.turns_frame:  # no swap: the plane is there all the same, and empty
+    elif shapes.turns_frame:  # no swap: the plane is there anyway, and zero
         parts.append(torch.zeros_like(cells, dtype=torch.bool))
     planes = torch.cat(parts, dim=1).to(edges.dtype)
     if shapes.thumbnail:
@@ -60,7 +61,7 @@ def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> 
 
 
 def illegal_mask(codes: Tensor, shapes: Shapes) -> Tensor:
-    """True where an action is illegal (a cell is taken or off, a flag is 0): bool [B, A], from codes int8 [B, C]."""
+    """Return a mask bool [B, A] of illegal actions (a cell is taken or off, a flag is 0), from codes int8 [B, C]."""
     view_cells = shapes.view_cells
     cells = codes[:, :view_cells] != 0
     if shapes.num_actions == view_cells:
@@ -69,7 +70,7 @@ def illegal_mask(codes: Tensor, shapes: Shapes) -> Tensor:
 
 
 def check_shapes(shapes: Shapes) -> None:
-    """ValueError if ``shapes`` are not those that these planes can show (a view and at most one more action)."""
+    """Raise ValueError if these planes cannot represent ``shapes`` (a view and at most one more action)."""
     extra = shapes.num_actions - shapes.view_cells
     small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
     whole = shapes.thumbnail or shapes.view_size >= shapes.board_size

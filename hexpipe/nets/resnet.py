@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from hexpipe.nets.net_template import POOL_EVERY
 
 RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))  # keeps unit variance through a ReLU (NF-ResNet paper, appendix D)
-INIT_STD = 0.05  # the scale of a standardised weight only sets how fast AdamW's steps turn it
+INIT_STD = 0.05  # the scale of a standardised weight only sets the effective step size of AdamW
 
 
 class StandardisedConv2d(nn.Module):
@@ -35,7 +35,7 @@ class StandardisedConv2d(nn.Module):
         self.shared: Tensor | None = None  # see `standardised_once`
 
     def standardised(self) -> Tensor:
-        """The plain weight float32 [O, I, k, k]: what the convolution uses, and what `fold` keeps."""
+        """Return the plain weight float32 [O, I, k, k]: used by the convolution, and kept by `fold`."""
         mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
         centred = self.weight - mean
         norm = centred.square().sum(dim=(1, 2, 3), keepdim=True).add(1e-8).rsqrt()
@@ -48,7 +48,7 @@ class StandardisedConv2d(nn.Module):
 
 @contextmanager
 def standardised_once(module: nn.Module) -> Iterator[None]:
-    """Within the block, a convolution of ``module`` that runs several times standardises its weight once for all."""
+    """Standardise the weight of each convolution of ``module`` only once within the block."""
     convolutions = [part for part in module.modules() if isinstance(part, StandardisedConv2d)]
     for convolution in convolutions:
         convolution.shared = convolution.standardised()
@@ -60,19 +60,19 @@ def standardised_once(module: nn.Module) -> Iterator[None]:
 
 
 def make_conv(inputs: int, outputs: int, kernel: int, *, padding: int, gain: float, plain: bool) -> nn.Module:
-    """A standardised convolution, or the plain one that it folds into (uninitialised)."""
+    """Return a standardised convolution, or the plain one that it folds into (uninitialised)."""
     if plain:
         return nn.Conv2d(inputs, outputs, kernel, padding=padding)
     return StandardisedConv2d(inputs, outputs, kernel, padding, gain)
 
 
 def global_pool(x: Tensor) -> Tensor:
-    """Mean and maximum over the board: [B, C, n, n] -> [B, 2C]."""
+    """Compute mean and maximum over the board: [B, C, n, n] -> [B, 2C]."""
     return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)
 
 
 class ResidualBlock(nn.Module):
-    """relu(x + conv(relu(conv(x)))), plus a bias from pooled activations if ``pooled``: [B, C, n, n] -> same."""
+    """Block relu(x + conv(relu(conv(x)))), plus a bias from pooled activations if ``pooled``: [B, C, n, n] -> same."""
 
     def __init__(self, channels: int, pooled: bool, plain: bool) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_blocks(count: int, channels: int, pool_every: int, plain: bool) -> nn.ModuleList:
-    """``count`` blocks, of which each ``pool_every``-th is pooled."""
+    """Make ``count`` blocks, of which each ``pool_every``-th is pooled."""
     return nn.ModuleList(ResidualBlock(channels, index % pool_every == 0, plain) for index in range(1, count + 1))
 
 

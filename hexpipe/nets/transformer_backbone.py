@@ -1,8 +1,8 @@
-"""The transformer trunk: the cells of a board look at each other, one set of weights for every board size.
+"""The transformer trunk: self-attention over the cells of a board, one set of weights for every board size.
 
-A token is a cell. Patches of 2x2 would quarter the tokens, but the policy wants a logit for each cell, a bridge is made
-of single cells, and boards of odd size do not divide; and at 11x11 with 64 channels attention between 121 cells costs
-under half of what the linear layers cost anyway.
+A token is a cell. Patches of 2x2 would quarter the tokens, but the policy needs a logit for each cell, a bridge
+consists of single cells, and boards of odd size do not divide; and at 11x11 with 64 channels attention between 121
+cells costs under half of the linear layers.
 
 A block is pre-norm: x + attention(norm(x)), then x + feed_forward(norm(x)). Both branches start at zero, as those of
 the residual trunk do. The sources:
@@ -28,21 +28,22 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.resnet import RELU_GAIN, Trunk, make_conv
 
 NORM_EPS = 1e-6
-ROTARY_BASE = 100.0  # the slowest pair turns a radian in up to a hundred cells: more than the longest board
+ROTARY_BASE = 100.0  # the slowest pair rotates by a radian in up to a hundred cells: more than the largest board
 
 
 class Turns(NamedTuple):
-    """Cosine and sine of the angle that each cell turns each pair of rotary channels by: both [n*n, R/2]."""
+    """Cosine and sine of each cell's rotation of each pair of rotary channels: both [n*n, R/2]."""
 
     cos: Tensor
     sin: Tensor
 
 
 def rotary_turns(size: int, rotary: int, like: Tensor) -> Turns:
-    """The turns of a board of ``size`` for ``rotary`` channels (a multiple of 4), in the dtype and place of ``like``.
+    """Return the rotations of a board of ``size`` for ``rotary`` channels (a multiple of 4), in the dtype and device of
+    ``like``.
 
-    The first half of the R/2 pairs turns by the row, the second by the column. Angles are reckoned in float32
-    whatever the net's dtype: bfloat16 has not the digits for the far rows.
+    The first half of the R/2 pairs rotates by the row, the second by the column. Angles are computed in float32 for any
+    dtype: bfloat16 lacks the precision for the far rows.
     """
     pairs = rotary // 4
     frequencies = ROTARY_BASE ** (-torch.arange(pairs, device=like.device, dtype=torch.float32) / pairs)
@@ -53,9 +54,9 @@ def rotary_turns(size: int, rotary: int, like: Tensor) -> Turns:
 
 
 def rotate(x: Tensor, turns: Turns) -> Tensor:
-    """Turn the pairs (x[..., i], x[..., i + R/2]) of ``x`` [..., n*n, R] by the cell's angles; same shape.
+    """Rotate the pairs (x[..., i], x[..., i + R/2]) of ``x`` [..., n*n, R] by the cell's angles; same shape.
 
-    The product of a turned query and a turned key depends on the two cells' offset only (RoFormer, section 3.2).
+    The product of a rotated query and a rotated key depends on the two cells' offset only (RoFormer, section 3.2).
     """
     a, b = x.chunk(2, dim=-1)
     return torch.cat((a * turns.cos - b * turns.sin, b * turns.cos + a * turns.sin), dim=-1)
@@ -66,10 +67,10 @@ class LatentAttention(nn.Module):
 
     Of a head's D = C / heads query and key channels one half is content, the other half rotary. Content keys and the
     values [D] of all heads come from one normalised latent of ``kv_latent`` channels. The rotary key comes from x
-    itself and is shared by all heads: turned keys could not be made from the latent by a matrix that is the same for
-    every cell. Nothing is cached here, a board being new as a whole: the latent saves weights and work.
+    itself and is shared by all heads: rotated keys could not come from the latent by a matrix that is the same for
+    every cell. Nothing is cached here, because each board is new as a whole: the latent saves weights and work.
 
-    A head's queries, keys and values have one width, which is what torch's fused CPU kernel wants.
+    A head's queries, keys and values have one width, as torch's fused CPU kernel requires.
     """
 
     def __init__(self, channels: int, heads: int, kv_latent: int) -> None:
@@ -89,7 +90,7 @@ class LatentAttention(nn.Module):
         return out
 
     def queries_keys_values(self, x: Tensor, turns: Turns) -> tuple[Tensor, Tensor, Tensor]:
-        """What the softmax is of: queries, keys and values, each [B, heads, N, C / heads]."""
+        """Return the inputs of attention: queries, keys and values, each [B, heads, N, C / heads]."""
         content, rotary = self.content, self.rotary
         sizes = [self.heads * (content + rotary), self.kv_latent, rotary]
         queries, latent, shared = self.inputs(x).split_with_sizes(sizes, dim=-1)
@@ -101,12 +102,12 @@ class LatentAttention(nn.Module):
         return queries, torch.cat((plain, shared), dim=-1), values
 
     def _by_head(self, x: Tensor) -> Tensor:
-        """[B, N, heads * D] -> [B, heads, N, D]."""
+        """Reshape [B, N, heads * D] to [B, heads, N, D]."""
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)), without biases: [..., C] -> [..., C]."""
+    """Feed-forward layer down(silu(gate(x)) * up(x)), without biases: [..., C] -> [..., C]."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -120,7 +121,7 @@ class SwiGLU(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then the feed-forward layer, each added to what it reads: [B, N, C] -> [B, N, C]."""
+    """Attention, then the feed-forward layer, each with a residual connection: [B, N, C] -> [B, N, C]."""
 
     def __init__(self, settings: NetSettings) -> None:
         super().__init__()
@@ -137,10 +138,11 @@ class TransformerBlock(nn.Module):
 
 
 class TransformerTrunk(nn.Module):
-    """What `resnet.Trunk` is, with attention: planes [B, P, n+2, n+2] -> [B, C, n, n], channels last in memory.
+    """The counterpart of `resnet.Trunk` with attention: planes [B, P, n+2, n+2] -> [B, C, n, n], channels last in
+    memory.
 
-    A valid 3x3 convolution makes the tokens, so that a cell knows its neighbours and the edges beside it: that ring is
-    all that tells a cell where on the board it is. ``plain`` makes the stem the plain convolution that it folds into.
+    A valid 3x3 convolution makes the tokens, so that a token includes its neighbours and the edges beside it: that ring
+    is the only positional input. ``plain`` makes the stem the plain convolution that it folds into.
     """
 
     def __init__(self, planes: int, settings: NetSettings, plain: bool) -> None:
@@ -162,7 +164,7 @@ class TransformerTrunk(nn.Module):
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """No bias; unit variance in gives unit variance out."""
+    """Return a linear layer without bias, which preserves unit variance."""
     layer = nn.Linear(inputs, outputs, bias=False)
     nn.init.normal_(layer.weight, std=inputs**-0.5)
     return layer
@@ -175,7 +177,7 @@ def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def make_trunk(settings: NetSettings, shapes: Shapes, plain: bool = False) -> Trunk | TransformerTrunk:
-    """The trunk of ``settings.backbone``: planes [B, P, n+2, n+2] -> [B, channels, n, n]."""
+    """Return the trunk of ``settings.backbone``: planes [B, P, n+2, n+2] -> [B, channels, n, n]."""
     if settings.backbone == "transformer":
         return TransformerTrunk(shapes.num_planes, settings, plain)
     return Trunk(shapes.num_planes, settings.blocks, settings.channels, plain)
