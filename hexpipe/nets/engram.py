@@ -11,17 +11,17 @@ The memory is part of the module's state: it consists of buffers, so it moves wi
 and published with its weights. Writing takes no gradient and reading gives none to the memory; key projection,
 read-out, sharpness and gate are learned.
 
-**Sources.** An entry must not answer the very question that it was written for. Training sees a position several times,
-and all positions of a game have one outcome: a query that finds an entry of its own game finds its own target, the gate
-opens for that, and at play, where a game's outcome is not known yet, nothing is there to be found. So every entry has
-the number of the game that it is from, and a query that says its own reads no entry of that game. Near keys tell too
-little for this: a position one ply on is another key with the same answer, and the same position in another game is
-the best that a memory has to offer. At play no query names a source, and none needs to: its game is not over.
+**Sources.** An entry must not leak its own target. Training sees a position several times, and all positions of a game
+have one outcome: a query that finds an entry of its own game finds its own target, the gate learns to open for that,
+and at play, where a game's outcome is not known yet, there is no such entry. So every entry has the number of its game,
+and a query with a source reads no entry of that game. The distance of keys does not suffice for this: the position one
+ply later has another key with the same target, and the same position in another game is the best entry to find. At play
+queries have no source, and need none: their game is not over.
 
-**Keys age.** A key was made by the weights of its step, a query is made by those of the moment; in self-play those are
-the averaged weights (``learner.ema_decay``), which trail the trained ones that made the keys. The ring turns
-over within capacity / batch size steps, so that keys are at most that old; nothing is made anew. What trails is in the
-queries' disfavour at play: they meet keys of a slightly different space than in training.
+**Keys age.** A key was made by the weights of its step, a query by the present ones; in self-play those are the
+averaged weights (``learner.ema_decay``), which trail the trained ones that made the keys. The ring turns over within
+capacity / batch size steps, so that keys are at most that old; none is recomputed. At play queries therefore meet keys
+of a slightly different space than in training.
 
 Nearest keys, and their values mixed by weights that fall with the distance, are the differentiable neural dictionary of
 Pritzel et al. 2017, "Neural episodic control" (arXiv 1703.01988), section 3.1; so is the kernel 1 / (d^2 + DELTA),
