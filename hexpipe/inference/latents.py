@@ -117,16 +117,16 @@ class Latents:
         known[roots:] = slots != NOBODY
         used = np.unique(slots)
         if len(used) == 1:
-            self._net.recurrent(self._sound(used[0]), parents, moves.actions, children, below)
+            self._net.recurrent(self._weights_for(used[0]), parents, moves.actions, children, below)
             return known
         for slot in used:
             at = np.flatnonzero(slots == slot)
             part = below.at(at)
-            self._net.recurrent(self._sound(slot), parents[at], moves.actions[at], children[at], part)
+            self._net.recurrent(self._weights_for(slot), parents[at], moves.actions[at], children[at], part)
             below.put(at, part)
         return known
 
-    def _sound(self, slot: int) -> int:
+    def _weights_for(self, slot: int) -> int:
         """Return a set of weights to run ``slot`` with: any will do for a child of no known search.
 
         Such a child comes from a dead client, or from a search that a dead server began.

@@ -166,7 +166,7 @@ class Learner:
         self.steps = checkpoint.step
         self.first_weights = checkpoint.meta.get("first_weights")
 
-    def go_back(self, checkpoint: Checkpoint) -> None:
+    def roll_back(self, checkpoint: Checkpoint) -> None:
         """Roll back to ``checkpoint`` as `restore`, but ``steps`` counts on from the present."""
         steps = self.steps
         self.restore(checkpoint)

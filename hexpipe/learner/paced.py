@@ -70,7 +70,7 @@ class PacedLearner:
         # summed on the device: reading every step's losses would stall the device
         self._losses += self.learner.step(batch, progress).tensor
         self._losses_steps += 1
-        return self.recovery.look()
+        return self.recovery.check()
 
     def drain_losses(self) -> dict[str, float]:
         """Return the means of the losses over the steps since the last call; empty if there was none."""

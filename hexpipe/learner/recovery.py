@@ -17,7 +17,7 @@ from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 16
+CHECK_EVERY = 16
 """Steps between two checks of the device; as many skipped in a row are too many."""
 MOST_RECOVERIES = 3
 GOOD_STEPS = 1000
@@ -25,7 +25,7 @@ GOOD_STEPS = 1000
 
 
 class Recovery:
-    """Watch of the steps of ``learner``; call `look` after each of them.
+    """Watch of the steps of ``learner``; call `check` after each of them.
 
     Learners that train together check the same steps with the same result.
     """
@@ -35,13 +35,13 @@ class Recovery:
         self._recent: list[int] = []  # steps at which it rolled back
         self.count = 0
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Roll back if the last steps were all skipped; return whether it did.
 
         Raises DivergedError where there is no checkpoint to restore, or it has not helped.
         """
         learner = self._learner
-        if learner.steps % LOOK_EVERY or learner.skipped_in_a_row < LOOK_EVERY:
+        if learner.steps % CHECK_EVERY or learner.skipped_in_a_row < CHECK_EVERY:
             return False
         self._recent = [step for step in self._recent if step > learner.steps - GOOD_STEPS]
         if len(self._recent) == MOST_RECOVERIES:
@@ -50,7 +50,7 @@ class Recovery:
                 "lower learner.learning_rate and go on with --resume"
             )
         path = self._newest()
-        learner.go_back(load_checkpoint(path))
+        learner.roll_back(load_checkpoint(path))
         self._recent.append(learner.steps)
         self.count += 1
         log.error("training broke by step %d (gradients are not finite): back to %s", learner.steps, path)

@@ -95,12 +95,12 @@ def choose_backend(
         in_float32 = {key: speed for key, speed in speeds.items() if built[key[0]].dtype == "float32"}
         exact = built[max(in_float32, key=lambda key: in_float32[key])[0]] if in_float32 else None
         make = partial(_build, net=net, shapes=shapes, device=device, max_batch=inference.max_batch)
-        chosen = {at: _held(backend, exact, make, shapes, recheck_seconds) for at, backend in chosen.items()}
+        chosen = {at: _checked(backend, exact, make, shapes, recheck_seconds) for at, backend in chosen.items()}
     backend = chosen[best] if for_one == best else BySize(chosen[for_one], chosen[best])
     return Choice(backend, batch, sorted(table, key=lambda row: -row.evals_per_s))
 
 
-def _held(
+def _checked(
     backend: Backend, exact: Backend | None, make: Callable[[Kind], Backend], shapes: Shapes, recheck_seconds: float
 ) -> Backend:
     """Return ``backend``, with a check of agreement with ``exact`` if its dtype is not float32.

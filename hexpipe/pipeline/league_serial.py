@@ -35,7 +35,7 @@ class SerialLeague:
         self._drawn = 0
         self._next = games + OPPONENT_GAMES
 
-    def beside(self, newest: Evaluator) -> LeagueEvaluator:
+    def against(self, newest: Evaluator) -> LeagueEvaluator:
         """Return the evaluator of the opponent's and the ``newest`` net."""
         if isinstance(self._opponent, LocalLatentEvaluator):
             return LeagueEvaluator(newest, self._opponent, self._opponent.release)

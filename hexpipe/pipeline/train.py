@@ -202,7 +202,7 @@ class _Trainer:
             opponent = _evaluator(settings, self.game, device)
             self.league = SerialLeague(opponent, self.folder.path, settings.seed, self.buffer.total_games)
             self.league.draw(self.learner.ema_weights())
-            evaluator = self.league.beside(evaluator)
+            evaluator = self.league.against(evaluator)
         if settings.reanalyze.ratio:
             self.reanalysis = self._search_old_games(self.evaluators[1])
         # a resumed run must not repeat the games of its first part

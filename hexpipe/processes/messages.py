@@ -58,7 +58,7 @@ class ChildContext:
         """Return whether the supervisor has asked this process to stop."""
         return bool(self.me.stop)
 
-    def go_on(self, waiting: Waiting) -> bool:
+    def heartbeat(self, waiting: Waiting) -> bool:
         """Send a heartbeat while ``waiting``; return False if the supervisor has asked this process to stop."""
         self.row.beat(waiting)
         return not self.stopping()
@@ -66,7 +66,7 @@ class ChildContext:
     def wait_until(self, condition: Callable[[], bool], waiting: Waiting) -> bool:
         """Wait for ``condition()`` with heartbeats; return False if the supervisor has asked this process to stop."""
         while not condition():
-            if not self.go_on(waiting):
+            if not self.heartbeat(waiting):
                 return False
             time.sleep(_POLL_SECONDS)
         return True

@@ -89,7 +89,7 @@ def send_game(context: ChildContext, sender: OutboxSender, record: GameRecord, n
     """Put a game into the outbox and count it; ``number`` is an old game's in the archive, 0 for a new one."""
     row = context.row
     row.beat(Waiting.OUTBOX)
-    sender.send(record, lambda: context.go_on(Waiting.OUTBOX), number)
+    sender.send(record, lambda: context.heartbeat(Waiting.OUTBOX), number)
     row.beat()
     row.add("games", 1)
 

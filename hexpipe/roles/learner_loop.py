@@ -121,11 +121,11 @@ class LearnerLoop:
         else:
             batch, self._batch = self._batch, None
             progress = agree(int(self._progress() * _PROGRESS_PARTS)) / _PROGRESS_PARTS  # one learning rate for all
-            went_back = self.paced.step(batch, progress)
+            rolled_back = self.paced.step(batch, progress)
             self.row["steps"] = self.learner.steps
             if not self.context.me.ready:  # only now: a failure at the first step means that it has not worked yet
                 self.context.set_ready()
-            if went_back:
+            if rolled_back:
                 self.row.add("recoveries", 1)
             self.row["wait_seconds"] = prefetcher.wait_seconds
         now = time.monotonic()

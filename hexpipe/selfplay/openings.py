@@ -37,27 +37,27 @@ def balanced_openings(
 ) -> Iterator[Opening]:
     """Yield endless openings that leave every seat about the same chances, as the pie rule asks.
 
-    Each is the one of `CANDIDATES` random ones whose `lean` is least by ``evaluator``'s values alone. The requests, of
-    about ``at_once`` positions, go to ``group``, which no search may be using.
+    Each is the one of `CANDIDATES` random ones whose `imbalance` by ``evaluator``'s values is least. The requests,
+    of about ``at_once`` positions, go to ``group``, which no search may be using.
     """
     while True:
         best: list[Opening] = [()] * at_once
         least = np.full(at_once, np.inf)
         for _ in range(CANDIDATES):
             openings, states = _draw(game, most_plies, rng, at_once)
-            leans = lean(_values(game, states, evaluator, group))
-            for i in np.flatnonzero(leans < least).tolist():
-                best[i], least[i] = openings[i], leans[i]
+            imbalances = imbalance(_values(game, states, evaluator, group))
+            for i in np.flatnonzero(imbalances < least).tolist():
+                best[i], least[i] = openings[i], imbalances[i]
         yield from best
 
 
-def lean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def imbalance(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the spread of the seats' chances, float32 [L] in [0, 1], for values float32 [L, S].
 
     It is half the distance of the best seat's value from the worst's; for two seats, the value's distance from 0.
     """
-    leans: NDArray[np.float32] = (values.max(axis=1) - values.min(axis=1)) / 2
-    return leans
+    imbalances: NDArray[np.float32] = (values.max(axis=1) - values.min(axis=1)) / 2
+    return imbalances
 
 
 def _values(game: Game, states: States, evaluator: Evaluator, group: int) -> NDArray[np.float32]:

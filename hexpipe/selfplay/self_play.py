@@ -21,10 +21,10 @@ from hexpipe.games.game_records import recorded_rules
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.league import LeagueEvaluator, draw_opponents, win_share
-from hexpipe.selfplay.looking import Looking
 from hexpipe.selfplay.moves import choose_moves, sample_rows
 from hexpipe.selfplay.schedule import Schedule
 from hexpipe.selfplay.turns import Group, Played, Turn
+from hexpipe.selfplay.view_placement import ViewPlacement
 
 
 @dataclass
@@ -74,7 +74,7 @@ class SelfPlay:
         self._most_opening_plies = settings.selfplay.opening_random_plies
         self._most_plies = settings.selfplay.max_game_plies
         self._rng = np.random.default_rng(seed)
-        self._looking = Looking(settings.selfplay.focus_share, self._rng)
+        self._view_placement = ViewPlacement(settings.selfplay.focus_share, self._rng)
         self._weights_version = -1
         self._draining = False
         self._stage = stage
@@ -152,7 +152,7 @@ class SelfPlay:
             self._play_random_openings(group, games)
         else:
             self._play_given_openings(group, games, openings)
-        self._looking.at_last_stones(group, games)
+        self._view_placement.at_last_stones(group, games)
         self._begin(group, games)
 
     def _begin(self, group: Group, games: NDArray[np.int32]) -> None:
@@ -203,7 +203,7 @@ class SelfPlay:
             if not chosen.any():
                 return
             going = games[chosen]
-            self._looking.anywhere(group, going)
+            self._view_placement.anywhere(group, going)
             rows = mcts.root_rows(going)
             group.game.legal_mask(mcts.states, rows, legal[: len(going)])
             self._play_unsearched(group, going, sample_rows(legal[: len(going)].astype(np.float32), self._rng))
@@ -230,7 +230,7 @@ class SelfPlay:
         results = mcts.results(games)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
         self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
-        looks = self._looking.after(group, games, moves)
+        looks = self._view_placement.after(group, games, moves)
         mcts.advance(games, moves)
         self.stats.moves += len(games)
 
@@ -245,7 +245,7 @@ class SelfPlay:
             self._drop_if_empty(turn, group)
         going = games[~over]
         if len(going):
-            self._looking.at(group, going, looks[~over])
+            self._view_placement.at(group, going, looks[~over])
             self._begin(group, going)
 
     def _drop_if_empty(self, turn: Turn, group: Group) -> None:

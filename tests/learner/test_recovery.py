@@ -10,7 +10,7 @@ import torch
 
 from hexpipe.errors import DivergedError
 from hexpipe.learner.learner import Learner
-from hexpipe.learner.recovery import GOOD_STEPS, LOOK_EVERY, MOST_RECOVERIES, Recovery
+from hexpipe.learner.recovery import CHECK_EVERY, GOOD_STEPS, MOST_RECOVERIES, Recovery
 from hexpipe.nets.checkpoints import list_checkpoints
 from tests.learner.test_learner import SHAPES, _batch, _settings
 
@@ -22,9 +22,9 @@ def bad_batch() -> dict[str, np.ndarray]:
 
 
 def steps_until_back(learner: Learner, recovery: Recovery, batch: dict[str, np.ndarray]) -> int:
-    for step in range(1, 3 * LOOK_EVERY):
+    for step in range(1, 3 * CHECK_EVERY):
         learner.step(batch)
-        if recovery.look():
+        if recovery.check():
             return step
     raise AssertionError("training did not go back")
 
@@ -32,12 +32,12 @@ def steps_until_back(learner: Learner, recovery: Recovery, batch: dict[str, np.n
 def test_one_bad_batch_is_skipped_and_no_more(tmp_path: Path) -> None:
     learner = Learner(_settings(), SHAPES)
     recovery = Recovery(learner, tmp_path)
-    for step in range(4 * LOOK_EVERY):
+    for step in range(4 * CHECK_EVERY):
         learner.step(bad_batch() if step % 5 == 0 else _batch(step))
-        assert not recovery.look()
+        assert not recovery.check()
         assert learner.healthy == (step % 5 > 0)
     assert recovery.count == 0
-    assert learner.steps == 4 * LOOK_EVERY
+    assert learner.steps == 4 * CHECK_EVERY
 
 
 def test_broken_weights_go_back_and_steps_count_on(tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def test_broken_weights_go_back_and_steps_count_on(tmp_path: Path) -> None:
     good = [tensor.detach().clone() for tensor in learner.net.parameters()]
     for parameter in learner.net.parameters():
         parameter.data.fill_(3e38)
-    assert LOOK_EVERY <= steps_until_back(learner, recovery, _batch(9)) < 2 * LOOK_EVERY
+    assert CHECK_EVERY <= steps_until_back(learner, recovery, _batch(9)) < 2 * CHECK_EVERY
     torch.testing.assert_close([tensor.detach() for tensor in learner.net.parameters()], good, rtol=0, atol=0)
     assert learner.healthy
-    assert learner.steps > LOOK_EVERY
+    assert learner.steps > CHECK_EVERY
     losses = learner.step(_batch(9))
     assert losses["skipped_steps"] == 0
     assert learner.healthy

@@ -29,7 +29,7 @@ SETTINGS = {
 
 def toy_main(context: ChildContext, weights: WeightsBoard, number: int) -> None:
     context.set_ready()
-    while context.go_on(Waiting.WEIGHTS):
+    while context.heartbeat(Waiting.WEIGHTS):
         if weights.latest_version > context.row["newest_seen"]:
             context.row["newest_seen"] = weights.latest_version
             context.row.add("looks", 1)

@@ -18,7 +18,7 @@ from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.selfplay.openings import balanced_openings, lean, random_openings, read_openings
+from hexpipe.selfplay.openings import balanced_openings, imbalance, random_openings, read_openings
 from hexpipe.selfplay.self_play import SelfPlay
 from tests.refusals import refused
 
@@ -80,7 +80,7 @@ def test_balanced_openings_lean_less_than_random_ones_by_the_same_net(kind: str)
     game, rng = _game(kind), np.random.default_rng(2)
     evaluator = HashEvaluator(game, 2)
     balanced = balanced_openings(game, 4, rng, evaluator, group=1, at_once=10)
-    leans = []
+    imbalances = []
     for openings in (balanced, random_openings(game, 4, rng)):
         codes = np.zeros((60, game.shapes.code_length), np.int8)
         for number, opening in enumerate(islice(openings, 60)):
@@ -88,14 +88,14 @@ def test_balanced_openings_lean_less_than_random_ones_by_the_same_net(kind: str)
             assert states.winner[0] == ONGOING
             game.codes(states, np.zeros(1, np.int32), codes[number : number + 1])
         evaluator.submit(0, codes)
-        leans.append(lean(evaluator.collect(0).answers.values))
-    assert leans[0].mean() < 0.6 * leans[1].mean()
+        imbalances.append(imbalance(evaluator.collect(0).answers.values))
+    assert imbalances[0].mean() < 0.6 * imbalances[1].mean()
 
 
 def test_a_lean_is_a_distance_from_even_chances() -> None:
     values = np.array([[0.3, -0.3], [-0.3, 0.3], [0, 0]], np.float32)
-    np.testing.assert_allclose(lean(values), [0.3, 0.3, 0])
-    np.testing.assert_allclose(lean(np.array([[1, -0.2, -1], [-0.1, 0, -0.1]], np.float32)), [1, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(imbalance(values), [0.3, 0.3, 0])
+    np.testing.assert_allclose(imbalance(np.array([[1, -0.2, -1], [-0.1, 0, -0.1]], np.float32)), [1, 0.05], rtol=1e-6)
 
 
 def test_openings_come_from_a_file_of_any_notation(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ OWN_SHARE = 0.75
 """Share of views at a stone of the mover's own among those that do not go where the net looks."""
 
 
-class Looking:
+class ViewPlacement:
     """Placement of the views of a generator's games, given by their numbers in a group.
 
     Most go where the net looks. It learns from what it sees, and an untrained one would never see its own stones again
