@@ -206,10 +206,10 @@ def moves_view(game: Game) -> TypeGuard[LocalViewGame]:
 
 
 def places_stones(game: Game) -> bool:
-    """Whether a move of ``game`` places one stone of its mover, or none, and changes no other cell.
+    """Return whether a move of ``game`` places one stone of its mover, or none, and changes no other cell.
 
-    That is so unless a game says ``places_stones = False``. The replay then rebuilds a position by placing stones, and
-    else by the game's own `step` from a snapshot of cells and parents.
+    That is so unless a game sets ``places_stones = False``. The replay then rebuilds a position by placing stones, and
+    otherwise by the game's own `step` from a snapshot of cells and parents.
     """
     return bool(getattr(game, "places_stones", True))
 

@@ -32,7 +32,7 @@ class WholeBoard(ABC):
     """
 
     swap = False
-    places_stones = True  # False of a game whose moves change more than one cell
+    places_stones = True  # False for a game whose moves change more than one cell
 
     def __init__(
         self,

@@ -125,7 +125,7 @@ class PieceLayout(NamedTuple):
     start_left: int
     threats: bool
     thumbnail: bool
-    places_stones: bool  # else a position is told by the game's own step from a snapshot on
+    places_stones: bool  # else positions are rebuilt by the game's own step from a snapshot
     num_parents: int  # numbers of a snapshot beside its cells
 
 

@@ -1,4 +1,4 @@
-"""Positions of a batch between the store's bytes and the net's codes: by stones that lie, or by the game's own step."""
+"""Positions of a batch between the store's bytes and the net's codes: by placed stones, or by the game's own step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Positions(Protocol):
 
 
 def positions_of(games: Sequence[Game], samples: Samples) -> Positions:
-    """Make the positions of ``samples``, which `read_samples` has filled, each of the stage of ``games`` it names."""
+    """Return the positions of ``samples``, which `read_samples` has filled, each of the stage of ``games`` that it
+    names."""
     return PlacedStones(games, samples) if places_stones(games[0]) else SteppedStates(games, samples)
 
 
@@ -84,8 +85,10 @@ def states_of(
     seats: NDArray[np.integer],
     views: NDArray[np.integer],
 ) -> States:
-    """Make rows of ``game`` from what a snapshot holds, int8 [L, n * n] and int16 [L, P], and what its ply tells; a ply
-    of -1 stands for the start."""
+    """Return rows of ``game`` from the content of snapshots, int8 [L, n * n] and int16 [L, P], and their plies.
+
+    A ply of -1 stands for the start.
+    """
     states = game.new_states(len(plies))
     known = plies >= 0
     states.cells[known], states.parents[known] = cells[known], parents[known]
@@ -94,7 +97,7 @@ def states_of(
 
 
 def _play_from_snapshots(game: Game, samples: Samples, rows: NDArray[np.intp]) -> States:
-    """Make states of the samples ``rows`` [L] at their plies."""
+    """Return the states of the samples ``rows`` [L] at their plies."""
     area, turns = game.board_size**2, samples.turns[rows]
     beginnings = samples.beginnings[rows]
     parents = samples.parents[rows, : game.new_states(1).parents.shape[1]]
