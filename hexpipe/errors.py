@@ -168,7 +168,7 @@ class ProcessDiedError(HexpipeError):
         self.details = details
 
     def __reduce__(self) -> tuple[type[ProcessDiedError], tuple[str, str]]:
-        """Pickle by what it was made of."""
+        """Pickle by the constructor's arguments."""
         return type(self), (self.process, self.details)
 
 

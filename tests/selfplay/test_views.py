@@ -16,8 +16,8 @@ from hexpipe.config import Settings, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.records import GameRecord, unpack_policies
 from hexpipe.search.evaluator import Evaluation, Evaluator, Moves
-from hexpipe.selfplay.view_placement import OWN_SHARE
 from hexpipe.selfplay.self_play import SelfPlay
+from hexpipe.selfplay.view_placement import OWN_SHARE
 from tests.games.reference_inarow import SlowInARow
 
 ROW = np.zeros(1, np.int32)
