@@ -18,13 +18,13 @@ from hexpipe.cli.main import run
 from hexpipe.config import InferenceSettings, ReplaySettings, load_settings, settings_from_json
 from hexpipe.errors import GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game
-from hexpipe.games.game_sources import decode_games
-from hexpipe.games.game_texts import read_game
 from hexpipe.games.hex import Hex, checked_game
 from hexpipe.games.player_utils import side_to_move
-from hexpipe.games.sgf_positions import read_any
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
+from hexpipe.notation.game_sources import decode_games
+from hexpipe.notation.game_texts import read_game
+from hexpipe.notation.sgf_positions import read_any
 from hexpipe.plain_files import open_new
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive

@@ -36,7 +36,7 @@ WRITERS = (["run", "--resume"], ["train", "--resume"], ["clean"], ["import", "#5
 # Where files are opened that lie in no run folder: what a person has named, what the system has, temporary folders.
 ELSEWHERE = {
     "cli/_game_files.py": "games that a person names",
-    "games/game_sources.py": "games that a person names",
+    "notation/game_sources.py": "games that a person names",
     "htp/engine.py": "loadsgf's file",
     "cli/_streams.py": "/dev/null",
     "compile_kernels.py": "the folder of compiled kernels",

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from hexpipe.arena.players import FORFEIT, RESIGN
 from hexpipe.errors import NotationError, ProcessDiedError, SettingsError
-from hexpipe.games.format_conversion import action_name, parse_action
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.notation.format_conversion import action_name, parse_action
 
 _SWAP_WORDS = ("swap-pieces", "swap")
 _COLOURS = ("black", "white")

@@ -29,7 +29,7 @@ from hexpipe.games.set_up import (
     read_set_up,
     stones_of,
 )
-from hexpipe.games.sgf_positions import read_any
+from hexpipe.notation.sgf_positions import read_any
 from hexpipe.wording import cut
 
 LONGEST_LINE = 1 << 20

@@ -20,10 +20,10 @@ from typing import IO, Any, NamedTuple
 
 from hexpipe.errors import NotationError, RunFolderError
 from hexpipe.games.board_moves import move_name
-from hexpipe.games.format_conversion import HexGame, from_json, to_hexworld, to_sgf, to_trmph
 from hexpipe.games.game_env import Game
-from hexpipe.games.game_texts import as_document
 from hexpipe.games.hex import Hex
+from hexpipe.notation.format_conversion import HexGame, from_json, to_hexworld, to_sgf, to_trmph
+from hexpipe.notation.game_texts import as_document
 from hexpipe.plain_files import open_new, open_own, read_document
 from hexpipe.presence import Presence
 from hexpipe.run_folder import write_atomic

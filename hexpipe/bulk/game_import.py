@@ -17,11 +17,11 @@ import numpy as np
 from hexpipe.config import GameSettings, Settings
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.factory import make_game, plays_hex
-from hexpipe.games.format_conversion import HexGame, read_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.game_records import recorded_rules
-from hexpipe.games.game_texts import GameText
 from hexpipe.games.hex import checked_game
+from hexpipe.notation.format_conversion import HexGame, read_game
+from hexpipe.notation.game_texts import GameText
 from hexpipe.records import IMPORTED, GameRecord, pack_policies
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.run_folder import ARCHIVE_NAME, RunFolder

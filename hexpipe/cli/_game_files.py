@@ -14,8 +14,8 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from hexpipe.cli._pipes import standard_input
 from hexpipe.errors import NotationError, UsageError
-from hexpipe.games.game_sources import games_in
-from hexpipe.games.game_texts import SWAP_MEANINGS, GameText
+from hexpipe.notation.game_sources import games_in
+from hexpipe.notation.game_texts import SWAP_MEANINGS, GameText
 from hexpipe.plain_files import write_output
 from hexpipe.processes.output import may_go_away
 

@@ -11,10 +11,10 @@ import click
 
 from hexpipe.cli._game_files import game_texts, progress_bar, swap_means_option, tell, write_text
 from hexpipe.errors import NotationError, UsageError
-from hexpipe.games import format_conversion as notation
-from hexpipe.games.game_texts import as_document
 from hexpipe.games.hex import checked_game
-from hexpipe.games.hex_sgf import DIALECTS
+from hexpipe.notation import format_conversion as notation
+from hexpipe.notation.game_texts import as_document
+from hexpipe.notation.hex_sgf import DIALECTS
 from hexpipe.wording import counted
 
 WRITERS: dict[str, Callable[[notation.HexGame], str]] = {

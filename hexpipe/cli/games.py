@@ -110,8 +110,8 @@ def _filter(winner: str | None, filters: dict[str, Any]) -> Any:
 
 
 def _texts(archive: ReplayArchive, stages: Sequence[Game], found: list[ListedGame], form: str) -> Iterator[str]:
-    from hexpipe.games import format_conversion as notation
     from hexpipe.games.board_moves import move_name
+    from hexpipe.notation import format_conversion as notation
     from hexpipe.replay.game_list import moves_of_record
 
     writers = {"trmph": notation.to_trmph, "sgf": notation.to_sgf, "hexworld": notation.to_hexworld}

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from hexpipe.errors import IllegalMoveError, UsageError
 from hexpipe.games.factory import make_game, plays_hex
-from hexpipe.games.format_conversion import column_name, format_moves, parse_moves
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import (
     HexSolver,
@@ -25,6 +24,7 @@ from hexpipe.games.hex_solver import (
     random_positions,
 )
 from hexpipe.games.player_utils import COLOURS
+from hexpipe.notation.format_conversion import column_name, format_moves, parse_moves
 from hexpipe.plain_files import write_output
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.run_folder import ARCHIVE_NAME, read_settings

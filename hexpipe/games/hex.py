@@ -15,7 +15,7 @@ import numpy as np
 from hexpipe import kernel_cache
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import IllegalMoveError, NotationError, SettingsError
-from hexpipe.games import format_conversion, hex_kernels, symmetry
+from hexpipe.games import boards, coordinates, hex_kernels, symmetry
 from hexpipe.games.game_env import (
     ONGOING,
     BoolArray,
@@ -25,6 +25,7 @@ from hexpipe.games.game_env import (
     IntArray,
     States,
 )
+from hexpipe.games.hex_game import HexGame
 from hexpipe.games.plain_rules import is_won
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.whole_board import WholeBoard
@@ -44,7 +45,7 @@ class Hex(WholeBoard):
             self.name,
             board_size,
             np.stack([same, symmetry.half_turn(board_size)]),
-            extra_action=format_conversion.SWAP if swap else "",
+            extra_action=coordinates.SWAP if swap else "",
             num_parents=area + 4,
             turns_frame=True,
         )
@@ -82,11 +83,11 @@ class Hex(WholeBoard):
 
     def parse_action(self, text: str, origin: object = None) -> int:
         """Return the action that ``text`` names; NotationError if this board has none."""
-        return format_conversion.parse_action(text, self.board_size, swap=self.swap)
+        return coordinates.parse_action(text, self.board_size, swap=self.swap)
 
     def render(self, cells: Int8Array) -> str:
         """Draw an ASCII picture of absolute cells int8 [n * n]."""
-        return format_conversion.render(cells, self.board_size)
+        return boards.render(cells, self.board_size)
 
     def why_illegal(self, states: States, action: int) -> str:
         """Explain an illegal ``action``: colours win, not seats; and the rules of a swap."""
@@ -104,7 +105,7 @@ def check_board_size(board_size: int) -> None:
         raise SettingsError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_HEX_SIZE)
 
 
-def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
+def checked_game(game: HexGame) -> HexGame:
     """Play ``game`` by the rules and set the winner from the board; NotationError for an illegal move.
 
     A result that contradicts the board is replaced, with a note.
@@ -123,7 +124,7 @@ def checked_game(game: format_conversion.HexGame) -> format_conversion.HexGame:
     return dataclasses.replace(game, winner=winner, ending="", notes=(*game.notes, note))
 
 
-def _as_written(message: str, game: format_conversion.HexGame) -> str:
+def _as_written(message: str, game: HexGame) -> str:
     """Rewrite ``message`` about "move 5 (b3)" with that move as in the text of ``game``, whose colours may differ."""
     if game.swapped:
         message = re.sub(r"(black|white) has already won", "the game is won already", message)

@@ -13,7 +13,7 @@ from hexpipe.config import MIN_HEX_SIZE
 from hexpipe.errors import NotationError, SettingsError, UsageError
 from hexpipe.games import hex_solver_kernels as kernels
 from hexpipe.games import player_utils
-from hexpipe.games.format_conversion import action_name
+from hexpipe.games.coordinates import action_name
 from hexpipe.games.game_env import ONGOING, Game, Int8Array
 from hexpipe.games.hex import Hex
 

@@ -16,7 +16,7 @@ import numpy as np
 from hexpipe import kernel_cache
 from hexpipe.config import InARowOptions, Shapes
 from hexpipe.errors import NotationError
-from hexpipe.games import chain_kernels, format_conversion, inarow_kernels, symmetry
+from hexpipe.games import boards, chain_kernels, coordinates, inarow_kernels, symmetry
 from hexpipe.games.checked_play import checked_play
 from hexpipe.games.game_env import (
     BoolArray,
@@ -163,11 +163,11 @@ class InARow:
 
     def cell_name(self, cell: int) -> str:
         """Return the name of the board's ``cell``: "c3", "aa7"."""
-        return format_conversion.cell_name(cell, self.board_size)
+        return coordinates.cell_name(cell, self.board_size)
 
     def parse_cell(self, text: str) -> int:
         """Return the cell that ``text`` names; NotationError if this board has none."""
-        return format_conversion.parse_cell(text, self.board_size)
+        return coordinates.parse_cell(text, self.board_size)
 
     def action_name(self, action: int, origin: Int16Array | None = None) -> str:
         """Return the name of the action's cell, or "action 7" if that is off the board."""
@@ -189,7 +189,7 @@ class InARow:
 
     def render(self, cells: Int8Array) -> str:
         """Draw an ASCII picture of board cells int8 [n * n]."""
-        return format_conversion.render_square(cells, self.board_size)
+        return boards.render_square(cells, self.board_size)
 
     def play(self, moves: Sequence[int]) -> States:
         """Return one row after ``moves``; IllegalMoveError names the move that is not legal, and why."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hexpipe.errors import IllegalMoveError, Kind
-from hexpipe.games.format_conversion import action_name
+from hexpipe.games.coordinates import action_name
 from hexpipe.games.player_utils import COLOURS
 
 

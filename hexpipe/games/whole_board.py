@@ -10,7 +10,7 @@ import numpy as np
 
 from hexpipe.config import MAX_VIEW_SIZE, GameOptions, Shapes
 from hexpipe.errors import SettingsError
-from hexpipe.games import format_conversion, symmetry
+from hexpipe.games import boards, coordinates, symmetry
 from hexpipe.games.checked_play import checked_play
 from hexpipe.games.game_env import (
     ONGOING,
@@ -138,11 +138,11 @@ class WholeBoard(ABC):
 
     def cell_name(self, cell: int) -> str:
         """Return the name of the board's ``cell``: "c3"."""
-        return format_conversion.cell_name(cell, self.board_size)
+        return coordinates.cell_name(cell, self.board_size)
 
     def parse_cell(self, text: str) -> int:
         """Return the cell that ``text`` names; NotationError if this board has none."""
-        return format_conversion.parse_cell(text, self.board_size)
+        return coordinates.parse_cell(text, self.board_size)
 
     def action_name(self, action: int, origin: object = None) -> str:
         """Return the name of the action: "c3", or that of the action that is no cell."""
@@ -156,7 +156,7 @@ class WholeBoard(ABC):
 
     def render(self, cells: Int8Array) -> str:
         """Draw an ASCII picture of absolute cells int8 [n * n]."""
-        return format_conversion.render_square(cells, self.board_size)
+        return boards.render_square(cells, self.board_size)
 
     def play(self, moves: Sequence[int]) -> States:
         """Return one row after ``moves``; IllegalMoveError names the move that is not legal, and why."""

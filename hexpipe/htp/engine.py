@@ -14,12 +14,12 @@ from hexpipe.arena.clock import Clock
 from hexpipe.arena.thinker import Thinker
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError, UsageError
-from hexpipe.games import sgf
-from hexpipe.games.format_conversion import cell_name, decode_games
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import SetUp
-from hexpipe.games.sgf_positions import read_position
 from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame
+from hexpipe.notation import sgf
+from hexpipe.notation.format_conversion import cell_name, decode_games
+from hexpipe.notation.sgf_positions import read_position
 
 LARGEST_FILE = 1 << 24
 _DIGITS = re.compile(r"-?[0-9]{1,9}(\.[0-9]{0,9})?")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hexpipe.errors import IllegalMoveError
-from hexpipe.games.format_conversion import SWAP, cell_name, parse_cell, render
 from hexpipe.games.game_env import ONGOING, States
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import SetUp, place_stones, stones_of
+from hexpipe.notation.format_conversion import SWAP, cell_name, parse_cell, render
 
 SWAP_WORD = "swap-pieces"
 """What HexGui and benzene call a swap of sides: no stone moves, and white goes on."""

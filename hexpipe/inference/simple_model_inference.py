@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings, override_settings
 from hexpipe.errors import CheckpointError, NotationError
-from hexpipe.games import format_conversion, player_utils
+from hexpipe.games import player_utils
 from hexpipe.games.factory import make_game, plays_hex
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
@@ -35,6 +35,7 @@ from hexpipe.nets.agreement import agreement_of
 from hexpipe.nets.backends import BySize
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
+from hexpipe.notation import format_conversion
 from hexpipe.search.evaluator import Evaluator
 
 ILLEGAL_LOGIT = -1e9

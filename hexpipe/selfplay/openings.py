@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
 from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.game_env import ONGOING, Game, States, moves_view
-from hexpipe.games.game_sources import games_of
-from hexpipe.games.game_texts import read_game
+from hexpipe.notation.game_sources import games_of
+from hexpipe.notation.game_texts import read_game
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.moves import sample_rows
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hexpipe.games import format_conversion
 from hexpipe.games.board_moves import move_name, parse_move
 from hexpipe.games.game_env import ONGOING, Game, States
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import Position as Place
 from hexpipe.games.set_up import SetUp, checked_position
-from hexpipe.games.sgf_positions import position_to_sgf
+from hexpipe.notation import format_conversion
+from hexpipe.notation.sgf_positions import position_to_sgf
 
 
 class Position:

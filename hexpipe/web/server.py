@@ -23,7 +23,7 @@ from hexpipe.errors import IllegalMoveError, UsageError
 from hexpipe.games.board_moves import move_name
 from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import SetUp, moves_of, parse_colour
-from hexpipe.games.sgf_positions import read_any
+from hexpipe.notation.sgf_positions import read_any
 from hexpipe.web.dashboard import add_dashboard
 from hexpipe.web.guard import Guard
 from hexpipe.web.hosts import Hosts

@@ -11,8 +11,8 @@ from hexpipe.bulk.game_files import FinishedGame, GameFiles
 from hexpipe.config import load_settings
 from hexpipe.errors import GoneError, RunFolderError
 from hexpipe.games.factory import make_game
-from hexpipe.games.format_conversion import from_sgf, read_game, split_games
 from hexpipe.games.hex import Hex, checked_game
+from hexpipe.notation.format_conversion import from_sgf, read_game, split_games
 from tests.refusals import refused
 
 ASKED = {"seed": 1, "stages": (1, 2)}

@@ -12,10 +12,10 @@ import pytest
 from hexpipe.bulk.game_import import Imported, board_size_of, import_games, keep_fitting, read_games, record_of
 from hexpipe.config import load_settings
 from hexpipe.errors import UsageError
-from hexpipe.games.conventions import CONVENTIONS
-from hexpipe.games.format_conversion import HexGame, parse_moves
-from hexpipe.games.game_texts import GameText
 from hexpipe.games.hex import Hex
+from hexpipe.notation.conventions import CONVENTIONS
+from hexpipe.notation.format_conversion import HexGame, parse_moves
+from hexpipe.notation.game_texts import GameText
 from hexpipe.records import IMPORTED, unpack_policies
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hexpipe.cli.main import run
-from hexpipe.games.format_conversion import HexGame, cells_from_moves, to_trmph
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexSolver
 from hexpipe.nets.checkpoints import load_checkpoint
+from hexpipe.notation.format_conversion import HexGame, cells_from_moves, to_trmph
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 from tests.cli.test_train import TINY

@@ -20,8 +20,8 @@ from hexpipe.cli.main import run
 from hexpipe.config import load_settings
 from hexpipe.games.board_moves import checked_moves, parse_move
 from hexpipe.games.factory import make_game
-from hexpipe.games.format_conversion import HexGame, read_game, split_games
 from hexpipe.games.hex import checked_game
+from hexpipe.notation.format_conversion import HexGame, read_game, split_games
 from tests.arena.checkpoints import small_checkpoint
 
 ROOT = Path(__file__).parents[2]

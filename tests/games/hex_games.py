@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from hexpipe.games.format_conversion import HexGame
-from hexpipe.games.game_texts import ENDINGS
+from hexpipe.notation.format_conversion import HexGame
+from hexpipe.notation.game_texts import ENDINGS
 
 
 @st.composite

@@ -11,8 +11,8 @@ from hexpipe.errors import HexpipeError, IllegalMoveError
 from hexpipe.games.coordinates import cell_name
 from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import SetUp, checked_position
-from hexpipe.games.sgf_positions import read_position
 from hexpipe.htp.game import HtpGame, Play
+from hexpipe.notation.sgf_positions import read_position
 from tests.refusals import refused
 
 N = 4

@@ -29,7 +29,7 @@ sys.exit(f"imported {heavy}" if heavy else 0)
 
 def test_a_server_loads_no_compiler() -> None:
     """PyTorch 2.13.0 imports it, 70 MB, with the first optimizer that is constructed: learners alone make one."""
-    code = "import sys; import hexpipe.roles.server, hexpipe.nets.backend_latent; sys.exit('torch._dynamo' in sys.modules)"
+    code = "import sys, hexpipe.roles.server, hexpipe.nets.backend_latent\nsys.exit('torch._dynamo' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)}, timeout=280)
 
 

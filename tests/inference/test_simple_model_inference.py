@@ -14,12 +14,12 @@ import torch
 
 from hexpipe.config import Settings, load_settings
 from hexpipe.errors import CheckpointError, NotationError, SettingsError
-from hexpipe.games import format_conversion
 from hexpipe.games.factory import make_game
 from hexpipe.inference.simple_model_inference import ILLEGAL_LOGIT, SimpleModelInference, fitting_batch
 from hexpipe.nets import choose_backend
 from hexpipe.nets.checkpoints import checkpoint_meta, save_checkpoint
 from hexpipe.nets.factory import HexNet, build_net, net_weights
+from hexpipe.notation import format_conversion
 from tests.refusals import refused
 
 EAGER = load_settings("quick", {"inference.backend": "eager", "inference.dtype": "float32"}).inference

@@ -14,12 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
-from hexpipe.games import game_sources, game_texts
-from hexpipe.games.conventions import CONVENTIONS, Convention
 from hexpipe.games.coordinates import format_moves, parse_moves
-from hexpipe.games.game_texts import HexGame, read_game
 from hexpipe.games.hex import Hex, checked_game
 from hexpipe.games.player_utils import COLOURS
+from hexpipe.notation import game_sources, game_texts
+from hexpipe.notation.conventions import CONVENTIONS, Convention
+from hexpipe.notation.game_texts import HexGame, read_game
 from tests.games.hex_games import hex_games
 from tests.refusals import refused
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
-from hexpipe.games.format_conversion import from_sgf, to_sgf
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_game import HexGame
 from hexpipe.games.set_up import SetUp, checked_position
-from hexpipe.games.sgf_positions import position_to_sgf, read_position
+from hexpipe.notation.format_conversion import from_sgf, to_sgf
+from hexpipe.notation.sgf_positions import position_to_sgf, read_position
 from tests.refusals import refused
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hexpipe.errors import NotationError
-from hexpipe.games import sgf
 from hexpipe.games.coordinates import SWAP, SWAPS, action_name, parse_cell
 from hexpipe.games.hex_game import HexGame, board_size_of, check_length, game_told
+from hexpipe.notation import sgf
 from hexpipe.wording import shortened
 
 SETUP = ("AB", "AW", "AE", "PL")

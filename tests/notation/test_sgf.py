@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
-from hexpipe.games import sgf
+from hexpipe.notation import sgf
 from tests.refusals import refused
 
 Tree = tuple[list[dict[str, list[str]]], list["Tree"]]

@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 from hexpipe.config import MAX_HEX_SIZE
 from hexpipe.errors import NotationError
-from hexpipe.games import sgf
 from hexpipe.games.coordinates import split_moves
-from hexpipe.games.game_texts import read_game
-from hexpipe.games.hex_sgf import from_sgf, read_line
+from hexpipe.notation import sgf
+from hexpipe.notation.game_texts import read_game
+from hexpipe.notation.hex_sgf import from_sgf, read_line
 from hexpipe.wording import shortened
 
 MOST_BYTES = 1_000_000_000

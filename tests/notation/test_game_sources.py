@@ -1,7 +1,7 @@
 """Files of games: what they are encoded in, what is no game in them, and their limits.
 
-Damaged files run in a short form by default; `python -P -m pytest tests/games/test_game_sources.py -m slow -s` prints
-the figures of the long form.
+Damaged files run in a short form by default; `bin/test tests/notation/test_game_sources.py -m slow -s` prints the
+figures of the long form.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
-from hexpipe.games import game_sources, sgf
-from hexpipe.games.format_conversion import to_moves
-from hexpipe.games.game_sources import decode_games, games_in, games_of, split_games
-from hexpipe.games.game_texts import read_game
+from hexpipe.notation import game_sources, sgf
+from hexpipe.notation.format_conversion import to_moves
+from hexpipe.notation.game_sources import decode_games, games_in, games_of, split_games
+from hexpipe.notation.game_texts import read_game
 from tests.fuzzing import Tally, damaged_bytes
 from tests.refusals import refused
 

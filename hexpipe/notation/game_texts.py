@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from hexpipe.errors import NotationError
-from hexpipe.games import sgf
 from hexpipe.games.coordinates import (
     SWAP,
     SWAPS,
@@ -25,8 +24,9 @@ from hexpipe.games.coordinates import (
     split_moves,
 )
 from hexpipe.games.hex_game import ENDINGS, MOST_MOVES, HexGame, board_size_of, check_length, game_told
-from hexpipe.games.hex_sgf import from_sgf, to_sgf
 from hexpipe.games.player_utils import COLOURS
+from hexpipe.notation import sgf
+from hexpipe.notation.hex_sgf import from_sgf, to_sgf
 from hexpipe.wording import cut
 
 __all__ = [

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.errors import NotationError
-from hexpipe.games import format_conversion as notation
-from hexpipe.games.format_conversion import HexGame
 from hexpipe.games.game_env import States
 from hexpipe.games.hex import Hex
+from hexpipe.notation import format_conversion as notation
+from hexpipe.notation.format_conversion import HexGame
 from tests.games.hex_games import move_lists
 from tests.refusals import refused
 

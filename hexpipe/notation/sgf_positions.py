@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hexpipe.errors import NotationError
 from hexpipe.games.coordinates import cell_name
-from hexpipe.games.game_texts import read_game
-from hexpipe.games.hex_sgf import SgfLine, SgfStep, from_sgf, read_line
 from hexpipe.games.set_up import Position, SetUp
-from hexpipe.games.sgf import find_tree
+from hexpipe.notation.game_texts import read_game
+from hexpipe.notation.hex_sgf import SgfLine, SgfStep, from_sgf, read_line
+from hexpipe.notation.sgf import find_tree
 
 
 def read_position(text: str, most_moves: int | None = None) -> tuple[int, SetUp]:
