@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from hexpipe.arena.analysis import LONGEST_VARIATION, analyse
-from hexpipe.arena.players import PerfectPlayer
 from hexpipe.bench.replay import HashEvaluator
 from hexpipe.config import GameSettings, SearchSettings
 from hexpipe.games.board_moves import after_moves
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from tests.arena.strong_players import PerfectPlayer
 from tests.clock import TestClock
 
 TIC_TAC_TOE = InARow(GameSettings(name="inarow", board_size=3, win_length=3))

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from hexpipe.arena.match import play_match
-from hexpipe.arena.players import NetPlayer, PerfectPlayer, Player, RandomPlayer, TacticalPlayer
+from hexpipe.arena.players import NetPlayer, Player, RandomPlayer
 from hexpipe.config import SearchSettings, load_settings
 from hexpipe.games.board_moves import after_moves
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.selfplay.dry_play import FlatEvaluator
+from tests.arena.strong_players import PerfectPlayer, TacticalPlayer
 
 
 def inarow(**rules: Any) -> Game:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.arena.match import play_match
-from hexpipe.arena.players import NetPlayer, PerfectPlayer, Player, RandomPlayer
+from hexpipe.arena.players import NetPlayer, Player, RandomPlayer
 from hexpipe.cli.main import run
 from hexpipe.config import GameSettings, SearchSettings
 from hexpipe.errors import IllegalMoveError
@@ -24,6 +24,7 @@ from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.search.mcts import nodes_per_game, search_positions
 from hexpipe.selfplay.dry_play import FlatEvaluator
+from tests.arena.strong_players import PerfectPlayer
 from tests.games.drop import Drop
 from tests.games.reference_drop import PASS, SlowDrop, Solver
 from tests.refusals import refused
