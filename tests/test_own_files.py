@@ -47,7 +47,7 @@ ELSEWHERE = {
     "processes/machine.py": "/sys/fs/cgroup",
     "processes/output.py": "/proc: the streams of this process",
     "processes/main_guard.py": "the script that was started",
-    "chaos/patient.py": "/proc, and the output of a run in a temporary folder",
+    "chaos/run_under_test.py": "/proc, and the output of a run in a temporary folder",
     "cluster/private_folder.py": "a temporary folder just made",
     "shm.py": "/proc, /sys/fs/cgroup",
 }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import hexpipe
-from hexpipe.bench.median import median_interval
+from hexpipe.bench.measuring import median_interval
 from hexpipe.errors import HexpipeError, UsageError
 
 FIGURES = {
@@ -93,18 +93,18 @@ def compare(
 
 
 def _ratio(name: str, figure: str, ours: dict[str, Any], theirs: dict[str, Any]) -> float:
-    """This over the other, above 1 where this one is better."""
+    """Return this over the other, above 1 where this one is better."""
     ratio = float(ours[figure]) / float(theirs[figure])
     return 1.0 / ratio if name in LESS_IS_BETTER else ratio
 
 
 def _in_all(key: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> bool:
-    """Whether each run has a figure ``key`` that may be divided by."""
+    """Return whether each run has a figure ``key`` that may be divided by."""
     return all(isinstance(side.get(key), int | float) and side[key] > 0 for pair in pairs for side in pair)
 
 
 def _run(repository: Path, command: Sequence[str], cache: Path | None) -> dict[str, Any]:
-    """The figures of ``hexpipe`` with ``command`` out of ``repository``, whatever else is installed."""
+    """Return the figures of ``hexpipe`` with ``command`` out of ``repository``, whatever else is installed."""
     environment = {**os.environ, "PYTHONPATH": os.fspath(repository)}
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = os.fspath(cache)
@@ -126,7 +126,8 @@ def _run(repository: Path, command: Sequence[str], cache: Path | None) -> dict[s
 
 @contextmanager
 def _caches(there: Path) -> Iterator[Path]:
-    """A folder for the other checkout's compiled kernels, beside our own; where we have none, until the block ends.
+    """Give a folder for the other checkout's compiled kernels, beside our own; where we have none, until the block
+    ends.
 
     It is named by the state of their sources, because a kernel does not notice that one which it calls has changed.
     """

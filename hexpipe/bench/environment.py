@@ -1,4 +1,4 @@
-"""What a figure depends on beside the code: versions, cores, devices and the settings of the benchmark."""
+"""Facts that a figure depends on beside the code: versions, cores, devices and the settings of the benchmark."""
 
 from __future__ import annotations
 
@@ -11,31 +11,25 @@ from pathlib import Path
 import psutil
 
 from hexpipe import __version__
+from hexpipe.processes.machine import available_cores
 
 PACKAGES = ("numba", "numpy", "openvino", "torch")
 
 
-def cores() -> int:
-    """Cores that this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
-
-
 def describe() -> dict[str, int | float | str]:
-    """Flat facts to print beside a figure; ``*_version`` is "none" for a package that is not installed."""
-    facts: dict[str, int | float | str] = {
+    """Return flat facts to print beside a figure; ``*_version`` is "none" for a package that is not installed."""
+    return {
         "hexpipe_version": __version__,
         "python_version": platform.python_version(),
         **{f"{name}_version": _version(name) for name in PACKAGES},
-        "cores": cores(),
-        "cpu": _cpu_name(),
+        "cores": available_cores(),
+        "cpu": _cpuinfo("model name") or platform.processor() or "unknown",
         "cpu_features": " ".join(_cpu_features()),
         "gpus": _gpus(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "platform": f"{sys.platform} {platform.machine()}",
         "load_average": round(os.getloadavg()[0], 2),
     }
-    return facts
 
 
 def _version(package: str) -> str:
@@ -46,7 +40,7 @@ def _version(package: str) -> str:
 
 
 def _cpuinfo(key: str) -> str:
-    """The first value under ``key`` in /proc/cpuinfo, "" where there is none."""
+    """Return the first value under ``key`` in /proc/cpuinfo, "" where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -54,18 +48,14 @@ def _cpuinfo(key: str) -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == key), "")
 
 
-def _cpu_name() -> str:
-    return _cpuinfo("model name") or platform.processor() or "unknown"
-
-
 def _cpu_features() -> list[str]:
-    """The vector units that decide how fast a net runs here."""
+    """Return the vector units that decide how fast a net runs here."""
     flags = set(_cpuinfo("flags").split())
     return [name for name in ("avx2", "avx512f", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8") if name in flags]
 
 
 def _gpus() -> str:
-    """Names of the NVIDIA GPUs that the driver shows, without loading torch; "none" where there is none."""
+    """Return the names of the NVIDIA GPUs that the driver shows, without loading torch; "none" where there is none."""
     names = []
     for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         lines = information.read_text(encoding="utf-8").splitlines()

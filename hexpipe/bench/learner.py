@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
+from hexpipe.bench.measuring import one_thread
+from hexpipe.bench.options import Backbone, Blocks, Channels, Engram, Figures, Size, settings_of
 from hexpipe.bench.replay import HashEvaluator
-from hexpipe.config import Settings, load_settings
+from hexpipe.config import Settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.learner.batches import training_batch
@@ -26,54 +27,30 @@ from hexpipe.learner.prefetch import Prefetcher, Sample, batch_rng, default_thre
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.selfplay.self_play import SelfPlay
 
-OPTIONS = {
-    "seconds": "seconds of measuring, half for each loop",
-    "slices": "slices of each loop, in turn",
-    "size": "board size",
-    "backbone": "the trunk",
-    "blocks": "blocks of the trunk",
-    "channels": "channels of the trunk",
-    "engram": "entries of the net's memory",
-    "batch_size": "positions in a step",
-    "prefetch_threads": "threads that sample ahead; unset: as in a run",
-    "games": "games in the replay buffer",
-    "device": "cpu or cuda",
-}
 _WARMUP_STEPS = 3
 _SYNC_EVERY = 8  # steps that may be under way on an accelerator
 
 
 def run(
-    seconds: float = 30.0,
-    slices: int = 6,
-    size: int = 5,
-    backbone: Literal["resnet", "transformer"] = "resnet",
-    blocks: int = 4,
-    channels: int = 32,
-    engram: int = 0,
-    batch_size: int = 256,
-    prefetch_threads: int | None = None,
-    games: int = 500,
-    device: str = "cpu",
-) -> dict[str, float | int | str]:
-    """Steps a second of both loops, and the share of the second one's wall time that it waits for data.
+    seconds: Annotated[float, "seconds of measuring, half for each loop"] = 30.0,
+    slices: Annotated[int, "slices of each loop, in turn"] = 6,
+    size: Size = 5,
+    backbone: Backbone = "resnet",
+    blocks: Blocks = 4,
+    channels: Channels = 32,
+    engram: Engram = 0,
+    batch_size: Annotated[int, "positions in a step"] = 256,
+    prefetch_threads: Annotated[int | None, "threads that sample ahead; unset: as in a run"] = None,
+    games: Annotated[int, "games in the replay buffer"] = 500,
+    device: Annotated[str, "cpu or cuda"] = "cpu",
+) -> Figures:
+    """Measure steps a second of both loops, and the share of the second one's wall time that it waits for data.
 
     Keys: sync_steps_per_s, async_steps_per_s, data_wait_fraction, async_over_sync (median over pairs of slices),
     sync_data_fraction (the share of the first loop's time that goes into sampling).
     """
-    settings = load_settings(
-        "quick",
-        {
-            "game.board_size": size,
-            "net.backbone": backbone,
-            "net.blocks": blocks,
-            "net.channels": channels,
-            "net.engram": engram,
-            "search.num_simulations": 16,
-            "replay.min_games": 1,
-            "learner.batch_size": batch_size,
-        },
-    )
+    net = {"backbone": backbone, "blocks": blocks, "channels": channels, "engram": engram}
+    settings = settings_of("quick", size=size, simulations=16, min_games=1, batch_size=batch_size, **net)
     target = torch.device(device)
     threads = prefetch_threads or default_threads(target)
     game = make_game(settings.game)
@@ -105,7 +82,7 @@ def run(
 
 
 def _sync_slice(learner: Learner, sample: Sample, seconds: float) -> tuple[int, float, float]:
-    """(steps, seconds, seconds spent on data) of a loop that samples each batch when it needs it."""
+    """Return (steps, seconds, seconds spent on data) of a loop that samples each batch when it needs it."""
     data = 0.0
     indices = itertools.count()
 
@@ -121,7 +98,7 @@ def _sync_slice(learner: Learner, sample: Sample, seconds: float) -> tuple[int, 
 
 
 def _async_slice(learner: Learner, sample: Sample, seconds: float, threads: int) -> tuple[int, float, float]:
-    """The same over a prefetcher that starts with the slice: its first batch is waited for, and counted."""
+    """Return the same of a prefetcher that starts with the slice: its first batch is waited for, and counted."""
     with Prefetcher(sample, threads, learner.device, seed=0) as batches:
         steps, elapsed = _timed_steps(learner, batches.next, seconds)
         return steps, elapsed, batches.wait_seconds
@@ -140,7 +117,8 @@ def _timed_steps(learner: Learner, next_batch: Callable[[], Mapping[str, Any]], 
 
 
 def sampler(settings: Settings, game: Game, games: int) -> Sample:
-    """Batches from a replay buffer of games that a short search played with an evaluator that costs nothing."""
+    """Return a source of batches from a replay buffer of games that a short search played with an evaluator that costs
+    nothing."""
     buffer = ReplayBuffer.create(settings.replay, game, private=True)
     selfplay = SelfPlay(game, settings, HashEvaluator(game, 2), 0, buffer.add_game)
     while buffer.num_games < games:
@@ -150,14 +128,3 @@ def sampler(settings: Settings, game: Game, games: int) -> Sample:
         return training_batch(buffer, game, settings, settings.learner.batch_size, rng)
 
     return sample
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch have one thread for the length of the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

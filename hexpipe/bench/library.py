@@ -13,8 +13,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -22,18 +23,13 @@ from numpy.typing import NDArray
 
 from hexpipe.answers import Answers
 from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
+from hexpipe.bench.measuring import calls_per_second, one_thread
+from hexpipe.bench.options import Figures, Size, settings_of
 from hexpipe.bench.plain_resnet18 import PlainResNet18
-from hexpipe.config import NetSettings, Shapes, load_settings
+from hexpipe.config import NetSettings, Shapes
 from hexpipe.inference.simple_model_inference import SimpleModelInference
 from hexpipe.nets.factory import folded_net
 
-OPTIONS = {
-    "size": "board size",
-    "seconds": "CPU seconds of a slice",
-    "rounds": "slices of each figure, in turns; a figure is their median",
-    "backend": "how the nets are run; auto times what is there and takes the fastest",
-    "repeats": "of 100 boards asked of the cache, those that were asked before",
-}
 NETS = {"resnet18_cost": (8, 72), "resnet_6x64": (6, 64)}  # blocks, channels
 BATCHES = (1, 16, 64, 256)
 _BOARDS = 4096  # different ones, asked in turn
@@ -41,26 +37,27 @@ _BOARDS = 4096  # different ones, asked in turn
 
 def run(
     *,
-    size: int = 13,
-    seconds: float = 0.4,
-    rounds: int = 3,
-    backend: Literal["auto", "eager", "frozen", "winograd", "openvino"] = "auto",
-    repeats: int = 39,
-) -> dict[str, float | int | str]:
-    """Keys, each after the net's name: BATCH_boards_per_s without a cache (1: `simple_infer`, else `batch_infer`),
-    BATCH_bare_boards_per_s of forward passes alone, BATCH_efficiency (median ratio of the two), all in float32, the
-    library's default; auto_BATCH_boards_per_s with dtype="auto", and auto_dtype, which that is; cached_boards_per_s and
-    cache_hit_rate of batches of 64 with the cache on, weights, multiply_adds of a board, backend, dtype,
-    lone_backend (of 1). read_us_per_board: microseconds to read one of a stack of 256.
+    size: Size = 13,
+    seconds: Annotated[float, "CPU seconds of a slice"] = 0.4,
+    rounds: Annotated[int, "slices of each figure, in turns; a figure is their median"] = 3,
+    backend: Annotated[
+        Literal["auto", "eager", "frozen", "winograd", "openvino"],
+        "how the nets are run; auto times what is there and takes the fastest",
+    ] = "auto",
+    repeats: Annotated[int, "of 100 boards asked of the cache, those that were asked before"] = 39,
+) -> Figures:
+    """Measure both nets. Keys, each after the net's name: BATCH_boards_per_s without a cache (1: `simple_infer`, else
+    `batch_infer`), BATCH_bare_boards_per_s of forward passes alone, BATCH_efficiency (median ratio of the two), all in
+    float32, the library's default; auto_BATCH_boards_per_s with dtype="auto", and auto_dtype, which that is;
+    cached_boards_per_s and cache_hit_rate of batches of 64 with the cache on, weights, multiply_adds of a board,
+    backend, dtype, lone_backend (of 1). read_us_per_board: microseconds to read one of a stack of 256.
     plain_resnet18_BATCH_boards_per_s are those of a ResNet-18's forward passes in plain torch.
 
     One thread, here and in the nets: a second is one of CPU time, which is the clock's on a quiet machine and still
     means something on a busy one.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        result: dict[str, float | int | str] = {}
+    with one_thread():
+        result: Figures = {}
         for name, (blocks, channels) in NETS.items():
             figures = _figures(size, blocks, channels, backend, seconds, rounds, repeats / 100)
             result |= {f"{name}_{key}": value for key, value in figures.items()}
@@ -70,15 +67,12 @@ def run(
             rates = [_rate(call, batch, seconds) for _ in range(rounds)]
             result[f"plain_resnet18_{batch}_boards_per_s"] = statistics.median(rates)
         return result
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _figures(
     size: int, blocks: int, channels: int, backend: str, seconds: float, rounds: int, repeats: float
-) -> dict[str, float | int | str]:
-    overrides = {"game.board_size": size, "net.blocks": blocks, "net.channels": channels, "inference.backend": backend}
-    settings = load_settings("standard", overrides)
+) -> Figures:
+    settings = settings_of("standard", size=size, blocks=blocks, channels=channels, backend=backend)
     with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
         path = fresh_checkpoint(Path(folder), settings)
         plain = SimpleModelInference(path, cache_entries=0, inference=settings.inference)
@@ -86,15 +80,15 @@ def _figures(
         named = settings.inference.model_copy(update={"backend": plain.backend.name, "dtype": plain.backend.dtype})
         cached = SimpleModelInference(path, cache_entries=_BOARDS, inference=named, batch_size=plain.batch_size)
     boards = random_boards(size, _BOARDS)
-    figures: dict[str, float | int | str] = {}
+    figures: Figures = {}
     for batch in BATCHES:
-        asked = (_Asking(plain, boards, batch), _bare(plain, boards, batch), _Asking(auto, boards, batch))
+        asked = (_asking(plain, boards, batch), _bare(plain, boards, batch), _asking(auto, boards, batch))
         turns = [[_rate(call, batch, seconds) for call in asked] for _ in range(rounds)]
         figures[f"{batch}_boards_per_s"] = statistics.median(rate for rate, _, _ in turns)
         figures[f"{batch}_bare_boards_per_s"] = statistics.median(rate for _, rate, _ in turns)
         figures[f"{batch}_efficiency"] = statistics.median(rate / bare for rate, bare, _ in turns)
         figures[f"auto_{batch}_boards_per_s"] = statistics.median(rate for _, _, rate in turns)
-    again = _Asking(cached, _with_repeats(boards, repeats), 64)
+    again = _asking(cached, _with_repeats(boards, repeats), 64)
     figures["cached_boards_per_s"] = statistics.median(_rate(again, 64, seconds) for _ in range(rounds))
     said = cached.statistics()
     return {
@@ -107,10 +101,9 @@ def _figures(
 
 
 def _read_microseconds(size: int, seconds: float) -> float:
-    """Time to read one board of a stack, until codes, in the quickest of many calls of a net so small that nothing else
-    takes long."""
-    small = {"game.board_size": size, "net.blocks": 1, "net.channels": 8, "inference.backend": "eager"}
-    settings = load_settings("standard", small)
+    """Return the time to read one board of a stack, until codes, in the quickest of many calls of a net so small that
+    nothing else takes long."""
+    settings = settings_of("standard", size=size, blocks=1, channels=8, backend="eager")
     with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
         path = fresh_checkpoint(Path(folder), settings)
         model = SimpleModelInference(path, cache_entries=_BOARDS, inference=settings.inference)
@@ -124,26 +117,16 @@ def _read_microseconds(size: int, seconds: float) -> float:
     return 1e6 * float(np.diff(spent).min()) / len(boards)
 
 
-class _Asking:
-    """Asks ``model`` about the next ``batch`` of ``boards`` each time it is called, round and round."""
-
-    def __init__(self, model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> None:
-        self._model, self._boards, self._batch = model, boards, batch
-        self._next = 0
-
-    def __call__(self) -> None:
-        if self._next + self._batch > len(self._boards):
-            self._next = 0
-        asked = self._boards[self._next : self._next + self._batch]
-        self._next += self._batch
-        if self._batch == 1:
-            self._model.simple_infer(asked[0])
-        else:
-            self._model.batch_infer(list(asked))
+def _asking(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> Callable[[], object]:
+    """Return a function that asks ``model`` about the next ``batch`` of ``boards``, round and round."""
+    turns = cycle(range(0, len(boards) - batch + 1, batch))
+    if batch == 1:
+        return lambda: model.simple_infer(boards[next(turns)])
+    return lambda: model.batch_infer(list(boards[(first := next(turns)) : first + batch]))
 
 
 def _bare(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> Callable[[], None]:
-    """Forward passes of the very net that ``model`` runs, in its batches, on boards that are codes already."""
+    """Return forward passes of the very net that ``model`` runs, in its batches, on boards that are codes already."""
     shapes = model.shapes
     codes = np.zeros((batch, shapes.code_length), np.int8)
     codes[:, : shapes.view_cells] = boards[:batch].reshape(batch, -1)
@@ -157,29 +140,19 @@ def _bare(model: SimpleModelInference, boards: NDArray[np.int8], batch: int) -> 
     return passes
 
 
-def _plain_resnet18(size: int, batch: int) -> Callable[[], None]:
-    """Forward passes of a ResNet-18 as one writes it down."""
+def _plain_resnet18(size: int, batch: int) -> Callable[[], object]:
+    """Return forward passes of a ResNet-18 in plain torch."""
     net, planes = PlainResNet18(size).eval(), torch.zeros(batch, 2, size, size)
-
-    def passes() -> None:
-        with torch.no_grad():
-            net(planes)
-
-    return passes
+    return torch.no_grad()(lambda: net(planes))
 
 
-def _rate(call: Callable[[], None], batch: int, seconds: float) -> float:
-    """Boards a CPU second of calls of ``batch`` boards each, for CPU ``seconds``, after a first call."""
-    call()
-    calls, began = 0, time.process_time()
-    while calls == 0 or time.process_time() < began + seconds:
-        call()
-        calls += 1
-    return calls * batch / (time.process_time() - began)
+def _rate(call: Callable[[], object], batch: int, seconds: float) -> float:
+    """Return boards a CPU second of calls of ``batch`` boards each, for CPU ``seconds``, after a first call."""
+    return batch * calls_per_second(call, seconds, time.process_time)
 
 
 def random_boards(size: int, count: int) -> NDArray[np.int8]:
-    """Boards int8 [count, size, size] of random play, of any number of stones: 0 empty, 1 black, 2 white."""
+    """Return boards int8 [count, size, size] of random play, of any number of stones: 0 empty, 1 black, 2 white."""
     rng = np.random.default_rng(0)
     order = rng.permuted(np.tile(np.arange(size * size), (count, 1)), axis=1)
     stones = np.where(order < rng.integers(0, size * size, (count, 1)), order % 2 + 1, 0)
@@ -187,7 +160,7 @@ def random_boards(size: int, count: int) -> NDArray[np.int8]:
 
 
 def _with_repeats(boards: NDArray[np.int8], share: float) -> NDArray[np.int8]:
-    """As many boards, of which ``share`` have been there before."""
+    """Return as many boards, of which ``share`` have been there before."""
     rng = np.random.default_rng(1)
     new = rng.random(len(boards)) >= share
     new[0] = True
@@ -196,7 +169,7 @@ def _with_repeats(boards: NDArray[np.int8], share: float) -> NDArray[np.int8]:
 
 
 def _cost(net: NetSettings, shapes: Shapes) -> dict[str, int]:
-    """Weights of the net as it plays, and multiply-adds of its forward pass on one board."""
+    """Return the weights of the net as it plays, and multiply-adds of its forward pass on one board."""
     from torch.utils.flop_counter import FlopCounterMode
 
     plain = folded_net(net, shapes)

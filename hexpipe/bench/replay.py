@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal, NamedTuple
+from itertools import cycle
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_evaluate
-from hexpipe.config import ReplaySettings, Settings, load_settings
+from hexpipe.bench.measuring import calls_per_second
+from hexpipe.bench.options import Figures, settings_of
+from hexpipe.config import ReplaySettings, Settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.records import GameRecord, unpack_policies
@@ -20,46 +23,27 @@ from hexpipe.replay.targets import allocate_batch
 from hexpipe.search.evaluator import Evaluation, Moves
 from hexpipe.selfplay.self_play import SelfPlay
 
-OPTIONS = {
-    "game": "Hex, or n in a row for three on a large board",
-    "size": "cells along a side of the board; 11, or 100 for n in a row, unless given",
-    "memory_gb": "budget of the store, which is filled up; more than a last-level cache",
-    "games": "different games, of real searches, repeated until the store is full; 200, or 4 for n in a row",
-    "plies": "plies after which a game of n in a row is a draw",
-    "simulations": "simulations a move in them",
-    "snapshot_interval": "plies between board snapshots; 16, or 64 for n in a row, unless given",
-    "batch": "samples in a batch",
-    "unroll": "steps after each sample's start",
-    "seconds": "seconds of sampling",
-}
-
-
-class _Usual(NamedTuple):
-    """What is measured of a game unless told otherwise; ``long``: games of as many plies as wanted."""
-
-    size: int
-    games: int
-    snapshot_interval: int
-    long: bool
-
-
-_USUAL = {"hex": _Usual(11, 200, 16, long=False), "inarow": _Usual(100, 4, 64, long=True)}
+_USUAL = {"hex": (11, 200, 16), "inarow": (100, 4, 64)}  # size, games, snapshot interval
 WIN_LENGTH = 30  # which no game of searches without a net reaches: all go on to their last ply
 
 
 def run(
-    game: Literal["hex", "inarow"] = "hex",
-    size: int | None = None,
-    memory_gb: float = 0.1,
-    games: int | None = None,
-    plies: int = 2000,
-    simulations: int = 100,
-    snapshot_interval: int | None = None,
-    batch: int = 256,
-    unroll: int = 5,
-    seconds: float = 6.0,
-) -> dict[str, float | int | str]:
-    """Fills a store with real searches' games, goes on adding where it is full, and samples it; one sample is a start
+    game: Annotated[Literal["hex", "inarow"], "Hex, or n in a row for three on a large board"] = "hex",
+    size: Annotated[int | None, "cells along a side of the board; 11, or 100 for n in a row, unless given"] = None,
+    memory_gb: Annotated[float, "budget of the store, which is filled up; more than a last-level cache"] = 0.1,
+    games: Annotated[
+        int | None, "different games, of real searches, repeated until the store is full; 200, or 4 for n in a row"
+    ] = None,
+    plies: Annotated[int, "plies after which a game of n in a row is a draw"] = 2000,
+    simulations: Annotated[int, "simulations a move in them"] = 100,
+    snapshot_interval: Annotated[
+        int | None, "plies between board snapshots; 16, or 64 for n in a row, unless given"
+    ] = None,
+    batch: Annotated[int, "samples in a batch"] = 256,
+    unroll: Annotated[int, "steps after each sample's start"] = 5,
+    seconds: Annotated[float, "seconds of sampling"] = 6.0,
+) -> Figures:
+    """Fill a store with real searches' games, go on adding where it is full, and sample it; one sample is a start
     with its unroll.
 
     Games of n in a row have three players, a view of 21 cells (or the board), the thumbnail, and a win length that
@@ -71,9 +55,8 @@ def run(
     mean actions with visits; store_mb; positions; plies_per_game; unroll_cut, the share of sampled steps that the
     start's view does not reach.
     """
-    usual = _USUAL[game]
-    size, count = size or usual.size, games or usual.games
-    interval = snapshot_interval or usual.snapshot_interval
+    given = (size, games, snapshot_interval)
+    size, count, interval = (value or usual for value, usual in zip(given, _USUAL[game], strict=True))
     settings = _settings(game, size, plies, simulations, count)
     rules = make_game(settings.game)
     records, policy_kl, policy_entries = play_games(rules, settings, count)
@@ -108,27 +91,18 @@ def run(
 
 
 def _settings(game: str, size: int, plies: int, simulations: int, count: int) -> Settings:
-    """What the games are played by."""
-    settings: dict[str, Any] = {
-        "game.name": game,
-        "game.board_size": size,
-        "search.num_simulations": simulations,
-        "search.early_stop": False,
-        "selfplay.games_per_worker": 64,
-    }
-    if _USUAL[game].long:
-        settings |= {
-            "game.players": 3,
-            "game.win_length": min(size, WIN_LENGTH),
-            "game.move_cap": plies,
-            "selfplay.games_per_worker": min(64, count + count % 2),  # as they end together none is begun in vain
-        }
-    return load_settings("standard", settings)
+    """Return the settings that the games are played by."""
+    play = {"size": size, "simulations": simulations, "early_stop": False}
+    if game == "hex":
+        return settings_of("standard", games=64, **play)
+    rules = {"name": game, "players": 3, "win_length": min(size, WIN_LENGTH), "move_cap": plies}
+    games = min(64, count + count % 2)  # as they end together none is begun in vain
+    return settings_of("standard", games=games, **play, **{f"game.{name}": value for name, value in rules.items()})
 
 
 def play_games(game: Game, settings: Settings, count: int) -> tuple[list[GameRecord], float, float]:
-    """``count`` games of self-play over a hash evaluator, every search run to its end; what packing cost their policies
-    (mean Kullback-Leibler divergence, nats), and how many actions had visits (mean)."""
+    """Return ``count`` games of self-play over a hash evaluator, every search run to its end; what packing cost their
+    policies (mean Kullback-Leibler divergence, nats), and how many actions had visits (mean)."""
     records: list[GameRecord] = []
     selfplay = _Recorded(game, settings, HashEvaluator(game, 2), settings.seed, records.append)
     while len(records) < count:
@@ -143,7 +117,8 @@ def play_games(game: Game, settings: Settings, count: int) -> tuple[list[GameRec
 
 
 def kl_divergence(true: NDArray[np.floating[Any]], stored: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """KL(true || stored) in nats of each row of two arrays [T, A]; float64 [T]; infinite where a weight was lost."""
+    """Return KL(true || stored) in nats of each row of two arrays [T, A]; float64 [T]; infinite where a weight was
+    lost."""
     p = true.astype(np.float64) / true.sum(axis=1, keepdims=True, dtype=np.float64)
     q = stored.astype(np.float64) / stored.sum(axis=1, keepdims=True, dtype=np.float64)
     with np.errstate(divide="ignore"):
@@ -160,13 +135,13 @@ class HashEvaluator:
         self._answers: list[Evaluation | None] = [None] * groups
 
     def submit(self, group: int, codes: NDArray[np.int8], moves: Moves | None = None) -> None:
-        """Evaluates ``codes`` [L, C] for ``group``."""
+        """Evaluate ``codes`` [L, C] for ``group``."""
         answers = Answers.allocate(len(codes), self._game.shapes)._replace(focus=None)  # it looks nowhere
         hash_evaluate(codes, answers.priors, answers.values)
         self._answers[group] = Evaluation(answers, 0)
 
     def collect(self, group: int) -> Evaluation:
-        """The answer to the group's submit."""
+        """Return the answer to the group's submit."""
         answer, self._answers[group] = self._answers[group], None
         if answer is None:
             raise ValueError(f"group {group} has submitted nothing")
@@ -186,7 +161,7 @@ class _Recorded(SelfPlay):
 
 
 def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
-    """Adds ``records`` again and again until games have begun to leave; positions a second."""
+    """Add ``records`` again and again until games have begun to leave; return positions a second."""
     buffer.add_game(records[0])
     before = buffer.total_positions
     started = time.perf_counter()
@@ -196,7 +171,7 @@ def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:
 
 
 def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, float]:
-    """Adds games until as many have come as are held, and does it again; of the second time positions a second, and
+    """Add games until as many have come as are held, twice; return, of the second time, positions a second and
     games copied for each that came.
 
     With each another gets fresh targets, as with ``reanalyze.ratio`` of 1: so the games that leave and those that stay
@@ -218,16 +193,13 @@ def _evict(buffer: ReplayBuffer, records: list[GameRecord]) -> tuple[float, floa
 
 
 def _sample_rate(buffer: ReplayBuffer, game: Game, batch: int, unroll: int, seconds: float) -> tuple[float, float]:
-    """Samples a second, into two sets of buffers in turn as the prefetcher does; and the share of the last ones' steps
-    that are cut off."""
+    """Return samples a second, into two sets of buffers in turn as the prefetcher does; and the share of the last ones'
+    steps that are cut off."""
     rng = np.random.default_rng(0)
     buffers = [allocate_batch(game.shapes, batch, unroll) for _ in range(2)]
     for out in buffers:  # compiles, and touches the pages
         buffer.sample_batch(batch, rng, unroll, out)
-    count = 0
-    started = time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        buffer.sample_batch(batch, rng, unroll, buffers[count % 2])
-        count += 1
+    turns = cycle(buffers)
+    rate = calls_per_second(lambda: buffer.sample_batch(batch, rng, unroll, next(turns)), seconds, time.perf_counter)
     cut = [1.0 - out["unrolled"].mean() for out in buffers if unroll]
-    return count * batch / elapsed, float(np.mean(cut)) if cut else 0.0
+    return rate * batch, float(np.mean(cut)) if cut else 0.0

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
+from hexpipe.bench.options import Figures
 from hexpipe.config import load_settings
 from hexpipe.games.playouts import random_playouts
-
-OPTIONS = {
-    "seconds": "how long to measure",
-    "size": "cells along a side of the board",
-    "game": "Hex, or n in a row",
-    "players": "players of n in a row",
-    "win_length": "stones in a row that win; 5, or the size where that is less, unless given",
-}
 
 ROWS = 64
 _SLICE_SECONDS = 0.05
 
 
 def run(
-    seconds: float = 5.0,
-    size: int = 11,
-    game: Literal["hex", "inarow"] = "hex",
-    players: int = 2,
-    win_length: int | None = None,
-) -> dict[str, float | int | str]:
-    """Uniformly random games to their end with the rules' own kernel, one after the other on one core.
+    seconds: Annotated[float, "how long to measure"] = 5.0,
+    size: Annotated[int, "cells along a side of the board"] = 11,
+    game: Annotated[Literal["hex", "inarow"], "Hex, or n in a row"] = "hex",
+    players: Annotated[int, "players of n in a row"] = 2,
+    win_length: Annotated[
+        int | None, "stones in a row that win; 5, or the size where that is less, unless given"
+    ] = None,
+) -> Figures:
+    """Play uniformly random games to their end with the rules' own kernel, one after the other on one core.
 
     Each move of Hex places a stone, joins it to its neighbours (union-find) and asks for the winner; each of n in a row
     is drawn from the local view, measures the chains through its stone and counts it in the thumbnail. A game ends at

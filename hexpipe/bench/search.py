@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
-from hexpipe.config import SearchSettings
+from hexpipe.bench.options import Figures, LeavesOfAGame, SimulationsAMove, settings_of
 from hexpipe.games.hex import Hex
 from hexpipe.search.mcts import Mcts
 
-OPTIONS = {
-    "seconds": "how long",
-    "size": "cells along a side of the Hex board",
-    "games": "games searched at once",
-    "simulations": "simulations a move",
-    "leaves": "leaves of one game evaluated together",
-    "root": "how the root chooses",
-    "algorithm": "true rules, or learned dynamics",
-}
-
 
 def run(
-    seconds: float = 10.0,
-    size: int = 11,
-    games: int = 64,
-    simulations: int = 100,
-    leaves: int = 8,
-    root: Literal["puct", "gumbel"] = "puct",
-    algorithm: Literal["alphazero", "muzero"] = "alphazero",
-) -> dict[str, float | int | str]:
-    """Searches of ``games`` Hex games at once, moving on as each ends, on one core.
+    seconds: Annotated[float, "how long"] = 10.0,
+    size: Annotated[int, "cells along a side of the Hex board"] = 11,
+    games: Annotated[int, "games searched at once"] = 64,
+    simulations: SimulationsAMove = 100,
+    leaves: LeavesOfAGame = 8,
+    root: Annotated[Literal["puct", "gumbel"], "how the root chooses"] = "puct",
+    algorithm: Annotated[Literal["alphazero", "muzero"], "true rules, or learned dynamics"] = "alphazero",
+) -> Figures:
+    """Search ``games`` Hex games at once, moving on as each ends, on one core.
 
     Priors and values come from a hash of the position. Every search starts from a bare root, so that a move costs all
     its simulations. Keys: simulations_per_s, unique_evals_per_move, mean_depth.
@@ -71,15 +61,8 @@ class Searches:
 
     def __init__(self, size: int, games: int, simulations: int, leaves: int, root: str, algorithm: str) -> None:
         game, learned = Hex(size), algorithm == "muzero"
-        settings = SearchSettings.model_validate(
-            {
-                "num_simulations": simulations,
-                "leaves_per_game": leaves,
-                "root": root,
-                "reuse_tree": False,
-                "early_stop": False,
-            }
-        )
+        chosen = settings_of("standard", simulations=simulations, leaves=leaves, root=root, early_stop=False)
+        settings = chosen.search.model_copy(update={"reuse_tree": False})
         self.mcts = mcts = Mcts(game, games, settings, np.random.default_rng(0), learned)
         self._answers = Answers.allocate(mcts.max_leaves, game.shapes, learned)
         self._pool = np.zeros(games * mcts.num_nodes, np.uint64)
@@ -88,14 +71,14 @@ class Searches:
         mcts.begin(everyone)
 
     def play(self, moves: int) -> int:
-        """Search until so many moves have been made, or a few more; how many."""
+        """Search until so many moves have been made, or a few more; return how many."""
         made = 0
         while made < moves:
             made += self.turn()
         return made
 
     def turn(self) -> int:
-        """Move on where a search has ended, then evaluate a batch; the moves."""
+        """Move on where a search has ended, then evaluate a batch; return the moves made."""
         mcts = self.mcts
         finished = mcts.finished()
         if len(finished):
@@ -107,7 +90,7 @@ class Searches:
         return len(finished)
 
     def evaluate(self) -> bool:
-        """Select leaves and evaluate them; whether there were any."""
+        """Select leaves and evaluate them; return whether there were any."""
         mcts, pool = self.mcts, self._pool
         count = mcts.select()
         answers = self._answers.at(slice(count))
@@ -123,7 +106,7 @@ class Searches:
 
 
 def _mean_depth(mcts: Mcts, games: np.ndarray) -> float:
-    """Mean depth of the tree nodes of ``games``; the root is 0."""
+    """Return the mean depth of the tree nodes of ``games``; the root is 0."""
     tree, depths = mcts.tree, []
     for g in games.tolist():
         depth = np.zeros(tree.num_nodes[g], np.int32)

@@ -1,4 +1,4 @@
-"""What the processes of `hexpipe bench selfplay` do, slice by slice. Its generator side imports no torch.
+"""Generators of `hexpipe bench selfplay`, slice by slice; their servers are in `slices_torch`.
 
 The main process turns the phase; the servers look at it between two batches and either serve the generators or run
 bare forward passes on random boards, with the very net, backend and memory that serve. While they do, generators wait
@@ -14,9 +14,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.bench.slice_board import CACHED, FORWARD, STOP, Board
+from hexpipe.bench.stage import CACHED, FORWARD, Board
 from hexpipe.config import Settings
-from hexpipe.errors import InferenceError
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
@@ -29,7 +28,7 @@ from hexpipe.shm import set_parent_death_signal
 
 
 class SwitchEvaluator:
-    """Sends each batch through the cache or past it, as the phase is when it is submitted."""
+    """Send each batch through the cache or past it, as the phase is when it is submitted."""
 
     def __init__(self, plain: Evaluator, cached: Evaluator, board: Board) -> None:
         self._plain, self._cached, self._board = plain, cached, board
@@ -42,12 +41,12 @@ class SwitchEvaluator:
         self._under_way[group] = evaluator
 
     def collect(self, group: int) -> Evaluation:
-        """The answer, from wherever it was asked for."""
+        """Return the answer, from wherever it was asked for."""
         return self._under_way.pop(group).collect(group)
 
 
 def generator_main(settings: Settings, slots: InferenceSlots, board: Board, worker: int, process: int) -> None:
-    """Self-play as in a run, but finished games go nowhere."""
+    """Play as in a run, but finished games go nowhere."""
     set_parent_death_signal()
     compile_selfplay()  # or read it from the cache: no slice should hold a compiler
     game = make_game(settings.game)
@@ -58,64 +57,12 @@ def generator_main(settings: Settings, slots: InferenceSlots, board: Board, work
     seed = stream(Stream.BENCHMARK, settings.seed, worker)
     selfplay = SelfPlay(game, settings, evaluator, seed, lambda record: None, slots.groups)
     board.write(process, pid=os.getpid())
-    try:
-        while (phase := board.phase) != STOP:
-            board.write(process, phase_seen=phase)
-            if phase == FORWARD:
-                time.sleep(0.001)
-                continue
-            selfplay.step()
-            stats = selfplay.stats
-            board.write(
-                process,
-                cpu=time.process_time(),
-                simulations=stats.simulations,
-                looked_up=cached.evals,
-                hits=cached.hits,
-            )
-    except InferenceError:
-        if board.phase != STOP:  # at the end the servers may be gone first
-            raise
-
-
-def server_main(settings: Settings, slots: InferenceSlots, board: Board, server: int, device: str) -> None:
-    """An inference server that runs bare forward passes instead while the phase is FORWARD.
-
-    A ``server`` beyond the slots' own only does that: it stands for a core on which the generators run otherwise.
-    """
-    set_parent_death_signal()
-    from hexpipe.bench.slices_torch import BareForward, bench_backend
-    from hexpipe.inference.inference_server import Station
-    from hexpipe.inference.overlapping_server import server_of_positions
-
-    backend = bench_backend(settings, slots, board, server, device)
-    bare = BareForward(backend, slots.shapes)
-    serving = server < slots.servers
-    station = Station(slots, server, max_batch=settings.inference.max_batch)
-    inference = server_of_positions(station, backend) if serving else None
-    seen = evals = -1
-
-    def between_batches() -> bool:
-        nonlocal seen, evals
-        if inference is not None and inference.evals != evals:
-            evals = inference.evals
-            board.write(server, evals=evals, batches=inference.batches, counted_at=time.monotonic())
-            board.write(server, forward_cpu=inference.forward_cpu_seconds, cpu=time.process_time())
-        if board.phase != seen:
-            seen = board.phase
-            cpu = time.process_time() if inference is not None else 0.0
-            board.write(server, counted_at=time.monotonic(), cpu=cpu)
-            board.write(server, phase_seen=seen)
-        while seen == board.phase == FORWARD:
-            bare.run_batch(board.bare_batch)
-            board.write(server, bare_evals=bare.evals, counted_at=time.monotonic())
-            if inference is not None:
-                slots.beat(server)
-        return board.phase == STOP
-
-    board.write(server, pid=os.getpid())
-    if inference is not None:
-        inference.run(between_batches)
-    else:
-        while not between_batches():
-            time.sleep(0.01)
+    while True:
+        phase = board.phase
+        board.write(process, phase_seen=phase)
+        if phase == FORWARD:
+            time.sleep(0.001)
+            continue
+        selfplay.step()
+        board.write(process, cpu=time.process_time(), simulations=selfplay.stats.simulations)
+        board.write(process, looked_up=cached.evals, hits=cached.hits)

@@ -6,8 +6,7 @@ import pickle
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.context import SpawnProcess
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import psutil
@@ -15,31 +14,21 @@ from numpy.typing import NDArray
 
 from hexpipe.answers import Answers, answer_bytes
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
-from hexpipe.config import Settings, Shapes, load_settings
-from hexpipe.errors import ProcessDiedError
+from hexpipe.bench.options import Figures, LeavesOfAGame, SimulationsAMove, Size, settings_of
+from hexpipe.bench.stage import Board, Part, Stage, stage_of
+from hexpipe.config import Settings, Shapes
 from hexpipe.games.factory import make_game
 from hexpipe.inference.client import InferenceClient
-from hexpipe.inference.inference_server import InferenceServer, ServerLoop, Station
+from hexpipe.inference.inference_server import InferenceServer, Station
 from hexpipe.inference.latent_server import LatentServer
 from hexpipe.inference.lru_kernels import float_to_half
 from hexpipe.inference.slots import InferenceSlots
-from hexpipe.records import GameRecord
+from hexpipe.roles.plan import GROUPS
 from hexpipe.roles.segments import pool_shape
 from hexpipe.selfplay.self_play import SelfPlay
-from hexpipe.shm import Field, SharedSegment, set_parent_death_signal, spawn_context
+from hexpipe.shm import set_parent_death_signal
 
-OPTIONS = {
-    "generators": "generator processes; one more process is the server",
-    "seconds": "length of the measured window, after all generators have warmed up",
-    "size": "board size",
-    "games": "games at once in a generator, in two groups",
-    "simulations": "simulations a move",
-    "leaves": "leaves of one game evaluated together",
-    "algorithm": "the search whose requests are sent",
-}
 WARM_UP_SECONDS = 2.0
-START_SECONDS = 240.0  # kernels may have to be compiled first
-GROUPS = 2
 
 
 class HashBackend:
@@ -52,7 +41,7 @@ class HashBackend:
         self._priors = np.zeros((max_batch, shapes.num_actions), np.float32)
 
     def load(self, weights: Mapping[str, NDArray[np.float32]], slot: int = 0) -> None:
-        """There is nothing to load."""
+        """Load nothing."""
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         """Fill ``out``, whose priors are float16, for codes int8 [L, C]; Hex has no focus."""
@@ -85,43 +74,34 @@ class HashLatents(HashBackend):
 
 
 def run(
-    generators: int = 1,
-    seconds: float = 8.0,
-    size: int = 11,
-    games: int = 64,
-    simulations: int = 100,
-    leaves: int = 8,
-    algorithm: Literal["alphazero", "muzero"] = "alphazero",
-) -> dict[str, float | int | str]:
-    """Self-play generators as `hexpipe run` starts them, without cache and early stop, against one server.
+    generators: Annotated[int, "generator processes; one more process is the server"] = 1,
+    seconds: Annotated[float, "length of the measured window, after all generators have warmed up"] = 8.0,
+    size: Size = 11,
+    games: Annotated[int, "games at once in a generator, in two groups"] = 64,
+    simulations: SimulationsAMove = 100,
+    leaves: LeavesOfAGame = 8,
+    algorithm: Annotated[Literal["alphazero", "muzero"], "the search whose requests are sent"] = "alphazero",
+) -> Figures:
+    """Run self-play generators as `hexpipe run` starts them, without cache and early stop, against one server.
 
     evals_per_s: rows answered; per_generator_core_evals_per_s: rows over the generators' CPU seconds (user and system);
     bytes_per_simulation: codes (or latent rows and actions), priors, values, rewards, ids and messages, both
     directions, over simulations;
     server_cpu_share: the server's part of all CPU time; mean_batch: rows of a forward pass.
     """
-    settings = settings_of(size, games, simulations, leaves, algorithm)
-    with stage(settings, generators) as (board, children):
-        before = _snapshot(board, children)
-        sleep(seconds, children)
-        after = _snapshot(board, children)
+    settings = settings_of_play(size, games, simulations, leaves, algorithm)
+    with stage_of_slots(settings, generators) as stage:
+        before = _snapshot(stage)
+        stage.sleep(seconds)
+        gained = _snapshot(stage) - before
     shapes, max_leaves = make_game(settings.game).shapes, _max_leaves(settings)
-    return {**_figures(before, after, shapes, algorithm == "muzero"), "algorithm": algorithm, "max_leaves": max_leaves}
+    return {**_figures(gained, shapes, algorithm == "muzero"), "algorithm": algorithm, "max_leaves": max_leaves}
 
 
-def settings_of(size: int, games: int, simulations: int, leaves: int, algorithm: str) -> Settings:
+def settings_of_play(size: int, games: int, simulations: int, leaves: int, algorithm: str) -> Settings:
     """Return the settings of `run`'s options."""
-    return load_settings(
-        "standard",
-        {
-            "algorithm": algorithm,
-            "game.board_size": size,
-            "search.num_simulations": simulations,
-            "search.leaves_per_game": leaves,
-            "search.early_stop": False,
-            "selfplay.games_per_worker": games,
-        },
-    )
+    search = {"algorithm": algorithm, "simulations": simulations, "leaves": leaves, "early_stop": False}
+    return settings_of("standard", size=size, games=games, **search)
 
 
 def _max_leaves(settings: Settings) -> int:
@@ -129,47 +109,35 @@ def _max_leaves(settings: Settings) -> int:
 
 
 @contextmanager
-def stage(settings: Settings, generators: int) -> Iterator[tuple[SharedSegment, list[SpawnProcess]]]:
-    """The processes at work, warmed up, and the board with their counters: "counts" int64 [generators, 4], of which the
-    first are rows that were answered; for the length of the block."""
-    shapes = make_game(settings.game).shapes
+def stage_of_slots(settings: Settings, generators: int) -> Iterator[Stage]:
+    """Give the processes at work, warmed up, the server first."""
     slots = InferenceSlots.create(
-        shapes,
+        make_game(settings.game).shapes,
         workers=generators,
         groups=GROUPS,
         max_leaves=_max_leaves(settings),
         servers=1,
         pool=pool_shape(settings),
     )
-    fields = [Field("counts", "int64", (generators, 4)), Field("server", "int64", (2,))]
-    board = SharedSegment.create("bench-slots", fields)
-    context = spawn_context()
-    children = [context.Process(target=_serve, args=(slots.for_server(0), board), name="inference-0")]
+    board = Board.create(1 + generators)
+    parts: list[Part] = [("inference-0", _serve, (slots.for_server(0), board))]
     for worker in range(generators):
-        arguments = (slots.for_worker(worker), board, worker, settings)
-        children.append(context.Process(target=_generate, args=arguments, name=f"generator-{worker}"))
-    try:
-        for child in children:
-            child.start()
-        _wait_until_warm(board, children)
-        yield board, children
-    finally:
-        for child in children:
-            child.kill()
-        for child in children:
-            child.join()
-        slots.close()
-        board.close()
+        parts.append((f"generator-{worker}", _generate, (slots.for_worker(worker), board, worker, settings)))
+    with stage_of(board, slots, parts) as stage:
+        stage.wait(lambda counters: (counters["simulations"][1:] > 0).all(), "start")
+        stage.sleep(WARM_UP_SECONDS)
+        yield stage
 
 
-def _serve(slots: InferenceSlots, board: SharedSegment) -> None:
+def _serve(slots: InferenceSlots, board: Board) -> None:
     set_parent_death_signal()
     max_batch = 4 * slots.max_leaves
-
-    def export(server: ServerLoop) -> None:
-        board.arrays["server"][:] = server.batches, server.evals
-
-    station = Station(slots, 0, max_batch=max_batch, on_progress=export)
+    station = Station(
+        slots,
+        0,
+        max_batch=max_batch,
+        on_progress=lambda server: board.write(0, batches=server.batches, bare_evals=server.evals),
+    )
     if slots.pool is None:
         InferenceServer(station, HashBackend(slots.shapes, max_batch)).run()
         return
@@ -177,53 +145,26 @@ def _serve(slots: InferenceSlots, board: SharedSegment) -> None:
     LatentServer(station, net).run()
 
 
-def _generate(slots: InferenceSlots, board: SharedSegment, worker: int, settings: Settings) -> None:
+def _generate(slots: InferenceSlots, board: Board, worker: int, settings: Settings) -> None:
     set_parent_death_signal()
     client = InferenceClient(slots, worker)
-
-    def drop(record: GameRecord) -> None:
-        """A finished game has no use here."""
-
-    self_play = SelfPlay(make_game(settings.game), settings, client, worker, drop, GROUPS)
-    counts = board.arrays["counts"][worker]
+    self_play = SelfPlay(make_game(settings.game), settings, client, worker, lambda record: None, GROUPS)
     while True:
         self_play.step()
-        counts[0] = client.evals
-        counts[1] = client.requests
-        counts[2] = self_play.stats.simulations
-        counts[3] = client.roots
+        board.write(1 + worker, evals=client.evals, requests=client.requests, roots=client.roots)
+        board.write(1 + worker, simulations=self_play.stats.simulations)
 
 
-def _wait_until_warm(board: SharedSegment, children: list[SpawnProcess]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not (board.arrays["counts"][:, 2] > 0).all():
-        if time.monotonic() > deadline:
-            raise ProcessDiedError("bench", f"the generators did not start within {START_SECONDS:.0f} s")
-        sleep(0.05, children)
-    sleep(WARM_UP_SECONDS, children)
+def _snapshot(stage: Stage) -> NDArray[np.float64]:
+    """Return time, CPU seconds of the server and of all generators, then all counters."""
+    server, *generators = [sum(psutil.Process(process.pid).cpu_times()[:2]) for process in stage.processes]
+    counts = stage.board.read()
+    names = ("evals", "requests", "simulations", "roots", "batches", "bare_evals")
+    return np.array([time.perf_counter(), server, sum(generators), *(counts[name].sum() for name in names)])
 
 
-def sleep(seconds: float, children: list[SpawnProcess]) -> None:
-    """Sleeps while all children live."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        for child in children:
-            if child.exitcode is not None:
-                raise ProcessDiedError(child.name, f"exit code {child.exitcode}; its traceback is above")
-        time.sleep(min(0.1, left))
-
-
-def _snapshot(board: SharedSegment, children: list[SpawnProcess]) -> NDArray[np.float64]:
-    """Time, CPU seconds of the server and of all generators, then all counters."""
-    cpu = [sum(psutil.Process(child.pid).cpu_times()[:2]) for child in children]
-    counts = board.arrays["counts"].sum(axis=0)
-    return np.array([time.perf_counter(), cpu[0], sum(cpu[1:]), *counts, *board.arrays["server"]], np.float64)
-
-
-def _figures(
-    before: NDArray[np.float64], after: NDArray[np.float64], shapes: Shapes, learned: bool
-) -> dict[str, float | int | str]:
-    elapsed, server_cpu, generator_cpu, evals, requests, simulations, roots, batches, rows = (after - before).tolist()
+def _figures(gained: NDArray[np.float64], shapes: Shapes, learned: bool) -> Figures:
+    elapsed, server_cpu, generator_cpu, evals, requests, simulations, roots, batches, rows = gained.tolist()
     # with learned dynamics row, parent and action too
     data_bytes = roots * shapes.code_length + evals * (answer_bytes(shapes, learned) + 3 * 4 * learned)
     # a message with its length, and request id, response id and version

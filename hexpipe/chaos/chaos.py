@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hexpipe.chaos.faults import Faults
-from hexpipe.chaos.patient import Patient, Vitals
+from hexpipe.chaos.run_under_test import SMALLEST, RunUnderTest, Vitals
 from hexpipe.errors import HexpipeError, UsageError
 from hexpipe.games.factory import make_stages
 from hexpipe.random_streams import Stream, generator
@@ -26,11 +26,9 @@ from hexpipe.replay.archive import ReplayArchive, Sender
 from hexpipe.run_folder import ARCHIVE_NAME, leftovers, read_settings
 
 RUN = (
-    "--size=4", "--simulations=16", "--workers=2", "--set=net.blocks=1", "--set=net.channels=8",
-    "--set=net.value_hidden=8", "--set=replay.max_memory_gb=0.1", "--set=replay.max_games=2000",
-    "--set=replay.min_games=10", "--set=learner.batch_size=32", "--set=learner.publish_seconds=1",
-    "--set=learner.checkpoint_minutes=0.1", "--set=inference.backend=eager", "--set=reanalyze.ratio=0.2",
-    "--set=rating.share=0.02", "--set=selfplay.game_queue=2",
+    *SMALLEST, "--workers=2", "--set=replay.max_games=2000", "--set=learner.publish_seconds=1",
+    "--set=learner.checkpoint_minutes=0.1", "--set=reanalyze.ratio=0.2", "--set=rating.share=0.02",
+    "--set=selfplay.game_queue=2",
 )  # fmt: skip
 """The run: every role is there, and games are short."""
 _FIRST = ("kill", "queue", "kill", "disk", "archive", "kill", "pipe", "stop", "terminal", "kill", "memory", "kill")
@@ -53,81 +51,76 @@ def chaos(
     """
     if run_dir.exists():
         raise UsageError(f"{run_dir} is there already: name a folder that is not")
-    patient = Patient(run_dir, [*RUN, *arguments])
-    rng = generator(Stream.FAULTS, seed)
-    faults = Faults(patient, rng)
-    try:
-        patient.start()
-        seen, vitals = _give_faults(patient, faults, rng, minutes, every, say)
-        code = _end(patient)
+    tested = RunUnderTest(run_dir, [*RUN, *arguments])
+    faults = Faults(tested, generator(Stream.FAULTS, seed))
+    with tested:
+        seen, vitals = _give_faults(faults, minutes, every, say)
+        code = _end(tested)
         report = {
             "minutes": minutes,
             "faults": dict(sorted(faults.counts.items())),
             "kills": dict(sorted(faults.kills.items())),
             "exit_code": code,
-            **_games(patient, seen, faults.games_aside),
-            "training_steps": int(patient.figures().get("steps", 0)),
-            "silences_named": patient.log().count("has given no sign of life for"),
-            "full_disks_said": patient.log().count("the disk is full:"),
-            "left_processes": len(patient.survivors()),
-            "left_semaphores": patient.left_semaphores(),
-            "left_files": [str(path) for path in _left_files(patient)],
+            **_games(tested, seen, faults.games_aside),
+            "training_steps": int(tested.figures().get("steps", 0)),
+            "silences_named": tested.log().count("has given no sign of life for"),
+            "full_disks_said": tested.log().count("the disk is full:"),
+            "left_processes": len(tested.survivors()),
+            "left_semaphores": tested.left_semaphores(),
+            "left_files": [str(path) for path in _left_files(tested)],
             **_memory(vitals),
         }
-    finally:
-        patient.end()
-    _remove_temporary(patient)
+    _remove_temporary(tested)
     return {**report, "passed": _passed(report)}
 
 
-def _give_faults(
-    patient: Patient, faults: Faults, rng: np.random.Generator, minutes: float, every: float, say: Callable[[str], None]
-) -> tuple[int, list[Vitals]]:
-    """The most games that the run said were committed, and what it took at times."""
+def _give_faults(faults: Faults, minutes: float, every: float, say: Callable[[str], None]) -> tuple[int, list[Vitals]]:
+    """Return the most games that the run said were committed, and what it took at times."""
     seen, vitals = 0, []
-    patient.until_it_works()
+    tested, rng = faults.tested, faults.rng
+    tested.until_it_works()
     start = time.monotonic()
     for kind in _kinds(rng):
         left = 60.0 * minutes - (time.monotonic() - start)
         if left <= 0:
             break
         time.sleep(min(left, every * rng.uniform(0.5, 1.5)))
-        patient.check()
-        vitals.append(patient.vitals())
-        seen = max(seen, faults.games_aside + int(patient.counter("replay-0", "total_games")))
+        tested.check()
+        vitals.append(tested.vitals())
+        seen = max(seen, faults.committed())
         say(f"{time.monotonic() - start:4.0f} s: {seen:6,d} games, {faults.give(kind)}")
         if kind in _ANEW:
-            patient.until_it_works()
-    patient.until_it_works()
-    return max(seen, faults.games_aside + int(patient.counter("replay-0", "total_games"))), vitals
+            tested.until_it_works()
+    tested.until_it_works()
+    return max(seen, faults.committed()), vitals
 
 
 def _kinds(rng: np.random.Generator) -> Iterator[str]:
-    """First the short ones, each at least once, and then any, at random."""
+    """Yield the short ones first, each at least once, and then any, at random."""
     yield from _FIRST
     while True:
         yield str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
 
 
-def _end(patient: Patient) -> int:
-    patient.signal_all(signal.SIGTERM)
-    code = patient.wait()
+def _end(tested: RunUnderTest) -> int:
+    tested.signal_all(signal.SIGTERM)
+    code = tested.wait()
     deadline = time.monotonic() + _GONE_SECONDS
-    while patient.survivors() and time.monotonic() < deadline:
+    while tested.survivors() and time.monotonic() < deadline:
         time.sleep(0.1)  # multiprocessing's resource tracker ends after the supervisor
     return code
 
 
-def _games(patient: Patient, seen: int, aside: int) -> dict[str, Any]:
-    """What the run said that it had, and what is there, in the archive and in those set aside."""
-    stages, found = make_stages(read_settings(patient.run_dir)), 0
+def _games(tested: RunUnderTest, seen: int, aside: int) -> dict[str, Any]:
+    """Return what the run said that it had, and what is there, in the archive and in those set aside."""
+    stages, found = make_stages(read_settings(tested.run_dir)), 0
     senders: list[Sender] = []
-    for path in (*patient.archives_aside(), patient.run_dir / ARCHIVE_NAME):
+    for path in (*tested.archives_aside(), tested.run_dir / ARCHIVE_NAME):
         with ReplayArchive(path, stages, read_only=True) as archive:
             found += sum(1 for _ in archive.games_after(0))  # each is read and checked
             senders += archive.senders()
     return {
-        "games_committed": aside + int(patient.figures().get("games", 0)),
+        "games_committed": aside + int(tested.figures().get("games", 0)),
         "games_seen_committed": seen,
         "games_found": found,
         "games_aside": aside,
@@ -136,7 +129,7 @@ def _games(patient: Patient, seen: int, aside: int) -> dict[str, Any]:
 
 
 def count_faults(senders: Iterable[Sender]) -> dict[str, int]:
-    """``games_lost`` and ``games_doubled`` among the games of ``senders``, by their numbers."""
+    """Return ``games_lost`` and ``games_doubled`` among the games of ``senders``, by their numbers."""
     taken: dict[tuple[int, int], list[int]] = defaultdict(list)
     for sender in senders:
         taken[sender.session, sender.worker].append(sender.sequence)
@@ -147,7 +140,7 @@ def count_faults(senders: Iterable[Sender]) -> dict[str, int]:
 
 
 def _memory(vitals: list[Vitals]) -> dict[str, Any]:
-    """Of the second quarter of the run and of its last: where memory leaks, the latter is more."""
+    """Return the memory in the second quarter of the run and in its last: where it leaks, the latter is more."""
     quarter = len(vitals) // 4
     if not quarter:
         return {}
@@ -160,17 +153,17 @@ def _memory(vitals: list[Vitals]) -> dict[str, Any]:
     }
 
 
-def _left_files(patient: Patient) -> list[Path]:
-    inside = [found.path for found in leftovers(patient.run_dir)]
-    return inside + [path for path in patient.temporary.iterdir() if not path.name.startswith(_NOT_LEFT)]
+def _left_files(tested: RunUnderTest) -> list[Path]:
+    inside = [found.path for found in leftovers(tested.run_dir)]
+    return inside + [path for path in tested.temporary.iterdir() if not path.name.startswith(_NOT_LEFT)]
 
 
-def _remove_temporary(patient: Patient) -> None:
-    for path in patient.temporary.iterdir():
+def _remove_temporary(tested: RunUnderTest) -> None:
+    for path in tested.temporary.iterdir():
         if path.name.startswith(_NOT_LEFT):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if not any(patient.temporary.iterdir()):
-        patient.temporary.rmdir()
+    if not any(tested.temporary.iterdir()):
+        tested.temporary.rmdir()
 
 
 def _passed(report: dict[str, Any]) -> bool:
@@ -180,6 +173,6 @@ def _passed(report: dict[str, Any]) -> bool:
 
 
 def check(report: dict[str, Any]) -> None:
-    """HexpipeError where a run of `chaos` has not passed."""
+    """Raise HexpipeError where a run of `chaos` has not passed."""
     if not report["passed"]:
         raise HexpipeError(f"the run has not come through: {report}")

@@ -1,4 +1,4 @@
-"""What `hexpipe chaos` does to a run, one function a kind of fault; each returns what it did, in words."""
+"""Faults that `hexpipe chaos` gives a run, one function a kind; each returns what it did, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 import numpy as np
 import psutil
 
-from hexpipe.chaos.patient import Patient
+from hexpipe.chaos.run_under_test import RunUnderTest
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, step_of
@@ -34,8 +34,8 @@ _OUTPUT_GONE = "cannot be written to"  # in the words of `processes.output`
 class Faults:
     """The faults that a run is given, and how often; ``rng`` draws their victims."""
 
-    def __init__(self, patient: Patient, rng: np.random.Generator) -> None:
-        self._patient, self._rng = patient, rng
+    def __init__(self, tested: RunUnderTest, rng: np.random.Generator) -> None:
+        self.tested, self.rng = tested, rng
         self._early: dict[str, int] = {}
         self.kills: dict[str, int] = {}
         self.counts: dict[str, int] = {}
@@ -53,6 +53,10 @@ class Faults:
             "archive": self.take_archive,
         }
 
+    def committed(self) -> int:
+        """Return how many games the run says are committed, with those in archives that were set aside."""
+        return self.games_aside + int(self.tested.counter("replay-0", "total_games"))
+
     def give(self, kind: str) -> str:
         """Do one of ``kinds``; what was done, in words."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -60,17 +64,17 @@ class Faults:
 
     def kill(self) -> str:
         """Kill a process of a role drawn at random; none so often that it must look like a crash loop."""
-        ready = {name: process.state.ready for name, process in self._patient.processes().items()}
+        ready = {name: process.state.ready for name, process in self.tested.processes().items()}
         steady = {name: since and time.monotonic() - since > STEADY_SECONDS for name, since in ready.items()}
         names = [name for name in ready if steady[name] or self._early.get(name, 0) < MOST_DEATHS - 2]
         roles = sorted({name.rpartition("-")[0] for name in names})
         if not roles:
             return "nothing: all processes have just begun"
-        role = str(self._rng.choice(roles))
-        name = str(self._rng.choice([name for name in names if name.startswith(f"{role}-")]))
+        role = str(self.rng.choice(roles))
+        name = str(self.rng.choice([name for name in names if name.startswith(f"{role}-")]))
         self._early[name] = 0 if steady[name] else self._early.get(name, 0) + 1
         try:
-            os.kill(self._patient.pids()[name], signal.SIGKILL)
+            os.kill(self.tested.pids()[name], signal.SIGKILL)
         except (ProcessLookupError, KeyError):
             return f"nothing: {name} was gone already"
         self.kills[role] = self.kills.get(role, 0) + 1
@@ -78,8 +82,8 @@ class Faults:
 
     def stop(self, seconds: float = STOP_SECONDS) -> str:
         """Stop a process for a while."""
-        names = [name for name in self._patient.pids() if name != "supervisor"]
-        name = str(self._rng.choice(names))
+        names = [name for name in self.tested.pids() if name != "supervisor"]
+        name = str(self.rng.choice(names))
         with self._stopped(name):
             time.sleep(seconds)
         return f"stopped {name} for {seconds:.0f} s"
@@ -90,15 +94,15 @@ class Faults:
 
     def fill_queue(self) -> str:
         """Stop the replay process until every generator has filled its outbox."""
-        patient = self._patient
+        tested = self.tested
 
         def full() -> bool:
-            known = patient.processes().items()
+            known = tested.processes().items()
             waiting = [process.row.waiting for name, process in known if role_of(name) == "generator"]
             return bool(waiting) and all(found is Waiting.OUTBOX for found in waiting)
 
         with self._stopped("replay-0"):
-            patient.until(full, "full outboxes while replay is stopped", QUEUE_SECONDS)
+            tested.until(full, "full outboxes while replay is stopped", QUEUE_SECONDS)
         return "held replay up until every outbox was full"
 
     def fill_disk(self) -> str:
@@ -108,7 +112,7 @@ class Faults:
         changed = []
         for name in names:
             with suppress(psutil.Error, KeyError):
-                process = psutil.Process(self._patient.pids()[name])
+                process = psutil.Process(self.tested.pids()[name])
                 before = process.rlimit(RLIMIT_FSIZE)
                 process.rlimit(RLIMIT_FSIZE, (1, before[1]))
                 changed.append((process, before))
@@ -135,46 +139,46 @@ class Faults:
         before = getrlimit(RLIMIT_FSIZE)
         setrlimit(RLIMIT_FSIZE, (QUOTA_BYTES, before[1]))
         try:
-            self._patient.start(resume=True)
+            self.tested.start(resume=True)
         finally:
             setrlimit(RLIMIT_FSIZE, before)
-        code, last = self._patient.wait(), self._patient.output().splitlines()[-1]
+        code, last = self.tested.wait(), self.tested.output().splitlines()[-1]
         if code != _BAD_INPUT or "shared memory" not in last:
-            raise HexpipeError(f"a run without shared memory ended with exit code {code}. {self._patient.output()}")
+            raise HexpipeError(f"a run without shared memory ended with exit code {code}. {self.tested.output()}")
         self._resume()
         return f"killed every process, had a resume refused for want of shared memory ({last}), and resumed the run"
 
     def break_pipe(self) -> str:
         """End the run in order, go on with it into a pipe, and close that once it has said something: it must go on,
         and say so in its log."""
-        patient = self._patient
+        tested = self.tested
         self._end_in_order()
         reader, writer = os.pipe()
         try:
-            patient.start(resume=True, output=writer)
+            tested.start(resume=True, output=writer)
         finally:
             os.close(writer)
         with os.fdopen(reader, "rb") as lines:
             said = lines.readline()
-            before = patient.log().count(_OUTPUT_GONE)
-        patient.until(lambda: patient.log().count(_OUTPUT_GONE) > before, "a line in the log about output that is gone")
+            before = tested.log().count(_OUTPUT_GONE)
+        tested.until(lambda: tested.log().count(_OUTPUT_GONE) > before, "a line in the log about output that is gone")
         self._early.clear()
         return f"closed the pipe that the run wrote to after {len(said)} bytes"
 
     def close_terminal(self) -> str:
         """End the run in order, go on with it on a terminal that nobody reads, and close that: the run must end in
         order, with a checkpoint of its last step. Then go on with it."""
-        patient = self._patient
+        tested = self.tested
         self._end_in_order()
         screen, terminal = pty.openpty()
         try:
-            patient.start(resume=True, output=terminal, on_terminal=True)
+            tested.start(resume=True, output=terminal, on_terminal=True)
             os.close(terminal)
-            patient.until_it_works()
+            tested.until_it_works()
         finally:
             os.close(screen)
         self._expect(0, "a run whose terminal was closed")
-        newest, steps = latest_checkpoint(patient.run_dir), int(patient.figures()["steps"])
+        newest, steps = latest_checkpoint(tested.run_dir), int(tested.figures()["steps"])
         if newest is None or step_of(newest) != steps:
             raise HexpipeError(f"a run whose terminal was closed at step {steps} has left {newest}")
         self._resume()
@@ -183,40 +187,40 @@ class Faults:
     def take_archive(self) -> str:
         """Move the archive aside: the run must notice and end with exit code 1. Then go on without it; what was set
         aside is kept, and counts."""
-        patient = self._patient
-        aside, since = patient.set_archive_aside(), time.monotonic()
+        tested = self.tested
+        aside, since = tested.set_archive_aside(), time.monotonic()
         self._expect(1, "a run whose archive was moved aside")
-        seconds, steps, saved = time.monotonic() - since, patient.figures()["steps"], latest_checkpoint(patient.run_dir)
+        seconds, steps, saved = time.monotonic() - since, tested.figures()["steps"], latest_checkpoint(tested.run_dir)
         if saved is None or step_of(saved) != int(steps):
             raise HexpipeError(f"a run whose archive was moved aside at step {steps:.0f} has left {saved}")
-        with ReplayArchive(aside, make_stages(read_settings(patient.run_dir)), read_only=True) as archive:
+        with ReplayArchive(aside, make_stages(read_settings(tested.run_dir)), read_only=True) as archive:
             games = archive.total_games
-        if games < patient.figures()["games"]:
-            raise HexpipeError(f"the run told of {patient.figures()['games']:.0f} games, and {aside} has {games}")
+        if games < tested.figures()["games"]:
+            raise HexpipeError(f"the run told of {tested.figures()['games']:.0f} games, and {aside} has {games}")
         self.games_aside += games
         self._resume()
         return f"moved the archive aside with {games:,} games, which ended the run in {seconds:.1f} s, and resumed it"
 
     def _end_in_order(self) -> None:
-        self._patient.signal_all(signal.SIGTERM)
+        self.tested.signal_all(signal.SIGTERM)
         self._expect(0, "a run that was asked to end")
 
     def _expect(self, code: int, what: str) -> None:
-        found = self._patient.wait()
+        found = self.tested.wait()
         if found != code:
-            raise HexpipeError(f"{what} ended with exit code {found}, not {code}. {self._patient.output()}")
+            raise HexpipeError(f"{what} ended with exit code {found}, not {code}. {self.tested.output()}")
 
     def _kill_group(self) -> None:
-        self._patient.signal_all(signal.SIGKILL)
-        self._patient.wait()
+        self.tested.signal_all(signal.SIGKILL)
+        self.tested.wait()
 
     def _resume(self) -> None:
-        self._patient.start(resume=True)
+        self.tested.start(resume=True)
         self._early.clear()
 
     @contextmanager
     def _stopped(self, name: str) -> Iterator[None]:
-        pid = self._patient.pids().get(name)
+        pid = self.tested.pids().get(name)
         if pid is None:
             yield
             return

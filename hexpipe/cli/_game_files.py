@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
-from hexpipe.cli._pipes import standard_input
+from hexpipe.cli._streams import standard_input
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.notation.game_sources import games_in
 from hexpipe.notation.game_texts import SWAP_MEANINGS, GameText
 from hexpipe.plain_files import write_output
-from hexpipe.processes.output import may_go_away
 
 _MOST_SHOWN = 5
 _FILE_NAME = re.compile(r"[^\s()#,;:]*\.(sgf|hsgf|trmph|txt|json|jsonl|hexworld)", re.IGNORECASE)
@@ -34,25 +30,15 @@ swap_means_option = click.option(
 
 
 def game_texts(arguments: Sequence[str]) -> list[GameText]:
-    """Every game that ``arguments`` (games, files, or "-") name, unread; UsageError where there is none."""
+    """Return every game that ``arguments`` (games, files, or "-") name, unread; UsageError where there is none."""
     texts = [text for number, argument in enumerate(arguments or ("-",), start=1) for text in _texts(number, argument)]
     if not texts:
         raise UsageError("there is no game in the input; give games, or files that hold some")
     return texts
 
 
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on standard error while it is a terminal, gone when it is done."""
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    hidden = not console.is_terminal
-    with may_go_away("stderr"), Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield bar
-
-
 def tell(lines: Sequence[str]) -> None:
-    """The first of ``lines`` on standard error, and how many more there are."""
+    """Print the first of ``lines`` on standard error, and how many more there are."""
     for line in lines[: _MOST_SHOWN + 1]:
         click.echo(f"hexpipe: {line}", err=True)
     if len(lines) > _MOST_SHOWN + 1:
@@ -93,7 +79,7 @@ def _exists(path: Path) -> bool:
 
 
 def _games(name: str, stream: BinaryIO) -> list[GameText]:
-    """The games of a file."""
+    """Return the games of a file."""
     try:
         return [GameText(f"{name}, line {piece.line}", piece.text) for piece in games_in(stream)]
     except NotationError as error:

@@ -3,110 +3,93 @@
 from __future__ import annotations
 
 import json
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexpipe.cli._options import ANY_PATH, Decorator, stacked
 from hexpipe.config import ENGRAM_ENTRIES, PRESETS, Settings, load_settings, new_run_settings, override_settings
 from hexpipe.errors import SettingsError
 
+if TYPE_CHECKING:
+    from hexpipe.pipeline.preparation import RunRequest
+
+_SUCH = "such as cuda:0,cuda:1"
 SETTINGS_HINT = "`hexpipe settings` lists all that --set can change, with what each one does."
-_SHORT = {
-    "game": "game.name",
-    "algorithm": "algorithm",
-    "size": "game.board_size",
-    "backbone": "net.backbone",
-    "engram": "net.engram",
-    "simulations": "search.num_simulations",
-    "workers": "selfplay.workers",
-    "servers": "inference.servers",
-    "max_memory_gb": "replay.max_memory_gb",
-    "minutes": "limits.minutes",
-    "steps": "limits.steps",
-    "games": "limits.games",
-    "seed": "seed",
-    "devices": "devices",
-    "inference_devices": "inference.devices",
-    "learner_devices": "learner.devices",
-    "ray": "cluster.address",
+_OPTIONS = {
+    "game.name": ("game", "NAME", "hex, inarow, or your own package.module:Class; rules: --set game.KEY=VALUE."),
+    "algorithm": ("algorithm", "NAME", "alphazero (true rules) or muzero (learned dynamics)."),
+    "game.board_size": ("size", "N", "Cells along a side (3 to 27; inarow: to 200)."),
+    "net.backbone": ("backbone", "NAME", "The net's trunk, resnet or transformer; default: resnet."),
+    "net.engram": ("engram", "", "Give the net an episodic memory (an experiment)."),
+    "search.num_simulations": ("simulations", "N", "Simulations a move."),
+    "selfplay.workers": ("workers", "N", "Generator processes; default: min(8, cores / 4); 0: only train."),
+    "inference.servers": ("servers", "N", "Inference servers; default: one a GPU, or by cores."),
+    "devices": ("devices", "N", "GPUs that auto may use; default: all there are."),
+    "inference.devices": ("inference-devices", "LIST", f"A server each, {_SUCH}; default: auto, all GPUs."),
+    "learner.devices": ("learner-devices", "LIST", f"A learner each, {_SUCH}; default: auto, the last."),
+    "replay.max_memory_gb": ("max-memory-gb", "GB", "Budget of the replay buffer."),
+    "limits.minutes": ("minutes", "M", "Stop after so long; 0: no limit."),
+    "limits.steps": ("steps", "N", "Stop after so many training steps in all; 0: no limit."),
+    "limits.games": ("games", "N", "Stop after so many games in all; 0: no limit."),
+    "seed": ("seed", "N", "Seed of every random generator."),
 }
+"""By the setting that it sets: each option, what it takes, and its help."""
+_TYPES = {"N": int, "GB": float, "M": float}
 
 
-def settings_options(function: Any) -> Any:
-    """The options that set settings, for every command that has some."""
-    options = [
-        click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: quick."),
-        click.option(
-            "--game", metavar="NAME", help="hex, inarow, or your own package.module:Class; rules: --set game.KEY=VALUE."
-        ),
-        click.option("--algorithm", metavar="NAME", help="alphazero (true rules) or muzero (learned dynamics)."),
-        click.option("--size", type=int, metavar="N", help="Cells along a side (3 to 27; inarow: to 200)."),
-        click.option("--backbone", metavar="NAME", help="The net's trunk, resnet or transformer; default: resnet."),
-        click.option(
-            "--engram", type=int, flag_value=ENGRAM_ENTRIES, help="Give the net an episodic memory (an experiment)."
-        ),
-        click.option("--simulations", type=int, metavar="N", help="Simulations a move."),
-        click.option(
-            "--workers", type=int, metavar="N", help="Generator processes; default: min(8, cores / 4); 0: only train."
-        ),
-        click.option("--servers", type=int, metavar="N", help="Inference servers; default: one a GPU, or by cores."),
-        click.option("--devices", type=int, metavar="N", help="GPUs that auto may use; default: all there are."),
-        click.option(
-            "--inference-devices", metavar="LIST", help="A server each, such as cuda:0,cuda:1; default: auto, all GPUs."
-        ),
-        click.option(
-            "--learner-devices", metavar="LIST", help="A learner each, such as cuda:0,cuda:1; default: auto, the last."
-        ),
-        click.option("--max-memory-gb", type=float, metavar="GB", help="Budget of the replay buffer."),
-        click.option("--minutes", type=float, metavar="M", help="Stop after so long; 0: no limit."),
-        click.option("--steps", type=int, metavar="N", help="Stop after so many training steps in all; 0: no limit."),
-        click.option("--games", type=int, metavar="N", help="Stop after so many games in all; 0: no limit."),
-        click.option("--seed", type=int, metavar="N", help="Seed of every random generator."),
-        click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+def _setting_option(name: str, metavar: str, text: str) -> Decorator:
+    if not metavar:
+        return click.option(f"--{name}", type=int, flag_value=ENGRAM_ENTRIES, help=text)
+    return click.option(f"--{name}", type=_TYPES.get(metavar, str), metavar=metavar, help=text)
 
 
-def run_options(function: Any) -> Any:
-    """`settings_options` and the options that say where a run is and what it starts from; see `chosen_settings`."""
-    path = click.Path(path_type=Path)
-    options = [
-        settings_options,
-        click.option("--run-dir", type=path, metavar="DIR", help="Default: runs/<date-time>-<preset>."),
-        click.option("--resume", type=path, metavar="RUN", help="Go on with the run in this folder."),
-        click.option(
-            "--init-from", type=path, metavar="CHECKPOINT", help="Start from this checkpoint's net, of any board size."
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+settings_options = stacked(
+    click.option("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: quick."),
+    *starmap(_setting_option, _OPTIONS.values()),
+    click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting."),
+)
+"""Options that set settings, for every command that has some."""
+run_options = stacked(
+    settings_options,
+    click.option("--run-dir", type=ANY_PATH, metavar="DIR", help="Default: runs/<date-time>-<preset>."),
+    click.option("--resume", type=ANY_PATH, metavar="RUN", help="Go on with the run in this folder."),
+    click.option(
+        "--init-from", type=ANY_PATH, metavar="CHECKPOINT", help="Start from this checkpoint's net, of any board size."
+    ),
+)
+"""`settings_options` and those that say where a run is and what it starts from; see `run_request`."""
 
 
-def chosen_settings(
+def run_request(
     preset: str | None,
     assignments: tuple[str, ...],
     run_dir: Path | None,
     resume: Path | None,
     init_from: Path | None,
-    options: dict[str, Any],
-) -> Settings:
-    """The settings that `run_options` ask for; SettingsError where one is wrong or two contradict each other."""
-    from hexpipe.run_folder import read_settings
+    ray: str | None = None,
+    **options: Any,
+) -> RunRequest:
+    """Return the run that `run_options` ask for; SettingsError where one is wrong or two contradict each other."""
+    from hexpipe.pipeline.preparation import RunRequest
+    from hexpipe.run_folder import default_run_folder, read_settings
 
     overrides = overrides_of(options, assignments)
+    if ray is not None:
+        overrides = {"cluster.address": ray, **overrides}
     if resume is None:
         settings = import_named_game(new_run_settings(preset or "quick", overrides), overrides)
-        return settings if init_from is None else _take_net(settings, init_from, overrides)
+        settings = settings if init_from is None else _take_net(settings, init_from, overrides)
+        return RunRequest(settings, run_dir or default_run_folder(settings.preset), init_from=init_from)
     for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):
         if given is not None:
             raise SettingsError(
                 f"{name} cannot be given with --resume: a run goes on with what it has", kind="conflict", setting=name
             )
-    return import_named_game(override_settings(read_settings(resume), overrides), overrides)
+    settings = import_named_game(override_settings(read_settings(resume), overrides), overrides)
+    return RunRequest(settings, resume, resume=True)
 
 
 def import_named_game(settings: Settings, overrides: dict[str, Any]) -> Settings:
@@ -120,24 +103,25 @@ def import_named_game(settings: Settings, overrides: dict[str, Any]) -> Settings
     return with_all_options(settings)
 
 
-def own_game_option(function: Any) -> Any:
-    """--game of commands that take the game from a checkpoint: it imports one's own, whose name there is not enough."""
+def _import_own_game(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
+    from hexpipe.games.own_games import import_game
 
-    def import_named(context: click.Context, parameter: click.Parameter, name: str | None) -> None:
-        from hexpipe.games.own_games import import_game
+    if name is not None:
+        import_game(load_settings("quick", {"game.name": name}).game)
 
-        if name is not None:
-            import_game(load_settings("quick", {"game.name": name}).game)
 
-    words = "The game of your own that a checkpoint plays, if you trust it: it is imported."
-    option = click.option(
-        "--game", metavar="PACKAGE.MODULE:CLASS", expose_value=False, callback=import_named, help=words
-    )
-    return option(function)
+own_game_option = click.option(
+    "--game",
+    metavar="PACKAGE.MODULE:CLASS",
+    expose_value=False,
+    callback=_import_own_game,
+    help="The game of your own that a checkpoint plays, if you trust it: it is imported.",
+)
+"""Option of commands that take the game from a checkpoint: it imports one's own, whose name there is not enough."""
 
 
 def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) -> Settings:
-    """The net's shape is the checkpoint's, unless it was given by hand (and then must fit)."""
+    """Return ``settings`` with the checkpoint's net, but for what was given by hand (and then must fit)."""
     from hexpipe.nets.checkpoints import load_checkpoint
 
     checkpoint = load_checkpoint(init_from, groups=("model", "ema"))
@@ -148,8 +132,9 @@ def _take_net(settings: Settings, init_from: Path, overrides: dict[str, Any]) ->
 
 
 def overrides_of(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
-    """Dotted settings from the options of `settings_options`; SettingsError where an assignment is none."""
-    overrides = {name: options[key] for key, name in _SHORT.items() if options.get(key) is not None}
+    """Return dotted settings from the options of `settings_options`; SettingsError where an assignment is none."""
+    given = {setting: options.get(option.replace("-", "_")) for setting, (option, _, _) in _OPTIONS.items()}
+    overrides = {setting: value for setting, value in given.items() if value is not None}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:

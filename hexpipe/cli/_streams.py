@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 from hexpipe.errors import HexpipeError, UsageError
 
@@ -75,8 +76,24 @@ def check_output(command: str) -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  (as long as the process)
 
 
+def standard_input() -> BinaryIO:
+    """Return standard input in bytes, by a file of its own: Python aborts where a thread still reads `sys.stdin` at the
+    end.
+
+    UsageError where it is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError("standard input is closed: this command is told there what to do")
+    try:
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    except io.UnsupportedOperation:  # it was replaced, as tests do
+        return sys.stdin.buffer
+    except (OSError, ValueError) as error:
+        raise UsageError(f"standard input cannot be read ({error}): this command is told there what to do") from error
+
+
 def give_up_output() -> None:
-    """Have what could not be written forgotten: Python would try again when it ends."""
+    """Forget what could not be written: Python would try again when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())

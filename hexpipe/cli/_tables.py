@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 _WIDEST = 100_000
+
+
+def make_table(title: str, left: Sequence[str], right: Sequence[str] = ()) -> Table:
+    """Return an empty table with columns of the names ``left``, then such of the names ``right``, aligned there."""
+    table = Table(*left, title=title)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
 
 
 def print_table(table: Table) -> None:

@@ -1,20 +1,20 @@
-"""What `hexpipe match` and `hexpipe tournament` share: playing on until it is decided, and showing how it stands."""
+"""Parts that `hexpipe match` and `hexpipe tournament` share: playing on until it is decided, and showing how it
+stands."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from hexpipe.cli._options import FILE, number_option, stacked
+from hexpipe.cli._progress import progress_bar
 from hexpipe.cli._run_options import own_game_option
-from hexpipe.processes.output import may_go_away
+from hexpipe.cli._tables import make_table
 from hexpipe.wording import counted
 
 if TYPE_CHECKING:
@@ -22,46 +22,41 @@ if TYPE_CHECKING:
     from hexpipe.arena.tournament import Tournament
 
 
-def tournament_options(function: Any) -> Any:
-    """Options of both commands."""
-    options: list[Callable[[Any], Any]] = [
-        click.option("--pairs", type=click.IntRange(1), default=100, show_default=True, metavar="N",
-                     help="Pairs of games between two players at most; a pair has one opening, colours swapped."),
-        click.option("--opening-plies", type=click.IntRange(0), default=2, show_default=True, metavar="N",
-                     help="Random plies that a pair begins with."),
-        click.option("--simulations", type=click.IntRange(2), metavar="N",
-                     help="Simulations a move of every net; default: those of its run."),
-        click.option("--size", type=int, metavar="N", help="Cells along a side; default: the first checkpoint's."),
-        click.option("--swap/--no-swap", default=None, help="The swap rule; default: the first checkpoint's."),
-        click.option("--margin", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True,
-                     metavar="ELO", help="A match ends once it is clear which side of this margin the players are."),
-        click.option("--error", type=click.FloatRange(0, 0.5, max_open=True), default=0.05, show_default=True,
-                     help="Chance of ending it wrongly; 0 plays all pairs."),
-        click.option("--results", type=click.Path(dir_okay=False), metavar="FILE",
-                     help="SQLite file that the games are added to; those in it count."),
-        click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ..."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of openings and players."),
-        own_game_option,
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+_PAIRS = "Pairs of games between two players at most; a pair has one opening, colours swapped."
+_MARGIN = "A match ends once it is clear which side of this margin the players are."
+_ERROR = "Chance of ending it wrongly; 0 plays all pairs."
+tournament_options = stacked(
+    number_option("--pairs", _PAIRS, click.IntRange(1), 100),
+    number_option("--opening-plies", "Random plies that a pair begins with.", click.IntRange(0), 2),
+    number_option("--simulations", "Simulations a move of every net; default: those of its run.", click.IntRange(2)),
+    number_option("--size", "Cells along a side; default: the first checkpoint's.", click.INT),
+    click.option("--swap/--no-swap", default=None, help="The swap rule; default: the first checkpoint's."),
+    number_option("--margin", _MARGIN, click.FloatRange(0, min_open=True), 20.0, metavar="ELO"),
+    number_option("--error", _ERROR, click.FloatRange(0, 0.5, max_open=True), 0.05, None),
+    click.option(
+        "--results", type=FILE, metavar="FILE", help="SQLite file that the games are added to; those in it count."
+    ),
+    click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ..."),
+    number_option("--seed", "Of openings and players.", click.IntRange(0), 0, metavar=None),
+    own_game_option,
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
+"""Options of both commands."""
 
 
 def begin(
     specs: Sequence[str], options: Mapping[str, Any], round_pairs: int, resources: ExitStack
 ) -> tuple[Tournament, Results | None, str]:
-    """The tournament that the options describe, with the games that its results file has already, and its rules."""
+    """Return the tournament that the options describe, with the games that its results file has already, and its
+    rules."""
     from hexpipe.arena.contestants import common_game, make_contestants
     from hexpipe.arena.results import Results
     from hexpipe.arena.tournament import Plan, Tournament
     from hexpipe.games.factory import make_game
 
     rules = common_game(specs, options["size"], options["swap"])
-    results = (
-        None if options["results"] is None else resources.enter_context(Results(Path(options["results"]).resolve()))
-    )
+    file = options["results"]
+    results = None if file is None else resources.enter_context(Results(file.resolve()))
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
     pairs = options["pairs"]
     plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
@@ -75,22 +70,16 @@ def begin(
 
 def play_out(tournament: Tournament, results: Results | None, rules: str, quiet: bool) -> None:
     """Play round after round until nothing is open; every round's games go to ``results`` as they are done."""
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with (
-        may_go_away("stderr"),
-        Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar,
-    ):
+    with progress_bar(hidden=quiet) as bar:
         task = bar.add_task("games", total=None)
         done = 0
+
+        def on_progress(over: int) -> None:
+            bar.update(task, completed=done + over)
+
         while open_pairs := tournament.open_pairs():
             most = sum(2 * (tournament.plan.pairs - len(tournament.between(a, b))) for a, b in open_pairs)
             bar.update(task, total=done + most)
-            before = done
-
-            def on_progress(over: int, before: int = before) -> None:
-                bar.update(task, completed=before + over)
-
             units = tournament.play_round(on_progress)
             done += sum(map(len, units))
             if results is not None:
@@ -98,14 +87,12 @@ def play_out(tournament: Tournament, results: Results | None, rules: str, quiet:
 
 
 def rating_table(tournament: Tournament, anchor: int) -> Table:
-    """Players by rating, with errors and scores."""
+    """Return the players by rating, with errors and scores."""
     from hexpipe.arena.tournament import crosstable
 
     ratings, cross = tournament.ratings(anchor), crosstable(tournament)
-    table = Table(title=counted(sum(unit.games for unit in tournament.units), "game"))
-    table.add_column("player")
-    for heading in ("Elo", "+/-", "points", "games"):
-        table.add_column(heading, justify="right")
+    title = counted(sum(unit.games for unit in tournament.units), "game")
+    table = make_table(title, ["player"], ["Elo", "+/-", "points", "games"])
     for number in by_rating(tournament, anchor):
         rating, row = ratings[number], cross[number]
         points, games = sum(score for score, _ in row), sum(count for _, count in row)
@@ -115,7 +102,7 @@ def rating_table(tournament: Tournament, anchor: int) -> Table:
 
 
 def forfeits(tournament: Tournament) -> list[str]:
-    """A line for each player that could not go on in some of its games, with what it did the last time."""
+    """Return a line for each player that could not go on in some of its games, with what it did the last time."""
     lines = []
     for name, player in tournament.contestants:
         if count := tournament.forfeits[name]:
@@ -126,14 +113,11 @@ def forfeits(tournament: Tournament) -> list[str]:
 
 
 def cross_table(tournament: Tournament, anchor: int) -> Table:
-    """Who took how many points from whom, the best first."""
+    """Return how many points each took from each, the best first."""
     from hexpipe.arena.tournament import crosstable
 
     order, cross = by_rating(tournament, anchor), crosstable(tournament)
-    table = Table(title="points against each other")
-    table.add_column("")
-    for number in range(len(order)):
-        table.add_column(f"{number + 1}", justify="right")
+    table = make_table("points against each other", [""], [f"{place + 1}" for place in range(len(order))])
     for place, number in enumerate(order):
         cells = [f"{cross[number][other][0]:g}/{cross[number][other][1]}" for other in order]
         cells[place] = "-"
@@ -142,13 +126,13 @@ def cross_table(tournament: Tournament, anchor: int) -> Table:
 
 
 def by_rating(tournament: Tournament, anchor: int) -> list[int]:
-    """Numbers of the players, the highest rating first."""
+    """Return the numbers of the players, the highest rating first."""
     ratings = tournament.ratings(anchor)
     return sorted(range(len(ratings)), key=lambda number: -ratings[number].elo)
 
 
 def as_json(tournament: Tournament, anchor: int, rules: str) -> dict[str, Any]:
-    """Everything of `rating_table` and `cross_table`; ratings without games are null."""
+    """Return everything of `rating_table` and `cross_table`; ratings without games are null."""
     from hexpipe.arena.tournament import crosstable
 
     ratings = tournament.ratings(anchor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexpipe.cli._pipes import standard_input, standard_output
+from hexpipe.cli._options import ANY_PATH, number_option
 from hexpipe.cli._run_options import own_game_option
+from hexpipe.cli._streams import standard_input
 from hexpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ An action: {"id": "d", "action": "terminate", "terminateId": "b", "turnNumbers":
 KataGo's analyzeTurns, maxVisits, boardXSize, boardYSize, rules ("swap", "no-swap"), initialStones, initialPlayer and
 moves such as ["B", "c3"] mean the same, and are answered with its moveInfos and rootInfo as well.""",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT|RUN")
-@click.option("--simulations", type=click.IntRange(2), metavar="N", help="Of a query that says none.")
+@click.argument("checkpoint", type=ANY_PATH, metavar="CHECKPOINT|RUN")
+@number_option("--simulations", "Of a query that says none.", click.IntRange(2))
 @click.option("--size", type=int, metavar="N", help="Of a query that says none; default: the checkpoint's.")
 @click.option("--swap/--no-swap", default=None, help="Of a query that says nothing of it; default: the checkpoint's.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
@@ -44,7 +46,7 @@ def command(checkpoint: Path, simulations: int | None, size: int | None, swap: b
     Queries that wait are searched together, so send many before you wait; answers come as they are done, with the
     query's id. A bad line is answered with an error and harms no other. Those of higher "priority" go first.
     """
-    source, sink = standard_input(), standard_output()
+    source, sink = standard_input(), sys.stdout.buffer
     from hexpipe.arena.engine import Engine
     from hexpipe.arena.lines import bounded_lines, descriptor_of, nobody_reads
     from hexpipe.arena.queries import LONGEST_LINE
@@ -64,7 +66,7 @@ def command(checkpoint: Path, simulations: int | None, size: int | None, swap: b
 def answers(
     engine: Engine, lines: Iterable[str | bytes], simulations: int, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[dict[str, Any]]:
-    """The answers to the queries in ``lines``, which a thread reads, as they are done; none after ``stop``.
+    """Yield the answers to the queries in ``lines``, which a thread reads, as they are done; none after ``stop``.
 
     UsageError, after the answers to what came before, where the lines cannot be read.
     """

@@ -6,9 +6,9 @@ import importlib
 import inspect
 import json
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 from rich.table import Table
@@ -17,29 +17,22 @@ from hexpipe import kernel_cache
 from hexpipe.bench import BENCHMARKS
 from hexpipe.bench.against import TURNS, compare
 from hexpipe.bench.environment import describe
+from hexpipe.cli._lazy import LazyGroup
+from hexpipe.cli._options import ANY_PATH, number_option
 from hexpipe.cli._tables import print_table
 
 Result = dict[str, Any]
+MOST_LOSS = "by which this one may be slower; it is where the whole interval is  [default: 3]"
 
 
-class BenchGroup(click.Group):
-    """Knows every benchmark by name; imports one only when it is asked for."""
+class BenchGroup(LazyGroup):
+    """Commands of all benchmarks."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All benchmarks, in the order of the table."""
-        return list(BENCHMARKS)
+    sections: ClassVar = {"Benchmarks": BENCHMARKS}
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The benchmark's command, its options read off the signature of its ``run``."""
-        if cmd_name not in BENCHMARKS:
-            return None
-        module = importlib.import_module(f"hexpipe.bench.{cmd_name}")
-        return _command(cmd_name, module.run, getattr(module, "OPTIONS", {}))
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One line a benchmark, without importing any."""
-        with formatter.section("Benchmarks"):
-            formatter.write_dl(list(BENCHMARKS.items()))
+    def load(self, name: str) -> click.Command:
+        """Return the benchmark's command, its options read off the signature of its ``run``."""
+        return _command(name, importlib.import_module(f"hexpipe.bench.{name}").run)
 
 
 @click.command(cls=BenchGroup, name="bench", invoke_without_command=True)
@@ -55,30 +48,21 @@ def command(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def _command(name: str, run: Callable[..., Result], help_texts: dict[str, str]) -> click.Command:
-    """A click command whose options are the parameters of ``run``."""
-    hints = get_type_hints(run)
-    options: list[click.Parameter] = [
-        _option(parameter, hints[parameter.name], help_texts.get(parameter.name, ""))
-        for parameter in inspect.signature(run).parameters.values()
-    ]
-    beside = [
-        click.Option(["--json", "as_json"], is_flag=True, help="end with one JSON object on the last line"),
-        click.Option(
-            ["--against"],
-            type=click.Path(path_type=Path),
-            metavar="CHECKOUT",
-            help="another checkout of hexpipe, to compare with: exit code 1 where this one is slower",
-        ),
-        click.Option(["--turns"], type=click.IntRange(1), metavar="N", help=f"turns of both  [default: {TURNS}]"),
-        click.Option(
-            ["--most-loss"],
-            type=click.FloatRange(0, 100),
-            metavar="PERCENT",
-            help="by which this one may be slower; it is where the whole interval is  [default: 3]",
-        ),
-    ]
+def _command(name: str, run: Callable[..., Result]) -> click.Command:
+    """Return a click command whose options are the parameters of ``run``."""
+    hints = get_type_hints(run, include_extras=True)
+    parameters = inspect.signature(run).parameters
+    options: list[click.Parameter] = [_option(parameter, hints[name]) for name, parameter in parameters.items()]
 
+    @click.option("--json", "as_json", is_flag=True, help="end with one JSON object on the last line")
+    @click.option(
+        "--against",
+        type=ANY_PATH,
+        metavar="CHECKOUT",
+        help="another checkout of hexpipe, to compare with: exit code 1 where this one is slower",
+    )
+    @number_option("--turns", f"turns of both  [default: {TURNS}]", click.IntRange(1))
+    @number_option("--most-loss", MOST_LOSS, click.FloatRange(0, 100), metavar="PERCENT")
     @click.pass_context
     def invoke(
         ctx: click.Context,
@@ -96,17 +80,19 @@ def _command(name: str, run: Callable[..., Result], help_texts: dict[str, str]) 
             machine = describe()  # before the benchmark loads it
             _report(name, options, run(**options), machine, as_json)
             return
-        given = _given(ctx, [parameter.name for parameter in inspect.signature(run).parameters.values()])
+        given = _given(ctx, parameters)
         loss = 3.0 if most_loss is None else most_loss
         found = compare(name, given, against, turns or TURNS, loss, lambda line: click.echo(line, err=True))
         click.echo(json.dumps(found) if as_json else _in_words(found, against))
         ctx.exit(int(found["worse"]))
 
-    return click.Command(name, callback=invoke, params=[*options, *beside], help=BENCHMARKS[name])
+    command = click.command(name, help=BENCHMARKS[name])(invoke)
+    command.params = options + command.params
+    return command
 
 
-def _given(ctx: click.Context, names: Sequence[str]) -> list[str]:
-    """The options of ``names`` that were written in the command line, as they may be written again."""
+def _given(ctx: click.Context, names: Iterable[str]) -> list[str]:
+    """Return the options of ``names`` that were written in the command line, as they may be written again."""
     words: list[str] = []
     for name in names:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -116,7 +102,7 @@ def _given(ctx: click.Context, names: Sequence[str]) -> list[str]:
 
 
 def _in_words(found: Result, against: Path) -> str:
-    """The outcome of a comparison, the figure that decides first."""
+    """Return the outcome of a comparison, the figure that decides first."""
     figure = found["figure"]
     medians = ", ".join(f"{_readable(found[f'{figure}_{where}'])} {where}" for where in ("here", "there"))
     verdict = "slower" if found["worse"] else "not slower"  # as far as can be told
@@ -131,8 +117,11 @@ def _in_words(found: Result, against: Path) -> str:
     )
 
 
-def _option(parameter: inspect.Parameter, hint: Any, text: str) -> click.Option:
-    """The option for one parameter: its type and default come from the signature."""
+def _option(parameter: inspect.Parameter, hint: Any) -> click.Option:
+    """Return the option for one parameter: type, help and default come from the signature."""
+    text = ""
+    if get_origin(hint) is Annotated:
+        hint, text = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(inner for inner in get_args(hint) if inner is not type(None))
     flag = "--" + parameter.name.replace("_", "-")

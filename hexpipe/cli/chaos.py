@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
+from hexpipe.cli._options import ANY_PATH, number_option
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="How long."
-)
-@click.option("--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between faults.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the faults.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Keep the run here. Otherwise it is removed.")
+@number_option("--minutes", "How long.", click.FloatRange(min=0, min_open=True), 10.0, None)
+@number_option("--every", "Seconds between faults.", click.FloatRange(min=0.1), 5.0, None)
+@number_option("--seed", "Of the faults.", click.IntRange(min=0), 0, None)
+@click.option("--run-dir", type=ANY_PATH, help="Keep the run here. Otherwise it is removed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(

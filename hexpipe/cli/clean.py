@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from hexpipe.cli._options import ANY_PATH
+
 
 @click.command()
-@click.argument("folder", metavar="[FOLDER]", type=click.Path(path_type=Path), default=Path("runs"))
+@click.argument("folder", metavar="[FOLDER]", type=ANY_PATH, default=Path("runs"))
 @click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 def command(folder: Path, dry_run: bool) -> int:
     """Remove what dead runs have left: stale locks, half-written checkpoints, files of shared memory.

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from hexpipe.cli._game_files import game_texts, progress_bar, swap_means_option, tell, write_text
+from hexpipe.cli._game_files import game_texts, swap_means_option, tell, write_text
+from hexpipe.cli._options import FILE
+from hexpipe.cli._progress import progress_bar
 from hexpipe.errors import NotationError, UsageError
 from hexpipe.games.hex import checked_game
 from hexpipe.notation import format_conversion as notation
@@ -40,7 +42,7 @@ Examples:
 @click.option("--size", type=int, metavar="N", help="Cells along a side, for plain lists of moves.")
 @swap_means_option
 @click.option("--dialect", type=click.Choice(DIALECTS), help="Write SGF as a program reads it that knows less of it.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
+@click.option("--output", type=FILE, metavar="FILE", help="Write to FILE.")
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read or written, and say how many.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each game: its place, moves, text.")
 def command(

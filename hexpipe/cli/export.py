@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from hexpipe.cli._options import ANY_PATH, FILE
+
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT|RUN")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("checkpoint", type=ANY_PATH, metavar="CHECKPOINT|RUN")
+@click.argument("file", required=False, type=FILE)
 @click.option("--format", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(checkpoint: Path, file: Path | None, form: str, as_json: bool) -> None:

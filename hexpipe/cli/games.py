@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from hexpipe.cli._game_files import progress_bar, write_text
+from hexpipe.cli._game_files import write_text
+from hexpipe.cli._options import ANY_PATH, FILE
+from hexpipe.cli._progress import progress_bar
 from hexpipe.cli._run_options import own_game_option
 from hexpipe.cli._tables import print_table
+from hexpipe.cli.convert import WRITERS
 from hexpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,17 +25,34 @@ if TYPE_CHECKING:
     from hexpipe.replay.game_list import ListedGame
 
 _SHOWN = 20
+_VERSIONS = "Played by these weights (training steps + 1)."
+_SINCE = "Committed at this local time or later."
 _FORMS = ("trmph", "sgf", "hexworld", "moves", "json")
 
 
 def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int | None, int | None]:
-    """A number, or two with a colon between them, either of which may be missing."""
+    """Read a number, or two with a colon between them, either of which may be missing."""
     low, colon, high = (text or ":").partition(":")
     try:
         first, last = (int(end) if end else None for end in (low, high if colon else low))
     except ValueError:
         raise click.BadParameter(f"{text!r} is no range: write 40, 40:60, 40: or :60", ctx, param) from None
     return first, last
+
+
+def _winner(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """Read a seat, or "draw"."""
+    from hexpipe.replay.game_list import DRAW
+
+    if text is None or text == "draw":
+        return None if text is None else DRAW
+    if not (text.isdecimal() and int(text) <= 2):
+        raise UsageError(f"--winner {text}: name a seat (0, 1 or 2), or draw")
+    return int(text)
+
+
+def _time(ctx: click.Context, param: click.Parameter, when: datetime | None) -> float | None:
+    return None if when is None else when.timestamp()
 
 
 @click.command(
@@ -42,32 +62,33 @@ Examples:
   hexpipe games runs/NAME --winner 1 --plies :30 --count
   hexpipe games runs/NAME --version 2000: --to sgf --output strong.sgf""",
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=ANY_PATH)
 @click.option("--newest", type=click.IntRange(min=1), help=f"So many at the most, the newest; shown without: {_SHOWN}.")
-@click.option("--winner", metavar="SEAT", help="Won by this seat, from 0; or draw.")
-@click.option("--size", type=int, help="On boards of this size.")
+@click.option("--winner", metavar="SEAT", callback=_winner, help="Won by this seat, from 0; or draw.")
+@click.option("--size", "board_size", type=int, help="On boards of this size.")
 @click.option("--plies", metavar="FROM:TO", callback=_range, help="As long as this.")
-@click.option("--version", metavar="FROM:TO", callback=_range, help="Played by these weights (training steps + 1).")
-@click.option("--since", type=click.DateTime(), metavar="DATE[ TIME]", help="Committed at this local time or later.")
+@click.option(
+    "--version", "versions", metavar="FROM:TO", callback=_range, help="Played by these weights (training steps + 1)."
+)
+@click.option("--since", type=click.DateTime(), callback=_time, metavar="DATE[ TIME]", help=_SINCE)
 @click.option("--session", type=int, help="Of this part of the run: 0, one more with each resume.")
 @click.option("--worker", type=int, help="Of this worker.")
 @click.option("--settings", metavar="SHA256", help="Played under these settings; the first characters are enough.")
 @click.option("--to", "form", type=click.Choice(_FORMS), help="Write the games themselves.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
+@click.option("--output", type=FILE, metavar="FILE", help="Write to FILE.")
 @click.option("--count", is_flag=True, help="Only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="List them as a JSON object a line.")
 @own_game_option
 def command(
-    run: Path, newest: int | None, winner: str | None, form: str | None, output: Path | None, count: bool,
-    as_json: bool, **filters: Any,
-) -> None:  # fmt: skip
+    run: Path, newest: int | None, form: str | None, output: Path | None, count: bool, as_json: bool, **filters: Any
+) -> None:
     """List the games of RUN, count them, or write them to a file that `hexpipe import` and other programs read.
 
     The run may be at work. TRMPH, SGF and HexWorld links are for Hex; lists of moves and JSON for every game.
     """
     from hexpipe.games.factory import make_stages
     from hexpipe.replay.archive import ReplayArchive
-    from hexpipe.replay.game_list import find_games
+    from hexpipe.replay.game_list import GameFilter, find_games
     from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 
     stages = make_stages(read_settings(run))
@@ -77,7 +98,7 @@ def command(
         raise UsageError(f"{form} is for Hex: write these games --to moves or --to json")
     lists = form is None and not (count or as_json)
     with ReplayArchive(run / ARCHIVE_NAME, stages, read_only=True) as archive:
-        found = find_games(archive, _filter(winner, filters), _SHOWN if lists and newest is None else newest)
+        found = find_games(archive, GameFilter(**filters), _SHOWN if lists and newest is None else newest)
         if form is not None:
             write_text("\n".join(_texts(archive, stages, found, form)) + "\n" if found else "", output)
         elif count:
@@ -88,33 +109,11 @@ def command(
             print_table(_table(found, f"newest of the {archive.total_games:,} games of {run}"))
 
 
-def _filter(winner: str | None, filters: dict[str, Any]) -> Any:
-    from hexpipe.replay.game_list import DRAW, GameFilter
-
-    seat = None
-    if winner is not None:
-        if winner != "draw" and not (winner.isdecimal() and int(winner) <= 2):
-            raise UsageError(f"--winner {winner}: name a seat (0, 1 or 2), or draw")
-        seat = DRAW if winner == "draw" else int(winner)
-    since: datetime | None = filters["since"]
-    return GameFilter(
-        winner=seat,
-        board_size=filters["size"],
-        plies=filters["plies"],
-        versions=filters["version"],
-        since=None if since is None else since.timestamp(),
-        session=filters["session"],
-        worker=filters["worker"],
-        settings=filters["settings"],
-    )
-
-
 def _texts(archive: ReplayArchive, stages: Sequence[Game], found: list[ListedGame], form: str) -> Iterator[str]:
     from hexpipe.games.board_moves import move_name
     from hexpipe.notation import format_conversion as notation
     from hexpipe.replay.game_list import moves_of_record
 
-    writers = {"trmph": notation.to_trmph, "sgf": notation.to_sgf, "hexworld": notation.to_hexworld}
     with progress_bar() as bar:
         for listed in bar.track(found, description="reading"):
             record = archive.read(listed.number)
@@ -127,11 +126,11 @@ def _texts(archive: ReplayArchive, stages: Sequence[Game], found: list[ListedGam
                 values = [round(float(value), 4) for value in record.outcome]
                 yield json.dumps({**listed._asdict(), "game": record.game, "moves": names, "outcome": values})
             else:
-                yield writers[form](notation.HexGame(record.board_size, tuple(moves), _colour(moves, listed)))
+                yield WRITERS[form](notation.HexGame(record.board_size, tuple(moves), _colour(moves, listed)))
 
 
 def _colour(moves: list[int], listed: ListedGame) -> int | None:
-    """The colour that won: after a swap the seats have changed theirs."""
+    """Return the colour that won: after a swap the seats have changed theirs."""
     swapped = listed.board_size**2 in moves
     return None if listed.winner is None else listed.winner ^ swapped
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hexpipe.cli._pipes import standard_input, standard_output
+from hexpipe.cli._options import ANY_PATH, best_device
+from hexpipe.cli._streams import standard_input
 from hexpipe.config import GameSettings
 from hexpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from hexpipe.arena.engine import Engine
     from hexpipe.arena.thinker import Thinker
+
+_RESIGN = "Resign where the chance to win is lower; default: never."
+_IGNORED = "Ignored: benzene's twogtp.py adds it, and --seed, to every command."
 
 
 @click.command(
@@ -22,18 +28,12 @@ Examples:
   hexpipe htp runs/mine --seconds 5
   hexpipe htp runs/mine --simulations 1000 --resign-below 0.05""",
 )
-@click.argument("checkpoint", required=False, type=click.Path(path_type=Path), metavar="[CHECKPOINT|RUN]")
+@click.argument("checkpoint", required=False, type=ANY_PATH, metavar="[CHECKPOINT|RUN]")
 @click.option("--size", type=int, metavar="N", help="Board at the start; default: the run's, without a run 11.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Time for a move at the most.")
 @click.option("--simulations", type=click.IntRange(2), metavar="N", help="For a move; default: the run's, or by time.")
 @click.option("--swap/--no-swap", default=None, help="The swap rule; default: as the run has it.")
-@click.option(
-    "--resign-below",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    metavar="P",
-    help="Resign where the chance to win is lower; default: never.",
-)
+@click.option("--resign-below", type=click.FloatRange(0, 1), default=0.0, metavar="P", help=_RESIGN)
 @click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")
 @click.option(
     "--random", "chance", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint."
@@ -41,8 +41,8 @@ Examples:
 @click.option(
     "--seed", type=click.IntRange(0), default=0, metavar="N", help="Which game of --random; a net draws nothing."
 )
-@click.option("--logfile-name", metavar="F", help="Ignored: benzene's twogtp.py adds it, and --seed, to every command.")
-@click.option("--config", metavar="F", help="Ignored: benzene's scripts add it.")
+@click.option("--logfile-name", metavar="F", expose_value=False, help=_IGNORED)
+@click.option("--config", metavar="F", expose_value=False, help="Ignored: benzene's scripts add it.")
 def command(
     checkpoint: Path | None,
     size: int | None,
@@ -53,8 +53,6 @@ def command(
     device: str | None,
     chance: int | None,
     seed: int,
-    logfile_name: str | None,
-    config: str | None,
 ) -> None:
     """Play Hex over HTP, the text protocol of HexGui and benzene, on standard input and output.
 
@@ -72,9 +70,9 @@ def command(
     if checkpoint is None:
         thinker = RandomThinker(chance or 0, seed)
     else:
-        path, target = checkpoint, device or _best_device()
-        game = _game_of(path)
-        thinker = NetThinker(lambda size, swap: _engine(path, size, swap, target), simulations, seconds, interruption)
+        game = _game_of(checkpoint)
+        make = partial(_engine, checkpoint, device or best_device())
+        thinker = NetThinker(make, simulations, seconds, interruption)
     engine = HtpEngine(
         thinker,
         game.board_size if size is None else size,
@@ -82,11 +80,11 @@ def command(
         resign_below=resign_below,
         interrupted=interruption,
     )
-    serve(standard_input(), standard_output(), engine.handle, interruption)
+    serve(standard_input(), sys.stdout.buffer, engine.handle, interruption)
 
 
 def _game_of(checkpoint: Path) -> GameSettings:
-    """The rules of the checkpoint's run, which must be Hex."""
+    """Return the rules of the checkpoint's run, which must be Hex."""
     from hexpipe.games.factory import plays_hex
     from hexpipe.nets.checkpoints import load_checkpoint
 
@@ -96,13 +94,7 @@ def _game_of(checkpoint: Path) -> GameSettings:
     return game
 
 
-def _engine(checkpoint: Path, size: int, swap: bool, device: str) -> Engine:
+def _engine(checkpoint: Path, device: str, size: int, swap: bool) -> Engine:
     from hexpipe.arena.engine import Engine
 
     return Engine(checkpoint, board_size=size, swap=swap, device=device)
-
-
-def _best_device() -> str:
-    from hexpipe.processes.machine import visible_gpus
-
-    return "cuda:0" if visible_gpus() else "cpu"

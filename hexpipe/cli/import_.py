@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from hexpipe.cli._game_files import game_texts, progress_bar, swap_means_option, tell
+from hexpipe.cli._game_files import game_texts, swap_means_option, tell
+from hexpipe.cli._options import ANY_PATH
+from hexpipe.cli._progress import progress_bar
 from hexpipe.cli._run_options import overrides_of, settings_options
-from hexpipe.config import Settings, load_settings
+from hexpipe.config import load_settings
 from hexpipe.errors import SettingsError
 from hexpipe.wording import counted
 
@@ -23,7 +25,7 @@ Examples:
   hexpipe run --resume runs/mine --workers 4 --steps 0          plays on from there""",
 )
 @click.argument("sources", nargs=-1, metavar="[GAMES|FILES]...")
-@click.option("--run-dir", type=click.Path(path_type=Path), metavar="RUN", help="Default: runs/<date-time>-<preset>.")
+@click.option("--run-dir", type=ANY_PATH, metavar="RUN", help="Default: runs/<date-time>-<preset>.")
 @swap_means_option
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read or does not fit, and say how many.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object: what came in, what was left out.")
@@ -50,7 +52,11 @@ def command(
     overrides = overrides_of(options, assignments)
     known = run_dir if run_dir is not None and (run_dir / "settings.json").is_file() else None
     if known is not None:
-        settings = _own_settings(read_settings(known), known, preset, overrides)
+        given = [*(["--preset"] if preset is not None else []), *overrides]
+        if given:
+            words = f"{known} has settings of its own: leave out {', '.join(given)}, or name a new run"
+            raise SettingsError(words, kind="conflict", setting=given[0])
+        settings = read_settings(known)
         size: int | None = settings.game.board_size
     else:
         settings = load_settings(preset or "quick", overrides)
@@ -83,11 +89,3 @@ def command(
     there = resume_arguments(path, settings)
     click.echo(f"learn from them alone: hexpipe train {there} --workers 0 --steps 1000")
     click.echo(f"then play on from there: hexpipe run {there} --workers 4 --steps 0")
-
-
-def _own_settings(settings: Settings, run: Path, preset: str | None, overrides: dict[str, Any]) -> Settings:
-    given = [*(["--preset"] if preset is not None else []), *overrides]
-    if given:
-        words = f"{run} has settings of its own: leave out {', '.join(given)}, or name a new run"
-        raise SettingsError(words, kind="conflict", setting=given[0])
-    return settings

@@ -15,6 +15,7 @@ import click
 
 import hexpipe
 from hexpipe import kernel_cache
+from hexpipe.cli._lazy import LazyGroup
 from hexpipe.cli._streams import LostOutputError, check_output, give_up_output, prepare_streams
 from hexpipe.errors import HexpipeError, ProcessDiedError, UsageError
 
@@ -53,31 +54,19 @@ COMMANDS = {
 }
 """Every command, in the groups and with the lines of `hexpipe --help`. Each is the ``command`` of a module beside this
 one: ``memory_report.py``, and ``import_.py`` where the name is a word of Python's."""
-_LINES = {name: line for group in COMMANDS.values() for name, line in group.items()}
 
 
-class LazyCommands(click.Group):
-    """The group of `COMMANDS`, which imports one only when it is asked for."""
+class LazyCommands(LazyGroup):
+    """The group of `COMMANDS`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order of `COMMANDS`."""
-        return list(_LINES)
+    sections = COMMANDS
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called ``cmd_name``, imported now; None if there is none."""
-        if cmd_name not in _LINES:
-            return None
-        module = cmd_name.replace("-", "_") + "_" * keyword.iskeyword(cmd_name)
+    def load(self, name: str) -> click.Command:
+        """Return the command called ``name``, imported now."""
+        module = name.replace("-", "_") + "_" * keyword.iskeyword(name)
         command: click.Command = importlib.import_module(f"hexpipe.cli.{module}").command
-        command.short_help = _LINES[cmd_name]
+        command.short_help = next(lines[name] for lines in COMMANDS.values() if name in lines)
         return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One line a command under its group's name, all in one column, without importing any."""
-        width = max(map(len, _LINES))
-        for title, lines in COMMANDS.items():
-            with formatter.section(title):
-                formatter.write_dl([(name.ljust(width), line) for name, line in lines.items()])
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

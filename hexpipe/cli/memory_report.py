@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from hexpipe.cli._options import ANY_PATH
 from hexpipe.cli._run_options import import_named_game, overrides_of, settings_options
 from hexpipe.errors import RunFolderError
 
 
 @click.command()
-@click.argument("run_dir", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
+@click.argument("run_dir", metavar="[RUN]", type=ANY_PATH, required=False)
 @click.option("--estimate", is_flag=True, help="Say what the given settings would take; allocates nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @settings_options
@@ -111,7 +112,7 @@ def _total(report: dict[str, Any]) -> str:
 
 
 def human(size: float) -> str:
-    """Bytes in a unit that suits them."""
+    """Show bytes in a unit that suits them."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:
             return f"{size / scale:,.{1 if size < 100 * scale else 0}f} {unit}"

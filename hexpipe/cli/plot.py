@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hexpipe.cli._options import ANY_PATH, FILE
 from hexpipe.errors import UsageError
 
 
@@ -16,8 +17,8 @@ Examples:
   hexpipe plot runs/mine                writes runs/mine/run.png
   hexpipe plot runs/mine curves.svg""",
 )
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.argument("picture", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="[FILE]")
+@click.argument("run", required=False, type=ANY_PATH)
+@click.argument("picture", required=False, type=FILE, metavar="[FILE]")
 def command(run: Path | None, picture: Path | None) -> None:
     """Draw learning curves, ratings, throughput and memory of RUN (default: the newest in runs) into FILE (.png or
     .svg)."""

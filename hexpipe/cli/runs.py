@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from hexpipe.cli._options import ANY_PATH
 from hexpipe.cli._tables import print_table
 from hexpipe.errors import UsageError
 
@@ -17,7 +18,7 @@ _RATING = ("rating_elo", "rating_elo_error", "rating_step")
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path), default=Path("runs"))
+@click.argument("folder", required=False, type=ANY_PATH, default=Path("runs"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs), newest first: state, game, games, steps, rating, size on disk."""
@@ -26,30 +27,31 @@ def command(folder: Path, as_json: bool) -> None:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}: name the one that your runs are in")
     found = [describe(run) for run in find_runs(folder)]
+    names = [Path(run["run"]).name for run in found]
     if as_json:
         for run in found:
             click.echo(json.dumps(run))
         return
     table = Table(title=f"runs in {folder}")
-    table.add_column("run", no_wrap=True, min_width=max((len(run.name) for run in map(_path, found)), default=3))
-    for name in ("state", "game"):
-        table.add_column(name)
-    for name in ("games", "steps", "rating", "size", "last figure"):
-        table.add_column(name, justify="right")
-    for run in found:
+    table.add_column("run", no_wrap=True, min_width=max(map(len, names), default=3))
+    for heading in ("state", "game"):
+        table.add_column(heading)
+    for heading in ("games", "steps", "rating", "size", "last figure"):
+        table.add_column(heading, justify="right")
+    for run, name in zip(found, names, strict=True):
         rating = "-" if run["rating_elo"] is None else f"{run['rating_elo']:.0f}"
         if run["rating_elo_error"] is not None:
             rating += f" +/- {1.96 * run['rating_elo_error']:.0f}"
         age = "-" if run["time"] is None else _ago(time.time() - run["time"])
         table.add_row(
-            _path(run).name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
+            name, run["state"], f"{run['game']}, {run['algorithm']}", f"{run['games']:,.0f}",
             f"{run['steps']:,.0f}", rating, f"{run['bytes'] / 1e6:,.0f} MB", age,
         )  # fmt: skip
     print_table(table)
 
 
 def describe(run: Path) -> dict[str, Any]:
-    """The facts of one run; "damaged" is the state of one whose settings cannot be read."""
+    """Return the facts of one run; "damaged" is the state of one whose settings cannot be read."""
     from hexpipe.errors import HexpipeError
     from hexpipe.run_folder import live_run, read_settings
     from hexpipe.watch.metrics import newest_figures
@@ -77,12 +79,8 @@ def describe(run: Path) -> dict[str, Any]:
     return facts | newest
 
 
-def _path(run: dict[str, Any]) -> Path:
-    return Path(run["run"])
-
-
 def _ago(seconds: float) -> str:
-    """ "3 min ago"."""
+    """Say "3 min ago"."""
     for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size:.0f} {name} ago"

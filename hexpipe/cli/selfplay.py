@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn
+from click import IntRange
+from rich.progress import TextColumn
 from rich.table import Table
 
+from hexpipe.cli._options import ANY_PATH, number_option
+from hexpipe.cli._progress import progress_bar
 from hexpipe.cli._run_options import own_game_option
 from hexpipe.cli._tables import print_table
-from hexpipe.processes.output import may_go_away
 
 if TYPE_CHECKING:
     from hexpipe.bulk.bulk_selfplay import BulkProgress
 
 _STARTING = "the net is being loaded and timed"
+_WORKERS = "Worker processes, each with the net and one thread; default: one a core."
+_OUTPUT_DIR = "Where games go; a folder begun by the same command is gone on with.  [default: runs/selfplay-RUN-STEP]"
+_SIMULATIONS = "Simulations a move; 0 or 1: moves are drawn from the policy alone. Default: the run's."
+_TEMPERATURE = (
+    "Of the moves that are drawn: the policy alone, or a Gumbel root's noise, at every ply; the visits "
+    "of a PUCT root at the plies that the run draws. 0 takes the best. Default: the run's."
+)
+_OPENINGS = (
+    "What games begin with: random plies after which the net sees even chances, any random plies, "
+    "nothing, or the games of a file (TRMPH, SGF, HexWorld) in turn."
+)
+_CACHE = "Positions in a worker's evaluation cache; 0: it has none, as with learned dynamics."
 
 
 @click.command(
@@ -33,79 +44,21 @@ Examples:
     "--model-path",
     "checkpoint",
     required=True,
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="CHECKPOINT|RUN",
     help="The net: a checkpoint, or a run's newest.",
 )
-@click.option(
-    "--num-games",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    metavar="N",
-    help="Games that the folder is to hold; those in it count.",
-)
-@click.option(
-    "--num-workers",
-    "workers",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Worker processes, each with the net and one thread; default: one a core.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 4096),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Games at once in a worker: the positions of a batch.",
-)
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where games go; a folder begun by the same command is gone on with.  [default: runs/selfplay-RUN-STEP]",
-)
-@click.option(
-    "--simulations",
-    type=click.IntRange(0, 1_000_000),
-    metavar="N",
-    help="Simulations a move; 0 or 1: moves are drawn from the policy alone. Default: the run's.",
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(0, 10),
-    metavar="T",
-    help="Of the moves that are drawn: the policy alone, or a Gumbel root's noise, at every ply; the visits "
-    "of a PUCT root at the plies that the run draws. 0 takes the best. Default: the run's.",
-)
-@click.option(
-    "--openings",
-    default="balanced",
-    show_default=True,
-    metavar="balanced|random|none|FILE",
-    help="What games begin with: random plies after which the net sees even chances, any random plies, "
-    "nothing, or the games of a file (TRMPH, SGF, HexWorld) in turn.",
-)
-@click.option(
-    "--opening-plies",
-    type=click.IntRange(1, 100),
-    default=4,
-    show_default=True,
-    metavar="N",
-    help="Random and balanced openings have 1 to N plies.",
-)
-@click.option(
-    "--cache-size",
-    "cache_entries",
-    type=click.IntRange(0, 16_777_216),
-    default=65536,
-    show_default=True,
-    metavar="N",
-    help="Positions in a worker's evaluation cache; 0: it has none, as with learned dynamics.",
-)
+@number_option("--num-games", "Games that the folder is to hold; those in it count.", IntRange(1), 1000)
+@number_option("--num-workers", _WORKERS, IntRange(1, 1024), name="workers")
+@number_option("--batch-size", "Games at once in a worker: the positions of a batch.", IntRange(1, 4096), 100)
+@click.option("--output-dir", type=ANY_PATH, metavar="DIR", help=_OUTPUT_DIR)
+@number_option("--simulations", _SIMULATIONS, IntRange(0, 1_000_000))
+@number_option("--temperature", _TEMPERATURE, click.FloatRange(0, 10), metavar="T")
+@click.option("--openings", default="balanced", show_default=True, metavar="balanced|random|none|FILE", help=_OPENINGS)
+@number_option("--opening-plies", "Random and balanced openings have 1 to N plies.", IntRange(1, 100), 4)
+@number_option("--cache-size", _CACHE, IntRange(0, 16_777_216), 65536, name="cache_entries")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of openings and moves.")
+@number_option("--seed", "Of openings and moves.", IntRange(0, 2**32 - 1), 0, metavar=None)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @own_game_option
 def command(as_json: bool, workers: int | None, **options: Any) -> int:
@@ -119,32 +72,19 @@ def command(as_json: bool, workers: int | None, **options: Any) -> int:
     from hexpipe.processes.machine import available_cores
 
     request = BulkRequest(workers=workers or available_cores(), **options)
-    with _progress_bar(request.num_games, hidden=as_json) as on_progress:
-        summary = play_games(request, on_progress)
-    if as_json:
-        click.echo(json.dumps(summary))
-    else:
-        print_table(_table(summary))
-    return 130 if summary["interrupted"] else 0
-
-
-@contextmanager
-def _progress_bar(total: int, hidden: bool) -> Iterator[Callable[[BulkProgress], None]]:
-    """A bar on a terminal (standard error, so that the summary can be piped), nothing elsewhere."""
-    console = Console(stderr=True)
-    facts = TextColumn("{task.fields[facts]}")
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), facts)
-    with (
-        may_go_away("stderr"),
-        Progress(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar,
-    ):
-        task = bar.add_task("games", total=total, facts=_STARTING)
+    with progress_bar(TextColumn("{task.fields[facts]}"), hidden=as_json) as bar:
+        task = bar.add_task("games", total=request.num_games, facts=_STARTING)
 
         def show(progress: BulkProgress) -> None:
             speed = f"{progress.boards_per_s:,.0f} boards/s, {progress.hit_rate:.0%} cached"
             bar.update(task, completed=progress.games, facts=speed if progress.boards_per_s else _STARTING)
 
-        yield show
+        summary = play_games(request, show)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        print_table(_table(summary))
+    return 130 if summary["interrupted"] else 0
 
 
 def _table(summary: Mapping[str, Any]) -> Table:

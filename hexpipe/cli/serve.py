@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
+from hexpipe.cli._options import ANY_PATH, number_option
 from hexpipe.cli._run_options import own_game_option
 from hexpipe.errors import SettingsError, UsageError, install_command
+
+_ALLOW_HOST = "Another name that the server is asked by, as of a proxy before it; again for more."
 
 
 @click.command(
@@ -17,24 +20,15 @@ Examples:
   hexpipe serve runs/mine --port 8080
   hexpipe serve runs/mine/checkpoints/step-00001234""",
 )
-@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[RUN|CHECKPOINT]")
+@click.argument("path", required=False, type=ANY_PATH, metavar="[RUN|CHECKPOINT]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 lets other machines in.")
-@click.option(
-    "--allow-host",
-    multiple=True,
-    metavar="NAME",
-    help="Another name that the server is asked by, as of a proxy before it; again for more.",
-)
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
+@click.option("--allow-host", multiple=True, metavar="NAME", help=_ALLOW_HOST)
+@number_option("--port", "Port; 0: any free one.", click.IntRange(0, 65535), 8000, None)
 @click.option("--size", type=int, metavar="N", help="Cells along a side; default: the checkpoint's.")
 @click.option("--swap/--no-swap", default=None, help="The swap rule; default: the checkpoint's.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
-@click.option(
-    "--most-simulations", type=click.IntRange(2), default=5000, show_default=True, help="Cap of what a visitor may ask."
-)
-@click.option(
-    "--most-waiting", type=click.IntRange(1), default=64, show_default=True, help="Searches that may wait; then 503."
-)
+@number_option("--most-simulations", "Cap of what a visitor may ask.", click.IntRange(2), 5000, None)
+@number_option("--most-waiting", "Searches that may wait; then 503.", click.IntRange(1), 64, None)
 @own_game_option
 def command(
     path: Path | None,
@@ -44,8 +38,7 @@ def command(
     size: int | None,
     swap: bool | None,
     device: str,
-    most_simulations: int,
-    most_waiting: int,
+    **limits: int,
 ) -> None:
     """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
     from hexpipe.nets.checkpoints import latest_checkpoint
@@ -75,6 +68,6 @@ def command(
             engine = Engine(path, board_size=size, swap=swap, device=device)
         else:
             click.echo("the run has no checkpoint yet: there is only its page to watch")
-        app = make_app(engine, run, most_simulations=most_simulations, most_waiting=most_waiting, hosts=hosts)
+        app = make_app(engine, run, hosts=hosts, **limits)
         click.echo(f"hexpipe serve: http://{link_host(host)}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
         serve(app, listener)

@@ -57,7 +57,7 @@ def command(words: tuple[str, ...], preset: str, algorithm: str | None, game: st
 
 
 def descriptions(game: type[GameOptions] = GameSettings) -> dict[str, str]:
-    """What each setting is for, by its dotted name; of a game those that its model has."""
+    """Return what each setting is for, by its dotted name; of a game those that its model has."""
     found: dict[str, str] = {}
     for section, outer in Settings.model_fields.items():
         fields = getattr(game if section == "game" else outer.annotation, "model_fields", None)
@@ -67,7 +67,7 @@ def descriptions(game: type[GameOptions] = GameSettings) -> dict[str, str]:
 
 
 def shown(value: Any) -> str:
-    """A value as --set takes it."""
+    """Return a value as --set takes it."""
     if value is None or isinstance(value, bool):
         return {None: "unset", True: "on", False: "off"}[value]
     return json.dumps(value, separators=(",", ":")) if isinstance(value, (list, tuple)) else str(value)

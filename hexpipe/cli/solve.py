@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
+from hexpipe.cli._game_files import write_text
+from hexpipe.cli._options import FILE, number_option
 from hexpipe.errors import IllegalMoveError, UsageError
 from hexpipe.games.factory import make_game, plays_hex
 from hexpipe.games.hex import Hex
@@ -25,12 +27,13 @@ from hexpipe.games.hex_solver import (
 )
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.notation.format_conversion import column_name, format_moves, parse_moves
-from hexpipe.plain_files import write_output
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 from hexpipe.wording import counted
 
 _NEWEST_GAMES = 2000
+_LABEL = "Write solved positions of random play instead, one JSON object a line."
+_FROM = f"Take positions of the run's newest {_NEWEST_GAMES} games, for --label."
 
 
 @click.command(
@@ -45,26 +48,10 @@ Examples:
 @click.option("--size", type=int, default=5, show_default=True, metavar="N", help="Cells along a side, 3 to 5.")
 @click.option("--moves", default="", metavar="LIST", help='Moves so far in one text, such as "a1 c3"; black is first.')
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--label",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write solved positions of random play instead, one JSON object a line.",
-)
-@click.option(
-    "--from",
-    "run",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="RUN",
-    help="Take positions of the run's newest 2000 games, for --label.",
-)
-@click.option(
-    "--count", type=click.IntRange(1), default=1000, show_default=True, metavar="N", help="How many, for --label."
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Which ones, for --label."
-)
+@click.option("--label", "file", type=FILE, metavar="FILE", help=_LABEL)
+@click.option("--from", "run", type=click.Path(file_okay=False, path_type=Path), metavar="RUN", help=_FROM)
+@number_option("--count", "How many, for --label.", click.IntRange(1), 1000)
+@number_option("--seed", "Which ones, for --label.", click.IntRange(0), 0)
 def command(
     cells: tuple[str, ...],
     size: int,
@@ -103,23 +90,15 @@ def command(
 
 
 def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
-    """The board size of a run and the moves of its newest games."""
+    """Return the board size of a run and the moves of its newest games."""
     settings = read_settings(run)
-    unknown = UsageError(
-        f"{run} plays {settings.game.title}, which no solver knows: name a run of Hex on 3x3 to 5x5 without swap"
-    )
-    if not plays_hex(settings.game):
-        raise unknown
-    game = make_game(settings.game)
-    if game.swap or not is_solvable(game):
-        raise unknown
+    title = settings.game.title
+    if not plays_hex(settings.game) or (game := make_game(settings.game)).swap or not is_solvable(game):
+        raise UsageError(f"{run} plays {title}, which no solver knows: name a run of Hex on 3x3 to 5x5 without swap")
     if not (run / ARCHIVE_NAME).exists():
         raise UsageError(f"{run} has no archive of games; name the folder of a run that has played")
-    archive = ReplayArchive(run / ARCHIVE_NAME, game)
-    try:
+    with ReplayArchive(run / ARCHIVE_NAME, game) as archive:
         games = [record.actions for _, record in archive.newest(_NEWEST_GAMES, 1, lambda plies, policy_bytes: 0)]
-    finally:
-        archive.close()
     if not games:
         raise UsageError(f"{run} has no finished game yet; let it play first")
     return game.board_size, games
@@ -127,16 +106,13 @@ def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
 
 def _write_labels(file: Path, size: int, positions: Iterator[LabelledPosition]) -> None:
     lines = [json.dumps(position.as_json(size)) + "\n" for position in positions]
-    try:
-        write_output(file, "".join(lines).encode())
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror}); name another file") from error
+    write_text("".join(lines), file)
     written = counted(len(lines), f"solved {size}x{size} position")
     click.echo(f"{written} written to {file}")
 
 
 def _picture(solved: LabelledPosition, size: int) -> Text:
-    """The board with a + on each move that wins and a - on each that loses."""
+    """Return the board with a + on each move that wins and a - on each that loses."""
     mover, other = COLOURS[solved.to_move], COLOURS[1 - solved.to_move]
     text = Text("   " + " ".join(column_name(column) for column in range(size)) + "\n", style="default")
     cells = Hex(size).play(solved.moves).cells[0].reshape(size, size)

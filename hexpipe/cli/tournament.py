@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hexpipe.cli._options import FILE
 from hexpipe.cli._tables import print_table
 from hexpipe.cli._tournament import as_json as tournament_json
 from hexpipe.cli._tournament import begin, cross_table, forfeits, play_out, rating_table, tournament_options
@@ -22,9 +23,7 @@ Players as for match; a run or a folder of checkpoints stands for all of them.
 )
 @click.argument("players", nargs=-1, required=True, metavar="RUN|CHECKPOINT|PLAYER...")
 @click.option("--anchor", metavar="PLAYER", help="Whose rating is 0; default: the first player.")
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw the ratings (.png, .svg)."
-)
+@click.option("--plot", type=FILE, metavar="FILE", help="Draw the ratings (.png, .svg).")
 @tournament_options
 def command(players: tuple[str, ...], anchor: str | None, plot: Path | None, as_json: bool, **options: Any) -> None:
     """Play everyone against everyone in pairs of games, and rate them by maximum likelihood.

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hexpipe import kernel_cache
-from hexpipe.cli._run_options import SETTINGS_HINT, chosen_settings, run_options
+from hexpipe.cli._run_options import SETTINGS_HINT, run_options, run_request
 from hexpipe.config import LimitSettings
 from hexpipe.config.limits import share_done
 from hexpipe.wording import counted
@@ -27,14 +26,7 @@ _LINE_SECONDS = 5.0
 
 @click.command(epilog=SETTINGS_HINT)
 @run_options
-def command(
-    preset: str | None,
-    assignments: tuple[str, ...],
-    run_dir: Path | None,
-    resume: Path | None,
-    init_from: Path | None,
-    **options: Any,
-) -> int:
+def command(**options: Any) -> int:
     """Train in one process, without prefetch: the same result, bit for bit, from the same --seed.
 
     Slower than `hexpipe run`, whose parts it uses in turn; --servers means nothing here, nor --workers but for 0
@@ -46,29 +38,29 @@ def command(
     from hexpipe.processes.child import logging_to
     from hexpipe.processes.interrupts import Interrupts
     from hexpipe.processes.output import may_go_away
-    from hexpipe.run_folder import RunFolder, check_resume, default_run_folder, read_settings, resume_arguments
+    from hexpipe.run_folder import RunFolder, check_resume, read_settings, resume_arguments
 
-    settings = chosen_settings(preset, assignments, run_dir, resume, init_from, options)
-    if resume is not None:
-        check_resume(read_settings(resume), settings, latest_checkpoint(resume) is not None)
+    request = run_request(**options)
+    settings, path = request.settings, request.run_dir
+    if request.resume:
+        check_resume(read_settings(path), settings, latest_checkpoint(path) is not None)
     kernel_cache.need(*kernel_cache.to_train(settings.game.name, settings.algorithm))
-    path = resume or run_dir or default_run_folder(settings.preset)
     with (
         Interrupts() as interrupts,
         may_go_away("stdout", "stderr"),
-        RunFolder.open(path, resume=resume is not None) as folder,
+        RunFolder.open(path, resume=request.resume) as folder,
         logging_to(folder.path),
     ):
         click.echo(f"training in {path}")
         with _progress(settings.limits) as on_progress:
-            end = train(settings, folder, init_from, on_progress, interrupts.asked, click.echo)
+            end = train(settings, folder, request.init_from, on_progress, interrupts.asked, click.echo)
         go_on = f"go on with: hexpipe train {resume_arguments(path, settings)}"
         click.echo(f"{counted(end.games, 'game')}, {counted(end.steps, 'step')} in {end.elapsed:.0f} s; {go_on}")
     return 0
 
 
 def describe_progress(progress: TrainProgress) -> str:
-    """Where training stands, in one line."""
+    """Return where training stands, in one line."""
     counts = ((progress.games, "game"), (progress.positions, "position"), (progress.steps, "step"))
     line = ", ".join(counted(number, noun) for number, noun in counts)
     if progress.losses:
@@ -86,7 +78,7 @@ def describe_progress(progress: TrainProgress) -> str:
 
 @contextmanager
 def _progress(limits: LimitSettings) -> Iterator[Callable[[TrainProgress], None]]:
-    """A progress bar on a terminal, a plain line every few seconds elsewhere."""
+    """Show a progress bar on a terminal, a plain line every few seconds elsewhere."""
     from hexpipe.watch.view import redraws
 
     if not redraws(sys.stdout):

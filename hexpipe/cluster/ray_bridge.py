@@ -57,7 +57,8 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
         options = {"address": address, "log_to_driver": False, "configure_logging": False}
         if address == LOCAL:
             folder = resources.enter_context(private_folder(FOLDER_PREFIX, _SHORT_FOLDER))
-            _set_environment(folder)
+            os.environ |= private_environment(folder)
+            os.environ.pop("RAY_AUTH_TOKEN", None)
             options |= {"num_cpus": available_cores(), "num_gpus": visible_gpus()}
             options |= {"include_dashboard": False, "_temp_dir": str(folder)}
         import ray  # which reads the environment now
@@ -76,18 +77,18 @@ def connected(address: str, give_up: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _set_environment(folder: Path) -> None:
-    """Let nobody else into a cluster that is started here, for Ray listens on the network; have it send no figures of
-    its use to its makers, and give its workers the priority of any process."""
+def private_environment(folder: Path) -> dict[str, str]:
+    """Return an environment that lets nobody else into a cluster that is started in it, for Ray listens on the network;
+    that has it send no figures of its use to its makers, and gives its workers the priority of any process."""
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 is Ray's own
-    os.environ.pop("RAY_AUTH_TOKEN", None)
+    niceness = os.environ.get("RAY_worker_niceness", "0")  # noqa: SIM112  (15 is Ray's own)
+    told = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": niceness}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), **told}
 
 
 def live_nodes() -> list[Node]:
-    """The cluster's nodes that live and offer cores; a node that was started with none takes no part."""
+    """Return the cluster's nodes that live and offer cores; a node that was started with none takes no part."""
     import ray
 
     found = []
@@ -100,7 +101,7 @@ def live_nodes() -> list[Node]:
 
 
 def own_address() -> str:
-    """The address of this machine in the cluster."""
+    """Return the address of this machine in the cluster."""
     import ray
 
     return str(ray.util.get_node_ip_address())
@@ -148,7 +149,8 @@ class RemotePod:
         self.question = self._actor.stop.remote()
 
     def answer(self, timeout: float) -> Report:
-        """The answer to the question. LostPodError where there will be none, or it has not come in ``timeout`` s."""
+        """Return the answer to the question. LostPodError where there will be none, or it has not come in ``timeout``
+        s."""
         import ray
 
         try:
@@ -168,7 +170,8 @@ class RemotePod:
 
 
 def answered(pods: Sequence[RemotePod], timeout: float) -> list[RemotePod]:
-    """Those of ``pods`` whose question is answered, or will never be; waits ``timeout`` seconds for the first."""
+    """Return those of ``pods`` whose question is answered, or will never be; waits ``timeout`` seconds for the
+    first."""
     import ray
 
     questions = {pod.question: pod for pod in pods}

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from hexpipe.bench import BENCHMARKS, fixed
+from hexpipe.bench import BENCHMARKS
+from tests.bench import fixed
 
 ROUNDS = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hexpipe.bench import forward
-from hexpipe.bench.bare_batch import BATCHES
+from hexpipe.bench.measuring import BATCHES
 from hexpipe.errors import ProcessDiedError, SettingsError
 from tests.refusals import refused
 

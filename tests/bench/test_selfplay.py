@@ -10,9 +10,9 @@ import pytest
 
 from hexpipe.answers import Answers
 from hexpipe.bench import selfplay
-from hexpipe.bench.median import median_interval
-from hexpipe.bench.slice_board import CACHED, SELFPLAY, Board
+from hexpipe.bench.measuring import median_interval
 from hexpipe.bench.slices import SwitchEvaluator
+from hexpipe.bench.stage import CACHED, SELFPLAY, Board
 from hexpipe.search.evaluator import Evaluation
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hexpipe.bench import slots
+from hexpipe.bench.stage import Board, Stage
+from hexpipe.errors import ProcessDiedError
 
 
 def test_slots_benchmark_counts_what_went_through() -> None:
@@ -22,5 +24,7 @@ def test_a_generator_that_dies_is_reported() -> None:
         exitcode = -9
         name = "generator-0"
 
-    with pytest.raises(slots.ProcessDiedError, match="generator-0"):
-        slots.sleep(1.0, [Dead()])  # type: ignore[list-item]
+    board = Board.create(1)
+    with pytest.raises(ProcessDiedError, match="generator-0"):
+        Stage(board, [Dead()]).sleep(1.0)  # type: ignore[list-item]
+    board.segment.close()

@@ -15,7 +15,7 @@ import pytest
 
 from hexpipe.chaos.chaos import RUN, chaos, check, count_faults
 from hexpipe.chaos.faults import Faults
-from hexpipe.chaos.patient import Patient
+from hexpipe.chaos.run_under_test import RunUnderTest
 from hexpipe.cli.main import run
 from hexpipe.errors import HexpipeError
 from hexpipe.games.factory import make_stages
@@ -34,32 +34,32 @@ def test_half_a_minute_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
-def _has_archive(patient: Patient) -> bool:
-    replay = patient.processes().get("replay-0")
+def _has_archive(tested: RunUnderTest) -> bool:
+    replay = tested.processes().get("replay-0")
     return replay is not None and replay.state.ready > 0
 
 
 @pytest.mark.timeout(1800)
 def test_output_that_goes_away_and_an_archive_and_a_folder_that_are_taken(tmp_path: Path) -> None:
     """The faults of which each is a start of its own, on the smallest run; they look for themselves."""
-    patient = Patient(tmp_path / "run", [*RUN, "--workers=1", "--set=rating.share=0", "--set=reanalyze.ratio=0"])
-    faults = Faults(patient, np.random.default_rng(0))
+    tested = RunUnderTest(tmp_path / "run", [*RUN, "--workers=1", "--set=rating.share=0", "--set=reanalyze.ratio=0"])
+    faults = Faults(tested, np.random.default_rng(0))
     try:
-        patient.start()
-        patient.until(lambda: _has_archive(patient), "the archive")
+        tested.start()
+        tested.until(lambda: _has_archive(tested), "the archive")
         assert "closed the pipe" in faults.give("pipe")
-        patient.until_it_works()
+        tested.until_it_works()
         assert "moved the archive aside with" in faults.give("archive")
         said = "there is no archive.sqlite beside the checkpoints"
-        patient.until(lambda: said in patient.log(), said)
+        tested.until(lambda: said in tested.log(), said)
         assert "closed the run's terminal" in faults.give("terminal")
-        patient.until(lambda: _has_archive(patient), "the archive")
-        moved = patient.run_dir.rename(tmp_path / "elsewhere")
-        assert patient.wait() == 1
-        end = patient.output().splitlines()
-        assert end[-1].startswith(f"hexpipe: {patient.run_dir} is gone: it was deleted or moved away")
+        tested.until(lambda: _has_archive(tested), "the archive")
+        moved = tested.run_dir.rename(tmp_path / "elsewhere")
+        assert tested.wait() == 1
+        end = tested.output().splitlines()
+        assert end[-1].startswith(f"hexpipe: {tested.run_dir} is gone: it was deleted or moved away")
         assert not [line for line in end[-3:] if "go on with:" in line]
-        assert not patient.run_dir.exists(), "nothing of it is made anew"
+        assert not tested.run_dir.exists(), "nothing of it is made anew"
         senders: list[Sender] = []
         for path in (moved / "aside-1" / ARCHIVE_NAME, moved / ARCHIVE_NAME):
             with ReplayArchive(path, make_stages(read_settings(moved)), read_only=True) as archive:
@@ -68,7 +68,7 @@ def test_output_that_goes_away_and_an_archive_and_a_folder_that_are_taken(tmp_pa
         assert count_faults(senders) == {"games_lost": 0, "games_doubled": 0}
         assert faults.games_aside >= 20
     finally:
-        patient.end()
+        tested.end()
 
 
 @pytest.mark.slow
@@ -97,29 +97,29 @@ def test_a_run_that_ends_of_its_own_is_an_error(tmp_path: Path) -> None:
     assert run(["chaos", "--run-dir", str(tmp_path)]) == 2
 
 
-def test_a_patient_knows_its_processes_whoever_started_them(tmp_path: Path) -> None:
-    patient = Patient(tmp_path / "run", [])
-    assert patient.survivors() == []
+def test_a_run_under_test_knows_its_processes_whoever_started_them(tmp_path: Path) -> None:
+    tested = RunUnderTest(tmp_path / "run", [])
+    assert tested.survivors() == []
     child = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
-    environment = {**os.environ, "HEXPIPE_PATIENT": patient._mark}
+    environment = {**os.environ, "HEXPIPE_UNDER_TEST": tested._mark}
     subprocess.run([sys.executable, "-c", child], env=environment, check=True, start_new_session=True)
-    assert len(patient.survivors()) == 1
-    patient.end()
+    assert len(tested.survivors()) == 1
+    tested.end()
     deadline = time.monotonic() + 20
-    while patient.survivors():
+    while tested.survivors():
         assert time.monotonic() < deadline
 
 
 def test_semaphores_of_a_run_killed_at_one_moment_go_with_its_resume(tmp_path: Path) -> None:
-    patient = Patient(tmp_path / "run", [*RUN, "--workers=1", "--set=rating.share=0", "--set=reanalyze.ratio=0"])
+    tested = RunUnderTest(tmp_path / "run", [*RUN, "--workers=1", "--set=rating.share=0", "--set=reanalyze.ratio=0"])
     try:
-        patient.start()
-        patient.until(lambda: patient.counter("replay-0", "total_games") > 0, "a game")
-        patient.signal_all(signal.SIGKILL)
-        patient.wait()
-        left = patient.left_semaphores()
+        tested.start()
+        tested.until(lambda: tested.counter("replay-0", "total_games") > 0, "a game")
+        tested.signal_all(signal.SIGKILL)
+        tested.wait()
+        left = tested.left_semaphores()
         assert left, "the kernel removes none"
         assert run(["clean", str(tmp_path)]) == 0
-        assert patient.left_semaphores() == []
+        assert tested.left_semaphores() == []
     finally:
-        patient.end()
+        tested.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from types import ModuleType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +16,12 @@ from hexpipe.cli.bench import command
 
 
 def fake_run(
-    *, count: int, size: int = 11, name: Literal["a", "b"] = "a", servers: int | None = None, big: bool = False
+    *,
+    count: int,
+    size: Annotated[int, "cells along a side"] = 11,
+    name: Literal["a", "b"] = "a",
+    servers: int | None = None,
+    big: bool = False,
 ) -> dict[str, Any]:
     print("something on the way")  # noqa: T201
     return {"moves_per_s": 12345.678, "size": size, "seen": f"{count} {name} {servers} {big}"}
@@ -26,7 +31,6 @@ def fake_run(
 def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     module = ModuleType("hexpipe.bench.rules")
     module.run = fake_run  # type: ignore[attr-defined]
-    module.OPTIONS = {"size": "cells along a side"}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "hexpipe.bench.rules", module)
     return CliRunner()
 

@@ -7,7 +7,6 @@ a function that does the work once and returns how much it was.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from hexpipe.answers import Answers
 from hexpipe.bench import learner, library, replay, rules, search, selfplay, serve, slots
 from hexpipe.bench.fresh_checkpoint import fresh_checkpoint
+from hexpipe.bench.measuring import one_thread
 from hexpipe.config import ReplaySettings, Settings, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.playouts import random_playouts
@@ -95,7 +95,7 @@ def learner_work() -> Iterator[Work]:
             trained.step(batch).tensor.tolist()
         return 5
 
-    with learner.one_thread():
+    with one_thread():
         work()
         yield work
 
@@ -105,7 +105,7 @@ def forward_work() -> Iterator[Work]:
     """Forward passes of 64 boards by the fastest backend: boards."""
     settings = load_settings("small", _SMALL)
     shapes = make_game(settings.game).shapes
-    with learner.one_thread():
+    with one_thread():
         backend = choose_backend(settings.net, shapes, settings.inference, batch_sizes=(64,)).backend
         backend.load(net_weights(build_net(settings.net, shapes)))
         codes, out = random_codes(shapes, 64), Answers.allocate(64, shapes, sent=True)
@@ -122,7 +122,7 @@ def forward_work() -> Iterator[Work]:
 def library_work() -> Iterator[Work]:
     """Boards asked of `SimpleModelInference` in a stack, half of which it has been asked before: boards."""
     settings = load_settings("small", {**_SMALL, "inference.backend": "frozen"})
-    with learner.one_thread(), tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
+    with one_thread(), tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
         path = fresh_checkpoint(Path(folder), settings)
         model = SimpleModelInference(path, inference=settings.inference, batch_size=64)
         boards = library.random_boards(7, 512)
@@ -139,9 +139,9 @@ def library_work() -> Iterator[Work]:
 @contextmanager
 def slots_work() -> Iterator[Work]:
     """Rows of a generator's searches through the slots and back: rows."""
-    settings = slots.settings_of(size=7, games=16, simulations=50, leaves=4, algorithm="alphazero")
-    with slots.stage(settings, generators=1) as (board, children):
-        yield _counted(lambda: int(board.arrays["counts"][:, 0].sum()), 10_000, lambda: slots.sleep(0.0, children))
+    settings = slots.settings_of_play(size=7, games=16, simulations=50, leaves=4, algorithm="alphazero")
+    with slots.stage_of_slots(settings, generators=1) as stage:
+        yield _counted(lambda: int(stage.board.read()["evals"].sum()), 10_000, stage.check)
 
 
 @contextmanager
@@ -149,9 +149,9 @@ def selfplay_work() -> Iterator[Work]:
     """Rows of a generator's searches by a server with a real net: rows."""
     more = {"search.early_stop": False, "selfplay.workers": 1, "selfplay.games_per_worker": 16}
     settings = load_settings("small", {**_SMALL, **more, "search.num_simulations": 50, "inference.backend": "frozen"})
-    with selfplay.stage_of(settings, 1, 1, ["cpu"]) as stage:
+    with selfplay.stage_of_play(settings, 1, 1, ["cpu"]) as stage:
         stage.wait(lambda counters: bool((counters["evals"].sum() > 1000) and (counters["pid"] > 0).all()), "start")
-        yield _counted(lambda: int(stage.board.read()["evals"].sum()), 1000, lambda: stage.wait(lambda _: True, ""))
+        yield _counted(lambda: int(stage.board.read()["evals"].sum()), 1000, stage.check)
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def serve_work() -> Iterator[Work]:
         with serve.server_of(path, 64, Path(folder) / "output") as (_, port):
 
             def work() -> int:
-                counts = asyncio.run(serve.visits(port, bodies, clients, _MOST_SECONDS, searches))
+                counts = serve.visits(port, bodies, clients, _MOST_SECONDS, searches)
                 return len(counts.seconds)
 
             work()

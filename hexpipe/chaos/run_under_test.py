@@ -22,18 +22,24 @@ from hexpipe.run_folder import ARCHIVE_NAME, live_run
 from hexpipe.watch.live_stats import LiveProcess, live_processes
 from hexpipe.watch.metrics import metrics_lines
 
+SMALLEST = (
+    "--size=4", "--simulations=16", "--set=net.blocks=1", "--set=net.channels=8", "--set=net.value_hidden=8",
+    "--set=replay.max_memory_gb=0.1", "--set=replay.min_games=10", "--set=learner.batch_size=32",
+    "--set=inference.backend=eager",
+)  # fmt: skip
+"""Arguments of `hexpipe run` with which games are short."""
 _MORE_GAMES = 20
 _POLL_SECONDS = 0.1
 _TAKE_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 """A session of its own has no terminal until its leader takes one, which then signals it when it goes away."""
-_MARK = "HEXPIPE_PATIENT"
+_MARK = "HEXPIPE_UNDER_TEST"
 _TAIL = 2000
 
 
 class Vitals(NamedTuple):
-    """What all processes of a run take together: memory in bytes, and open files.
+    """Resources that all processes of a run take together: memory in bytes, and open files.
 
     Memory is the proportional set size of everything but the run's shared segments, and those in full: they are the
     run's from its start on, and which of their pages a process has mapped so far is no growth.
@@ -43,9 +49,10 @@ class Vitals(NamedTuple):
     open_files: int
 
 
-class Patient:
+class RunUnderTest:
     """`hexpipe run` without a limit of time, with ``arguments``. Its processes are a group of their own,
-    are known by a mark in their environment, and have ``run_dir``.tmp for temporary files."""
+    are known by a mark in their environment, and have ``run_dir``.tmp for temporary files. It is started for the length
+    of a block, after which nothing of it is left."""
 
     def __init__(self, run_dir: Path, arguments: Sequence[str]) -> None:
         self.run_dir, self._arguments = run_dir, list(arguments)
@@ -55,6 +62,13 @@ class Patient:
         self._mark = uuid.uuid4().hex
         self._process: subprocess.Popen[bytes] | None = None
         self._semaphores: set[str] = set()
+
+    def __enter__(self) -> RunUnderTest:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def start(self, resume: bool = False, output: int | None = None, on_terminal: bool = False) -> None:
         """Start the run, or go on with it. ``output``: a descriptor of where it is to show itself, a terminal that
@@ -81,7 +95,7 @@ class Patient:
         return folder / ARCHIVE_NAME
 
     def archives_aside(self) -> list[Path]:
-        """The archives that were set aside, in the order in which that was done."""
+        """Return the archives that were set aside, in the order in which that was done."""
         found = self.run_dir.glob(f"aside-*/{ARCHIVE_NAME}")
         return sorted(found, key=lambda path: int(path.parent.name.rpartition("-")[2]))
 
@@ -90,7 +104,7 @@ class Patient:
         return live_processes(self._document())
 
     def pids(self) -> dict[str, int]:
-        """Process ids by name, "supervisor" too; empty while the run is not at work."""
+        """Return process ids by name, "supervisor" too; empty while the run is not at work."""
         document = self._document()
         return {"supervisor": int(document["pid"]), **document["processes"]} if document else {}
 
@@ -100,7 +114,7 @@ class Patient:
         return document
 
     def counter(self, process: str, column: str) -> float:
-        """A number of the stats board, 0 where it is not there."""
+        """Return a number of the stats board, 0 where it is not there."""
         found = self.processes().get(process)
         return 0.0 if found is None else found.row[column]
 
@@ -125,28 +139,28 @@ class Patient:
         self.until(works, f"{_MORE_GAMES} more games, and training on them")
 
     def check(self) -> None:
-        """HexpipeError where the run has ended."""
+        """Raise HexpipeError where the run has ended."""
         if self._process is None or self._process.poll() is not None:
             raise HexpipeError(f"the run has ended of its own. {self.output()}")
 
     def output(self) -> str:
-        """The end of what the run has said."""
+        """Return the end of what the run has said."""
         return f"It said:\n{self._output.read_text(errors='replace')[-_TAIL:]}"
 
     def log(self) -> str:
-        """The run's log."""
+        """Return the run's log."""
         with suppress(OSError), open_own(self.run_dir / "hexpipe.log", "rb") as log:
             return str(log.read(), "utf-8", "replace")
         return ""
 
     def figures(self) -> dict[str, Any]:
-        """The last whole line of the run's metrics."""
+        """Return the last whole line of the run's metrics."""
         with suppress(OSError):
             return [{}, *metrics_lines(self.run_dir)][-1]
         return {}
 
     def vitals(self) -> Vitals:
-        """Of all processes now."""
+        """Return the vitals of all processes now."""
         document = self._document()
         memory = sum(int(segment["bytes"]) for segment in document.get("segments", ()))
         files = 0
@@ -171,7 +185,7 @@ class Patient:
             raise HexpipeError(f"the run did not end in {timeout:.0f} s. {self.output()}") from error
 
     def survivors(self) -> list[int]:
-        """Process ids of the run that are there, whoever started them."""
+        """Return process ids of the run that are there, whoever started them."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -180,7 +194,7 @@ class Patient:
         return found
 
     def left_semaphores(self) -> list[str]:
-        """Names of the semaphores that it was seen to have and that are there still."""
+        """Return names of the semaphores that it was seen to have and that are there still."""
         return sorted(name for name in self._semaphores if (Path("/dev/shm") / name).exists())
 
     def end(self) -> None:
@@ -197,7 +211,8 @@ class Patient:
 
 @contextmanager
 def _signals_as_usual() -> Iterator[None]:
-    """What is started within does not inherit that this process ignores signals (nohup, the background of a script)."""
+    """Keep what is started within from ignoring the signals that this process ignores (nohup, the background of a
+    script)."""
     ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, lambda *_: None)  # a handler becomes the default in what is started
@@ -209,7 +224,7 @@ def _signals_as_usual() -> Iterator[None]:
 
 
 def _own_pss(pid: int) -> int:
-    """Bytes of a process's proportional set size but for hexpipe's segments, which are anonymous files."""
+    """Return the bytes of a process's proportional set size but for hexpipe's segments, which are anonymous files."""
     total, counts = 0, True
     for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("Pss:"):
