@@ -1,4 +1,4 @@
-"""What bulk self-play is asked for, what its workers are told and what they answer."""
+"""Requests for bulk self-play, the work of its workers and their reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPENINGS = ("balanced", "random", "none")
 
 @dataclass(frozen=True)
 class BulkRequest:
-    """What `hexpipe selfplay` was asked for.
+    """A request for `hexpipe selfplay`.
 
     ``simulations``: None for the run's own, 0 or 1 for the policy alone; ``temperature``: None for the run's own;
     ``openings``: one of `OPENINGS`, or a file of them. ``output_dir`` None is runs/selfplay-RUN-STEP.
@@ -36,24 +36,19 @@ class BulkRequest:
 
 
 class Work(NamedTuple):
-    """One worker's part: the games ``numbers``, of all that the folder is to hold, and ``stream``: its seed and the
-    numbers of its random streams.
+    """One worker's part of a request: the games ``numbers``, of all that the folder is to hold, and ``stream``: its
+    seed and the numbers of its random streams.
 
-    ``listed`` openings are taken in turn by the games' numbers; else ``kind`` says how they are drawn.
+    ``listed`` openings are taken in turn by the games' numbers; else the request says how they are drawn.
     """
 
-    checkpoint: Path
+    request: BulkRequest
     numbers: range
     stream: tuple[int, ...]
-    kind: str
     listed: tuple[Opening, ...]
-    opening_plies: int
-    cache_entries: int
-    device: str
 
 
-@dataclass
-class Counts:
+class Counts(NamedTuple):
     """Positions of one session. ``boards``: searches asked for them; ``cache_hits`` of these were answered from a
     worker's cache and ``cache_repeats`` equalled another of their batch, so that the net evaluated the rest;
     ``opening_boards``: the net evaluated them to find balanced openings."""
@@ -70,14 +65,14 @@ class Counts:
 
 
 class Report(NamedTuple):
-    """What a worker says: its counts so far, and the games that it has finished since it last said."""
+    """A worker's report: its counts so far, and the games that it has finished since it last said."""
 
     counts: Counts
     games: list[FinishedGame]
 
 
 def play_settings(saved: Settings, request: BulkRequest) -> Settings:
-    """The run's settings as bulk self-play changes them.
+    """Return the run's settings as bulk self-play changes them.
 
     One leaf of a game at a time, so that a batch is a position of each game, and no Dirichlet noise: openings and
     temperature make the games differ. The policy alone is a Gumbel root with one simulation: it takes the largest of

@@ -10,14 +10,14 @@ import multiprocessing
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from hexpipe import kernel_cache
 from hexpipe.bulk.bulk_request import OPENINGS, BulkRequest, Counts, Report, Work, play_settings
-from hexpipe.bulk.game_files import GameFiles, Tally
+from hexpipe.bulk.game_files import GameFiles
 from hexpipe.config import Settings
 from hexpipe.errors import UsageError
 from hexpipe.games.factory import make_game, plays_hex
@@ -40,7 +40,7 @@ _STOP_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class BulkProgress:
-    """Where it stands: the folder's games, and this session's boards, a second and from the cache."""
+    """Progress: the folder's games, and this session's boards, a second and from the cache."""
 
     games: int
     boards_per_s: float
@@ -64,10 +64,12 @@ def play_games(
     kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     game = make_game(settings.game)
     listed = _listed_openings(request, settings, game)
+    cache_entries = request.cache_entries if settings.algorithm == "alphazero" else 0  # latents are no answer to keep
+    request = replace(request, checkpoint=checkpoint.path, cache_entries=cache_entries)
     folder = request.output_dir or Path("runs") / f"selfplay-{_name(checkpoint)}"
     with GameFiles(folder, game, _asked(request, checkpoint, settings, listed)) as files, Interrupts() as interrupts:
-        before = files.tally.games
-        session = _Session(request, checkpoint, settings, files, listed)
+        tally, before = files.tally, files.tally.games
+        session = _Session(request, settings, files, listed)
         try:
             if before < request.num_games:
                 session.play(interrupts, on_progress)
@@ -78,10 +80,15 @@ def play_games(
                 "folder": str(folder),
                 "files": files.names,
                 "asked_games": request.num_games,
-                **_totals(files.tally),
-                "session_games": files.tally.games - before,
-                **asdict(session.counts),
-                "cache_hit_rate": session.counts.hit_rate if _has_cache(request, settings) else None,
+                "games": tally.games,
+                "wins": tally.wins,
+                "draws": tally.draws,
+                "moves": tally.plies,
+                "mean_length": tally.plies / max(1, tally.games),
+                "duplicates": tally.duplicates,
+                "session_games": tally.games - before,
+                **session.counts._asdict(),
+                "cache_hit_rate": session.counts.hit_rate if cache_entries else None,
                 "boards_per_s": session.boards_per_s,
                 "play_seconds": session.play_seconds,
                 "seconds": time.monotonic() - began,
@@ -96,37 +103,18 @@ def play_games(
 class _Session:
     """The worker processes, from their start to their end."""
 
-    def __init__(
-        self,
-        request: BulkRequest,
-        checkpoint: Checkpoint,
-        settings: Settings,
-        files: GameFiles,
-        listed: tuple[Opening, ...],
-    ) -> None:
+    def __init__(self, request: BulkRequest, settings: Settings, files: GameFiles, listed: tuple[Opening, ...]) -> None:
         self._files, self._num_games = files, request.num_games
         done = files.tally.games
         workers = min(request.workers, max(1, request.num_games - done))
-        works = [
-            Work(
-                checkpoint.path,
-                range(done + number, request.num_games, workers),
-                (request.seed, done, number),  # one that goes on must not play its first part's games again
-                request.openings,
-                listed,
-                request.opening_plies,
-                request.cache_entries if _has_cache(request, settings) else 0,
-                request.device,
-            )
-            for number in range(workers)
-        ]
-        pipes = [multiprocessing.Pipe(duplex=False) for _ in works]
+        pipes = [multiprocessing.Pipe(duplex=False) for _ in range(workers)]
         self._pipes = [receiver for receiver, _ in pipes]
         self._senders = [sender for _, sender in pipes]
-        specs = [
-            ChildSpec(_ROLE, number, {"work": work, "sender": sender}, thread_environment(1))
-            for number, (work, sender) in enumerate(zip(works, self._senders, strict=True))
-        ]
+        specs = []
+        for number, sender in enumerate(self._senders):
+            stream = (request.seed, done, number)  # one that goes on must not play its first part's games again
+            work = Work(request, range(done + number, request.num_games, workers), stream, listed)
+            specs.append(ChildSpec(_ROLE, number, {"work": work, "sender": sender}, thread_environment(1)))
         names = [spec.name for spec in specs]
         self._state = RunState.create(names)
         stats = StatsBoard.create(names)
@@ -151,8 +139,7 @@ class _Session:
     @property
     def counts(self) -> Counts:
         """Of all workers together."""
-        each = [asdict(counts) for counts in self._counts.values()]
-        return Counts(**{name: sum(counts[name] for counts in each) for name in asdict(Counts())})
+        return Counts(*map(sum, zip(*self._counts.values(), strict=True)))
 
     @property
     def play_seconds(self) -> float:
@@ -209,13 +196,8 @@ def _listed_openings(request: BulkRequest, settings: Settings, game: Game) -> tu
     return read_openings(path, game)
 
 
-def _has_cache(request: BulkRequest, settings: Settings) -> bool:
-    """Learned dynamics have none: latents are no answer to keep."""
-    return request.cache_entries > 0 and settings.algorithm == "alphazero"
-
-
 def _name(checkpoint: Checkpoint) -> str:
-    """A checkpoint by its run and step: "first-step-00001234"."""
+    """Return a checkpoint by its run and step: "first-step-00001234"."""
     path = checkpoint.path.resolve()
     return f"{path.parent.parent.name}-{path.name}"
 
@@ -223,7 +205,7 @@ def _name(checkpoint: Checkpoint) -> str:
 def _asked(
     request: BulkRequest, checkpoint: Checkpoint, settings: Settings, listed: tuple[Opening, ...]
 ) -> dict[str, Any]:
-    """What decides the games, however many there are and whoever plays them."""
+    """Return what decides the games, however many there are and whoever plays them."""
     weights: Mapping[str, int] = checkpoint.meta["groups"]["ema" if "ema" in checkpoint.groups else "model"]
     return {
         "checkpoint": _name(checkpoint),
@@ -235,16 +217,4 @@ def _asked(
         "openings": f"{request.openings} {zlib.crc32(repr(listed).encode()):08x}" if listed else request.openings,
         "opening_plies": request.opening_plies,
         "seed": request.seed,
-    }
-
-
-def _totals(tally: Tally) -> dict[str, Any]:
-    """Of all games in the folder."""
-    return {
-        "games": tally.games,
-        "wins": tally.wins,
-        "draws": tally.draws,
-        "moves": tally.plies,
-        "mean_length": tally.plies / max(1, tally.games),
-        "duplicates": tally.duplicates,
     }

@@ -35,17 +35,17 @@ _OPENINGS_GROUP = 1  # of the evaluator; the searches are its first
 
 def bulk_worker_main(context: ChildContext, work: Work, sender: Connection) -> None:
     """Play the games of ``work``, tell of them as they end, and wait to be stopped."""
-    row, settings = context.row, context.settings
+    row, settings, request = context.row, context.settings, work.request
     game = make_game(settings.game)
     at_once = min(settings.selfplay.games_per_worker, len(work.numbers))
     learned = settings.algorithm == "muzero"
     pool = PoolShape(at_once, nodes_per_game(settings.search, learned))
-    checkpoint = load_checkpoint(work.checkpoint, ("ema", "model"))
-    local = checkpoint_evaluator(checkpoint, game, pool, work.device, groups=_GROUPS)
+    checkpoint = load_checkpoint(request.checkpoint, ("ema", "model"))
+    local = checkpoint_evaluator(checkpoint, game, pool, request.device, groups=_GROUPS)
     evaluator: Evaluator = local
     cached: CachedEvaluator | None = None
-    if work.cache_entries:
-        evaluator = cached = CachedEvaluator(local, LRUCache(work.cache_entries, game.shapes), game.shapes)
+    if request.cache_entries:
+        evaluator = cached = CachedEvaluator(local, LRUCache(request.cache_entries, game.shapes), game.shapes)
     finished: list[FinishedGame] = []
     context.set_ready()
     play = SelfPlay(
@@ -81,13 +81,13 @@ def bulk_worker_main(context: ChildContext, work: Work, sender: Connection) -> N
 def _openings(
     work: Work, game: Game, evaluator: Evaluator, rng: np.random.Generator, at_once: int
 ) -> Iterator[Opening]:
-    """One for each of the worker's games."""
+    """Return an opening for each of the worker's games."""
     if work.listed:
         return (work.listed[number % len(work.listed)] for number in work.numbers)
-    if work.kind == "random":
-        endless = random_openings(game, work.opening_plies, rng, at_once)
+    if work.request.openings == "random":
+        endless = random_openings(game, work.request.opening_plies, rng, at_once)
     else:
-        endless = balanced_openings(game, work.opening_plies, rng, evaluator, _OPENINGS_GROUP, at_once)
+        endless = balanced_openings(game, work.request.opening_plies, rng, evaluator, _OPENINGS_GROUP, at_once)
     return islice(endless, len(work.numbers))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -48,7 +49,7 @@ class FinishedGame(NamedTuple):
 
 @dataclass
 class Tally:
-    """What the games of a folder come to. ``duplicates``: games whose moves another had before."""
+    """Totals of the games of a folder. ``duplicates``: games whose moves another had before."""
 
     wins: list[int]
     games: int = 0
@@ -71,7 +72,7 @@ class Tally:
             self.wins[winner] += 1
 
 
-class GameFiles:
+class GameFiles(AbstractContextManager["GameFiles"]):
     """The files of one folder, which this process alone holds; use as a context manager.
 
     ``asked`` is what decides the games: a folder of games that something else was asked for is refused. RunFolderError
@@ -130,9 +131,6 @@ class GameFiles:
         for stream in self._streams.values():
             stream.close()
 
-    def __enter__(self) -> GameFiles:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -176,7 +174,7 @@ class GameFiles:
                 raise RunFolderError(words, kind="conflict", setting=name, path=self.folder)
 
     def _read(self) -> Iterator[dict[str, Any]]:
-        """Every game in games.jsonl; a half line at its end is cut off."""
+        """Yield every game in games.jsonl; a half line at its end is cut off."""
         stream = self._streams[GAMES]
         stream.seek(0)
         whole = 0
@@ -211,7 +209,7 @@ class GameFiles:
         temporary.replace(path)
 
     def _document(self, game: FinishedGame) -> dict[str, Any]:
-        """The game as a line of games.jsonl; one of Hex is what `format_conversion.from_json` reads."""
+        """Return the game as a line of games.jsonl; one of Hex is what `format_conversion.from_json` reads."""
         facts = {"winning_seat": game.winner, "outcome": game.outcome, "opening_plies": game.opening_plies}
         if isinstance(self._game, Hex):
             return {**as_document(_hex_game(game, self._game)), **facts}

@@ -8,7 +8,7 @@ searched by the run's own net in time. A game that was resigned ends where it wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from hexpipe.wording import counted
 
 @dataclass
 class Games:
-    """What was read: the games with their places, and by place why one cannot be used, or what is not kept of it."""
+    """Games as they were read, with their places, and by place why one cannot be used, or what is not kept of it."""
 
     good: list[tuple[str, HexGame]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Games:
 
 
 class Imported(NamedTuple):
-    """What `import_games` has done: games and positions that came in, and ``duplicates``, left out because the run or
+    """The outcome of `import_games`: games and positions that came in, and ``duplicates``, left out because the run or
     the input had them; ``repeats`` of these came again in the input."""
 
     games: int
@@ -52,8 +52,8 @@ class Imported(NamedTuple):
 def read_games(
     texts: Iterable[GameText], board_size: int | None = None, skip_bad: bool = False, swap_means: str = "sides"
 ) -> Games:
-    """Every game of ``texts``; lists of moves are on a board of ``board_size``, and their swap is what ``swap_means``
-    says (`game_texts.SWAP_MEANINGS`).
+    """Return every game of ``texts``; lists of moves are on a board of ``board_size``, and their swap is what
+    ``swap_means`` says (`game_texts.SWAP_MEANINGS`).
 
     A game must be legal and have a result: that of its text, or stones that connect. UsageError names the first that
     is not so, unless ``skip_bad``.
@@ -71,7 +71,7 @@ def read_games(
 
 
 def board_size_of(games: Games) -> int:
-    """The size of board that all ``games`` have; UsageError where they differ, or there is none."""
+    """Return the size of board that all ``games`` have; UsageError where they differ, or there is none."""
     counts: dict[int, int] = {}
     for _, game in games.good:
         counts[game.size] = counts.get(game.size, 0) + 1
@@ -125,7 +125,7 @@ def import_games(
         with ReplayArchive(folder.path / ARCHIVE_NAME, game) as archive:
             before, positions = archive.total_games, archive.total_positions
             new, repeats = _without_known(games, archive)
-            archive.append(_records(game, watched(new)))
+            archive.append(record_of(game, played.moves, _winner(played)) for played in watched(new))
             done = Imported(
                 archive.total_games - before,
                 archive.total_positions - positions,
@@ -146,7 +146,8 @@ def import_games(
 
 
 def record_of(game: Game, moves: Sequence[int], winner: int) -> GameRecord:
-    """The record of legal ``moves`` of a game of two, whose view is the whole board, won by the seat ``winner``."""
+    """Return the record of legal ``moves`` of a game of two, whose view is the whole board, won by the seat
+    ``winner``."""
     plies = len(moves)
     actions = np.array(moves, np.int32)
     seats, views = np.empty(plies, np.int8), np.empty(plies, np.int8)
@@ -190,7 +191,8 @@ def _refuse(games: Games, why: str, skip_bad: bool, cause: Exception | None = No
 
 
 def _without_known(games: Games, archive: ReplayArchive) -> tuple[list[HexGame], int]:
-    """Each of ``games`` once, and none that an earlier import has brought; and how many came again in ``games``."""
+    """Return each of ``games`` once, and none that an earlier import has brought; and how many came again in
+    ``games``."""
     known = {_identity(record.actions.tolist(), int(record.outcome.argmax())) for record in archive.imported()}
     met: set[bytes] = set()
     new = []
@@ -211,8 +213,3 @@ def _winner(game: HexGame) -> int:
     if seat is None:
         raise ValueError("a game without a winner cannot be imported: read it with read_games")
     return seat
-
-
-def _records(game: Game, games: Iterable[HexGame]) -> Iterator[GameRecord]:
-    for played in games:
-        yield record_of(game, played.moves, _winner(played))
