@@ -1,4 +1,4 @@
-"""What a search says about a position, for people and programs: moves with visits and values, and how they go on."""
+"""Analyses of positions by a search, for people and programs: moves with visits and values, and how they go on."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Analysis(NamedTuple):
 
 
 def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
-    """``analysis`` as JSON-able facts with moves in words: what programs are told, on every way.
+    """Return ``analysis`` as JSON-able facts with moves in words: what programs are told, on every way.
 
     Win probabilities are of the side to move; of three seats they stand for (value + 1) / 2. ``policy`` has the net's
     own probabilities above POLICY_FLOOR.
@@ -89,7 +89,8 @@ def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
 
 
 def as_katagos_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
-    """What `as_facts` says by the names of KataGo's analysis engine; a win rate is of the side to move here, too."""
+    """Return what `as_facts` says by the names of KataGo's analysis engine; a win rate is of the side to move here,
+    too."""
     return {
         "moveInfos": [
             {
@@ -154,15 +155,16 @@ class Searches:
         self._mcts.stop(self._games[number : number + 1])
 
     def analysis(self, number: int) -> Analysis:
-        """What has been found of a position so far, after one turn at the least."""
+        """Return what has been found of a position so far, after one turn at the least."""
         mcts, tree = self._mcts, self._mcts.tree
-        results = mcts.results(self._games[number : number + 1])
+        results, priors = mcts.results(self._games[number : number + 1]), self._priors[number]
+        legal = np.flatnonzero(priors >= 0)
         return Analysis(
             to_move=int(tree.to_move[number, ROOT]),
             values=results.root_values[0],
             net_values=self._net_values[number],
-            priors=_legal_priors(mcts, number, self._priors[number]),
-            moves=_moves(mcts, number, int(results.actions[0]), self._priors[number]),
+            priors={_move(mcts, number, ROOT, int(action)): float(priors[action]) for action in legal},
+            moves=_moves(mcts, number, int(results.actions[0]), priors),
             simulations=max(0, int(tree.visits[number, ROOT]) - 1),
             proven=bool(tree.status[number, ROOT] == SOLVED),
             seconds=time.monotonic() - self._began,
@@ -179,7 +181,7 @@ def analyse(
     seconds: float | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Analysis]:
-    """`Searches` of k > 0 positions to their end, until ``seconds`` are over or ``stop`` says so
+    """Run `Searches` of k > 0 positions to their end, until ``seconds`` are over or ``stop`` says so
     (one of the net's answers is always waited for)."""
     deadline = time.monotonic() + seconds if seconds is not None else float("inf")
     searches = Searches(game, positions, evaluator, settings, learned)
@@ -189,13 +191,8 @@ def analyse(
     return [searches.analysis(number) for number in range(len(positions))]
 
 
-def _legal_priors(mcts: Mcts, g: int, priors: NDArray[np.float32]) -> dict[int, float]:
-    legal = np.flatnonzero(priors >= 0)
-    return {_move(mcts, g, ROOT, action): float(priors[action]) for action in legal.tolist()}
-
-
 def _moves(mcts: Mcts, g: int, best: int, priors: NDArray[np.float32]) -> tuple[MoveAnalysis, ...]:
-    """The visited moves of game ``g``: ``best``, then by visits; the net's own move alone if there are none."""
+    """Return the visited moves of game ``g``: ``best``, then by visits; the net's own move alone if there are none."""
     tree = mcts.tree
     seat = int(tree.to_move[g, ROOT])
     found = []
@@ -203,11 +200,9 @@ def _moves(mcts: Mcts, g: int, best: int, priors: NDArray[np.float32]) -> tuple[
         visits = int(tree.visits[g, child])
         if not visits:
             continue
-        action = int(tree.action[g, child])
-        proven = bool(tree.status[g, child] == SOLVED)
-        value = float(tree.value_sum[g, child, seat]) / visits
-        if proven:
-            value = float(tree.net_value[g, child, seat])
+        action, proven = int(tree.action[g, child]), bool(tree.status[g, child] == SOLVED)
+        total, certain = float(tree.value_sum[g, child, seat]), float(tree.net_value[g, child, seat])
+        value = certain if proven else total / visits
         move = _move(mcts, g, ROOT, action)
         found.append(
             MoveAnalysis(move, visits, float(priors[action]), value, proven, (move, *_variation(mcts, g, child)))
@@ -221,7 +216,7 @@ def _moves(mcts: Mcts, g: int, best: int, priors: NDArray[np.float32]) -> tuple[
 
 
 def _variation(mcts: Mcts, g: int, node: int) -> list[int]:
-    """The most visited moves from ``node`` on."""
+    """Return the most visited moves from ``node`` on."""
     tree = mcts.tree
     moves: list[int] = []
     while len(moves) < LONGEST_VARIATION - 1:
@@ -235,13 +230,13 @@ def _variation(mcts: Mcts, g: int, node: int) -> list[int]:
 
 
 def _move(mcts: Mcts, g: int, node: int, action: int) -> int:
-    """The move that ``action`` is at ``node``: with true rules a view that is full moves inside a search too."""
+    """Return the move that ``action`` is at ``node``: with true rules a view that is full moves inside a search too."""
     row = g if mcts.model.has_rewards else int(mcts.tree.handle[g, node])
     return int(moves_of_actions(mcts.game, np.array([action]), mcts.states.origin[row : row + 1])[0])
 
 
 def _children(mcts: Mcts, g: int, node: int) -> list[int]:
-    """The children of ``node`` that have been begun."""
+    """Return the children of ``node`` that have been begun."""
     children, child = [], int(mcts.tree.first_child[g, node])
     while child >= 0:
         children.append(child)

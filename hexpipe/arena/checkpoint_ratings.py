@@ -21,7 +21,7 @@ _NAME = re.compile(r"step-(\d{8,})@(\d+)")
 
 
 def player_name(step: int, simulations: int) -> str:
-    """What the checkpoint of ``step`` is called when it searches ``simulations`` a move: "step-00001234@32".
+    """Return what the checkpoint of ``step`` is called when it searches ``simulations`` a move: "step-00001234@32".
 
     The run's folder is no part of it: it may be renamed between two parts of a run.
     """
@@ -29,14 +29,14 @@ def player_name(step: int, simulations: int) -> str:
 
 
 def rated_steps(results: Results, rules: str, simulations: int) -> list[int]:
-    """Steps of the checkpoints that have played by ``rules`` with ``simulations`` a move, rising."""
+    """Return steps of the checkpoints that have played by ``rules`` with ``simulations`` a move, rising."""
     matches = [_NAME.fullmatch(name) for name in results.players(rules)]
     return sorted(int(match[1]) for match in matches if match and int(match[2]) == simulations)
 
 
 def rate_checkpoints(results: Results, rules: str, simulations: int, step: int) -> dict[int, Rating]:
-    """Ratings by step of the checkpoint of ``step`` and of all that games connect with it, the oldest of which has 0;
-    empty where it has not played."""
+    """Return ratings by step of the checkpoint of ``step`` and of all that games connect with it, the oldest of which
+    has 0; empty where it has not played."""
     steps = rated_steps(results, rules, simulations)
     if step not in steps:
         return {}
@@ -48,7 +48,7 @@ def rate_checkpoints(results: Results, rules: str, simulations: int, step: int) 
 
 
 def opponents_met(results: Results, rules: str, simulations: int, step: int) -> list[int]:
-    """Steps of the checkpoints that the one of ``step`` has played, rising."""
+    """Return steps of the checkpoints that the one of ``step`` has played, rising."""
     steps = rated_steps(results, rules, simulations)
     if step not in steps:
         return []
@@ -60,7 +60,7 @@ def opponents_met(results: Results, rules: str, simulations: int, step: int) -> 
 def choose_opponents(
     step: int, there: Collection[int], ratings: Mapping[int, float], met: Collection[int], count: int
 ) -> list[int]:
-    """At most ``count`` opponents for the checkpoint of ``step``, of the steps that are ``there`` to be loaded.
+    """Return at most ``count`` opponents for the checkpoint of ``step``, of the steps that are ``there`` to be loaded.
 
     Those it has ``met`` come first, so that what was interrupted goes on; then the last that has one of ``ratings``
     (Elo by step), which is most like it; then others of them, spread evenly over the ratings within REACH_ELO of the

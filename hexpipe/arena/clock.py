@@ -21,7 +21,7 @@ class Clock:
         self._left = [(0.0, 0), (0.0, 0)]  # seconds, and in overtime the moves that they are for
 
     def configure(self, main: float, period: float, period_moves: int) -> None:
-        """``main`` time each, then ``period`` seconds for every ``period_moves`` moves; without a period none.
+        """Give ``main`` time each, then ``period`` seconds for every ``period_moves`` moves; without a period none.
 
         As GTP has it, a period for no moves at all means that there is no limit; so does nothing but zeros.
         """
@@ -30,21 +30,21 @@ class Clock:
         self.restart()
 
     def restart(self) -> None:
-        """Both players have their whole time again; without a limit there is none again."""
+        """Give both players their whole time again; without a limit there is none again."""
         begin = (self._main, 0) if self._main > 0 else (self._period, self._period_moves)
         self._left = [begin, begin]
 
     def set_left(self, colour: int, seconds: float, moves: int) -> None:
-        """``colour`` has so many seconds left, in overtime (``moves`` above 0) for so many moves."""
+        """Give ``colour`` so many seconds, in overtime (``moves`` above 0) for so many moves."""
         self._limited = True
         self._left[colour] = (max(0.0, seconds), moves)
 
     def left(self, colour: int) -> tuple[float, int] | None:
-        """(seconds, moves that they are for in overtime, else 0) of ``colour``; None without a limit."""
+        """Return (seconds, moves that they are for in overtime, else 0) of ``colour``; None without a limit."""
         return self._left[colour] if self._limited else None
 
     def spend(self, colour: int, seconds: float) -> None:
-        """A move of ``colour`` took so long."""
+        """Take the time of a move from ``colour``."""
         left, moves = self._left[colour]
         left -= seconds
         if moves == 0 and left < 0 and self._period_moves:
@@ -56,7 +56,8 @@ class Clock:
         self._left[colour] = (max(0.0, left), moves)
 
     def share(self, colour: int, to_come: int) -> float | None:
-        """Seconds that the next move of ``colour`` may take, of ``to_come`` moves that it expects; None: any number."""
+        """Return seconds that the next move of ``colour`` may take, of ``to_come`` moves that it expects; None: any
+        number."""
         if not self._limited:
             return None
         seconds, moves = self._left[colour]

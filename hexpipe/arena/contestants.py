@@ -20,7 +20,7 @@ from hexpipe.errors import SettingsError, UsageError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex_solver import HexSolver, is_solvable
-from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint
+from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 from hexpipe.random_streams import Stream, generator
 
 HTP_PREFIX = "htp:"
@@ -62,12 +62,12 @@ class EnginePlayer:
         self._engine, self._simulations = engine, simulations
 
     def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
-        """One legal move int32 [k] for each of k > 0 positions."""
+        """Return one legal move int32 [k] for each of k > 0 positions."""
         return self._engine.choose(positions, self._simulations)
 
 
 def split_name(spec: str) -> tuple[str | None, str]:
-    """The name that a player is given, and the player: "mohex=htp:mohex --seed 1" is ("mohex", "htp:mohex --seed 1").
+    """Return the name that a player is given, and the player: of "mohex=htp:mohex" ("mohex", "htp:mohex").
 
     None where there is no name, as in the path of something that exists.
     """
@@ -78,7 +78,7 @@ def split_name(spec: str) -> tuple[str | None, str]:
 
 
 def expand(specs: Sequence[str]) -> list[str]:
-    """``specs`` with runs and folders of checkpoints replaced by all the checkpoints in them, oldest first.
+    """Return ``specs`` with runs and folders of checkpoints replaced by all the checkpoints in them, oldest first.
 
     Several checkpoints of one name are told apart by their steps.
     """
@@ -88,14 +88,14 @@ def expand(specs: Sequence[str]) -> list[str]:
         inside = [] if player in _WORDS or player.startswith(HTP_PREFIX) else list_checkpoints(Path(player))
         prefix = "" if name is None else f"{name}="
         if name is not None and len(inside) > 1:
-            found += [f"{name}/{step}={path}" for path in inside for step in [_step(str(path))]]
+            found += [f"{name}/{step_of(path)}={path}" for path in inside]
         else:
             found += [f"{prefix}{checkpoint}" for checkpoint in inside] or [spec]
     return found
 
 
 def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None) -> GameSettings:
-    """The rules that all play by: those of the first checkpoint, with ``board_size`` and ``swap`` where given.
+    """Return the rules that all play by: those of the first checkpoint, with ``board_size`` and ``swap`` where given.
 
     Hex 5x5 where there is no checkpoint. SettingsError where a checkpoint is of another game.
     """
@@ -121,7 +121,7 @@ def make_contestants(
     device: str = "cpu",
     seed: int = 0,
 ) -> list[Contestant]:
-    """The players of ``specs``; what must be closed is entered into ``resources``.
+    """Return the players of ``specs``; what must be closed is entered into ``resources``.
 
     UsageError for what is none, or two of the same name.
     """
@@ -151,11 +151,6 @@ def make_contestants(
 
 
 def _short_name(spec: str) -> str:
-    """A checkpoint by its run and step, "first/1234"; a run as it was named."""
+    """Return a checkpoint by its run and step, "first/1234"; a run as it was named."""
     match = _STEP.search(spec)
     return f"{match[1]}/{match[2]}" if match else spec
-
-
-def _step(path: str) -> str:
-    """The step of a checkpoint, by its path."""
-    return path.rstrip("/").rsplit("-", 1)[-1].lstrip("0") or "0"

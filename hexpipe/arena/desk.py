@@ -1,4 +1,5 @@
-"""Where queries wait, are searched side by side and answered as they are done, for a program that drives an engine.
+"""A desk at which queries wait, are searched side by side and answered as they are done, for a program that drives an
+engine.
 
 One thread says what comes in, another one searches and takes the answers. Queries that wait and fit together are begun
 as one batch, whose leaves share the net's batches; batches take turns, and while there is one of higher priority the
@@ -109,7 +110,8 @@ class Desk:
             self._changed.notify_all()
 
     def answers(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Answer]:
-        """The answers as they come, until all is answered after `close`, or ``stop`` says that nobody wants more."""
+        """Yield the answers as they come, until all is answered after `close`, or ``stop`` says that nobody wants
+        more."""
         while not stop():
             with self._changed:
                 self._changed.wait_for(lambda: self._ready or self._waiting or self._batches or self._closed)
@@ -178,7 +180,7 @@ class Desk:
             self._changed.notify_all()
 
     def _next_jobs(self) -> list[_Job]:
-        """What is begun now as a batch: of one board, of about as many simulations, and of one priority."""
+        """Return what is begun now as a batch: of one board, of about as many simulations, and of one priority."""
         if not self._waiting:
             return []
         first, jobs, others = self._waiting[0], list[_Job](), list[_Job]()
@@ -200,7 +202,7 @@ class Desk:
         return jobs
 
     def _bytes(self, job: _Job) -> int:
-        """The most that the tree of a job of `_next_jobs` with this one takes."""
+        """Return the most that the tree of a job of `_next_jobs` with this one takes."""
         return tree_bytes(self._rules.game(job.query.board), 1 << _size(job))
 
     def _begin(self, jobs: list[_Job]) -> Iterator[Answer]:
@@ -221,7 +223,7 @@ class Desk:
             self._batches.append(_Batch(dict(enumerate(jobs)), searches, engine, room))
 
     def _engine(self, board: tuple[int, bool]) -> Engine:
-        """The checkpoint on ``board``; those that were asked last are kept."""
+        """Return the checkpoint on ``board``; those that were asked last are kept."""
         engine = self._engines.pop(board, None) or self._first.on_board(*board)
         self._engines[board] = engine
         for old in list(self._engines)[:-_MOST_ENGINES]:
@@ -229,7 +231,7 @@ class Desk:
         return engine
 
     def _turn(self) -> Iterator[Answer]:
-        """One batch of the net's for the searches of the highest priority, and what is to be said after it."""
+        """Run one batch of the net's for the searches of the highest priority, and what is to be said after it."""
         if not self._batches:
             return
         batch = max(self._batches, key=lambda batch: (batch.priority, -batch.turns))
@@ -243,7 +245,7 @@ class Desk:
             yield from self._tell(each)
 
     def _tell(self, batch: _Batch) -> Iterator[Answer]:
-        """What is to be said of the searches of ``batch`` now; those that end leave it."""
+        """Yield what is to be said of the searches of ``batch`` now; those that end leave it."""
         over, now = set(batch.searches.ended) if batch.turns else set[int](), time.monotonic()
         for number, job in list(batch.jobs.items()):
             query = job.query
@@ -281,15 +283,15 @@ class Desk:
 
 
 def _head(query: Query | Refusal, searching: bool) -> Answer:
-    """What every answer about a turn begins with."""
+    """Return what every answer about a turn begins with."""
     return {"id": query.id, "turn": query.turn, "turnNumber": query.turn, "isDuringSearch": searching}
 
 
 def _size(job: _Job) -> int:
-    """Jobs of one size go together: their trees differ by less than twice."""
+    """Return the size of a job: those of one size go together, as their trees differ by less than twice."""
     return (job.query.simulations - 1).bit_length()
 
 
 def _text(value: Any) -> str:
-    """A value of JSON as a text that tells it from all others: 1 is not true."""
+    """Return a value of JSON as a text that tells it from all others: 1 is not true."""
     return json.dumps(value, sort_keys=True)

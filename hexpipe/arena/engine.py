@@ -39,7 +39,8 @@ def checkpoint_evaluator(
     device: str = "cpu",
     groups: int = 1,
 ) -> LocalEvaluator | LocalLatentEvaluator:
-    """`make_evaluator` of a checkpoint's settings with its playing weights. CheckpointError where they do not fit."""
+    """Return `make_evaluator` of a checkpoint's settings with its playing weights. CheckpointError where they do not
+    fit."""
     checkpoint.check_fit()
     evaluator = make_evaluator(checkpoint.settings, game, pool, device, groups=groups)
     evaluator.load(checkpoint.step, checkpoint.play_weights)
@@ -54,8 +55,8 @@ def make_evaluator(
     batch_sizes: tuple[int, ...] = BATCH_SIZES,
     groups: int = 1,
 ) -> LocalEvaluator | LocalLatentEvaluator:
-    """The net of ``settings`` on the board of ``game`` with the fastest backend, in this process; it waits for its
-    first weights.
+    """Return the net of ``settings`` on the board of ``game`` with the fastest backend, in this process; it waits for
+    its first weights.
 
     ``pool`` is of the latents of each of ``groups``, where the net has learned dynamics. Raises SettingsError where
     ``device`` is none.
@@ -108,7 +109,7 @@ class Engine:
         seconds: float | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> list[Analysis]:
-        """`analysis.analyse` of k > 0 positions, by their moves or as a `set_up.SetUp`: legal and not over.
+        """Run `analysis.analyse` on k > 0 positions, by their moves or as a `set_up.SetUp`: legal and not over.
 
         ``simulations`` for each, those of the run unless given; ``seconds`` for all of them together, which end as
         well once ``stop`` says so.
@@ -119,19 +120,19 @@ class Engine:
             return analyse(self.game, positions, evaluator, search, learned=self.learned, seconds=seconds, stop=stop)
 
     def on_board(self, board_size: int, swap: bool) -> Engine:
-        """The same checkpoint on another board; SettingsError where it cannot be."""
+        """Return the same checkpoint on another board; SettingsError where it cannot be."""
         device, cache = self._device, self._cache_entries
         return Engine(self.checkpoint, board_size=board_size, swap=swap, device=device, cache_entries=cache)
 
     def searches(self, positions: Sequence[Position], simulations: Sequence[int]) -> Searches:
-        """`analysis.Searches` of k > 0 positions with ``simulations`` for each. Until they are over, one thread may
-        turn other such searches of this engine between; with learned dynamics nothing else may be asked of it."""
+        """Return `analysis.Searches` of k > 0 positions with ``simulations`` for each. Until they are over, one thread
+        may turn other such searches of this engine between; with learned dynamics nothing else may be asked of it."""
         search = self._search(max(simulations))
         evaluator = self._evaluator_for(PoolShape(len(positions), nodes_per_game(search, self.learned)))
         return Searches(self.game, positions, evaluator, search, self.learned, simulations)
 
     def choose(self, positions: Sequence[Position], simulations: int | None = None) -> NDArray[np.int32]:
-        """One action int32 [k] for each of k > 0 positions: what the run's own search takes without noise."""
+        """Return one action int32 [k] for each of k > 0 positions: what the run's own search takes without noise."""
         search = self._search(simulations)
         at_once = min(len(positions), MOST_AT_ONCE)
         with self._lock:
@@ -145,7 +146,7 @@ class Engine:
         return override_settings(self.settings, {"search.num_simulations": simulations}).search
 
     def _evaluator_for(self, pool: PoolShape) -> Evaluator:
-        """The net, made when it is first asked, and again only where a larger pool of latents is needed."""
+        """Return the net, made when it is first asked, and again only where a larger pool of latents is needed."""
         fits = not self.learned or (pool.nodes == self._pool.nodes and pool.games <= self._pool.games)
         if self._evaluator is None or not fits:
             self._pool = PoolShape(1 << (pool.games - 1).bit_length(), pool.nodes)

@@ -11,8 +11,7 @@ import shlex
 import subprocess
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from types import TracebackType
+from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +21,10 @@ from hexpipe.arena.players import FORFEIT, RESIGN
 from hexpipe.errors import NotationError, ProcessDiedError, SettingsError
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.games.player_utils import COLOURS
 from hexpipe.notation.format_conversion import action_name, parse_action
 
 _SWAP_WORDS = ("swap-pieces", "swap")
-_COLOURS = ("black", "white")
 _END_SECONDS = 2.0
 
 
@@ -35,7 +34,7 @@ class _Program(NamedTuple):
     reader: threading.Thread
 
 
-class HtpPlayer:
+class HtpPlayer(AbstractContextManager["HtpPlayer"]):
     """The program of ``command`` on the board of ``game``, asked for one game after another.
 
     ``seconds`` a reply is waited for. Where it fails, plays what is illegal or does not answer, the game is forfeited,
@@ -72,14 +71,11 @@ class HtpPlayer:
         reader.start()
         return _Program(process, lines, reader)
 
-    def __enter__(self) -> HtpPlayer:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def choose(self, positions: Sequence[Sequence[int]]) -> NDArray[np.int32]:
-        """One action int32 [k] for each of k positions, given by their moves: RESIGN where the program gives up,
+        """Return one action int32 [k] for each of k positions, given by their moves: RESIGN where the program gives up,
         FORFEIT where it fails."""
         return np.array([self._one_or_forfeit(list(position)) for position in positions], np.int32)
 
@@ -139,15 +135,15 @@ class HtpPlayer:
         return action
 
     def ask(self, command: str) -> str:
-        """The text of the program's answer to ``command``, without its mark; ProcessDiedError where it is an error, or
-        there is none, with what it said."""
+        """Return the text of the program's answer to ``command``, without its mark; ProcessDiedError where it is an
+        error, or there is none, with what it said."""
         text = self._reply(command)
         if not text.startswith("="):
             raise self._failed(f"it answers {command!r} with {text!r}")
         return text[1:].strip()
 
     def _reply(self, command: str) -> str:
-        """The program's answer to ``command`` as it is."""
+        """Return the program's answer to ``command`` as it is."""
         program = self._program
         if program is None:
             raise self._failed("it is closed")
@@ -170,8 +166,8 @@ class HtpPlayer:
         return "\n".join(lines)
 
     def _colour(self, moves: Sequence[int]) -> str:
-        """Whose turn it is after ``moves``: a swap changes who has which colour, not which colour is next."""
-        return _COLOURS[sum(move < self._game.board_size**2 for move in moves) % 2]
+        """Return whose turn it is after ``moves``: a swap changes who has which colour, not which colour is next."""
+        return COLOURS[sum(move < self._game.board_size**2 for move in moves) % 2]
 
     def _word(self, action: int) -> str:
         return "swap-pieces" if action == self._game.board_size**2 else action_name(action, self._game.board_size)

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 
 def bounded_lines(source: BinaryIO, longest: int) -> Iterator[bytes]:
-    """The lines of ``source``; of one of more than ``longest`` bytes only its beginning, one byte longer than that."""
+    """Yield the lines of ``source``; of one of more than ``longest`` bytes only its beginning, one byte longer than
+    that."""
     while line := source.readline(longest + 1):
         part = line
         while len(part) > longest and not part.endswith(b"\n"):
@@ -18,7 +19,7 @@ def bounded_lines(source: BinaryIO, longest: int) -> Iterator[bytes]:
 
 
 def descriptor_of(sink: BinaryIO) -> int | None:
-    """The descriptor that ``sink`` writes to, None where it has none."""
+    """Return the descriptor that ``sink`` writes to, None where it has none."""
     try:
         return sink.fileno()
     except (OSError, ValueError, io.UnsupportedOperation):
@@ -26,7 +27,7 @@ def descriptor_of(sink: BinaryIO) -> int | None:
 
 
 def nobody_reads(descriptor: int | None) -> bool:
-    """Whether ``descriptor`` is a pipe, a socket or a terminal that nobody reads any more."""
+    """Return whether ``descriptor`` is a pipe, a socket or a terminal that nobody reads any more."""
     if descriptor is None:
         return False
     poll = select.poll()

@@ -17,7 +17,7 @@ PLAYED_OUT, RESIGNED, FORFEITED = 0, 1, 2
 
 
 class MatchGames(NamedTuple):
-    """What k games came to: ``outcomes`` float32 [k, S] by seat, ``moves`` of each, and how it was given up, int8 [k]:
+    """Results of k games: ``outcomes`` float32 [k, S] by seat, ``moves`` of each, and how it was given up, int8 [k]:
     PLAYED_OUT, RESIGNED or FORFEITED."""
 
     outcomes: NDArray[np.float32]

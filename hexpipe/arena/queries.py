@@ -1,4 +1,4 @@
-"""What a program that drives `hexpipe analyze` says: a JSON object a line, read into queries and actions.
+"""Words of a program that drives `hexpipe analyze`: a JSON object a line, read into queries and actions.
 
 Words are hexpipe's; those of KataGo's analysis engine (its docs/Analysis_Engine.md) are taken as second names for what
 has a name here, and are the names of the rest.
@@ -84,7 +84,7 @@ class Action(NamedTuple):
 
 
 def read_object(line: bytes) -> Mapping[str, Any]:
-    """The JSON object of a line, with an id that can be said again; NotationError where it is none."""
+    """Return the JSON object of a line, with an id that can be said again; NotationError where it is none."""
     if len(line) > LONGEST_LINE:
         raise NotationError(f"a line has {LONGEST_LINE} bytes at most", kind="range", high=LONGEST_LINE)
     try:
@@ -105,7 +105,8 @@ def read_object(line: bytes) -> Mapping[str, Any]:
 
 
 def parse(fields: Mapping[str, Any], rules: Rules, simulations: int) -> list[Query | Refusal] | Action:
-    """The searches that ``fields`` ask for, turn by turn, or the action; where they name no ``simulations``, those.
+    """Return the searches that ``fields`` ask for, turn by turn, or the action; where they name no ``simulations``,
+    those.
 
     NotationError, SettingsError or IllegalMoveError where they make no sense.
     """
@@ -148,7 +149,7 @@ def parse(fields: Mapping[str, Any], rules: Rules, simulations: int) -> list[Que
 
 
 def tree_bytes(game: Game, simulations: int) -> int:
-    """About what the tree of one search takes: its nodes with their states."""
+    """Return about what the tree of one search takes: its nodes with their states."""
     return (2 * simulations + 2) * (7 * game.num_actions + 100)
 
 
@@ -161,7 +162,7 @@ class Rules:
         self._games: dict[tuple[int, bool], Game] = {}
 
     def game(self, board: tuple[int, bool]) -> Game:
-        """The game on ``board``; SettingsError where it cannot be."""
+        """Return the game on ``board``; SettingsError where it cannot be."""
         if board not in self._games:
             changed = override_settings(self._settings, {"game.board_size": board[0], "game.swap": board[1]})
             self._games[board] = make_game(changed.game)
@@ -190,7 +191,7 @@ def _parse_action(fields: Mapping[str, Any]) -> Action:
 
 
 def _first_names(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``fields`` by the first names of theirs; NotationError where two of them say one thing differently."""
+    """Return ``fields`` by the first names of theirs; NotationError where two of them say one thing differently."""
     said: dict[str, Any] = {}
     settings = fields.get("overrideSettings", {})
     if not isinstance(settings, Mapping) or set(settings) - {"maxTime"}:
@@ -223,7 +224,7 @@ def _board(said: Mapping[str, Any], rules: Rules) -> tuple[int, bool]:
 
 
 def _positions(game: Game, said: Mapping[str, Any]) -> tuple[tuple[Position, Position], bool]:
-    """What `read_set_up` makes of a query, and whether its moves were KataGo's pairs of a colour and a cell."""
+    """Return what `read_set_up` makes of a query, and whether its moves were KataGo's pairs of a colour and a cell."""
     names = [name for name in ("stones", "to_move", "initialPlayer") if said.get(name) is not None]
     if "game" in said:
         if "moves" in said or "stones" in names or "initialPlayer" in names:
@@ -261,7 +262,7 @@ def _from(game: Game, start: Position, to_move: int | None) -> tuple[Position, P
 
 
 def _position_of_record(game: Game, text: str) -> Position:
-    """A game of Hex in one of its notations, or a position in SGF, on this board."""
+    """Return a game of Hex in one of its notations, or a position in SGF, on this board."""
     size, position = read_any(text)
     if size != game.board_size:
         mine, theirs = f"{game.board_size}x{game.board_size}", f"{size}x{size}"
@@ -270,7 +271,7 @@ def _position_of_record(game: Game, text: str) -> Position:
 
 
 def _coloured_moves(game: Game, pairs: list[Any], first: int | None, any_first: bool) -> tuple[list[int], int]:
-    """The moves of pairs of a colour and a cell, and who plays first: ``first``, else black, or ``any_first``.
+    """Return the moves of pairs of a colour and a cell, and who plays first: ``first``, else black, or ``any_first``.
 
     NotationError where a colour moves out of turn.
     """
@@ -290,7 +291,7 @@ def _coloured_moves(game: Game, pairs: list[Any], first: int | None, any_first: 
 
 
 def _priorities(said: Mapping[str, Any], count: int) -> list[int]:
-    """The priority of each of ``count`` turns."""
+    """Return the priority of each of ``count`` turns."""
     if "priority" in said and "priorities" in said:
         raise NotationError(
             "a query has either priority or priorities, one for each of its turns", kind="conflict", setting="priority"
@@ -303,7 +304,7 @@ def _priorities(said: Mapping[str, Any], count: int) -> list[int]:
 
 
 def _seconds(said: Mapping[str, Any], name: str) -> float | None:
-    """The seconds that ``name`` says, None where it says none."""
+    """Return the seconds that ``name`` says, None where it says none."""
     value = said.get(name)
     if value is None:
         return None
@@ -322,7 +323,7 @@ def _short(value: Any) -> str:
 
 
 def _is_deeper(value: Any, most: int) -> bool:
-    """Whether ``value`` has more than ``most`` lists and objects in one another."""
+    """Return whether ``value`` has more than ``most`` lists and objects in one another."""
     if not isinstance(value, list | Mapping):
         return False
     inner = value.values() if isinstance(value, Mapping) else value
@@ -341,5 +342,5 @@ def _finite(word: str) -> float:
 
 
 def _memory() -> int:
-    """Bytes of memory of this machine."""
+    """Return the bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

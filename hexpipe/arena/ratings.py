@@ -44,7 +44,7 @@ class Rating(NamedTuple):
 
 
 def rate(units: Iterable[Unit], players: int, anchor: int = 0, anchor_elo: float = 0.0) -> list[Rating]:
-    """The rating of each of ``players`` players, that of ``anchor`` being ``anchor_elo``.
+    """Return the rating of each of ``players`` players, that of ``anchor`` being ``anchor_elo``.
 
     ValueError where a unit names no player, or more points than games.
     """
@@ -70,12 +70,12 @@ def rate(units: Iterable[Unit], players: int, anchor: int = 0, anchor_elo: float
 
 
 def expected_score(difference: float) -> float:
-    """Points a game of the stronger of two players who are ``difference`` Elo apart."""
+    """Return points a game of the stronger of two players who are ``difference`` Elo apart."""
     return 1.0 / (1.0 + math.exp(-difference / ELO))
 
 
 def _connected(units: Sequence[Unit], players: int, anchor: int) -> set[int]:
-    """Players that a chain of games joins to ``anchor``, with it."""
+    """Return players that a chain of games joins to ``anchor``, with it."""
     neighbours: dict[int, set[int]] = {player: set() for player in range(players)}
     for unit in units:
         neighbours[unit.a].add(unit.b)
@@ -91,8 +91,8 @@ def _connected(units: Sequence[Unit], players: int, anchor: int) -> set[int]:
 def _estimate(
     units: Sequence[Unit], place: dict[int, int], virtual: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their covariance; the
-    last ``virtual`` units, one at the least, are the virtual games."""
+    """Return strengths float64 [F] in log-odds of the players of ``place``, against one that is 0, and their
+    covariance; the last ``virtual`` units, one at the least, are the virtual games."""
     count = len(place)  # is the place of the anchor too, which is cut off
     first = np.array([place.get(unit.a, count) for unit in units])
     second = np.array([place.get(unit.b, count) for unit in units])
@@ -105,7 +105,7 @@ def _estimate(
         return total[:count]
 
     def spread(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sum over units of weight * (e_a - e_b) (e_a - e_b)^T."""
+        """Return the sum over units of weight * (e_a - e_b) (e_a - e_b)^T."""
         total = np.zeros((count + 1, count + 1))
         for rows, columns, sign in ((first, first, 1), (second, second, 1), (first, second, -1), (second, first, -1)):
             np.add.at(total, (rows, columns), sign * weights)
@@ -127,7 +127,7 @@ def _estimate(
 
 
 class Decision(NamedTuple):
-    """What a match shows by now: the log-likelihood ratio, its bounds, and who is better if that is decided."""
+    """The state of a match: the log-likelihood ratio, its bounds, and who is better if that is decided."""
 
     llr: float
     lower: float
@@ -136,7 +136,7 @@ class Decision(NamedTuple):
 
 
 def sequential_test(units: Sequence[Unit], margin_elo: float = 20.0, error: float = 0.05) -> Decision:
-    """Whether the games between a and b, the first and second player of every unit, decide who is better.
+    """Test whether the games between a and b, the first and second player of every unit, decide who is better.
 
     A sequential probability ratio test (Wald 1945) of "a is ``margin_elo`` Elo above b" against "as far below", each
     to be wrong with probability ``error``: the generalised one with normal scores by units (Van den Bergh, "The

@@ -6,9 +6,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hexpipe.arena.match import FORFEITED, PLAYED_OUT, RESIGNED
 from hexpipe.arena.ratings import Unit
@@ -54,21 +54,18 @@ class PlayedGame(NamedTuple):
         return self.first if self.score < 0.5 else self.second
 
 
-class Results:
+class Results(AbstractContextManager["Results"]):
     """The file ``path``; made where it does not exist. Raises ArchiveError where it is something else or damaged."""
 
     def __init__(self, path: Path | str) -> None:
         self._file = SqliteFile(path, _KIND)
         self.path = self._file.path
 
-    def __enter__(self) -> Results:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add_units(self, rules: str, units: Sequence[Sequence[PlayedGame]]) -> None:
-        """Commits games, unit by unit, all or none."""
+        """Commit games, unit by unit, all or none."""
         with self._file.transaction() as db:
             number = int(db.execute("SELECT coalesce(max(unit), 0) FROM games").fetchone()[0])
             for games in units:
@@ -84,16 +81,11 @@ class Results:
                     )
 
     def units(self, rules: str, names: Sequence[str]) -> list[Unit]:
-        """The results by ``rules`` between players of ``names``, who have their places in that list as numbers."""
+        """Return the results by ``rules`` between players of ``names``, who have their places in that list as
+        numbers."""
         place = {name: number for number, name in enumerate(names)}
-        with self._file.explained():
-            rows = self._file.db.execute(
-                "SELECT unit, f.name, s.name, score FROM games JOIN players f ON f.id = first"
-                " JOIN players s ON s.id = second WHERE rules = ? ORDER BY games.id",
-                (rules,),
-            ).fetchall()
         found: dict[int, Unit] = {}
-        for number, first, second, score in rows:
+        for number, first, second, score in self._select("unit, f.name, s.name, score", rules):
             if first not in place or second not in place:
                 continue
             a, b = place[first], place[second]
@@ -103,13 +95,13 @@ class Results:
         return list(found.values())
 
     def forfeits(self, rules: str, names: Sequence[str]) -> Counter[str]:
-        """How many games by ``rules`` each of ``names`` forfeited to another one of them."""
+        """Return how many games by ``rules`` each of ``names`` forfeited to another one of them."""
         known = set(names)
         games = [game for game in self.games(rules) if game.forfeited and {game.first, game.second} <= known]
         return Counter(game.loser for game in games)
 
     def players(self, rules: str) -> list[str]:
-        """The names of all who have played by ``rules``, in the order in which they came."""
+        """Return the names of all who have played by ``rules``, in the order in which they came."""
         with self._file.explained():
             rows = self._file.db.execute(
                 "SELECT name FROM players WHERE id IN (SELECT first FROM games WHERE rules = ?1"
@@ -119,19 +111,23 @@ class Results:
         return [name for (name,) in rows]
 
     def games(self, rules: str | None = None) -> list[PlayedGame]:
-        """All games in order, or those by ``rules``."""
-        with self._file.explained():
-            rows = self._file.db.execute(
-                "SELECT f.name, s.name, score, moves, opening, resigned FROM games JOIN players f ON f.id = first"
-                " JOIN players s ON s.id = second WHERE ?1 IS NULL OR rules = ?1 ORDER BY games.id",
-                (rules,),
-            ).fetchall()
+        """Return all games in order, or those by ``rules``."""
+        rows = self._select("f.name, s.name, score, moves, opening, resigned", rules)
         return [
             PlayedGame(
                 first, second, score, tuple(json.loads(moves)), opening, resigned != PLAYED_OUT, resigned == FORFEITED
             )
             for first, second, score, moves, opening, resigned in rows
         ]
+
+    def _select(self, columns: str, rules: str | None) -> list[tuple[Any, ...]]:
+        """Return ``columns`` of all games in order, or those by ``rules``; f and s are the first and second player."""
+        with self._file.explained():
+            return self._file.db.execute(
+                f"SELECT {columns} FROM games JOIN players f ON f.id = first"
+                " JOIN players s ON s.id = second WHERE ?1 IS NULL OR rules = ?1 ORDER BY games.id",
+                (rules,),
+            ).fetchall()
 
     def _player(self, name: str) -> int:
         db = self._file.db

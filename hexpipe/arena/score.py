@@ -49,7 +49,8 @@ class Score(NamedTuple):
 
 
 def wilson_interval(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927; Brown, Cai and DasGupta 2001, equation 4); (0, 1) of none."""
+    """Return Wilson's score interval of a share (Wilson 1927; Brown, Cai and DasGupta 2001, equation 4); (0, 1) of
+    none."""
     if total == 0:
         return 0.0, 1.0
     share, square = right / total, z * z
@@ -60,7 +61,7 @@ def wilson_interval(right: int, total: int, z: float = 1.959964) -> tuple[float,
 
 
 def make_share(right: int, total: int) -> Share:
-    """A share with its interval."""
+    """Return a share with its interval."""
     return Share(right, total, right / total if total else None, *wilson_interval(right, total))
 
 
@@ -87,7 +88,8 @@ def score_positions(
     for size, group in groupby(sorted(positions, key=lambda position: position.board_size), lambda p: p.board_size):
         game = Hex(size)
         nodes = nodes_per_game(exact, learned)
-        most = _most_at_once(game.num_actions * nodes)
+        # as many positions as have trees that fit into memory together
+        most = max(1, min(MOST_AT_ONCE, _TREE_BYTES // (_BYTES_PER_EDGE * game.num_actions * nodes)))
         here = list(group)
         evaluator = evaluator_for(game, PoolShape(min(most, len(here)), nodes))
         for start in range(0, len(here), most):
@@ -100,11 +102,6 @@ def score_positions(
     return Score(*(make_share(int(right), total) for right, total in zip(counts, totals, strict=True)))
 
 
-def _most_at_once(edges_each: int) -> int:
-    """Positions whose trees fit into memory together."""
-    return max(1, min(MOST_AT_ONCE, _TREE_BYTES // (_BYTES_PER_EDGE * edges_each)))
-
-
 def _count_right(
     game: Game,
     positions: list[SolvedPosition],
@@ -113,7 +110,7 @@ def _count_right(
     seed: int,
     learned: bool,
 ) -> NDArray[np.int64]:
-    """How many are right by each measure of `Score`: int64 [4]."""
+    """Return how many are right by each measure of `Score`: int64 [4]."""
     moves = [list(position.moves) for position in positions]
     results = search_positions(game, moves, evaluator, settings, seed, learned)
     right = np.zeros(4, np.int64)

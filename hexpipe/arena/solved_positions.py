@@ -17,8 +17,7 @@ from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex import Hex
-
-_COLOURS = ("black", "white")
+from hexpipe.games.player_utils import COLOURS
 
 
 class SolvedPosition(NamedTuple):
@@ -32,7 +31,7 @@ class SolvedPosition(NamedTuple):
 
 
 def read_positions(path: Path) -> list[SolvedPosition]:
-    """All positions of a file, in order; blank lines are skipped.
+    """Return all positions of a file, in order; blank lines are skipped.
 
     Raises UsageError, with the number of the line, for anything that is not as described above: bad JSON, a missing
     key, an unknown board size, an illegal move, a game that is over, the wrong side to move.
@@ -77,8 +76,8 @@ def _parse(line: bytes, number: int, games: dict[int, Game]) -> SolvedPosition:
     moves = _cells(game, document["moves"], "moves")
     states = game.play(moves)
     if states.winner[0] != ONGOING:
-        raise UsageError(f"{_COLOURS[int(states.winner[0])]} has already won here", kind="over", setting="moves")
-    mover = _COLOURS[len(moves) % 2]
+        raise UsageError(f"{COLOURS[int(states.winner[0])]} has already won here", kind="over", setting="moves")
+    mover = COLOURS[len(moves) % 2]
     if to_move != mover:
         raise UsageError(
             f"to_move is {to_move!r}, but after {len(moves)} moves it is {mover}'s turn", kind="turn", setting="to_move"

@@ -1,4 +1,4 @@
-"""Who thinks about one position of Hex at a time, on boards of any size, within a time: a net, or chance."""
+"""Thinkers about one position of Hex at a time, on boards of any size, within a time: a net, or chance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Thinker(Protocol):
         """Make ready for a board of ``board_size`` cells a side, with the swap rule or not, so that no clock waits."""
 
     def think(self, position: Position, seconds: float | None = None) -> Analysis:
-        """What to do in ``position``, which must be legal and not over; for ``seconds`` at the most."""
+        """Return what to do in ``position``, which must be legal and not over; for ``seconds`` at the most."""
 
 
 class NetThinker:
@@ -74,7 +74,7 @@ class NetThinker:
         return analysis
 
     def _room_for(self, engine: Engine, budget: float | None) -> int | None:
-        """Simulations to ask for, which the trees are made for: None for the run's own number."""
+        """Return simulations to ask for, which the trees are made for: None for the run's own number."""
         if budget is None or engine.learned:
             return self._simulations
         bytes_each = 2 * (7 * engine.game.num_actions + 100)  # a node with its state, and the room of a kept subtree

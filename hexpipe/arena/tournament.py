@@ -27,7 +27,7 @@ _TRIES = 1000  # random openings drawn in search of a new one
 
 
 class Plan(NamedTuple):
-    """How a tournament goes on: at most ``pairs`` of games between every two players, ``round_pairs`` at a time;
+    """The course of a tournament: at most ``pairs`` of games between every two players, ``round_pairs`` at a time;
     ``opening_plies`` at random before each; the sequential test's ``margin_elo`` and ``error``, 0 for no test."""
 
     pairs: int = 100
@@ -60,23 +60,22 @@ class Tournament:
             )
 
     def between(self, a: int, b: int) -> list[Unit]:
-        """The units of two players, a's points first."""
+        """Return the units of two players, a's points first."""
         turned = [Unit(u.b, u.a, u.games - u.score, u.games) for u in self.units if (u.a, u.b) == (b, a)]
         return [unit for unit in self.units if (unit.a, unit.b) == (a, b)] + turned
 
     def open_pairs(self) -> list[tuple[int, int]]:
-        """The pairs of players that have games left and of whom it is not decided who is better."""
+        """Return the pairs of players that have games left and of whom it is not decided who is better."""
         return [
             (a, b) for a, b in combinations(range(len(self.contestants)), 2) if not self._decided(self.between(a, b))
         ]
 
     def play_round(self, on_progress: Callable[[int], None] = lambda done: None) -> list[list[PlayedGame]]:
-        """One round: ``round_pairs`` pairs of games of every open pair of players. Returns the games, unit by unit."""
-        schedule = [
-            (a, b, number)
-            for a, b in self.open_pairs()
-            for number in range(len(self.between(a, b)), min(self.plan.pairs, self._next_stop(a, b)))
-        ]
+        """Play ``round_pairs`` pairs of games of every open pair of players. Returns the games, unit by unit."""
+        plan, schedule = self.plan, list[tuple[int, int, int]]()
+        for a, b in self.open_pairs():
+            played = len(self.between(a, b))
+            schedule += [(a, b, number) for number in range(played, min(plan.pairs, played + plan.round_pairs))]
         seats, openings = [], []
         for a, b, number in schedule:
             opening = self.opening(number)
@@ -100,11 +99,11 @@ class Tournament:
         return units
 
     def ratings(self, anchor: int = 0, anchor_elo: float = 0.0) -> list[Rating]:
-        """Everyone's rating, ``anchor``'s being ``anchor_elo``."""
+        """Return everyone's rating, ``anchor``'s being ``anchor_elo``."""
         return rate(self.units, len(self.contestants), anchor, anchor_elo)
 
     def opening(self, number: int) -> list[int]:
-        """The opening of every pair of players' pair ``number``: random plies that do not end the game.
+        """Return the opening of every pair of players' pair ``number``: random plies that do not end the game.
 
         The first ``pairs`` openings differ from each other as long as there are so many.
         """
@@ -129,9 +128,6 @@ class Tournament:
             raise SettingsError(words, kind="range", setting="--openings")
         return moves
 
-    def _next_stop(self, a: int, b: int) -> int:
-        return len(self.between(a, b)) + self.plan.round_pairs
-
     def _decided(self, units: list[Unit]) -> bool:
         if len(units) >= self.plan.pairs:
             return True
@@ -141,7 +137,7 @@ class Tournament:
 
 
 def crosstable(tournament: Tournament) -> list[list[tuple[float, int]]]:
-    """(points, games) of every player against every other, (0, 0) on the diagonal."""
+    """Return (points, games) of every player against every other, (0, 0) on the diagonal."""
     count = len(tournament.contestants)
     table = [[(0.0, 0)] * count for _ in range(count)]
     for unit in tournament.units:

@@ -91,7 +91,9 @@ class _Bridge:
         if time.monotonic() >= self._next_look:
             self._look_for_nodes()
             self._next_look = time.monotonic() + _LOOK_SECONDS
-        self._take_weights()
+        newer = self._weights.read_if_newer(self._version)
+        if newer is not None:
+            self._version, self._shared = newer[0], share(newer)
         if not self._members:
             time.sleep(_WAIT_SECONDS)
             return
@@ -107,7 +109,7 @@ class _Bridge:
             member.pod.ask_to_stop()
         for member, last in zip(members, questions, strict=True):
             self._context.row.beat(Waiting.STOPPING)
-            ending, member.pod.question = member.pod.question, last
+            ending = member.pod.question
             try:
                 for question in (last, ending):
                     member.pod.question = question
@@ -142,11 +144,6 @@ class _Bridge:
         self._members[node.id] = member
         self._ask(member)
         log.info("%s gets a pod: %d cores, %d GPUs", node.name, node.cores, node.gpus)
-
-    def _take_weights(self) -> None:
-        newer = self._weights.read_if_newer(self._version)
-        if newer is not None:
-            self._version, self._shared = newer[0], share(newer)
 
     def _ask(self, member: _Member) -> None:
         weights: Any = self._shared if self._version > member.version else None
@@ -184,7 +181,7 @@ class _Bridge:
         member.row.update(report, sent)
 
     def _deadline(self) -> float:
-        """Until when there is time: for ever, and some seconds once the run has asked for an end."""
+        """Return until when there is time: for ever, and some seconds once the run has asked for an end."""
         if self._context.stopping():
             self._ends_at = min(self._ends_at, time.monotonic() + _STOP_SECONDS)
         return self._ends_at

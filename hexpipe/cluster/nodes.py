@@ -17,7 +17,7 @@ _MOST_SERVERS = 64
 
 
 class Report(TypedDict):
-    """What a pod tells when it is asked: finished games as `GameRecord.to_bytes` has them, and how it is.
+    """A pod's answer when it is asked: finished games as `GameRecord.to_bytes` has them, and how it is.
 
     ``failure``, where it is not empty, is why the pod has ended; ``usage``: something cannot be had there that the
     settings ask for.
@@ -47,7 +47,7 @@ class Node:
 
 
 def node_settings(settings: Settings, node: Node, identity: Sequence[int], shared: bool) -> Settings:
-    """The settings that a pod on ``node`` plays by.
+    """Return the settings that a pod on ``node`` plays by.
 
     Its seed is drawn from the run's and ``identity``, which no other pod of the run has. A node that is not ``shared``
     with the learner gives its servers every core, unless their number is set.
@@ -74,7 +74,7 @@ class NodeRow:
 
     @property
     def ready(self) -> bool:
-        """Whether the node has begun to play."""
+        """True once the node has begun to play."""
         return bool(self._state.ready)
 
     def update(self, report: Report, games: int) -> None:

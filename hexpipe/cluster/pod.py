@@ -1,4 +1,4 @@
-"""What plays on one node of a cluster: generators and inference servers, as on one machine, and who looks after them.
+"""Processes on one node of a cluster: generators and inference servers, as on one machine, and who looks after them.
 
 A pod knows nothing of Ray, which calls it: it is asked for finished games, and with every question it is told what is
 new. Its own outboxes bound what may wait; a slot is free only once the next question says that its game has arrived.
@@ -79,7 +79,7 @@ class Pod:
         self._thread.start()
 
     def exchange(self, stage: tuple[int, int], weights: Weights | None = None) -> Report:
-        """Finished games, waiting half a second for one; those of the last exchange have arrived.
+        """Return finished games, waiting half a second for one; those of the last exchange have arrived.
 
         ``stage`` is the run's `RunState.stage` and ``mastered_after``; ``weights`` are a version and float32 arrays by
         name.
@@ -118,7 +118,7 @@ class Pod:
         return self._failure is not None
 
     def _supervise(self, playing: _Playing) -> None:
-        """The life of the children, in the one thread that they live as long as."""
+        """Run the children, in the one thread that they live as long as."""
         supervisor = playing.supervisor
         try:
             supervisor.start()
@@ -179,8 +179,8 @@ class _Playing:
         self.stall = StallWatch(stats, state, _ROLES, settings.limits.stall_seconds, stack)
 
     def waits_for_head(self) -> bool:
-        """Whether a generator has filled its outbox: the run's machine has not asked for its games for a while, and
-        may have a reason, such as a full disk."""
+        """Return whether a generator has filled its outbox: the run's machine has not asked for its games for a while,
+        and may have a reason, such as a full disk."""
         rows = self.segments.stats.rows("generator").values()
         return any(row.waiting is Waiting.OUTBOX for row in rows)
 

@@ -19,7 +19,7 @@ _MINIMUM_AGE = 10.0  # seconds; a younger one may be without its lock still
 
 @contextlib.contextmanager
 def private_folder(prefix: str, parent: Path) -> Iterator[Path]:
-    """A new folder ``parent``/``prefix``..., for its owner's eyes only, removed after the block.
+    """Make a new folder ``parent``/``prefix``..., for its owner's eyes only, removed after the block.
 
     Those of this user's dead processes are removed first. OSError where it cannot be made.
     """

@@ -14,7 +14,7 @@ from hexpipe.arena.clock import Clock
 from hexpipe.arena.thinker import Thinker
 from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError, UsageError
-from hexpipe.games.player_utils import COLOURS
+from hexpipe.games.player_utils import COLOURS, parse_side
 from hexpipe.games.set_up import SetUp
 from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame
 from hexpipe.notation import sgf
@@ -40,7 +40,7 @@ param/Game/param_game"""
 
 
 class _Handler(NamedTuple):
-    """What a command calls, and how many arguments it takes."""
+    """The function of a command, and how many arguments it takes."""
 
     call: Callable[[Sequence[str]], str]
     least: int
@@ -79,7 +79,7 @@ class HtpEngine:
             "clear_board": _Handler(self._clear_board, 0, 0),
             "play": _Handler(self._play, 2, 2),
             "genmove": _Handler(self._genmove, 1, 1),
-            "reg_genmove": _Handler(self._reg_genmove, 1, 1),
+            "reg_genmove": _Handler(lambda words: self._chosen(self._colour(words), timed=False), 1, 1),
             "undo": _Handler(self._undo, 0, 0),
             "showboard": _Handler(lambda _: "\n" + self._game.picture(), 0, 0),
             "all_legal_moves": _Handler(lambda words: " ".join(self._game.legal_moves(self._colour(words))), 0, 1),
@@ -99,7 +99,7 @@ class HtpEngine:
         thinker.prepare(board_size, allow_swap)
 
     def handle(self, name: str, arguments: Sequence[str]) -> str:
-        """The reply to one command."""
+        """Return the reply to one command."""
         command = self._commands.get(name)
         if command is None:
             raise UsageError("unknown command")
@@ -140,22 +140,20 @@ class HtpEngine:
         self._clock.spend(colour, time.monotonic() - began)
         return word
 
-    def _reg_genmove(self, words: Sequence[str]) -> str:
-        return self._chosen(self._colour(words), timed=False)
-
     def _chosen(self, colour: int, timed: bool) -> str:
-        """The word for the move of ``colour``."""
+        """Return the word for the move of ``colour``."""
         if self._game.winner == 1 - colour:
             return RESIGN
         analysis = self._think(colour, timed)
         return RESIGN if analysis.win_probability < self._resign_below else self._word(analysis.best)
 
     def _word(self, action: int) -> str:
-        """What HexGui calls ``action``."""
+        """Return what HexGui calls ``action``."""
         return SWAP_WORD if action == self._game.size**2 else cell_name(action, self._game.size)
 
     def _think(self, colour: int, timed: bool = False) -> Analysis:
-        """The analysis with ``colour`` to move: what was thought of this position before, unless it is ``timed``."""
+        """Return the analysis with ``colour`` to move: what was thought of this position before, unless it is
+        ``timed``."""
         if self._game.winner is not None:
             raise IllegalMoveError(f"{COLOURS[self._game.winner]} has already won", kind="over")
         question = self._game.question(colour)
@@ -202,8 +200,8 @@ class HtpEngine:
         return f"{seconds:.1f}" + (f" for {moves} moves" if moves else "")
 
     def _loadsgf(self, words: Sequence[str]) -> str:
-        """A game or a position; as benzene has it, a number is how many moves to play (GTP: the move before which to
-        stop). After one that cannot be loaded the board is empty, of the size that was there."""
+        """Load a game or a position; as benzene has it, a number is how many moves to play (GTP: the move before which
+        to stop). After one that cannot be loaded the board is empty, of the size that was there."""
         before = self._game.size
         try:
             most = max(0, int(_number(words[1]))) if len(words) > 1 else None
@@ -238,7 +236,7 @@ class HtpEngine:
         return f"{heat} TEXT the net's policy, {largest:.1%} at most{swap}"
 
     def _win_rates(self, words: Sequence[str]) -> str:
-        """Cells with the mover's chance to win and how often the move was visited, W or L where it is proven."""
+        """Return cells with the mover's chance to win and how often the move was visited, W or L where it is proven."""
         return self._pairs(
             [
                 (name, f"{'LW'[chance > 0.5] if proven else f'{chance:.3f}'}@{visits}")
@@ -252,18 +250,18 @@ class HtpEngine:
         return f"{self._heat([(name, chance) for name, chance, _, _ in moves])} TEXT {self._evaluation(words)}{swap}"
 
     def _pairs(self, texts: Sequence[tuple[str, str]]) -> str:
-        """Pairs of a cell and a text for it. HexGui has no place for a swap, which is told on its stone."""
+        """Return pairs of a cell and a text for it. HexGui has no place for a swap, which is told on its stone."""
         return " ".join(
             f"{self._stone()} swap:{text}" if name == SWAP_WORD else f"{name} {text}" for name, text in texts
         )
 
     def _heat(self, shares: Sequence[tuple[str, float]]) -> str:
-        """HexGui's heat of moves; a swap's is on the stone."""
+        """Return HexGui's heat of moves; a swap's is on the stone."""
         words = [f"{self._stone() if name == SWAP_WORD else name} {share:.3f}" for name, share in shares]
         return f"INFLUENCE {' '.join(words)}"
 
     def _stone(self) -> str:
-        """The cell of the first stone."""
+        """Return the cell of the first stone."""
         return cell_name(self._game.question(1).black[0], self._game.size)
 
     def _variation(self, words: Sequence[str]) -> str:
@@ -292,24 +290,19 @@ class HtpEngine:
         ]
 
     def _colour(self, words: Sequence[str]) -> int:
-        """The colour that the first word names; the one to move where there is no word."""
-        if not words:
-            return self._game.to_move
-        for colour, name in enumerate(COLOURS):
-            if words[0].lower() in (name, name[0]):
-                return colour
-        raise NotationError(f"{words[0]!r} is no colour; write black or white", kind="unknown")
+        """Return the colour that the first word names; the one to move where there is no word."""
+        return parse_side(words[0]) if words else self._game.to_move
 
 
 def _number(word: str) -> float:
-    """A number in digits, as GTP writes it."""
+    """Return a number in digits, as GTP writes it."""
     if not _DIGITS.fullmatch(word):
         raise NotationError(f"{word!r} is no number", kind="type")
     return float(word)
 
 
 def _first_tree(path: Path) -> str:
-    """The text of the first game of a file, which must be a plain file of a sane size."""
+    """Return the text of the first game of a file, which must be a plain file of a sane size."""
     if not path.is_file():
         raise UsageError(f"{path} is no file")
     if path.stat().st_size > LARGEST_FILE:

@@ -22,7 +22,7 @@ _SWAPS = (SWAP, "swap-pieces", "swap-sides")
 
 
 class Play(NamedTuple):
-    """What ``colour`` did: placed a stone on ``cell``, or else the ``word`` for something that is no stone."""
+    """A play of ``colour``: a stone on ``cell``, or else the ``word`` for something that is no stone."""
 
     colour: int
     cell: int
@@ -63,18 +63,18 @@ class HtpGame:
         return self.winner
 
     def may_swap(self, colour: int) -> bool:
-        """Whether ``colour`` may answer with a swap."""
+        """Return whether ``colour`` may answer with a swap."""
         return self.allow_swap and self._answers_first_stone(colour)
 
     def legal_moves(self, colour: int) -> list[str]:
-        """The names of the empty cells, none once the game is over, and of the swap where ``colour`` may."""
+        """Return the names of the empty cells, none once the game is over, and of the swap where ``colour`` may."""
         if self.winner is not None:
             return []
         empty = np.flatnonzero(self._states.cells[0] == 0).tolist()
         return [cell_name(cell, self.size) for cell in empty] + ([SWAP_WORD] if self.may_swap(colour) else [])
 
     def play(self, colour: int, word: str) -> None:
-        """``colour`` plays what ``word`` says: a cell, a swap, or that it resigns.
+        """Play for ``colour`` what ``word`` says: a cell, a swap, or that it resigns.
 
         Stones need not alternate, nor stop where the game is decided: that is how a GUI puts up a position. A swap
         counts whatever the rule is: the controller says what was played. To resign is to be remembered by `result`
@@ -112,12 +112,12 @@ class HtpGame:
         self._replay(plays)
 
     def question(self, colour: int) -> SetUp:
-        """The position with ``colour`` to move, for a search: any stones; the game must not be over."""
+        """Return the position with ``colour`` to move, for a search: any stones; the game must not be over."""
         may_swap = not self._states.cells.any() or self.may_swap(colour)
         return replace(stones_of(self._states, colour), may_swap=may_swap)
 
     def picture(self) -> str:
-        """The board, and what happens next."""
+        """Return the board, and what happens next."""
         result = self.result
         state = f"{COLOURS[self.to_move]} to move" if result is None else f"{COLOURS[result]} has won"
         return f"{render(self._states.cells[0], self.size)}\nX black (top to bottom), O white; {state}"

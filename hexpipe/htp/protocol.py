@@ -41,7 +41,7 @@ class Command(NamedTuple):
 
 
 class Interruption:
-    """Whether the command at work should end now, with what it has; a search asks by calling it.
+    """A sign that the command at work should end now, with what it has; a search asks by calling it.
 
     It should where "# interrupt" came after it, and where the controller has gone.
     """
@@ -56,7 +56,7 @@ class Interruption:
 
     @property
     def unread(self) -> bool:
-        """Whether nobody reads what is written any more."""
+        """True where nobody reads what is written any more."""
         return nobody_reads(self._watched)
 
     def watch(self, sink: BinaryIO) -> None:
@@ -77,12 +77,13 @@ class Interruption:
             self._interrupted = self._read
 
     def begin(self, number: int) -> None:
-        """The command of line ``number`` is at work now."""
+        """Note that the command of line ``number`` is at work now."""
         self._at_work = number
 
 
 def parse_line(line: bytes) -> Command | None:
-    """The command of a line; None where it is blank or a comment. Bytes that are no UTF-8 stand for themselves only."""
+    """Return the command of a line; None where it is blank or a comment. Bytes that are no UTF-8 stand for themselves
+    only."""
     text = _CONTROL.sub("", line.decode("utf-8", errors="replace")).split("#", 1)[0]
     words = [quoted or plain for quoted, plain in _ARGUMENT.findall(text)]
     if not words:
@@ -92,7 +93,7 @@ def parse_line(line: bytes) -> Command | None:
 
 
 def format_reply(number: str, success: bool, text: str) -> bytes:
-    """The reply ``text`` to the command with the id ``number``; empty lines in it become blank ones."""
+    """Return the reply ``text`` to the command with the id ``number``; empty lines in it become blank ones."""
     first, *others = [_CONTROL.sub("", line) for line in text.rstrip("\n").split("\n")]
     lines = [first, *(line or " " for line in others)]
     return (f"{'=' if success else '?'}{number} " + "\n".join(lines) + "\n\n").encode("utf-8", errors="replace")
@@ -140,7 +141,7 @@ def _answer(handle: Handler, command: Command) -> tuple[bool, str]:
 
 
 def _read_ahead(source: BinaryIO, interruption: Interruption) -> Iterator[tuple[int, bytes]]:
-    """The numbered lines of ``source``, which a thread reads as they come."""
+    """Yield the numbered lines of ``source``, which a thread reads as they come."""
     lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue(_MOST_AHEAD)
 
     def read() -> None:

@@ -57,8 +57,8 @@ class RunWatcher:
         self._packed = _pack({})
 
     def state(self) -> dict[str, Any]:
-        """The run now: "alive", "title", the newest "figures" by name, "processes" (name, pid, waits_for, cpu_percent,
-        own_bytes, restarts)."""
+        """Return the run now: "alive", "title", the newest "figures" by name, "processes" (name, pid, waits_for,
+        cpu_percent, own_bytes, restarts)."""
         document = live_run(self.run_dir)
         return {
             "time": time.time(),
@@ -66,19 +66,19 @@ class RunWatcher:
             "title": self.settings.game.title,
             "algorithm": self.settings.algorithm,
             "alive": document is not None,
-            "figures": _plain(self._newest_line()),
-            "processes": self._process_table(document) if document is not None else [],
+            "figures": {name: value for name, value in self._newest_line().items() if not name.startswith(_PREFIXES)},
+            "processes": [self._process(name, found) for name, found in live_processes(document or {}).items()],
         }
 
     def metrics(self) -> Packed:
-        """Every figure of metrics.jsonl over time, at most MOST_POINTS of each, None where it was not known, as an
-        object of lists. What was read before is not read again."""
+        """Return every figure of metrics.jsonl over time, at most MOST_POINTS of each, None where it was not known, as
+        an object of lists. What was read before is not read again."""
         if self._curves.update():
             self._packed = _pack(self._curves.series())
         return self._packed
 
     def games(self, count: int) -> list[dict[str, Any]]:
-        """The newest finished games: moves as cells of the board, winner (-1 for a draw), weights version."""
+        """Return the newest finished games: moves as cells of the board, winner (-1 for a draw), weights version."""
         path = self.run_dir / ARCHIVE_NAME
         if not path.exists():
             return []
@@ -108,12 +108,8 @@ class RunWatcher:
             return {}
         return next((line for line in map(metrics_line, reversed(tail)) if line), {})
 
-    def _process_table(self, document: dict[str, Any]) -> list[dict[str, Any]]:
-        pids = document.get("processes", {})
-        return [self._process(name, int(pids[name]), found) for name, found in live_processes(document).items()]
-
-    def _process(self, name: str, pid: int, found: LiveProcess) -> dict[str, Any]:
-        cpu, own = 0.0, 0
+    def _process(self, name: str, found: LiveProcess) -> dict[str, Any]:
+        pid, cpu, own = int(found.row["pid"]), 0.0, 0
         with contextlib.suppress(psutil.Error):
             if pid not in self._processes:
                 self._processes[pid] = psutil.Process(pid)
@@ -131,7 +127,8 @@ class RunWatcher:
 
 
 def add_dashboard(app: FastAPI, run_dir: Path) -> None:
-    """The run's part of the API: /api/run/state, /api/run/metrics, /api/run/games and the websocket /api/run/live."""
+    """Add the run's part of the API: /api/run/state, /api/run/metrics, /api/run/games and the websocket
+    /api/run/live."""
     watcher = RunWatcher(run_dir)
     state = _Looked(watcher.state)
     metrics = _Looked(watcher.metrics)
@@ -172,7 +169,7 @@ def add_dashboard(app: FastAPI, run_dir: Path) -> None:
 
 
 class _Looked(Generic[Found]):
-    """What ``look`` finds, at most STATE_SECONDS old: however many ask, it looks once, in a thread.
+    """The findings of ``look``, at most STATE_SECONDS old: however many ask, it looks once, in a thread.
 
     What is wrong with a run is no fault of the question: HexpipeError, and never UsageError.
     """
@@ -196,8 +193,3 @@ class _Looked(Generic[Found]):
 def _pack(document: dict[str, Any]) -> Packed:
     plain = json.dumps(document, separators=(",", ":")).encode()
     return Packed(plain, gzip.compress(plain, 6, mtime=0))
-
-
-def _plain(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of metrics without what belongs to one process or node."""
-    return {name: value for name, value in line.items() if not name.startswith(_PREFIXES)}

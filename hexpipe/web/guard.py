@@ -1,4 +1,4 @@
-"""What stands around the whole server: who may ask it, and the headers that every answer has."""
+"""A guard around the whole server: who may ask it, and the headers that every answer has."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Guard:
                 await refusal(503, CLOSING, RETRY)(scope, receive, guarded)
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
-        """The status and words for one who may not ask."""
+        """Return the status and words for one who may not ask."""
         if self._hosts is None:
             return None
         headers = Headers(scope=scope)

@@ -24,13 +24,13 @@ class Hosts(NamedTuple):
     any_address: bool = False
 
     def allow(self, host: str | None) -> bool:
-        """Whether ``host``, as `host_of` gives it, is one of them."""
+        """Return whether ``host``, as `host_of` gives it, is one of them."""
         return host is not None and (host in self.names or (self.any_address and _is_address(host)))
 
 
 def hosts_of(listens_on: str, more: Iterable[str] = ()) -> Hosts:
-    """The hosts of a server that listens on ``listens_on``: those of this machine, what it listens on and ``more``;
-    where it listens on every address, any of them and the machine's own name.
+    """Return the hosts of a server that listens on ``listens_on``: those of this machine, what it listens on and
+    ``more``; where it listens on every address, any of them and the machine's own name.
 
     UsageError for one of ``more`` that is no host.
     """
@@ -51,8 +51,8 @@ def hosts_of(listens_on: str, more: Iterable[str] = ()) -> Hosts:
 
 
 def host_of(authority: str) -> str | None:
-    """The host of ``authority`` ("Box.example:8000", "[::1]"): lower case, without port and brackets, addresses in
-    their shortest form. None where it is none."""
+    """Return the host of ``authority`` ("Box.example:8000", "[::1]"): lower case, without port and brackets, addresses
+    in their shortest form. None where it is none."""
     lower = authority.lower()
     found = _AUTHORITY.fullmatch(lower)
     if found is None:
@@ -64,7 +64,7 @@ def host_of(authority: str) -> str | None:
 
 
 def host_of_origin(origin: str) -> str | None:
-    """The host of an Origin header ("https://box.example:8443"); None for "null" and whatever else is none."""
+    """Return the host of an Origin header ("https://box.example:8443"); None for "null" and whatever else is none."""
     found = _ORIGIN.fullmatch(origin)
     return host_of(found[1]) if found else None
 

@@ -34,7 +34,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host``, a name or an address of either kind, and ``port``, 0 for any free one.
+    """Return a socket that listens on ``host``, a name or an address of either kind, and ``port``, 0 for any free one.
 
     UsageError where it cannot.
     """
@@ -57,7 +57,7 @@ def open_listener(host: str, port: int) -> socket.socket:
 
 
 def link_host(host: str) -> str:
-    """``host`` as a link has it: an address of IPv6 in brackets."""
+    """Return ``host`` as a link has it: an address of IPv6 in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
@@ -170,6 +170,6 @@ class _Connection(H11Protocol):
 
 
 def _most_connections() -> int:
-    """MOST_CONNECTIONS, or what half of the files that this process may open allow."""
+    """Return MOST_CONNECTIONS, or what half of the files that this process may open allow."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files // 2)

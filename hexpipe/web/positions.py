@@ -33,16 +33,16 @@ class Position:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody is to move."""
+        """True where nobody is to move."""
         return int(self.states.winner[0]) != ONGOING
 
     def names(self, moves: Sequence[int]) -> list[str]:
-        """``moves`` in words."""
+        """Return ``moves`` in words."""
         return [move_name(self.game, move) for move in moves]
 
     def describe(self) -> dict[str, Any]:
-        """What a page draws: size, seats, moves, cells (0 empty, 1.. stones row by row), to_move and its colour, legal
-        extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in text forms, and
+        """Return what a page draws: size, seats, moves, cells (0 empty, 1.. stones row by row), to_move and its colour,
+        legal extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in text forms, and
         the start that was set up (null where there is none)."""
         game, states, row = self.game, self.states, np.zeros(1, np.int32)
         legal = np.zeros((1, game.num_actions), np.bool_)
@@ -70,11 +70,12 @@ class Position:
         }
 
     def _start(self, start: SetUp) -> dict[str, Any]:
-        """As `/api/position` takes it."""
+        """Return the start as `/api/position` takes it."""
         return {"black": self.names(start.black), "white": self.names(start.white), "to_move": COLOURS[start.to_move]}
 
     def _texts(self) -> dict[str, str]:
-        """TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them, of a set-up SGF alone."""
+        """Return TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them, of a set-up SGF
+        alone."""
         if self.game.name != Hex.name:
             return {}
         if isinstance(self.place, SetUp):

@@ -1,4 +1,4 @@
-"""How a request is refused: every error as {"error": what to do}, and no body that is too large or comes too slowly."""
+"""Refusals of requests: every error as {"error": what to do}, and no body that is too large or comes too slowly."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _REASONS = {
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How an address refuses, for its description: with ``statuses`` and those that every one has."""
+    """Describe how an address refuses: with ``statuses`` and those that every one has."""
     return {
         status: {"model": Refusal, "description": _REASONS[status]}
         for status in sorted({408, 413, 421, 500, *statuses})
@@ -54,33 +54,30 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def explain_errors(app: FastAPI) -> None:
-    """Every error as {"error": what to do}: 4xx for bad input, 503 where it is busy, 500 for a failure."""
+    """Answer every error as {"error": what to do}: 4xx for bad input, 503 where it is busy, 500 for a failure."""
 
-    async def of_hexpipe(request: Request, error: Exception) -> Response:
+    @app.exception_handler(HexpipeError)
+    async def of_hexpipe(request: Request, error: HexpipeError) -> Response:
         if isinstance(error, BusyError):
             return refusal(503, str(error), RETRY)
         # a net that cannot answer is no fault of a visitor's
         bad_input = isinstance(error, UsageError | IllegalMoveError) and not isinstance(error, InferenceError)
         return refusal(400 if bad_input else 500, str(error))
 
-    async def of_input(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+    @app.exception_handler(RequestValidationError)
+    async def of_input(request: Request, error: RequestValidationError) -> Response:
         return refusal(422, _explained(error))
 
-    async def of_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+    @app.exception_handler(HTTPException)
+    async def of_http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if headers.get("Allow") == "GET":
             headers["Allow"] = "GET, HEAD"
         return refusal(error.status_code, _HTTP_TEXTS.get(error.status_code, error.detail), headers)
 
+    @app.exception_handler(Exception)
     async def of_the_server(request: Request, error: Exception) -> Response:
         return refusal(500, f"the server failed ({type(error).__name__}): its log says more")
-
-    app.add_exception_handler(HexpipeError, of_hexpipe)
-    app.add_exception_handler(RequestValidationError, of_input)
-    app.add_exception_handler(HTTPException, of_http)
-    app.add_exception_handler(Exception, of_the_server)
 
 
 class BodyLimit:
@@ -117,7 +114,7 @@ class BodyLimit:
 
 
 async def _whole_body(receive: Receive) -> bytearray | None:
-    """The body, or as much of it as is too much; None where it breaks off."""
+    """Return the body, or as much of it as is too much; None where it breaks off."""
     body, more = bytearray(), True
     while more and len(body) <= MOST_BODY_BYTES:
         message = await receive()
@@ -129,14 +126,14 @@ async def _whole_body(receive: Receive) -> bytearray | None:
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The answer {"error": text}. ``text`` may hold a visitor's own words: it is cut, and what is no Unicode in it is
-    escaped."""
+    """Return the answer {"error": text}. ``text`` may hold a visitor's own words: it is cut, and what is no Unicode in
+    it is escaped."""
     shown = text if len(text) <= LONGEST_ERROR else text[:LONGEST_ERROR] + "..."
     return JSONResponse({"error": shown.encode("utf-8", "backslashreplace").decode()}, status, headers)
 
 
 def _explained(error: RequestValidationError) -> str:
-    """The first thing that is wrong: where it is, and what is wanted there. What was sent is not repeated."""
+    """Return the first thing that is wrong: where it is, and what is wanted there. What was sent is not repeated."""
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return f"the body is no JSON ({first['ctx']['error']} at character {first['loc'][1]}): send an object"

@@ -57,11 +57,11 @@ class SearchQueue:
 
     @property
     def ended(self) -> bool:
-        """Whether the thread has ended."""
+        """True once the thread has ended."""
         return not self._thread.is_alive()
 
     async def analyse(self, position: Position, simulations: int) -> Analysis:
-        """The analysis of ``position``, which must be legal and not over."""
+        """Return the analysis of ``position``, which must be legal and not over."""
         request = _Request(position, simulations, Future(), threading.Event())
         with self._changed:
             if self._closed:
@@ -92,7 +92,7 @@ class SearchQueue:
         self._thread.join(CLOSE_SECONDS)
 
     def _forget(self, request: _Request) -> None:
-        """Nobody waits for ``request``: it takes no place among those that wait."""
+        """Drop ``request``, which nobody waits for: it takes no place any more."""
         request.gone.set()
         with self._changed:
             self._waiting = deque(other for other in self._waiting if other is not request)
@@ -115,11 +115,11 @@ class SearchQueue:
                     request.answer.set_result(analysis)
 
     def _unwanted(self, batch: Sequence[_Request]) -> bool:
-        """Whether nobody waits for what is being searched."""
+        """Return whether nobody waits for what is being searched."""
         return self._closed or all(request.gone.is_set() for request in batch)
 
     def _next(self) -> list[_Request]:
-        """What is searched next, of one number of simulations; empty once closed."""
+        """Return what is searched next, of one number of simulations; empty once closed."""
         with self._changed:
             while not self._closed:
                 batch: list[_Request] = []

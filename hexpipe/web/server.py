@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,13 +31,14 @@ from hexpipe.web.hosts import Hosts
 from hexpipe.web.positions import Position
 from hexpipe.web.refusals import BodyLimit, explain_errors, refusals
 from hexpipe.web.searches import SearchQueue
-from hexpipe.web.visitors import while_there
 
 PAGES = Path(__file__).parent / "pages"
 MOST_MOVES = 40_000
 MOST_TEXT = 200_000
 SIMULATIONS = 100
+GONE = 499
 
+Found = TypeVar("Found")
 Word = Annotated[str, Field(max_length=8)]
 
 
@@ -85,7 +87,7 @@ class MoveFacts(BaseModel):
 
 
 class AnalysisFacts(BaseModel):
-    """What a search found. Values are those of the seats in [-1, 1]."""
+    """Findings of a search. Values are those of the seats in [-1, 1]."""
 
     to_move: int
     values: list[float]
@@ -116,7 +118,7 @@ class _GuardedApp(FastAPI):
     most_simulations: int
 
     def openapi(self) -> dict[str, Any]:
-        """As FastAPI has it, with the simulations that this server gives."""
+        """Describe the API as FastAPI does, with the simulations that this server gives."""
         if self.openapi_schema is None:
             bodies = super().openapi().get("components", {}).get("schemas", {})
             if "SearchBody" in bodies:
@@ -127,7 +129,7 @@ class _GuardedApp(FastAPI):
         return super().openapi()
 
     def build_middleware_stack(self) -> ASGIApp:
-        """As FastAPI does, and the guard outside."""
+        """Build what FastAPI does, and the guard outside."""
         return Guard(super().build_middleware_stack(), self.hosts)
 
 
@@ -139,7 +141,8 @@ def make_app(
     most_waiting: int = 64,
     hosts: Hosts | None = None,
 ) -> FastAPI:
-    """The server over ``engine`` (None: nothing to play, only the run's page) and the run in ``run_dir`` (or None).
+    """Return the server over ``engine`` (None: nothing to play, only the run's page) and the run in ``run_dir`` (or
+    None).
 
     ``hosts`` are those that it answers to; whoever puts it behind a socket must say them.
     """
@@ -200,7 +203,7 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
         here = await anyio.to_thread.run_sync(position, body)
         if here.is_over:
             raise IllegalMoveError("the game is over: there is no move to search for", kind="over")
-        return here, await while_there(request, app.state.searches.analyse(here.place, simulations))
+        return here, await _while_there(request, app.state.searches.analyse(here.place, simulations))
 
     @app.post("/api/position", responses=refusals(400, 403, 422))
     def describe(body: GameBody) -> dict[str, Any]:
@@ -239,6 +242,24 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
             raise UsageError(f"this is a game on {size}x{size}, the net here plays {engine.game.board_size}")
         words = [move_name(engine.game, move) for move in moves_of(found)]
         return Position(engine.game, words, found if isinstance(found, SetUp) else None).describe()
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, Found]) -> Found:
+    """Return what ``work`` comes to; it is cancelled when the visitor hangs up, and HTTPException says so to nobody."""
+    found, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not found.done():
+            raise HTTPException(GONE, "the visitor has hung up")
+        return found.result()
+    finally:
+        found.cancel()
+        gone.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _add_pages(app: FastAPI, plays: bool) -> None:
