@@ -136,12 +136,12 @@ def add_dashboard(app: FastAPI, run_dir: Path) -> None:
 
     @app.get("/api/run/state", responses=refusals())
     async def run_state() -> dict[str, Any]:
-        """The run now: figures and processes."""
+        """Return the run now: figures and processes."""
         return await state()
 
     @app.get("/api/run/metrics", response_model=dict[str, list[float | None]], responses=refusals())
     async def run_metrics(request: Request) -> Response:
-        """Every figure over time: lists of one length, null where it was not known. Long runs are thinned."""
+        """Return every figure over time: lists of one length, null where it was not known. Long runs are thinned."""
         packed = await metrics()
         headers = {"Vary": "Accept-Encoding"}
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
@@ -152,12 +152,13 @@ def add_dashboard(app: FastAPI, run_dir: Path) -> None:
     async def run_games(
         count: Annotated[int, Query(description=f"how many: 1 to {MOST_GAMES}, what is outside counts as these")] = 6,
     ) -> list[dict[str, Any]]:
-        """The newest finished games, the newest first."""
+        """Return the newest finished games, the newest first."""
         return (await games())[: max(1, min(count, MOST_GAMES))]
 
     @app.websocket("/api/run/live")
     async def live(socket: WebSocket) -> None:
-        """The state, again and again: each is sent once the one before has gone, so a slow watcher only sees fewer."""
+        """Send the state, again and again: each is sent once the one before has gone, so a slow watcher only sees
+        fewer."""
         await socket.accept()
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while True:

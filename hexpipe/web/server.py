@@ -162,7 +162,7 @@ def make_app(
 
     @app.get("/api/info", responses=refusals())
     def info() -> dict[str, Any]:
-        """What is served: the game, the checkpoint, the cap on simulations."""
+        """Return what is served: the game, the checkpoint, the cap on simulations."""
         facts: dict[str, Any] = {"version": __version__, "run": str(run_dir) if run_dir else None, "engine": None}
         if engine is not None:
             game = engine.game
@@ -207,12 +207,13 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
 
     @app.post("/api/position", responses=refusals(400, 403, 422))
     def describe(body: GameBody) -> dict[str, Any]:
-        """The position after the moves: stones, who is to move, who has won, the game as TRMPH, SGF and HexWorld."""
+        """Return the position after the moves: stones, who is to move, who has won, the game as TRMPH, SGF and
+        HexWorld."""
         return position(body).describe()
 
     @app.post("/api/move", responses=refusals(400, 403, 422, 503))
     async def move(body: SearchBody, request: Request) -> MoveAnswer:
-        """The move to play in the position after the moves, with its value, policy and time."""
+        """Return the move to play in the position after the moves, with its value, policy and time."""
         began = time.monotonic()
         here, found = await search(body, request)
         total = sum(candidate.visits for candidate in found.moves)
@@ -227,14 +228,14 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
 
     @app.post("/api/analyse", responses=refusals(400, 403, 422, 503))
     async def analyse(body: SearchBody, request: Request) -> AnalysisFacts:
-        """Moves with visits, priors, win probabilities and variations, the best first."""
+        """Return moves with visits, priors, win probabilities and variations, the best first."""
         _, found = await search(body, request)
         return AnalysisFacts.model_validate(as_facts(found, engine.game))
 
     @app.post("/api/import", responses=refusals(400, 403, 422))
     def read(body: TextBody) -> dict[str, Any]:
-        """A game given as TRMPH, HexWorld or SGF, or a position in SGF (AB, AW, AE, PL), as `/api/position` would tell
-        it; 400 if of another board."""
+        """Return a game given as TRMPH, HexWorld or SGF, or a position in SGF (AB, AW, AE, PL), as `/api/position`
+        would tell it; 400 if of another board."""
         if engine.game.name != Hex.name:
             raise UsageError(f"text forms are of Hex alone, and this server plays {engine.settings.game.title}")
         size, found = read_any(body.text)
