@@ -1,4 +1,7 @@
-"""The rules of Hex for a single game in plain Python, so that reading game files needs no compiled kernels."""
+"""The rules of Hex for a single game in plain Python, so that reading game files needs no compiled kernels.
+
+They are those of `hex_kernels`: whoever changes the one changes the other.
+"""
 
 from __future__ import annotations
 

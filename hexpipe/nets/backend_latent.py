@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.backend_torch import DTYPES, named_answers
+from hexpipe.nets.backend_torch import DTYPES, Trace, named_answers
 from hexpipe.nets.backends import write_outputs
 from hexpipe.nets.factory import folded_muzero_net
 from hexpipe.nets.muzero_network import MuZeroNet
@@ -64,6 +64,8 @@ class LatentBackend:
         self._device = torch.device(device)
         n = shapes.view_size
         self.pool = torch.zeros(rows, settings.channels, n, n, dtype=DTYPES[dtype], device=self._device)
+        latents, actions = torch.zeros(_TRACED_ROWS, *self.pool.shape[1:]), torch.zeros(_TRACED_ROWS, dtype=torch.int64)
+        self._traces = (Trace(torch.zeros(_TRACED_ROWS, shapes.code_length, dtype=torch.int8)), Trace(latents, actions))
         prepared = self._prepared(None)
         self._nets = [prepared] * WEIGHT_SLOTS
 
@@ -115,14 +117,4 @@ class LatentBackend:
         initial, recurrent = _Initial(net).eval(), _Recurrent(net).eval()
         if self.name != "frozen":
             return initial, recurrent
-        codes = torch.zeros(_TRACED_ROWS, self._shapes.code_length, dtype=torch.int8)
-        latent = torch.zeros(_TRACED_ROWS, *self.pool.shape[1:])
-        actions = torch.zeros(_TRACED_ROWS, dtype=torch.int64)
-        return _frozen(initial, (codes,)), _frozen(recurrent, (latent, actions))
-
-
-def _frozen(module: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
-    with torch.no_grad():
-        traced: torch.jit.ScriptModule = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-        return frozen
+        return self._traces[0].freeze(initial), self._traces[1].freeze(recurrent)

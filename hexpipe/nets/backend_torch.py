@@ -6,6 +6,7 @@ Both keep to the process's number of threads: run one-thread processes (design d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import numpy as np
 import torch
@@ -60,14 +61,33 @@ class EagerBackend:
         return placed(InferenceNet(plain), self._device, self.dtype)
 
 
+class Trace:
+    """A net traced by torch.jit once and frozen with each set of weights: tracing is most of the time of a load."""
+
+    def __init__(self, *example: Tensor) -> None:
+        self._example = example
+        self._traced: torch.jit.ScriptModule | None = None
+
+    def freeze(self, net: torch.nn.Module) -> torch.nn.Module:
+        """Return ``net``, which differs from those before it in its tensors alone, with its weights as constants."""
+        with torch.no_grad():
+            if self._traced is None:
+                self._traced = torch.jit.trace(net, self._example, check_trace=False)  # type: ignore[no-untyped-call]
+            tensors = (net.named_parameters(remove_duplicate=False), net.named_buffers(remove_duplicate=False))
+            for name, tensor in chain(*tensors):
+                owner, _, attribute = name.rpartition(".")
+                setattr(self._traced.get_submodule(owner), attribute, tensor)
+            return torch.jit.optimize_for_inference(torch.jit.freeze(self._traced))
+
+
 class FrozenBackend(EagerBackend):
-    """The net traced, frozen and optimised by torch.jit: weights become constants, so new weights are traced again."""
+    """The net traced, frozen and optimised by torch.jit: weights are constants."""
 
     name = "frozen"
 
+    def __init__(self, settings: NetSettings, shapes: Shapes, dtype: str = "float32", device: str = "cpu") -> None:
+        self._trace = Trace(torch.zeros(8, shapes.code_length, dtype=torch.int8, device=device))
+        super().__init__(settings, shapes, dtype, device)
+
     def _prepared(self, weights: Mapping[str, NDArray[np.float32]] | None) -> torch.nn.Module:
-        net = super()._prepared(weights)
-        codes = torch.zeros(8, self._shapes.code_length, dtype=torch.int8, device=self._device)
-        with torch.no_grad():
-            traced: torch.jit.ScriptModule = torch.jit.trace(net, codes, check_trace=False)  # type: ignore[no-untyped-call]
-            return torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+        return self._trace.freeze(super()._prepared(weights))

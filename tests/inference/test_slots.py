@@ -14,8 +14,8 @@ from multiprocessing.synchronize import Semaphore
 import numpy as np
 import psutil
 import pytest
-from torch import multiprocessing as torch_multiprocessing
 
+from hexpipe.answers import Answers
 from hexpipe.errors import InferenceError
 from hexpipe.inference.client import InferenceClient
 from hexpipe.inference.inference_server import InferenceServer, Station
@@ -30,9 +30,17 @@ GROUPS, MAX_LEAVES = 2, 8
 POOL = PoolShape(games=2, nodes=4)
 
 
+class SlowBackend(FakeBackend):
+    """As a net takes some time for its answers: the processor is left to those that start."""
+
+    def infer(self, codes: np.ndarray, out: Answers) -> None:
+        time.sleep(0.001)
+        super().infer(codes, out)
+
+
 def _serve(slots: InferenceSlots, number: int = 0) -> None:
     set_parent_death_signal()
-    InferenceServer(Station(slots, number, max_batch=16), FakeBackend()).run()
+    InferenceServer(Station(slots, number, max_batch=16), SlowBackend()).run()
 
 
 def _generate(slots: InferenceSlots, worker: int, board: SharedSegment, seed: int) -> None:
@@ -287,6 +295,8 @@ def test_a_lock_whose_holder_was_killed_is_let_go(end: str, free: Callable[[Simp
     """And the queues are the ones that torch.multiprocessing has."""
     context = spawn_context()
     queue, held = context.SimpleQueue(), context.Semaphore(0)
+    from torch import multiprocessing as torch_multiprocessing  # not above: each child of these tests imports them anew
+
     assert type(queue) is type(torch_multiprocessing.get_context("spawn").SimpleQueue())
     holder = context.Process(target=hold_lock_for_ever, args=(queue, end, held), daemon=True)
     holder.start()
