@@ -23,7 +23,7 @@ from hexpipe.web.guard import SECURITY_HEADERS
 
 LONG = 200  # seconds: what would be waited for where something is broken
 SERVER = """
-import resource, signal, sys, time
+import resource, signal, sys, threading, time
 from pathlib import Path
 from types import SimpleNamespace
 from hexpipe.games.hex import Hex
@@ -35,6 +35,10 @@ def search(positions, simulations, **limits):
     print("searches", flush=True)
     time.sleep(1000)
 
+def tell_how_many_wait():
+    for _ in sys.stdin:
+        print(app.state.searches.waiting, flush=True)
+
 engine = SimpleNamespace(game=Hex(3), analyse=search)
 for change in sys.argv[2:]:
     name, value = change.split("=")
@@ -42,6 +46,7 @@ for change in sys.argv[2:]:
 with listening.open_listener("localhost", 0) as listener:
     app = make_app(engine, Path(sys.argv[1]), most_waiting=4, hosts=hosts_of("localhost"))
     print(listener.getsockname()[1], flush=True)
+    threading.Thread(target=tell_how_many_wait, daemon=True).start()
     listening.serve(app, listener)
 """
 
@@ -57,9 +62,19 @@ class Server:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
+    def waiting(self) -> int:
+        """How many searches wait for the one that is under way."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.line())
+
     def send(self, data: bytes) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=LONG)
-        connection.sendall(data)
+        with contextlib.ExitStack() as unless_sent:
+            unless_sent.enter_context(connection)
+            connection.sendall(data)
+            unless_sent.pop_all()
         return connection
 
     def ask(self, data: bytes) -> bytes:
@@ -78,7 +93,9 @@ class Server:
 @contextmanager
 def served(run: Path, *changes: str) -> Iterator[Server]:
     command = [sys.executable, "-P", "-c", SERVER, str(run), *changes]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         try:
             yield Server(process)
         finally:
@@ -159,8 +176,11 @@ def test_visitors_who_have_gone_take_nobody_s_place(run: Path) -> None:
         with contextlib.ExitStack() as waiting:
             for _ in range(4):
                 waiting.enter_context(server.send(SEARCH))
-            _until(lambda: b" 503 " in _at_once(server, SEARCH))
-        _until(lambda: _at_once(server, SEARCH) == b"")  # there is room again: it waits
+            _until(lambda: server.waiting() == 4)  # else the next one may be before one of these
+            assert b" 503 " in server.ask(SEARCH)
+        _until(lambda: server.waiting() == 0)
+        with server.send(SEARCH):  # there is room again
+            _until(lambda: server.waiting() == 1)
         first.close()
 
 
@@ -242,16 +262,6 @@ def test_the_command_listens_on_either_kind_of_address(run: Path) -> None:
             assert process.wait(LONG) == 130
         finally:
             process.kill()
-
-
-def _at_once(server: Server, data: bytes) -> bytes:
-    """What comes back within a moment."""
-    with server.send(data) as connection:
-        connection.settimeout(1)
-        try:
-            return connection.recv(65536)
-        except TimeoutError:
-            return b""
 
 
 def _until(true: object) -> None:
