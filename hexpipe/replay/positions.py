@@ -58,9 +58,11 @@ class SteppedStates:
     """States that were played on from the nearest snapshot by the games' own `step`."""
 
     def __init__(self, games: Sequence[Game], samples: Samples) -> None:
-        self._games, self._samples = games, samples
-        self._stages = [(games[stage], rows, _play_from_snapshots(games[stage], samples, rows))
-                        for stage, rows in _rows_by_stage(samples)]  # fmt: skip
+        self._samples = samples
+        self._stages = [
+            (games[stage], rows, _play_from_snapshots(games[stage], samples, rows))
+            for stage, rows in _rows_by_stage(samples)
+        ]
 
     def play(self, step: int) -> None:
         """Play each row's action of ``step``."""
@@ -77,31 +79,15 @@ class SteppedStates:
             out[rows] = codes
 
 
-def states_of(
-    game: Game,
-    cells: NDArray[np.int8],
-    parents: NDArray[np.int16],
-    plies: NDArray[np.int32],
-    seats: NDArray[np.integer],
-    views: NDArray[np.integer],
-) -> States:
-    """Return rows of ``game`` from the content of snapshots, int8 [L, n * n] and int16 [L, P], and their plies.
-
-    A ply of -1 stands for the start.
-    """
-    states = game.new_states(len(plies))
-    known = plies >= 0
-    states.cells[known], states.parents[known] = cells[known], parents[known]
-    states.ply[known], states.to_move[known], states.view[known] = plies[known], seats[known], views[known]
-    return states
-
-
 def _play_from_snapshots(game: Game, samples: Samples, rows: NDArray[np.intp]) -> States:
     """Return the states of the samples ``rows`` [L] at their plies."""
-    area, turns = game.board_size**2, samples.turns[rows]
-    beginnings = samples.beginnings[rows]
-    parents = samples.parents[rows, : game.new_states(1).parents.shape[1]]
-    states = states_of(game, samples.cells[rows, :area], parents, beginnings, turns & 15, turns >> 4)
+    states, beginnings, turns = game.new_states(len(rows)), samples.beginnings[rows], samples.turns[rows]
+    later = beginnings >= 0  # the others begin at the start
+    known = rows[later]
+    states.cells[later] = samples.cells[known, : states.cells.shape[1]]
+    states.parents[later] = samples.parents[known, : states.parents.shape[1]]
+    states.ply[later] = beginnings[later]
+    states.to_move[later], states.view[later] = turns[later] & 15, turns[later] >> 4
     left = samples.plies[rows] - np.maximum(beginnings, 0)
     for k in range(int(left.max(initial=0))):
         live = np.flatnonzero(left > k).astype(np.int32)
