@@ -106,6 +106,10 @@ class RunFolderError(UsageError):
     """A run folder is in use by another run, cannot be written, or holds another run."""
 
 
+class UnsolvedError(UsageError):
+    """A position takes more work to solve than was allowed."""
+
+
 class IllegalMoveError(HexpipeError):
     """A move that the rules forbid."""
 

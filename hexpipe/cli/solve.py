@@ -15,12 +15,12 @@ from rich.text import Text
 from hexpipe.cli._game_files import write_text
 from hexpipe.cli._options import FILE, number_option
 from hexpipe.errors import IllegalMoveError, UsageError
-from hexpipe.games.factory import make_game, plays_hex
+from hexpipe.games.factory import make_game, make_stages, plays_hex
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import (
+    MAX_SOLVER_SIZE,
     HexSolver,
     LabelledPosition,
-    is_solvable,
     label,
     positions_of_games,
     random_positions,
@@ -33,6 +33,7 @@ from hexpipe.wording import counted
 
 _NEWEST_GAMES = 2000
 _LABEL = "Write solved positions of random play instead, one JSON object a line."
+_EFFORT = "Positions that may be judged for each move, some 100,000 a second; default: 2,000,000 on 7x7 and 8x8."
 _FROM = f"Take positions of the run's newest {_NEWEST_GAMES} games, for --label."
 
 
@@ -45,13 +46,14 @@ Examples:
   hexpipe solve --label selfplay.jsonl --from runs/mine --count 500""",
 )
 @click.argument("cells", nargs=-1, metavar="[MOVES]...")
-@click.option("--size", type=int, default=5, show_default=True, metavar="N", help="Cells along a side, 3 to 5.")
+@click.option("--size", type=int, default=5, show_default=True, metavar="N", help="Cells along a side, 3 to 8.")
 @click.option("--moves", default="", metavar="LIST", help='Moves so far in one text, such as "a1 c3"; black is first.')
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--label", "file", type=FILE, metavar="FILE", help=_LABEL)
 @click.option("--from", "run", type=click.Path(file_okay=False, path_type=Path), metavar="RUN", help=_FROM)
 @number_option("--count", "How many, for --label.", click.IntRange(1), 1000)
 @number_option("--seed", "Which ones, for --label.", click.IntRange(0), 0)
+@number_option("--effort", _EFFORT, click.IntRange(1))
 def command(
     cells: tuple[str, ...],
     size: int,
@@ -61,6 +63,7 @@ def command(
     run: Path | None,
     count: int,
     seed: int,
+    effort: int | None,
 ) -> None:
     """Solve a Hex position: who wins, and with which moves.
 
@@ -71,14 +74,14 @@ def command(
         if text:
             raise UsageError("--label takes positions of random play or of a run; leave the moves away")
         if run is None:
-            _write_labels(file, size, random_positions(size, count, seed))
+            _write_labels(file, size, random_positions(size, count, seed, effort))
         else:
             size, games = _games_of(run)
-            _write_labels(file, size, positions_of_games(size, games, count, seed))
+            _write_labels(file, size, positions_of_games(size, games, count, seed, effort))
         return
     if run is not None:
         raise UsageError("--from goes with --label FILE: the positions of a run are written to a file")
-    solver = HexSolver(size)
+    solver = HexSolver(size, effort)
     try:
         solved = label(solver, parse_moves(text, size))
     except IllegalMoveError as error:
@@ -93,12 +96,16 @@ def _games_of(run: Path) -> tuple[int, list[NDArray[np.int16]]]:
     """Return the board size of a run and the moves of its newest games."""
     settings = read_settings(run)
     title = settings.game.title
-    if not plays_hex(settings.game) or (game := make_game(settings.game)).swap or not is_solvable(game):
-        raise UsageError(f"{run} plays {title}, which no solver knows: name a run of Hex on 3x3 to 5x5 without swap")
+    known = plays_hex(settings.game) and settings.game.board_size <= MAX_SOLVER_SIZE and not settings.game.swap
+    if not known:
+        largest = f"{MAX_SOLVER_SIZE}x{MAX_SOLVER_SIZE}"
+        raise UsageError(f"{run} plays {title}, which no solver knows: name a run of Hex to {largest} without swap")
+    game = make_game(settings.game)
     if not (run / ARCHIVE_NAME).exists():
         raise UsageError(f"{run} has no archive of games; name the folder of a run that has played")
-    with ReplayArchive(run / ARCHIVE_NAME, game) as archive:
-        games = [record.actions for _, record in archive.newest(_NEWEST_GAMES, 1, lambda plies, policy_bytes: 0)]
+    with ReplayArchive(run / ARCHIVE_NAME, make_stages(settings), read_only=True) as archive:
+        newest = archive.newest(_NEWEST_GAMES, 1, lambda plies, policy_bytes: 0, [game.board_size])
+        games = [record.actions for _, record in newest]
     if not games:
         raise UsageError(f"{run} has no finished game yet; let it play first")
     return game.board_size, games

@@ -1,8 +1,12 @@
-"""Exact results of Hex positions on boards up to 5x5: the ground truth for tests and scores."""
+"""Exact results of Hex positions: the ground truth for tests and scores.
+
+Boards up to 6x6 are solved from anywhere, 7x7 and 8x8 where enough stones are on the board for the work allowed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,77 +14,101 @@ from numpy.typing import NDArray
 
 from hexpipe import kernel_cache
 from hexpipe.config import MIN_HEX_SIZE
-from hexpipe.errors import NotationError, SettingsError, UsageError
+from hexpipe.errors import NotationError, SettingsError, UnsolvedError, UsageError
+from hexpipe.games import hex_bits_kernels as bits
 from hexpipe.games import hex_solver_kernels as kernels
 from hexpipe.games import player_utils
 from hexpipe.games.coordinates import action_name
 from hexpipe.games.game_env import ONGOING, Game, Int8Array
 from hexpipe.games.hex import Hex
 
-MAX_SOLVER_SIZE = 5
+MAX_SOLVER_SIZE = bits.MAX_SIZE
+MAX_SOLVABLE_SIZE = 6
+"""The largest boards that are solved from anywhere."""
 _DRAWS_WITHOUT_NEWS = 10_000
-_TABLE_ENTRIES = 1 << 20  # 16 MiB; all first moves of 5x5 fill a fifth of it
+_TABLE_ENTRIES = {3: 1 << 12, 4: 1 << 16, 5: 1 << 20, 6: 1 << 22, 7: 1 << 23, 8: 1 << 23}  # of 64 bytes
+_NO_LIMIT = 1 << 62
+_USUAL_EFFORT = 2_000_000
 
 
 def is_solvable(game: Game) -> bool:
-    """Return whether a solver supports the boards of ``game``. It ignores the swap rule: the caller must handle it."""
-    return isinstance(game, Hex) and game.board_size <= MAX_SOLVER_SIZE
+    """Return whether any position of ``game`` can be solved. A solver ignores the swap rule: the caller must handle
+    it."""
+    return isinstance(game, Hex) and game.board_size <= MAX_SOLVABLE_SIZE
 
 
 class HexSolver:
     """A solver of n x n boards: the winner of a position, and the winning moves; the swap rule is ignored.
 
     Positions are absolute cells int8 [n * n] (0 empty, 1 black, 2 white) with the colour to move (0 black, 1 white),
-    for any numbers of stones. A solver caches its results in a transposition table and is not thread-safe.
+    for any numbers of stones. ``effort`` is how many positions may be judged for each move of a position, some 100,000
+    a second; unset there is no limit up to 6x6, and above two million. A solver caches its results in a transposition
+    table and is not thread-safe.
     """
 
-    def __init__(self, board_size: int) -> None:
+    def __init__(self, board_size: int, effort: int | None = None) -> None:
         if not MIN_HEX_SIZE <= board_size <= MAX_SOLVER_SIZE:
-            words = (
-                f"the solver is exact for boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}"
-            )
+            words = f"the solver knows boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}"
             raise SettingsError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_SOLVER_SIZE)
         kernel_cache.need("solver")
         area = board_size**2
         self.board_size = board_size
-        top, left = (1 << board_size) - 1, sum(1 << (row * board_size) for row in range(board_size))
-        self._edges = (top, top << (area - board_size), left, left << (board_size - 1))
-        keys, results = np.zeros(_TABLE_ENTRIES, np.int64), np.zeros(_TABLE_ENTRIES, np.int64)
-        frames, scratch = np.zeros((area + 1, 7), np.int64), np.zeros((area + 1, 3, area), np.int64)
-        self._tables = (board_size, self._edges, keys, results, frames, scratch)
-        self._weights = np.left_shift(1, np.arange(area, dtype=np.int64))
+        usual = _NO_LIMIT if board_size <= MAX_SOLVABLE_SIZE else _USUAL_EFFORT
+        self._effort = usual if effort is None else effort
+        self._geometry = bits.geometry(board_size)
+        entries = _TABLE_ENTRIES[board_size]
+        self._table = kernels.Table._make(np.zeros(entries, np.int64) for _ in kernels.Table._fields)
+        of_levels = [np.zeros(area + 1, np.int64) for _ in kernels.Levels._fields[:-2]]
+        order, scores = np.zeros((area + 1, area), np.int64), np.zeros(area, np.int64)
+        self._path = kernels.Levels._make([*of_levels, order, scores])
 
     def value(self, cells: Int8Array, colour: int) -> int:
-        """Return 1 if ``colour``, which is to move, wins with best play, else -1."""
+        """Return 1 if ``colour``, which is to move, wins with best play, else -1.
+
+        UnsolvedError where the effort does not suffice.
+        """
         black, white = self._bits(cells)
         for side, stones in enumerate((black, white)):
-            if kernels.connects(stones, side, self.board_size, self._edges):
+            if bits.connects(stones, side, self._geometry):
                 return 1 if side == colour else -1
-        found = kernels.solve(black, white, colour, *self._tables)
-        return 1 if found & 1 else -1
+        found, _ = kernels.solve(black, white, colour, self._effort, self._geometry, self._table, self._path)
+        if found == 0:
+            raise self._unsolved()
+        return int(found)
 
     def winning_moves(self, cells: Int8Array, colour: int) -> list[int]:
-        """Return every winning cell of ``colour``, which is to move, in order; none if the game is over."""
+        """Return every winning cell of ``colour``, which is to move, in order; none if the game is over.
+
+        UnsolvedError where the effort does not suffice.
+        """
         black, white = self._bits(cells)
         if self.winner(cells) is not None:
             return []
-        found = kernels.winning_moves(black, white, colour, *self._tables)
+        found, known = kernels.winning_moves(
+            black, white, colour, self._effort, self._geometry, self._table, self._path
+        )
+        if not known:
+            raise self._unsolved()
         return [cell for cell in range(self.board_size**2) if found >> cell & 1]
 
     def winner(self, cells: Int8Array) -> int | None:
         """Return the colour that has connected its edges, if one has."""
         for colour, stones in enumerate(self._bits(cells)):
-            if kernels.connects(stones, colour, self.board_size, self._edges):
+            if bits.connects(stones, colour, self._geometry):
                 return colour
         return None
 
     def _bits(self, cells: Int8Array) -> tuple[int, int]:
         flat = np.asarray(cells).reshape(-1)
-        if len(flat) != len(self._weights):
-            raise NotationError(
-                f"the position has {len(flat)} cells, the solver's board {len(self._weights)}", kind="board"
-            )
-        return int(self._weights[flat == 1].sum()), int(self._weights[flat == 2].sum())
+        if len(flat) != self.board_size**2:
+            words = f"the position has {len(flat)} cells, the solver's board {self.board_size**2}"
+            raise NotationError(words, kind="board")
+        black, white = (sum(1 << int(cell) for cell in np.flatnonzero(flat == stone)) for stone in (1, 2))
+        return bits.signed(black), bits.signed(white)
+
+    def _unsolved(self) -> UnsolvedError:
+        words = f"not solved by judging {self._effort:,} positions a move: allow more, or play more moves first"
+        return UnsolvedError(words, kind="range", low=self._effort)
 
 
 class LabelledPosition(NamedTuple):
@@ -118,21 +146,23 @@ def label(solver: HexSolver, moves: Sequence[int]) -> LabelledPosition:
     return LabelledPosition(list(moves), to_move, 1 if winning else -1, winning)
 
 
-def random_positions(board_size: int, count: int, seed: int) -> Iterator[LabelledPosition]:
+def random_positions(board_size: int, count: int, seed: int, effort: int | None = None) -> Iterator[LabelledPosition]:
     """Yield ``count`` different undecided positions of random play, with uniform numbers of plies.
 
-    They are determined by the seed. UsageError if there are not so many.
+    They are determined by the seed, without those that take more than the solver's ``effort``. UsageError if there are
+    not so many.
     """
-    area = board_size**2
-    return _different_positions(board_size, count, seed, lambda rng: rng.permutation(area)[: rng.integers(area)])
+    area, solver = board_size**2, HexSolver(board_size, effort)
+    return _different_positions(solver, count, seed, lambda rng: rng.permutation(area)[: rng.integers(area)])
 
 
 def positions_of_games(
-    board_size: int, games: Sequence[NDArray[np.int16]], count: int, seed: int
+    board_size: int, games: Sequence[NDArray[np.int16]], count: int, seed: int, effort: int | None = None
 ) -> Iterator[LabelledPosition]:
     """Yield ``count`` different positions of ``games``, each given by its moves int16 [T] without swap.
 
-    Game, then ply, are drawn uniformly, determined by the seed. UsageError if there are not so many.
+    Game, then ply, are drawn uniformly, determined by the seed; positions that take more than the solver's ``effort``
+    are left out. UsageError if there are not so many.
     """
 
     def draw(rng: np.random.Generator) -> NDArray[np.int16]:
@@ -140,28 +170,32 @@ def positions_of_games(
         played: NDArray[np.int16] = moves[: int(rng.integers(len(moves)))]
         return played
 
-    return _different_positions(board_size, count, seed, draw)
+    return _different_positions(HexSolver(board_size, effort), count, seed, draw)
 
 
 def _different_positions(
-    board_size: int, count: int, seed: int, draw: Callable[[np.random.Generator], NDArray[np.integer[Any]]]
+    solver: HexSolver, count: int, seed: int, draw: Callable[[np.random.Generator], NDArray[np.integer[Any]]]
 ) -> Iterator[LabelledPosition]:
-    """Yield positions after the moves of ``draw``, except decided or repeated ones."""
+    """Yield positions after the moves of ``draw``, except decided, repeated or unsolved ones."""
     # not a stream of `random_streams`: files of positions are identified by their seed, as drawn by version 0.1.0
-    solver, generator = HexSolver(board_size), np.random.default_rng(seed)
+    board_size, generator = solver.board_size, np.random.default_rng(seed)
     area = board_size**2
     seen: set[bytes] = set()
-    misses = 0
-    while len(seen) < count:
+    found = misses = 0
+    while found < count:
         moves = draw(generator)
         cells = np.zeros(area, np.int8)
         cells[moves[::2]], cells[moves[1::2]] = 1, 2
-        if cells.tobytes() in seen or solver.winner(cells) is not None:
-            misses += 1
-            if misses == _DRAWS_WITHOUT_NEWS:
-                words = f"found only {len(seen)} different {board_size}x{board_size} positions; ask for fewer"
-                raise UsageError(words, kind="range", high=len(seen))
+        solved = None
+        if cells.tobytes() not in seen and solver.winner(cells) is None:
+            seen.add(cells.tobytes())
+            with suppress(UnsolvedError):
+                solved = label(solver, [int(move) for move in moves])
+        if solved is not None:
+            misses, found = 0, found + 1
+            yield solved
             continue
-        misses = 0
-        seen.add(cells.tobytes())
-        yield label(solver, [int(move) for move in moves])
+        misses += 1
+        if misses == _DRAWS_WITHOUT_NEWS:
+            words = f"found only {found} different {board_size}x{board_size} positions; ask for fewer"
+            raise UsageError(words, kind="range", high=found)

@@ -1,346 +1,268 @@
-"""Depth-first search of small Hex positions with proof carriers, on bitboards.
+"""Depth-first proof-number search of small Hex positions, with proof carriers.
 
-A position is two sets of cells (bit ``row * n + column`` of an int64), black's and white's, and the colour to move.
-The search returns, with the winner, its *carrier*: a set of empty cells such that the winner wins whatever happens
-outside it. A move that loses to a carrier loses wherever else it is played too, so only the common cells of all
+A position is the cells of black's stones and of white's (`hex_bits_kernels`) and the colour to move. The search (df-pn:
+Nagai 2002; Kishimoto, Winands, Müller and Saito, "Game-tree search using proof numbers: the first twenty years", ICGA
+Journal 35, 2012) returns, with the winner, its *carrier*: a set of empty cells such that the winner wins whatever
+happens outside it. A move that loses to a carrier loses wherever else it is played too, so only the common cells of all
 carriers found so far need trying: the must-play region (Hayward et al., "Solving 7x7 Hex with domination, virtual
 connections, and proof carriers", Theoretical Computer Science 349, 2005, section 3).
 
-Results are packed as ``carrier << 1 | (1 if the side to move wins)``. The transposition table is two arrays of a
-power of two entries: ``keys`` int64 (0 empty, else the whole position, so no entry is ever mistaken for another) and
-``results`` int64. ``edges`` are the cells along the top, bottom, left and right.
+A proof number estimates the work that is left to show that the colour to move wins, a disproof number that it loses; of
+these one is 0 and the other `SOLVED` once that is known. They are sums in a tree, but many moves here lead to the same
+positions: a disproof number is therefore the largest of its moves', and a little for the others (Ueda, Hashimoto,
+Hashimoto and Iida, "Weak proof-number search", CG 2008). A new position's disproof number is the number of moves that
+must be tried.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
+
 from numba import njit
 
-Int64Array = npt.NDArray[np.int64]
-Edges = tuple[int, int, int, int]
+from hexpipe.games.hex_bits_kernels import (
+    NONE,
+    Geometry,
+    Int64Array,
+    bridge_win,
+    bridged,
+    connects,
+    count,
+    rank,
+    threats,
+)
 
-_FAR = 99  # a distance above every other
-_BLACK, _WHITE, _COLOUR, _REGION, _CARRIER, _KEY, _MOVE = range(7)  # columns of a level's frame
-
-
-@njit(cache=True, nogil=True)
-def _neighbours(cells: int, n: int, edges: Edges) -> int:
-    """The cells that touch a cell of the set (some of the set itself may be among them)."""
-    not_left = cells & ~edges[2]
-    not_right = cells & ~edges[3]
-    around = (cells << n) | (cells >> n) | (not_right << 1) | (not_left >> 1)
-    return (around | (not_right >> (n - 1)) | (not_left << (n - 1))) & ((1 << (n * n)) - 1)
-
-
-@njit(cache=True, nogil=True)
-def connects(stones: int, colour: int, n: int, edges: Edges) -> bool:
-    """Whether ``stones`` join the two edges of ``colour``."""
-    goal = edges[2 * colour + 1]
-    reached = edges[2 * colour] & stones
-    while True:
-        more = (reached | _neighbours(reached, n, edges)) & stones
-        if more & goal:
-            return True
-        if more == reached:
-            return (reached & goal) != 0
-        reached = more
+SOLVED = 1 << 40
+_PLACES = 4  # of the table where a position may stand
+_OTHERS = 4  # other moves that count one in a disproof number; of 1, 4 and 16 this solved 6x6 soonest
 
 
-@njit(cache=True, nogil=True)
-def _lowest_two(cells: int) -> int:
-    """The two lowest cells of a set of at least two."""
-    rest = cells & (cells - 1)
-    return (cells & -cells) | (rest & -rest)
+class Table(NamedTuple):
+    """A transposition table: the whole position, so that no entry is ever mistaken for another; ``turn`` is 0 where an
+    entry is free, else 1 + the colour to move. ``moves`` are those that may still win, ``carrier`` is the winner's, or
+    of the proofs found so far that the others lose; ``work`` is how many positions were judged for it."""
+
+    black: Int64Array
+    white: Int64Array
+    turn: Int64Array
+    proof: Int64Array
+    disproof: Int64Array
+    moves: Int64Array
+    carrier: Int64Array
+    work: Int64Array
 
 
-@njit(cache=True, nogil=True)
-def _touching_two(cells: int, n: int, edges: Edges) -> int:
-    """The cells of the board that touch two or more cells of the set."""
-    not_left = cells & ~edges[2]
-    not_right = cells & ~edges[3]
-    once = cells << n
-    twice = 0
-    shifted = cells >> n
-    twice |= once & shifted
-    once |= shifted
-    shifted = not_right << 1
-    twice |= once & shifted
-    once |= shifted
-    shifted = not_left >> 1
-    twice |= once & shifted
-    once |= shifted
-    shifted = not_right >> (n - 1)
-    twice |= once & shifted
-    once |= shifted
-    shifted = not_left << (n - 1)
-    twice |= once & shifted
-    return twice
+class Levels(NamedTuple):
+    """The path from the root to the position at hand, a row for each level: the compiled kernels that call themselves
+    cannot be kept on disk. ``order`` int64 [n * n + 1, n * n] are the ``number`` of moves, the likeliest first."""
+
+    black: Int64Array
+    white: Int64Array
+    moves: Int64Array
+    carrier: Int64Array
+    most_proof: Int64Array
+    most_disproof: Int64Array
+    begun: Int64Array
+    number: Int64Array
+    order: Int64Array
+    scores: Int64Array
 
 
 @njit(cache=True, nogil=True)
-def _bridged(stones: int, empty: int, colour: int, n: int, edges: Edges) -> int:
-    """The carrier of a chain of stones and bridges from edge to edge, or -1 if none is seen.
-
-    A bridge is a pair of empty cells that both join the same two things; the pairs of one chain are disjoint, so its
-    owner wins even if the other colour is to move. Stones are taken in greedily: a chain may be overlooked.
-    """
-    start = edges[2 * colour]
-    goal = edges[2 * colour + 1]
-    carrier: int = 0
-    reached: int = start & stones
-    while True:
-        while True:
-            around = _neighbours(reached, n, edges)
-            more = (reached | around) & stones
-            if more == reached:
-                break
-            reached = more
-        if reached & goal:
-            return carrier
-        free = (start | around) & empty & ~carrier
-        last = free & goal
-        if last & (last - 1):
-            carrier |= _lowest_two(last)
-            return carrier
-        bridged = _touching_two(free, n, edges) & stones & ~reached
-        if bridged == 0:
-            return -1
-        stone = bridged & -bridged
-        carrier |= _lowest_two(_neighbours(stone, n, edges) & free)
-        reached |= stone
+def _first_place(black: int, white: int, colour: int, table: Table) -> int:
+    """The first of the `_PLACES` places of a position."""
+    mixed = (black * 0x1E3779B97F4A7C15) ^ ((white + colour) * 0x3F58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> 31)) * 0x14D049BB133111EB
+    return ((mixed >> 20) & (table.turn.shape[0] - 1)) & -_PLACES
 
 
 @njit(cache=True, nogil=True)
-def _distances(stones: int, empty: int, colour: int, far: int, n: int, edges: Edges, out: Int64Array) -> None:
-    """out int64 [n * n]: stones that ``colour`` must add to join an edge to each empty cell, that cell included."""
-    for cell in range(n * n):
-        out[cell] = _FAR
-    edge = edges[2 * colour + far]
-    reached = edge & stones
-    unseen = empty
-    distance = 0
-    while True:
-        while True:  # own stones cost nothing
-            more = (reached | _neighbours(reached, n, edges)) & stones
-            if more == reached:
-                break
-            reached = more
-        frontier = (edge | _neighbours(reached, n, edges)) & unseen
-        if frontier == 0:
-            return
-        distance += 1
-        unseen &= ~frontier
-        reached |= frontier
-        stones |= frontier
-        for cell in range(n * n):
-            if frontier >> cell & 1:
-                out[cell] = distance
-
-
-@njit(cache=True, nogil=True)
-def _rank(black: int, white: int, n: int, edges: Edges, scratch: Int64Array) -> None:
-    """Score the empty cells in scratch[2] by the lengths of both colours' shortest paths through them; less is better.
-
-    scratch int64 [3, n * n].
-    """
-    empty = ((1 << (n * n)) - 1) & ~(black | white)
-    scores = scratch[2]
-    for cell in range(n * n):
-        scores[cell] = 0
-    for colour in range(2):
-        stones = white if colour else black
-        _distances(stones, empty, colour, 0, n, edges, scratch[0])
-        _distances(stones, empty, colour, 1, n, edges, scratch[1])
-        for cell in range(n * n):
-            if empty >> cell & 1:
-                scores[cell] += scratch[0, cell] + scratch[1, cell]
-
-
-@njit(cache=True, nogil=True)
-def _best(region: int, scores: Int64Array) -> int:
-    """The cell of ``region`` with the least score."""
-    best = -1
-    for cell in range(scores.shape[0]):
-        if region >> cell & 1 and (best < 0 or scores[cell] < scores[best]):
-            best = cell
-    return best
-
-
-@njit(cache=True, nogil=True)
-def _count(cells: int) -> int:
-    count = 0
-    while cells:
-        cells &= cells - 1
-        count += 1
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _threats(stones: int, empty: int, colour: int, n: int, edges: Edges) -> tuple[int, int]:
-    """The common cells, and all cells, of the bridge chains that one more stone of ``colour`` would complete."""
-    common = rest = empty
-    carrier = 0
-    while rest and common:
-        cell = rest & -rest
-        rest &= rest - 1
-        chain: int = _bridged(stones | cell, empty & ~cell, colour, n, edges)
-        if chain >= 0:
-            carrier |= chain | cell
-            common &= chain | cell
-    return common, carrier
-
-
-@njit(cache=True, nogil=True)
-def _bridge_win(stones: int, empty: int, colour: int, n: int, edges: Edges) -> int:
-    """The carrier of a bridge chain that one more stone of ``colour`` completes, that stone's cell included, or -1."""
-    rest = empty
-    while rest:
-        cell = rest & -rest
-        rest &= rest - 1
-        chain: int = _bridged(stones | cell, empty & ~cell, colour, n, edges)
-        if chain >= 0:
-            return chain | cell
+def _find(black: int, white: int, colour: int, table: Table) -> int:
+    """Where the table has the position, or -1."""
+    first = _first_place(black, white, colour, table)
+    for place in range(first, first + _PLACES):
+        if table.black[place] == black and table.white[place] == white and table.turn[place] == 1 + colour:
+            return place
     return -1
 
 
 @njit(cache=True, nogil=True)
-def _slot(key: int, keys: Int64Array) -> int:
-    """Where the table keeps ``key``."""
-    slot: int = ((key * 0x1E3779B97F4A7C15) >> 36) & (keys.shape[0] - 1)
-    return slot
+def _keep(
+    black: int,
+    white: int,
+    colour: int,
+    proof: int,
+    disproof: int,
+    moves: int,
+    carrier: int,
+    work: int,
+    table: Table,
+) -> int:
+    """Enter what is known of a position in place of what took the least work; where it stands."""
+    place = _find(black, white, colour, table)
+    if place < 0:
+        first = place = _first_place(black, white, colour, table)
+        for other in range(first, first + _PLACES):
+            if table.turn[other] == 0:
+                place = other
+                break
+            if table.work[other] < table.work[place]:
+                place = other
+        table.black[place], table.white[place], table.turn[place] = black, white, 1 + colour
+        table.work[place] = 0
+    table.proof[place], table.disproof[place] = proof, disproof
+    table.moves[place], table.carrier[place] = moves, carrier
+    table.work[place] += work
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _judge(black: int, white: int, colour: int, threatened: bool, g: Geometry, table: Table) -> int:
+    """Enter what bridges tell of a position; where it stands. Not ``threatened``: ``colour`` wins with no one stone."""
+    own, other = (white, black) if colour else (black, white)
+    empty = g.board & ~(black | white)
+    chain: int = bridged(other, empty, 1 - colour, g)
+    if chain != NONE:
+        return _keep(black, white, colour, SOLVED, 0, 0, chain, 1, table)
+    if threatened:
+        chain = bridge_win(own, empty, colour, g)
+        if chain != NONE:
+            return _keep(black, white, colour, 0, SOLVED, 0, chain, 1, table)
+    moves, carrier = threats(other, empty, 1 - colour, g)
+    if moves == 0:
+        return _keep(black, white, colour, SOLVED, 0, 0, carrier, 1, table)
+    return _keep(black, white, colour, 1, count(moves), moves, carrier, 1, table)
 
 
 @njit(cache=True, nogil=True)
 def _enter(
-    black: int,
-    white: int,
-    colour: int,
-    n: int,
-    edges: Edges,
-    keys: Int64Array,
-    results: Int64Array,
-    frame: Int64Array,
-    scratch: Int64Array,
-) -> int:
-    """The packed result where the table or the bridges tell it; else -1, with ``frame`` and the scores set up."""
-    area = n * n
-    key = 1 + (black | white << area | colour << (2 * area))
-    slot = _slot(key, keys)
-    known: int
-    if keys[slot] == key:
-        known = results[slot]
-        return known
-    own, other = (white, black) if colour else (black, white)
-    empty = ((1 << area) - 1) & ~(black | white)
-    chain: int = _bridged(other, empty, 1 - colour, n, edges)
-    if chain >= 0:
-        return chain << 1
-    chain = _bridge_win(own, empty, colour, n, edges)
-    if chain >= 0:
-        return chain << 1 | 1
-    region, carrier = _threats(other, empty, 1 - colour, n, edges)
-    if region == 0:
-        known = carrier << 1
-        return known
-    _rank(black, white, n, edges, scratch)
-    for move in range(area):
-        cell = 1 << move
-        if region & cell:
-            answers, chains = _threats(own | cell, empty & ~cell, colour, n, edges)
-            if answers == 0:
-                known = (cell | chains) << 1 | 1
-                return known
-            scratch[2, move] += 64 * _count(answers)
-    frame[_BLACK], frame[_WHITE], frame[_COLOUR] = black, white, colour
-    frame[_REGION], frame[_CARRIER], frame[_KEY] = region, carrier, key
-    return -1
+    level: int, black: int, white: int, place: int, judged: int, g: Geometry, table: Table, path: Levels
+) -> None:
+    """Put the position at ``place`` on the path."""
+    path.black[level], path.white[level], path.begun[level] = black, white, judged
+    path.moves[level], path.carrier[level] = table.moves[place], table.carrier[place]
+    order, scores = path.order[level], path.scores
+    rank(black, white, g, scores)
+    number = 0
+    for move in range(g.n * g.n):
+        if path.moves[level] >> move & 1:
+            place = number
+            while place and scores[order[place - 1]] > scores[move]:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = move
+            number += 1
+    path.number[level] = number
 
 
 @njit(cache=True, nogil=True)
-def solve(
-    black: int,
-    white: int,
-    colour: int,
-    n: int,
-    edges: Edges,
-    keys: Int64Array,
-    results: Int64Array,
-    frames: Int64Array,
-    scratch: Int64Array,
-) -> int:
-    """Solve a position that nobody has won yet; ``carrier << 1 | (1 if colour, which is to move, wins)``.
+def solve(black: int, white: int, colour: int, most: int, g: Geometry, table: Table, path: Levels) -> tuple[int, int]:
+    """Solve a position that nobody has won yet, judging about ``most`` positions at the most.
 
-    A depth-first search with its own stack (compiled kernels that call themselves cannot be kept on disk): frames
-    int64 [n * n + 1, 7] and scratch int64 [n * n + 1, 3, n * n] hold a row for each level.
+    Returns 1 if ``colour``, which is to move, wins, -1 if it loses, 0 if it is not known, and the winner's carrier.
     """
-    found: int = _enter(black, white, colour, n, edges, keys, results, frames[0], scratch[0])
-    if found >= 0:
-        return found
-    level = 0
+    place = _find(black, white, colour, table)
+    if place < 0:
+        place = _judge(black, white, colour, True, g, table)
+    if table.proof[place] != 0 and table.disproof[place] != 0:
+        _search(black, white, colour, place, most, g, table, path)
+        place = _find(black, white, colour, table)
+    if table.proof[place] == 0:
+        return 1, table.carrier[place]
+    return (-1, table.carrier[place]) if table.disproof[place] == 0 else (0, 0)
+
+
+@njit(cache=True, nogil=True)
+def _search(
+    black: int, white: int, colour: int, place: int, most: int, g: Geometry, table: Table, path: Levels
+) -> None:
+    """Search a position, which stands at ``place``, until it is solved or ``most`` positions were judged."""
+    judged = level = 0
+    path.most_proof[0] = path.most_disproof[0] = SOLVED
+    _enter(0, black, white, place, 0, g, table, path)
     while True:
-        frame = frames[level]
-        if frame[_REGION]:
-            move = _best(frame[_REGION], scratch[level, 2])
-            cell = 1 << move
-            frame[_MOVE] = cell
-            black, white, colour = frame[_BLACK], frame[_WHITE], frame[_COLOUR]
-            if colour == 0:
-                black |= cell
-            else:
-                white |= cell
-            below = level + 1
-            found = _enter(black, white, 1 - colour, n, edges, keys, results, frames[below], scratch[below])
-            if found < 0:
-                level = below
-                continue
-        else:  # every move loses to one of the carriers
-            found = frame[_CARRIER] << 1
-            slot = _slot(frame[_KEY], keys)
-            keys[slot], results[slot] = frame[_KEY], found
-            level -= 1
-            if level < 0:
-                return found
-        frame = frames[level]
-        if found & 1 == 0:  # the other colour, to move, loses: the move wins
-            found = (frame[_MOVE] | found >> 1) << 1 | 1
-            slot = _slot(frame[_KEY], keys)
-            keys[slot], results[slot] = frame[_KEY], found
-            level -= 1
-            if level < 0:
-                return found
-            frame = frames[level]
-        frame[_CARRIER] |= found >> 1
-        frame[_REGION] &= found >> 1
+        black, white, mover = path.black[level], path.white[level], (colour + level) % 2
+        moves, carrier, order = path.moves[level], path.carrier[level], path.order[level]
+        won = 0  # the cells with which the mover wins
+        best = others = -1
+        best_disproof = second = SOLVED
+        most_of_proofs = 0
+        fewer = True
+        while fewer and not won:  # until no move was found to lose, which takes others away too
+            fewer = False
+            best, others = -1, -1
+            best_disproof = second = SOLVED
+            most_of_proofs = 0
+            for k in range(path.number[level]):
+                cell = 1 << order[k]
+                if moves & cell == 0:
+                    continue
+                after_black, after_white = (black, white | cell) if mover else (black | cell, white)
+                place = _find(after_black, after_white, 1 - mover, table)
+                if place < 0:
+                    place = _judge(after_black, after_white, 1 - mover, carrier != 0, g, table)
+                    judged += 1
+                proof, disproof = table.proof[place], table.disproof[place]
+                if disproof == 0:
+                    won = cell | table.carrier[place]
+                    break
+                if proof == 0:
+                    moves &= table.carrier[place]
+                    carrier |= table.carrier[place]
+                    fewer = True
+                    continue
+                others += 1
+                most_of_proofs = max(most_of_proofs, proof)
+                if disproof < best_disproof:
+                    second, best_disproof, best = best_disproof, disproof, order[k]
+                elif disproof < second:
+                    second = disproof
+        path.moves[level], path.carrier[level] = moves, carrier
+        proof, disproof = best_disproof, most_of_proofs + others // _OTHERS
+        if won:
+            proof, disproof, carrier = 0, SOLVED, won
+        elif moves == 0:
+            proof, disproof = SOLVED, 0
+        if proof < path.most_proof[level] and disproof < path.most_disproof[level] and judged < most:
+            cell = 1 << best
+            after_black, after_white = (black, white | cell) if mover else (black | cell, white)
+            place = _find(after_black, after_white, 1 - mover, table)
+            if place < 0:  # another move has taken its place
+                place = _judge(after_black, after_white, 1 - mover, True, g, table)
+            # the numbers of a child are its parent's, exchanged
+            path.most_proof[level + 1] = path.most_disproof[level] - others // _OTHERS
+            path.most_disproof[level + 1] = min(path.most_proof[level], second + second // 4 + 1)
+            level += 1
+            _enter(level, after_black, after_white, place, judged, g, table, path)
+            continue
+        _keep(black, white, mover, proof, disproof, moves, carrier, judged - path.begun[level], table)
+        level -= 1
+        if level < 0:
+            return
 
 
 @njit(cache=True, nogil=True)
 def winning_moves(
-    black: int,
-    white: int,
-    colour: int,
-    n: int,
-    edges: Edges,
-    keys: Int64Array,
-    results: Int64Array,
-    frames: Int64Array,
-    scratch: Int64Array,
-) -> int:
-    """The cells where ``colour``, which is to move in a position that nobody has won yet, wins; 0 if it loses."""
-    area = n * n
-    region = ((1 << area) - 1) & ~(black | white)
+    black: int, white: int, colour: int, most: int, g: Geometry, table: Table, path: Levels
+) -> tuple[int, bool]:
+    """The cells where ``colour``, which is to move in a position that nobody has won yet, wins, and whether these are
+    all: not where ``most`` judged positions are too few for a move, which ends it."""
+    moves = g.board & ~(black | white)
     winning = 0
-    for move in range(area):
-        if region >> move & 1 == 0:
+    rest = moves
+    while rest:
+        cell = rest & -rest
+        rest &= rest - 1
+        after_black, after_white = (black, white | cell) if colour else (black | cell, white)
+        if connects(after_white if colour else after_black, colour, g):
+            winning |= cell
             continue
-        after_black = black | 1 << move if colour == 0 else black
-        after_white = white | 1 << move if colour == 1 else white
-        if connects(after_white if colour else after_black, colour, n, edges):
-            winning |= 1 << move
-            continue
-        reply = solve(after_black, after_white, 1 - colour, n, edges, keys, results, frames, scratch)
-        if reply & 1:
-            region &= reply >> 1
+        reply, carrier = solve(after_black, after_white, 1 - colour, most, g, table, path)
+        if reply == 1:
+            moves &= carrier
+            rest &= carrier
+        elif reply == -1:
+            winning |= cell
         else:
-            winning |= 1 << move
-    return winning & region
+            return 0, False
+    return winning & moves, True

@@ -217,16 +217,19 @@ class ReplayArchive:
         return self._checked(row[0])
 
     def newest(
-        self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int]
+        self, max_games: int, max_bytes: int, size_of: Callable[[int, int], int], boards: Iterable[int] | None = None
     ) -> Iterator[tuple[int, GameRecord]]:
         """Yield the newest games with their ids, oldest first: as many as ``max_games`` and ``max_bytes`` allow.
 
-        ``size_of(plies, policy_bytes)`` returns a game's share of ``max_bytes``.
+        ``size_of(plies, policy_bytes)`` returns a game's share of ``max_bytes``; ``boards`` are the sizes wanted.
         """
+        sizes = sorted({game.board_size for game in self._games} if boards is None else set(boards))
+        of_sizes = f"board_size IN ({', '.join('?' * len(sizes))})"
         with self._file.explained():
             first, left = self.total_games + 1, max_bytes
             cursor = self._db.execute(
-                "SELECT id, plies, policy_bytes FROM games ORDER BY id DESC LIMIT ?", (max_games,)
+                f"SELECT id, plies, policy_bytes FROM games WHERE {of_sizes} ORDER BY id DESC LIMIT ?",
+                (*sizes, max_games),
             )
             for number, plies, policy_bytes in cursor:
                 left -= size_of(self._count(plies), self._count(policy_bytes))
@@ -234,7 +237,9 @@ class ReplayArchive:
                     break
                 first = number
             cursor.close()
-            rows = self._db.execute("SELECT id, record FROM games WHERE id >= ? ORDER BY id", (first,))
+            rows = self._db.execute(
+                f"SELECT id, record FROM games WHERE id >= ? AND {of_sizes} ORDER BY id", (first, *sizes)
+            )
         while True:
             with self._file.explained():
                 row = rows.fetchone()

@@ -137,7 +137,8 @@ class ReplayBuffer:
         return self._sampler.sample_batch(batch_size, rng, unroll_steps, out, observations=observations)
 
     def refill(self, archive: ReplayArchive, go_on: Callable[[], bool] = lambda: True) -> int:
-        """Refill the buffer with the newest games of ``archive`` that fit, oldest first, and take over its totals.
+        """Refill the buffer with the newest games of ``archive`` that fit, oldest first, and take over its totals;
+        games on boards of another leg of the run stay there.
 
         Returns their count. Readers find it empty until then, and afterwards too if ``go_on``, which is called before
         each game, returned False. Raises ArchiveError where a game cannot be one of this run.
@@ -149,7 +150,8 @@ class ReplayBuffer:
             return min(piece_bytes(layout, plies, policy_bytes) for layout in store.layouts)
 
         writer.begin_refill(archive.total_games, archive.total_positions)
-        for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least):
+        boards = {game.board_size for game in store.games}
+        for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least, boards):
             if not go_on():
                 return 0
             try:
