@@ -29,6 +29,7 @@ from numba.core.dispatcher import Dispatcher
 import hexpipe
 from hexpipe import kernel_cache
 from hexpipe.answers import Answers
+from hexpipe.arena.uct import UctPlayer
 from hexpipe.config import Shapes, load_settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.game_records import recorded_rules
@@ -240,6 +241,10 @@ def _solver() -> None:
     solver.winning_moves(empty, 0)
 
 
+def _uct() -> None:
+    UctPlayer(Hex(SIZE), 2, 0).choose([()])
+
+
 def _inarow() -> None:
     settings = load_settings("quick", {"game.name": "inarow", "game.view_size": 3})
     game = InARow(settings.game)
@@ -289,6 +294,7 @@ _WORK: dict[str, Callable[[], object]] = {
     "nets": _nets,
     "learned": play_learned,
     "solver": _solver,
+    "uct": _uct,
     "bench": _bench,
     "hex": _hex,
 }

@@ -39,6 +39,7 @@ GROUPS = {
     "learned": "the search by learned dynamics",
     "cache": "the cache of evaluations",
     "solver": "the exact solver of Hex",
+    "uct": "the tree search of Hex without a net",
     "bench": "the evaluators of benchmarks",
     "hex": "the rules of Hex",
 }

@@ -1,4 +1,4 @@
-"""From what people write to players: checkpoints, runs, command lines of HTP programs, "random", "solver"."""
+"""From what people write to players: checkpoints, runs, command lines of HTP programs, "random", "solver", "uct:N"."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from hexpipe.arena.engine import Engine
 from hexpipe.arena.htp_player import HtpPlayer
 from hexpipe.arena.players import Player, RandomPlayer
+from hexpipe.arena.uct import MOST_PLAYOUTS, UctPlayer
 from hexpipe.config import GameSettings, load_settings, override_settings
 from hexpipe.errors import SettingsError, UsageError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
-from hexpipe.games.hex_solver import HexSolver, is_solvable
+from hexpipe.games.hex_solver import MAX_SOLVABLE_SIZE, HexSolver, is_solvable
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 from hexpipe.random_streams import Stream, generator
 
 HTP_PREFIX = "htp:"
+UCT_PREFIX = "uct:"
 _WORDS = ("random", "solver")
 _NAMED = re.compile(r"([\w.@+/-]+)=(.+)", re.DOTALL)
 _STEP = re.compile(r"([^/]+)/checkpoints/step-0*(\d+)/?$")
@@ -41,8 +43,9 @@ class SolverPlayer:
 
     def __init__(self, game: Game, seed: int, number: int = 0) -> None:
         if not is_solvable(game) or game.swap:
-            words = "solver: it knows Hex up to 5x5 without swap; take another player or a smaller board"
-            raise SettingsError(words, kind="conflict", setting="game.board_size", low=3, high=5)
+            most = f"{MAX_SOLVABLE_SIZE}x{MAX_SOLVABLE_SIZE}"
+            words = f"solver: it knows Hex up to {most} without swap; take another player or a smaller board"
+            raise SettingsError(words, kind="conflict", setting="game.board_size", low=3, high=MAX_SOLVABLE_SIZE)
         self._game, self._solver = game, HexSolver(game.board_size)
         self._rng = generator(Stream.PLAYER, seed, number)
 
@@ -85,7 +88,7 @@ def expand(specs: Sequence[str]) -> list[str]:
     found: list[str] = []
     for spec in specs:
         name, player = split_name(spec)
-        inside = [] if player in _WORDS or player.startswith(HTP_PREFIX) else list_checkpoints(Path(player))
+        inside = [] if _plays_without_a_checkpoint(player) else list_checkpoints(Path(player))
         prefix = "" if name is None else f"{name}="
         if name is not None and len(inside) > 1:
             found += [f"{name}/{step_of(path)}={path}" for path in inside]
@@ -103,7 +106,7 @@ def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None)
     given = {name: value for name, value in changed.items() if value is not None}
     settings: GameSettings | None = None
     for _, spec in map(split_name, specs):
-        if spec in _WORDS or spec.startswith(HTP_PREFIX):
+        if _plays_without_a_checkpoint(spec):
             continue
         theirs = override_settings(load_checkpoint(Path(spec), groups=()).settings, given).game
         if settings is not None and theirs != settings:
@@ -134,6 +137,8 @@ def make_contestants(
             player = RandomPlayer(game, seed, number)
         elif spec == "solver":
             player = SolverPlayer(game, seed, number)
+        elif spec.startswith(UCT_PREFIX):
+            player = UctPlayer(game, _playouts(spec), seed, number)
         elif spec.startswith(HTP_PREFIX):
             player = resources.enter_context(HtpPlayer(game, spec.removeprefix(HTP_PREFIX)))
         else:
@@ -148,6 +153,20 @@ def make_contestants(
                 f"two players are called {name}: give one a name of its own, as in other={name}", kind="conflict"
             )
     return contestants
+
+
+def _plays_without_a_checkpoint(spec: str) -> bool:
+    return spec in _WORDS or spec.startswith((HTP_PREFIX, UCT_PREFIX))
+
+
+def _playouts(spec: str) -> int:
+    """Return N of uct:N; SettingsError if it is none."""
+    text = spec.removeprefix(UCT_PREFIX)
+    playouts = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+    if not 1 <= playouts <= MOST_PLAYOUTS:
+        words = f"{spec}: uct:N plays N random games a move, 1 to {MOST_PLAYOUTS:,}, as in uct:1000"
+        raise SettingsError(words, kind="range", setting="uct", low=1, high=MOST_PLAYOUTS)
+    return playouts
 
 
 def _short_name(spec: str) -> str:

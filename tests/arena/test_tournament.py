@@ -115,7 +115,7 @@ def test_what_is_no_player_is_said(tmp_path: Path) -> None:
     with ExitStack() as resources:
         with pytest.raises(CheckpointError):
             common_game([str(tmp_path / "none")], None, None)
-        with refused(SettingsError, kind="conflict", setting="game.board_size", high=5):
+        with refused(SettingsError, kind="conflict", setting="game.board_size", high=6):
             make_contestants(["solver"], common_game(["random"], 7, None), resources)
         with refused(UsageError, "random", kind="conflict"):
             make_contestants(["random", "random"], rules, resources)
