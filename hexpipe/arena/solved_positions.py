@@ -19,6 +19,35 @@ from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
 
+_OWN = Path(__file__).parent / "positions"
+QUICKLY_SOLVED = 5
+"""Largest board of which any position is solved in milliseconds."""
+
+
+def packaged_positions(board_size: int) -> Path:
+    """Return hexpipe's own file of solved positions of ``board_size``, which nothing is trained on.
+
+    UsageError if it has none of that size.
+    """
+    file = _own_file(board_size)
+    if not file.is_file():
+        sizes = sorted(int(path.stem.rpartition("-")[2]) for path in _OWN.glob("hex-*.jsonl"))
+        known = ", ".join(f"{size}x{size}" for size in sizes)
+        wanted = f"{board_size}x{board_size}"
+        words = f"hexpipe has no solved positions of {wanted}, only of {known}: name a file with --positions"
+        raise UsageError(words, kind="missing", setting="--positions")
+    return file
+
+
+def has_solved_positions(game: Game) -> bool:
+    """Return whether there are solved positions of ``game`` to hold nets against: solved as needed, or hexpipe's own
+    file."""
+    return isinstance(game, Hex) and (game.board_size <= QUICKLY_SOLVED or _own_file(game.board_size).is_file())
+
+
+def _own_file(board_size: int) -> Path:
+    return _OWN / f"hex-{board_size}.jsonl"
+
 
 class SolvedPosition(NamedTuple):
     """A position whose game value is known; actions are absolute cell indices."""

@@ -1,4 +1,4 @@
-"""Benchmarks: one module a benchmark, each with ``run(**options) -> dict`` of flat keys.
+"""Benchmarks: one module a benchmark, each with ``run(**options) -> dict`` of flat keys; but `learn`, a table.
 
 `hexpipe bench NAME` runs them, pytest-benchmark wraps the same functions. A virtual core may drift between half and
 full speed without showing it, so only ratios of slices that were measured in turn, in one call, mean much.
@@ -19,5 +19,6 @@ BENCHMARKS: dict[str, str] = {
     "memory": "`hexpipe run` with a full buffer: what it takes as time goes by: percent an hour",
     "cluster": "two nodes of a Ray cluster here against a plain run of as many processes, in turns: positions a second",
     "startup": "`hexpipe run` to its first finished game: seconds",
+    "learn": "recipes of training in turn: strength for the processor seconds they take",
 }
 """Every benchmark and what it measures, in one line."""

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ def compare(
         raise UsageError(f"{checkout} is no checkout of hexpipe: name the folder that holds hexpipe/ and bin/")
     command = ["bench", name, *arguments, "--json"]
     pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    with _caches(there) as cache:
-        sides = (lambda: _run(here, command, None), lambda: _run(there, command, cache))
+    with environment_of(None) as ours, environment_of(there) as theirs:
+        sides = (lambda: _run(here, command, ours, HexpipeError), lambda: _run(there, command, theirs, UsageError))
         for turn in range(turns + 1):
             # each is first in every second turn, so that a steady drift of the machine favours neither
             order = (0, 1) if turn % 2 else (1, 0)
@@ -103,11 +103,11 @@ def _in_all(key: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) ->
     return all(isinstance(side.get(key), int | float) and side[key] > 0 for pair in pairs for side in pair)
 
 
-def _run(repository: Path, command: Sequence[str], cache: Path | None) -> dict[str, Any]:
-    """Return the figures of ``hexpipe`` with ``command`` out of ``repository``, whatever else is installed."""
-    environment = {**os.environ, "PYTHONPATH": os.fspath(repository)}
-    if cache is not None:
-        environment["NUMBA_CACHE_DIR"] = os.fspath(cache)
+def _run(
+    repository: Path, command: Sequence[str], environment: Mapping[str, str], kind: type[HexpipeError]
+) -> dict[str, Any]:
+    """Return the figures of ``hexpipe`` with ``command`` in ``environment``, that of ``repository``; an error of
+    ``kind`` where it fails."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "hexpipe.cli.main", *command],
         env=environment,
@@ -120,24 +120,27 @@ def _run(repository: Path, command: Sequence[str], cache: Path | None) -> dict[s
     if done.returncode == 0 and lines and lines[-1].startswith("{"):
         return dict(json.loads(lines[-1]))
     words = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-    kind = HexpipeError if cache is None else UsageError
     raise kind(f"hexpipe {' '.join(command)} in {repository} ended with code {done.returncode}: {words}")
 
 
 @contextmanager
-def _caches(there: Path) -> Iterator[Path]:
-    """Give a folder for the other checkout's compiled kernels, beside our own; where we have none, until the block
-    ends.
+def environment_of(checkout: Path | None) -> Iterator[dict[str, str]]:
+    """Give the environment in which `hexpipe` is that of ``checkout`` (None: this one), whatever else is installed.
 
-    It is named by the state of their sources, because a kernel does not notice that one which it calls has changed.
+    Another checkout has a folder for its compiled kernels beside our own; where we have none, until the block ends. It
+    is named by the state of their sources, because a kernel does not notice that one which it calls has changed.
     """
+    if checkout is None:
+        yield {**os.environ, "PYTHONPATH": os.fspath(Path(hexpipe.__file__).parent.parent)}
+        return
+    there = {**os.environ, "PYTHONPATH": os.fspath(checkout)}
     ours = os.environ.get("NUMBA_CACHE_DIR")
     if ours is None:
         with tempfile.TemporaryDirectory(prefix="hexpipe-bench-") as folder:
-            yield Path(folder)
+            yield {**there, "NUMBA_CACHE_DIR": folder}
         return
-    sources = sorted((there / "hexpipe").rglob("*kernels*.py"))
+    sources = sorted((checkout / "hexpipe").rglob("*kernels*.py"))
     facts = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources]
     folder_of_state = Path(ours) / f"against-{hashlib.sha256(' '.join(facts).encode()).hexdigest()[:16]}"
     folder_of_state.mkdir(parents=True, exist_ok=True)
-    yield folder_of_state
+    yield {**there, "NUMBA_CACHE_DIR": os.fspath(folder_of_state)}

@@ -31,7 +31,11 @@ class BenchGroup(LazyGroup):
     sections: ClassVar = {"Benchmarks": BENCHMARKS}
 
     def load(self, name: str) -> click.Command:
-        """Return the benchmark's command, its options read off the signature of its ``run``."""
+        """Return the benchmark's command, its options read off the signature of its ``run``; `learn` has its own."""
+        if name == "learn":
+            from hexpipe.cli import _bench_learn
+
+            return _bench_learn.command
         return _command(name, importlib.import_module(f"hexpipe.bench.{name}").run)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -127,19 +128,24 @@ def _hours_of_work(times: Sequence[float]) -> list[float]:
     return hours
 
 
-def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Figure, Axes]:
-    """Return an empty figure in inches, for ``path``.
-
-    UsageError for a format that is not in FORMATS, SettingsError without matplotlib.
-    """
+def check_picture(path: Path) -> None:
+    """Raise UsageError for a format that is not in FORMATS, SettingsError without matplotlib."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"{path}: pictures are written as {' or '.join(FORMATS)}; name the file so", kind="type", path=path
         )
-    try:
-        from matplotlib.figure import Figure as NewFigure
-    except ImportError as error:
-        raise SettingsError(f"pictures need matplotlib: {install_command('matplotlib')}", kind="missing") from error
+    if find_spec("matplotlib") is None:
+        raise SettingsError(f"pictures need matplotlib: {install_command('matplotlib')}", kind="missing")
+
+
+def new_figure(path: Path, width: float = 8.0, height: float = 4.5) -> tuple[Figure, Axes]:
+    """Return an empty figure in inches, for ``path``.
+
+    UsageError and SettingsError as `check_picture`.
+    """
+    check_picture(path)
+    from matplotlib.figure import Figure as NewFigure
+
     figure = NewFigure(figsize=(width, height), layout="constrained")
     axes: Any = figure.add_subplot()
     return figure, axes
