@@ -17,6 +17,8 @@ from hexpipe.config import (
     settings_from_json,
 )
 from hexpipe.config.growing import growing_stages, view_size_for
+from hexpipe.errors import SettingsError
+from tests.refusals import refused
 
 LARGE = {"game.name": "inarow", "game.board_size": 100, "game.players": 3, "game.win_length": 8}
 
@@ -41,7 +43,9 @@ def test_quick_grows_as_eight_does() -> None:
     "overrides",
     [
         {},
-        {"game.board_size": 27},
+        {"game.board_size": 7, "curriculum.stages": []},
+        {"game.board_size": 7, "reanalyze.ratio": 1},
+        {"game.board_size": 7, "selfplay.workers": 0},
         {"game.name": "inarow", "game.board_size": 21},
         {**LARGE, "curriculum.stages": []},
         {**LARGE, "curriculum.stages": [[15, 5], [100, 8]]},
@@ -50,6 +54,44 @@ def test_quick_grows_as_eight_does() -> None:
 )
 def test_what_is_small_or_was_said_stays(overrides: dict[str, Any]) -> None:
     assert new_run_settings("quick", overrides) == load_settings("quick", overrides)
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(6, [5, 6]), (7, [5, 7]), (8, [5, 7, 8]), (11, [5, 7, 9, 11]), (27, list(range(5, 28, 2)))]
+)
+def test_a_board_of_hex_above_5x5_is_grown_by_two(size: int, sizes: list[int]) -> None:
+    settings = new_run_settings("quick", {"game.board_size": size})
+    assert settings.plays_in_legs
+    assert [game.board_size for game in settings.stages] == sizes
+    assert settings_from_json(dump_settings(settings)) == settings
+    first = settings.at_stage(0)
+    assert first.game.board_size == 5
+    assert [game.board_size for game in first.stages] == sizes
+    assert settings_from_json(dump_settings(first)) == first
+    assert new_run_settings("quick", {"game.board_size": size}, trained=True) == load_settings(
+        "quick", {"game.board_size": size}
+    )
+
+
+def test_stages_of_hex_are_sizes_and_end_with_the_board() -> None:
+    settings = new_run_settings("quick", {"curriculum.stages": [4, 6]})
+    assert (settings.game.board_size, settings.curriculum.stages) == (6, ((4, 0), (6, 0)))
+    with refused(SettingsError, "6x6", kind="conflict", setting="curriculum.stages"):
+        new_run_settings("quick", {"curriculum.stages": [4, 6], "game.board_size": 4})
+    for stages, size, kind in (
+        ([4, 4], 4, "range"),
+        ([6, 4], 4, "range"),
+        ([[4, 3], [5, 4]], 5, "type"),
+        ([4, 28], 4, "range"),
+    ):
+        with refused(SettingsError, kind=kind, setting="curriculum.stages"):
+            new_run_settings("quick", {"curriculum.stages": stages, "game.board_size": size})
+
+
+def test_one_board_at_a_time_is_for_hex_alone() -> None:
+    large = new_run_settings("quick", LARGE)
+    assert not large.plays_in_legs
+    assert large.at_stage(0) is large
 
 
 def test_settings_that_are_given_win() -> None:

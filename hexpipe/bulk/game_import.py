@@ -16,7 +16,7 @@ import numpy as np
 
 from hexpipe.config import GameSettings, Settings
 from hexpipe.errors import NotationError, UsageError
-from hexpipe.games.factory import make_game, plays_hex
+from hexpipe.games.factory import make_game, make_stages, plays_hex
 from hexpipe.games.game_env import Game
 from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.hex import checked_game
@@ -122,7 +122,7 @@ def import_games(
     is_new = not (folder.path / "settings.json").exists()
     game = make_game(settings.game)
     try:
-        with ReplayArchive(folder.path / ARCHIVE_NAME, game) as archive:
+        with ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)) as archive:
             before, positions = archive.total_games, archive.total_positions
             new, repeats = _without_known(games, archive)
             archive.append(record_of(game, played.moves, _winner(played)) for played in watched(new))

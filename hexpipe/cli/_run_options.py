@@ -80,7 +80,7 @@ def run_request(
     if ray is not None:
         overrides = {"cluster.address": ray, **overrides}
     if resume is None:
-        settings = import_named_game(new_run_settings(preset or "quick", overrides), overrides)
+        settings = import_named_game(new_run_settings(preset or "quick", overrides, init_from is not None), overrides)
         settings = settings if init_from is None else _take_net(settings, init_from, overrides)
         return RunRequest(settings, run_dir or default_run_folder(settings.preset), init_from=init_from)
     for given, name in ((preset, "--preset"), (run_dir, "--run-dir"), (init_from, "--init-from")):

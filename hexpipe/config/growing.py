@@ -1,8 +1,12 @@
-"""Automatic growing boards: how a new run of n in a row begins if its own board is too large to start on.
+"""Automatic growing boards: how a new run begins if its own board is too large to start on.
 
-On a board of 100x100 an untrained net plays thousands of plies before the first game ends, so that for long there is
-nothing to learn from. The same rules on small boards and with shorter rows end in dozens of plies, and one net plays
-all boards through one view.
+On a board of 100x100 an untrained net plays thousands of plies before the first game of n in a row ends, so that for
+long there is nothing to learn from. The same rules on small boards and with shorter rows end in dozens of plies, and
+one net plays all boards through one view.
+
+What a net learns on a small board of Hex holds on larger ones (Gao, Mueller, Hayward, "Move prediction using deep
+convolutional neural networks in Hex", IEEE Transactions on Games 10, 2018), where games are longer and each evaluation
+costs more. All boards have one net; a stage is a leg of the run (`Settings.at_stage`).
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from hexpipe.config.inarow_options import DEFAULT_VIEW_SIZE, InARowRules
 from hexpipe.config.loading import load_settings
 from hexpipe.config.presets import QUICK_GROWN
 from hexpipe.config.settings import Settings
+from hexpipe.errors import SettingsError
 
 GROWN = {
     "curriculum.stage_games": 1000,
@@ -27,6 +32,11 @@ A stage lasts until most of its games are won by a row, and the net soon learns 
 to the mover's own stones.
 """
 
+HEX_GROWN = {"curriculum.stage_games": 1000}
+"""Settings of automatic growing boards of Hex, except the stages."""
+
+_FIRST_HEX = 5
+_HEX_STEP = 2
 _LEAST_VIEW = 9
 _LEAST_LENGTH = 4  # three in a row is won by the first player: nothing to learn
 _ROOM = 3  # cells of a view beside a row that wins
@@ -35,19 +45,26 @@ _PLIES_A_STONE = 12  # a game of self-play is cut after so many plies for each s
 _OPENING_STONES = 3  # at most, for each seat; on random cells: seats begin apart, and look for their own
 
 
-def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Return the settings of a new run: `load_settings`, with growing boards where n in a row has a board above 21x21.
+def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, trained: bool = False) -> Settings:
+    """Return the settings of a new run: `load_settings`, with growing boards where Hex has a board above 5x5 or n in a
+    row one above 21x21.
 
-    Stages, the step cap and the openings of self-play, and `GROWN`, are set beside the preset, in the preset quick also
-    `QUICK_GROWN`. Settings in ``overrides`` take precedence, so that ``curriculum.stages`` of [] begins on the large
-    board. A run with reanalysis, which supports only one board, does not grow. SettingsError as from `load_settings`.
+    Hex has boards of 5, 7, 9, ... cells a side and `HEX_GROWN`. For n in a row stages, the step cap and the openings of
+    self-play, and `GROWN`, are set beside the preset, in the preset quick also `QUICK_GROWN`. Settings in ``overrides``
+    take precedence, so that ``curriculum.stages`` of [] begins on the large board. A run with reanalysis, which
+    supports only one board, does not grow; nor does one of Hex that plays nothing, or starts with a ``trained`` net.
+    SettingsError as from `load_settings`.
     """
     given = dict(overrides or {})
     settings = load_settings(preset, given)
     game = settings.game
-    if game.name != "inarow" or game.board_size <= DEFAULT_VIEW_SIZE:
-        return settings
     if settings.curriculum.stages or "curriculum.stages" in given or settings.reanalyze.ratio:
+        _check_last_stage(settings)
+        return settings
+    if game.name == "hex" and game.board_size > _FIRST_HEX and settings.plays and not trained:
+        sizes = (*range(_FIRST_HEX, game.board_size, _HEX_STEP), game.board_size)
+        return load_settings(preset, {"curriculum.stages": sizes, **HEX_GROWN, **given})
+    if game.name != "inarow" or game.board_size <= DEFAULT_VIEW_SIZE:
         return settings
     view = game.view_size or view_size_for(game.inarow_rules())
     grown = {
@@ -59,6 +76,14 @@ def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None) ->
         **(QUICK_GROWN if preset == "quick" else {}),
     }
     return load_settings(preset, {**grown, **given})
+
+
+def _check_last_stage(settings: Settings) -> None:
+    """Raise SettingsError unless the game is that of the last stage."""
+    last, size = settings.stages[-1].board_size, settings.game.board_size
+    if last != size:
+        words = f"curriculum.stages end with {last}x{last}, the game has {size}x{size}: make them the same"
+        raise SettingsError(words, kind="conflict", setting="curriculum.stages")
 
 
 def growing_stages(rules: InARowRules, view: int) -> tuple[tuple[int, int], ...]:

@@ -17,11 +17,13 @@ from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
 
-VERSION = 2
+VERSION = 3
 """Version of written settings; incremented when a setting is added, removed or changes its meaning. 0 is hexpipe
 0.1.0."""
 
-YOUNGER: dict[str, tuple[int, Any]] = {}
+YOUNGER: dict[str, tuple[int, Any]] = {
+    "curriculum.solved": (3, 0.9),  # there was no curriculum of Hex
+}
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
 
 GONE: dict[str, tuple[Any, str]] = {
@@ -47,6 +49,8 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
         tree[section] = dict(values)
     for name, value in _with_algorithm(overrides or {}, preset).items():
         _set_dotted(tree, name, value)
+    if "game.board_size" not in (overrides or {}):
+        _take_last_board(tree)
     return _validated(tree)
 
 
@@ -169,12 +173,23 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
     tree[key] = value
 
 
+def _take_last_board(tree: dict[str, Any]) -> None:
+    """Set the board of Hex to the curriculum's last one."""
+    curriculum, game = tree.get("curriculum", {}), tree.get("game", {})
+    stages = curriculum.get("stages") if isinstance(curriculum, dict) else None
+    if isinstance(game, dict) and game.get("name", "hex") == "hex" and isinstance(stages, (list, tuple)) and stages:
+        last = stages[-1]
+        game["board_size"] = last[0] if isinstance(last, (list, tuple)) and last else last
+
+
 def _settle_stages(tree: dict[str, Any]) -> None:
     """Set the game to the curriculum's last stage, seen through a view that suits the first."""
     curriculum, game = tree.get("curriculum", {}), tree.get("game", {})
     if not isinstance(curriculum, dict) or not isinstance(game, dict):
         return
     stages = curriculum.get("stages")
+    if game.get("name", "hex") == "hex":
+        return  # its game may be any of the stages
     try:
         sizes = [int(size) for size, _ in stages or ()]
         win_length = int(stages[-1][1]) if stages else 0

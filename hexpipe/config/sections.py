@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hexpipe.config.section import RefusedError, Section
 
@@ -226,12 +226,21 @@ class ClusterSettings(Section):
 
 
 class CurriculumSettings(Section):
-    """Boards that grow inside one run (n in a row)."""
+    """Boards that grow inside one run."""
 
     stages: tuple[tuple[int, int], ...] = Field(
-        (), description="board size and win length of each stage, [[15,5],[30,6],[50,7],[100,8]]; empty: no curriculum"
+        (),
+        description="boards from the first to the game's own: sizes for Hex, [5,7,9]; n in a row has win lengths too, "
+        "[[15,5],[30,6],[50,7],[100,8]]; empty: no curriculum",
     )
     stage_games: int = Field(500, ge=1, description="games after which a stage may be mastered")
+    solved: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="share of a solver's values and winning moves that the net alone must know to master a stage of "
+        "Hex up to 5x5; such a stage ends after ten times its games all the same",
+    )
     mastery: float = Field(
         0.6,
         ge=0,
@@ -239,6 +248,14 @@ class CurriculumSettings(Section):
         description="share of its last 100 games against the league that the newest net must win to master a stage; "
         "without a league a stage ends with its games, once trained weights have played",
     )
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _with_lengths(cls, stages: Any) -> Any:
+        """Write a stage of Hex, a size alone, as a pair too."""
+        if not isinstance(stages, (list, tuple)):
+            return stages
+        return [(stage, 0) if isinstance(stage, int) and not isinstance(stage, bool) else stage for stage in stages]
 
 
 class LearnerSettings(Section):

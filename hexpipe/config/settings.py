@@ -77,15 +77,26 @@ class Settings(Section):
     def stages(self) -> tuple[GameSettings, ...]:
         """Games of the curriculum, in order; without a curriculum the game alone.
 
-        The last one is `game`. All have its view and thumbnail, so that they are the same game for a net.
+        In n in a row the last one is `game`, and all have its view and thumbnail, so that they are the same game for a
+        net. In Hex, where a net sees the whole board, `game` is the last one or that of `at_stage`.
         """
         if not self.curriculum.stages:
             return (self.game,)
-        tree = self.game.model_dump()
+        tree, lengths = self.game.model_dump(), self.game.name == "inarow"
         return tuple(
-            GameSettings.model_validate({**tree, "board_size": size, "win_length": length})
+            GameSettings.model_validate({**tree, "board_size": size, **({"win_length": length} if lengths else {})})
             for size, length in self.curriculum.stages
         )
+
+    @property
+    def plays_in_legs(self) -> bool:
+        """Whether each stage is another game for a net, so that it has processes and a replay buffer of its own: a leg
+        of the run."""
+        return bool(self.curriculum.stages) and self.game.name == "hex"
+
+    def at_stage(self, stage: int) -> Settings:
+        """Return the settings of the processes that play ``stage`` (from 0): in legs their game is that stage's."""
+        return self.model_copy(update={"game": self.stages[stage]}) if self.plays_in_legs else self
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -147,15 +158,23 @@ class Settings(Section):
             raise RefusedError(words, kind="conflict", setting="learner.batch_size")
 
     def _check_stages(self) -> None:
-        if self.game.name != "inarow":
-            words = "curriculum.stages are for game.name=inarow: leave them empty"
+        if self.game.name not in ("inarow", "hex"):
+            words = "curriculum.stages are for game.name=hex and game.name=inarow: leave them empty"
             raise RefusedError(words, kind="conflict", setting="curriculum.stages")
+        legs = self.plays_in_legs
         for before, after in pairwise(self.curriculum.stages):
-            if after[0] < before[0]:
+            if after[0] < before[0] + legs:
                 words = f"curriculum.stages must have growing boards (got {after[0]} after {before[0]}): reorder them"
                 raise RefusedError(words, kind="range", setting="curriculum.stages")
         last, game = self.curriculum.stages[-1], self.game
-        if (game.board_size, game.win_length) != last or game.view_size is None or not game.thumbnail:
+        if legs and any(length for _, length in self.curriculum.stages):
+            words = "curriculum.stages of Hex are sizes alone, as in [5,7,9]: a win length is for n in a row"
+            raise RefusedError(words, kind="type", setting="curriculum.stages")
+        if legs and game.board_size not in [size for size, _ in self.curriculum.stages]:
+            words = f"curriculum.stages end with board {last[0]}, the game has {game.board_size}: make them the same"
+            raise RefusedError(words, kind="conflict", setting="curriculum.stages")
+        seen = game.view_size is not None and game.thumbnail
+        if not legs and not ((game.board_size, game.win_length) == last and seen):
             words = "with curriculum.stages the game is that of the last stage, with a view and a thumbnail"
             raise RefusedError(words, kind="conflict", setting="game")
         try:

@@ -25,5 +25,11 @@ def plays_hex(settings: GameSettings) -> bool:
 
 
 def make_stages(settings: Settings) -> tuple[Game, ...]:
-    """Make the games of a run's curriculum in order; without one its game alone. For a net they are the same game."""
+    """Make the games of a run's curriculum in order; without one its game alone."""
     return tuple(make_game(stage) for stage in settings.stages)
+
+
+def make_games_of_net(settings: Settings) -> tuple[Game, ...]:
+    """Make the games that are the same for a net: all stages, or the one of these settings where a run plays in
+    legs."""
+    return (make_game(settings.game),) if settings.plays_in_legs else make_stages(settings)

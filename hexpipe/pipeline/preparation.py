@@ -15,6 +15,7 @@ from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.roles.plan import Plan
 from hexpipe.run_folder import ARCHIVE_NAME
+from hexpipe.selfplay.curriculum import board_in_words
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ def check_games(settings: Settings, run_dir: Path) -> None:
         raise SettingsError(words, kind="conflict", setting="selfplay.workers")
 
 
+def stage_of(settings: Settings, run_dir: Path) -> int:
+    """Return the stage (from 0) that the run in ``run_dir`` is in; ArchiveError where its games are of other rules."""
+    path = run_dir / ARCHIVE_NAME
+    if not path.exists():
+        return 0
+    with ReplayArchive(path, make_stages(settings), read_only=True) as archive:
+        return archive.stage.number
+
+
 def check_net(settings: Settings, checkpoint: Checkpoint) -> None:
     """Raise CheckpointError now, not in a child, if a checkpoint is of another net."""
     net = checkpoint.settings.net
@@ -62,10 +72,7 @@ def _growth_in_words(settings: Settings) -> str:
     """Describe the boards before the last one, and the step cap where it is below that of the rules."""
     words = ""
     if len(settings.stages) > 1:
-        before = [
-            f"{rules.row_length} in a row {rules.board_size}x{rules.board_size}" for rules in settings.stages[:-1]
-        ]
-        words = f", grown from {', '.join(before)}"
+        words = f", grown from {', '.join(board_in_words(rules) for rules in settings.stages[:-1])}"
     cap = settings.selfplay.max_game_plies
     return f"{words}, self-play cut at {cap:,} plies" if cap < settings.game.board_size**2 else words
 

@@ -28,7 +28,7 @@ import torch
 from hexpipe.config import Settings
 from hexpipe.config.limits import limit_reached, share_done
 from hexpipe.errors import DivergedError, GoneError, HexpipeError, NotFiniteError
-from hexpipe.games.factory import make_stages
+from hexpipe.games.factory import make_games_of_net, make_stages
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator
@@ -40,7 +40,7 @@ from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import load_checkpoint, newest_whole
 from hexpipe.nets.net_template import check_fit, net_template
 from hexpipe.pipeline.league_serial import SerialLeague
-from hexpipe.pipeline.preparation import check_games
+from hexpipe.pipeline.preparation import check_games, stage_of
 from hexpipe.presence import Presence
 from hexpipe.processes.machine import available_cores, visible_gpus
 from hexpipe.random_streams import Stream, generator, stream
@@ -151,9 +151,11 @@ class _Trainer:
         start: float,
         say: Callable[[str], None],
     ) -> None:
+        whole, self.stage = settings, stage_of(settings, folder.path)
+        settings = settings.at_stage(self.stage)
         self.settings, self.folder = settings, folder
         self.start = start  # monotonic seconds
-        stages = make_stages(settings)
+        stages = make_games_of_net(settings)
         self.game = stages[-1]
         device = plan_processes(settings, available_cores(), visible_gpus()).learner_devices[0]
         self.buffer = ReplayBuffer.create(settings.replay, stages, private=True)
@@ -171,12 +173,12 @@ class _Trainer:
         check_games(settings, folder.path)
         check_trackers(settings.tracking)
         # nothing is written before here: a failed start leaves no run behind
-        self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, stages)
+        self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings))
         try:
             self.presence = Presence(folder.path, self.archive.path)
             self.buffer.refill(self.archive)
             self.paced.restore_budget()
-            folder.write_settings(settings)
+            folder.write_settings(whole)
             self.keeper = GameKeeper(settings, self.archive, self.buffer)
             self.evaluators: list[LocalEvaluator | LocalLatentEvaluator] = []
             self.finished: list[GameRecord] = []
@@ -207,9 +209,8 @@ class _Trainer:
             self.reanalysis = self._search_old_games(self.evaluators[1])
         # a resumed run must not repeat the games of its first part
         seed = stream(Stream.TRAIN_SELFPLAY, settings.seed, self.buffer.total_games)
-        return SelfPlay(
-            stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.keeper.curriculum.stage
-        )
+        stage = (lambda: 0) if settings.plays_in_legs else (lambda: self.keeper.curriculum.stage)
+        return SelfPlay(stages, settings, evaluator, seed, self.finished.append, stage=stage)
 
     def _search_old_games(self, evaluator: LocalEvaluator | LocalLatentEvaluator) -> OldGameSearch:
         settings, buffer = self.settings, self.buffer
@@ -233,7 +234,8 @@ class _Trainer:
         on_progress: Callable[[TrainProgress], None],
         should_stop: Callable[[], bool],
     ) -> TrainProgress | None:
-        """Train to the end, or to a checkpoint by steps: then return None, and another trainer resumes from it.
+        """Train to the end, or to a checkpoint by steps or at the end of a leg: then return None, and another trainer
+        resumes from it.
 
         GoneError if the folder or the archive was moved away; after a checkpoint if the folder is there.
         """
@@ -270,7 +272,7 @@ class _Trainer:
                 reported = now
                 self.presence.check()
                 self._report(metrics, on_progress)
-            if self._checkpoint_due() and self._drain(should_stop):
+            if (self._checkpoint_due() or self._leg_over()) and self._drain(should_stop):
                 self._save()
                 self._report(metrics, on_progress)
                 return None
@@ -282,6 +284,10 @@ class _Trainer:
         steps = self.settings.learner.checkpoint_steps
         due = steps > 0 and self.learner.steps // steps > self.first_step // steps
         return due and self.learner.healthy
+
+    def _leg_over(self) -> bool:
+        """Return whether the next stage, which has begun, is another game for the net."""
+        return self.settings.plays_in_legs and self.keeper.curriculum.stage > self.stage
 
     def _drain(self, should_stop: Callable[[], bool]) -> bool:
         """Play the running games to their ends; return False if that was stopped."""

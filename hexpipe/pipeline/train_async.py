@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from hexpipe.config.limits import limit_reached
 from hexpipe.errors import DiskFullError, GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
-from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, stage_of
 from hexpipe.plain_files import read_document
 from hexpipe.presence import Presence
 from hexpipe.processes.child import setup_logging
@@ -61,6 +61,9 @@ _MOST_SESSIONS = 2**31
 def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan, Any]] = ROLES) -> int:
     """Run the pipeline to its end; return the exit code 0.
 
+    Where the boards of a curriculum are not the same for a net, each stage is a leg, with processes and shared memory
+    of its own; the next one goes on from the checkpoint with which the last ends.
+
     Raises UsageError before anything is started, GoneError if the run's folder or its archive was moved away,
     ProcessDiedError or another HexpipeError when the run failed.
     """
@@ -72,21 +75,57 @@ def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan
         may_go_away("stdout", "stderr"),
         RunFolder.open(request.run_dir, request.resume) as folder,
     ):
+        started, views = time.monotonic(), [view] if view is not None else []
+
+        def shown() -> View:
+            if not views:
+                views.append(make_view(title=f"hexpipe {request.run_dir}"))
+            return views[0]
+
         try:
-            run_ = _prepare(request, folder, view, roles)
-        except (HexpipeError, KeyboardInterrupt):
-            folder.discard_if_empty()
-            raise
-        try:
-            run_.supervise(interrupts)
+            go_on = _run_leg(request, folder, shown, roles, interrupts, started, first=True)
+            while go_on:
+                next_leg = replace(request, resume=True, init_from=None)
+                go_on = _run_leg(next_leg, folder, shown, roles, interrupts, started, first=False)
         finally:
-            run_.close()
+            for each in views:
+                each.close()
     return 0
 
 
-def _prepare(request: RunRequest, folder: RunFolder, view: View | None, roles: Sequence[Role[Plan, Any]]) -> _Run:
-    """Check all that can be checked, make the segments, and announce the run."""
-    settings = request.settings
+def _run_leg(
+    request: RunRequest,
+    folder: RunFolder,
+    shown: Callable[[], View],
+    roles: Sequence[Role[Plan, Any]],
+    interrupts: Interrupts,
+    started: float,
+    first: bool,
+) -> bool:
+    """Play a leg from its preparation to its end, after which nothing of it is left in memory; return whether another
+    is due."""
+    try:
+        leg = _prepare(request, folder, shown, roles, started, first)
+    except (HexpipeError, KeyboardInterrupt):
+        folder.discard_if_empty()
+        raise
+    try:
+        return leg.supervise(interrupts)
+    finally:
+        leg.close()
+
+
+def _prepare(
+    request: RunRequest,
+    folder: RunFolder,
+    shown: Callable[[], View],
+    roles: Sequence[Role[Plan, Any]],
+    started: float,
+    first: bool,
+) -> _Leg:
+    """Check all that can be checked, make the segments, and announce the run, or its next leg."""
+    stage = stage_of(request.settings, folder.path)
+    settings = request.settings.at_stage(stage)
     checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
     check_games(settings, folder.path)
     check_trackers(settings.tracking)
@@ -103,19 +142,20 @@ def _prepare(request: RunRequest, folder: RunFolder, view: View | None, roles: S
             f"there is no {ARCHIVE_NAME} beside the checkpoints: if it lies elsewhere, stop and put it back; the run "
             f"begins a new one, with no games, and the net of {checkpoint.name}"
         )
-    view = view or make_view(title=f"hexpipe {request.run_dir}")
+    view = shown()
     setup_logging(folder.path)
-    folder.write_settings(settings)
+    folder.write_settings(request.settings)
     session = _next_session(folder, settings)
     with ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings)) as archive:  # created if missing
         presence = Presence(folder.path, archive.path)
     specs, stats, state = child_specs(roles, settings, plan, segments), segments.stats, segments.state
     repair = segments.repair_after_death
-    supervisor = Supervisor(specs, settings, folder.path, stats, state, repair, session)
-    for text in (*passed_over, *announcement(request, plan, checkpoint, changes)):
+    supervisor = Supervisor(specs, settings, folder.path, stats, state, repair, session, started)
+    news = announcement(request, plan, checkpoint, changes) if first else ()
+    for text in (*passed_over, *news):
         view.say(text)
         log.info(text)
-    return _Run(settings, folder, presence, view, segments, supervisor, gpus, roles)
+    return _Leg(settings, folder, presence, view, segments, supervisor, gpus, roles, stage, started)
 
 
 def _checked_checkpoint(
@@ -135,8 +175,8 @@ def _checked_checkpoint(
     return checkpoint, passed_over, changes
 
 
-class _Run:
-    """A run in progress."""
+class _Leg:
+    """A run in progress, or the part of it that plays on one board, which is stage ``stage`` (from 0)."""
 
     def __init__(
         self,
@@ -148,12 +188,14 @@ class _Run:
         supervisor: Supervisor,
         gpus: int,
         roles: Sequence[Role[Plan, Any]],
+        stage: int,
+        started: float,
     ) -> None:
-        self._roles = roles
+        self._roles, self._number = roles, stage
         self.settings, self.folder, self.view = settings, folder, view
         self._presence = presence
         self.segments, self.supervisor = segments, supervisor
-        self.meter = ProgressMeter(segments.stats, segments.state, settings, gpus)
+        self.meter = ProgressMeter(segments.stats, segments.state, settings, gpus, started)
         self._metrics: MetricsWriter | None = None
         self._next_metrics = 0.0
         self._stage = ""
@@ -162,15 +204,15 @@ class _Run:
         stack = partial(stack_of, folder.path)
         self._stall = StallWatch(segments.stats, segments.state, roles, settings.limits.stall_seconds, stack)
 
-    def supervise(self, interrupts: Interrupts) -> None:
-        """Start the processes, watch them, and end them in order."""
+    def supervise(self, interrupts: Interrupts) -> bool:
+        """Start the processes, watch them, and end them in order; return whether the next leg is due."""
         failure: HexpipeError | None = None
         try:
             self._tell_processes()
             self.supervisor.start()
             self._metrics = MetricsWriter(self.folder.path, self.settings)
             reason = self._watch(interrupts)
-            self._say(f"stopping: {reason}")
+            self._say(f"stopping: {reason}" if reason else "the next board begins")
         except (HexpipeError, OSError) as error:
             failure = self._gone() or (error if isinstance(error, HexpipeError) else None)
             if failure is None:
@@ -181,9 +223,12 @@ class _Run:
         failure = failure or self._gone()
         if failure is None and late:
             failure = _late_failure(late[0], self.folder)
-        self._report_end()
+        go_on = failure is None and self._next_is_due() and not interrupts.asked()
+        if not go_on:
+            self._report_end()
         if failure is not None:
             raise failure
+        return go_on
 
     def _gone(self) -> GoneError | None:
         """Return the error to report if the folder or the archive is no longer the original one, else None."""
@@ -203,11 +248,12 @@ class _Run:
         if self._metrics is not None:
             self._metrics.close()
         forget_stacks(self.folder.path)
-        self.view.close()
+        for segment in self.segments.all():
+            segment.close()
         logging.shutdown()
 
     def _watch(self, interrupts: Interrupts) -> str:
-        """Watch the processes until there is a reason to stop; return it."""
+        """Watch the processes until there is a reason to stop; return it, "" where the next leg is due."""
         while True:
             self._presence.check()
             for death in self.supervisor.watch(_TICK_SECONDS):
@@ -216,6 +262,8 @@ class _Run:
                 self._say(f"{death.process} died and {what}: {death.details.splitlines()[-1]}")
             self._tell_processes()
             self._show()
+            if self._next_is_due():
+                return ""
             self._tell_stage()
             self._tell_nodes()
             if interrupts.asked():
@@ -225,6 +273,9 @@ class _Run:
             reason = self._limit_reached()
             if reason:
                 return reason
+
+    def _next_is_due(self) -> bool:
+        return self.settings.plays_in_legs and self.segments.state.stage > self._number + 1
 
     def _tell_processes(self) -> None:
         """Keep RUN/run.json up to date: a replacement may come some seconds after the death."""

@@ -66,6 +66,8 @@ class RunState(_Numbers):
     """Replay: the curriculum's stage, from 1; 0 until the archive has been read."""
     mastered_after = _Number(int)
     """Replay: number of games in the stage before."""
+    solved = _Number(float)
+    """Learner: the net's agreement with the solver of its board, 0 to 1; 0 while there is none to ask."""
     played_positions = _Number(int)
     """Replay: positions of new games since this start of the run: the budget for searching old ones anew."""
     searched_positions = _Number(int)

@@ -64,16 +64,17 @@ class Supervisor:
         state: RunState,
         repair: Callable[[Role[Any, Any], int], None],
         session: int = 0,
+        started: float | None = None,
     ) -> None:
         """Make the supervisor; ``repair(role, number)`` repairs the shared memory of a dead process for its
-        replacement."""
+        replacement; ``started``: when the run was, in monotonic seconds, if not now."""
         self.specs = {spec.name: spec for spec in specs}
         self.settings, self.run_dir, self.stats, self.state = settings, run_dir, stats, state
         self.processes: dict[str, SpawnProcess] = {}
         self.deaths: list[Death] = []
         self._repair = repair
         self._session = session
-        self._started = time.monotonic()
+        self._started = time.monotonic() if started is None else started
         self._context = multiprocessing.get_context("spawn")
         self._leaving: set[str] = set()
         self._killed: set[str] = set()  # by us

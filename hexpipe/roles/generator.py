@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import Settings
-from hexpipe.games.factory import make_stages
+from hexpipe.games.factory import make_games_of_net
 from hexpipe.games.game_env import Game
 from hexpipe.inference.client import CachedEvaluator, InferenceClient
 from hexpipe.inference.lru_cache import LRUCache
@@ -99,7 +99,7 @@ def generator_main(
 ) -> None:
     """Play games until asked to stop; each finished one goes to the outbox."""
     row, settings = context.row, context.settings
-    stages = make_stages(settings)
+    stages = make_games_of_net(settings)
     game = stages[-1]  # the same for a net on every stage
     nets = [ServedNet(context, slots, context.number, game, Waiting.INFERENCE)]
     evaluator = nets[0].evaluator
@@ -118,9 +118,8 @@ def generator_main(
     state = context.state
     if not context.wait_until(lambda: len(stages) == 1 or state.stage > 0, Waiting.REFILL):  # replay reads the archive
         return
-    play = SelfPlay(
-        stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: (state.stage or 1) - 1
-    )
+    stage = (lambda: 0) if settings.plays_in_legs else (lambda: (state.stage or 1) - 1)
+    play = SelfPlay(stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=stage)
     base = {name: row[name] for name in _COUNTERS}
     context.set_ready()
     next_export = 0.0

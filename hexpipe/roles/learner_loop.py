@@ -197,6 +197,7 @@ class LearnerLoop:
             score = self._solver.score(self.learner.net, self.learner.device)
             if score is not None:
                 self.row["solver_score"], self.row["solver_policy"] = score
+                self.context.state.solved = sum(score) / 2
 
     def save(self) -> None:
         """Begin to write a checkpoint, unless this step has one or training is broken just now."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hexpipe.arena.solved_positions import QUICKLY_SOLVED
 from hexpipe.config import Settings, dump_settings
 from hexpipe.errors import DiskFullError, FileBusyError, GoneError
 from hexpipe.games.factory import make_stages
@@ -53,7 +54,10 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
 
     with _with_room(context, lambda: _open_archive(context)) as archive:
         row.beat(Waiting.REFILL)
-        keeper = GameKeeper(context.settings, archive, buffer, tell_stage, partial(_with_room, context))
+        # hexpipe's own files of solved positions, which the view shows, are judges: they decide nothing
+        told = context.settings.plays_in_legs and context.settings.game.board_size <= QUICKLY_SOLVED
+        solved = (lambda: state.solved) if told else (lambda: None)
+        keeper = GameKeeper(context.settings, archive, buffer, tell_stage, partial(_with_room, context), solved)
         _refill(context, archive, buffer)
         # the outboxes are new with this part of the run: at its start they hold no committed games
         known = archive.newest_sequences(context.session, outboxes.num_slots) if context.me.restarts else {}
@@ -82,7 +86,7 @@ class GameKeeper:
     """The only writer of an archive and of a buffer, and the curriculum's state machine.
 
     ``on_stage(self)`` is called at each beginning of a stage, also the first; ``write`` runs writes that may find no
-    room. ``mastered_after``: games of the stage before the present one.
+    room; ``solved`` as for `Curriculum`. ``mastered_after``: games of the stage before the present one.
     """
 
     def __init__(
@@ -92,12 +96,14 @@ class GameKeeper:
         buffer: ReplayBuffer,
         on_stage: Callable[[GameKeeper], None] = lambda keeper: None,
         write: Callable[[Callable[[], None]], None] = lambda action: action(),
+        solved: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._settings, self._archive, self.buffer = settings, archive, buffer
         self._on_stage, self._write = on_stage, write
         begin = archive.stage
         self.mastered_after = begin.mastered_after
-        self.curriculum = Curriculum(settings, begin.number, archive.newest_weights(begin.games_before))
+        weights = archive.newest_weights(begin.games_before)
+        self.curriculum = Curriculum(settings, begin.number, weights, solved)
         self.curriculum.restore(archive.games_after(begin.games_before), archive.total_games - begin.games_before)
         self._tell()
         self.look_at_stage()

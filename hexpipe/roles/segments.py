@@ -10,7 +10,7 @@ from typing import Any
 from hexpipe.answers import answer_bytes
 from hexpipe.config import Settings
 from hexpipe.errors import SettingsError, SharedMemoryError
-from hexpipe.games.factory import make_stages
+from hexpipe.games.factory import make_games_of_net
 from hexpipe.games.game_env import Game
 from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
@@ -117,7 +117,7 @@ def make_segments(roles: Sequence[AnyRole], settings: Settings, game: Game, plan
     try:
         with semaphores_made():
             lock: Any = spawn_context().Lock()
-        buffer = ReplayBuffer.create(settings.replay, make_stages(settings), lock=lock)
+        buffer = ReplayBuffer.create(settings.replay, make_games_of_net(settings), lock=lock)
     except SharedMemoryError as error:
         for segment in playing.all():
             segment.close()
@@ -202,7 +202,7 @@ def estimate(roles: Sequence[AnyRole], settings: Settings, game: Game, plan: Pla
         **league,
         "outboxes": Outboxes.fields(outboxes, settings.selfplay.game_queue, _record_bytes(settings)),
         "weights": WeightsBoard.fields(net_template(settings.net, game.shapes)),
-        "replay": segment_fields(settings.replay, make_stages(settings)),
+        "replay": segment_fields(settings.replay, make_games_of_net(settings)),
     }
     return {name: segment_bytes(each) for name, each in fields.items()}
 
@@ -261,4 +261,4 @@ def search_bytes(settings: Settings, game: Game) -> int:
 
 def _record_bytes(settings: Settings) -> int:
     most = settings.selfplay.max_game_plies
-    return max(largest_record_bytes(game.shapes, min(game.max_plies, most)) for game in make_stages(settings))
+    return max(largest_record_bytes(game.shapes, min(game.max_plies, most)) for game in make_games_of_net(settings))

@@ -1,17 +1,19 @@
-"""Agreement of the net in training with an exact solver, on small boards."""
+"""Agreement of the net in training with an exact solver."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hexpipe.games.game_env import ONGOING, Game
-from hexpipe.games.hex_solver import HexSolver, is_solvable
+from hexpipe.arena.solved_positions import QUICKLY_SOLVED, has_solved_positions, packaged_positions, read_positions
+from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.hex_solver import HexSolver
 from hexpipe.nets.factory import Net
 from hexpipe.random_streams import Stream, generator
 
@@ -22,7 +24,10 @@ _BUDGET_SECONDS = 20.0
 
 
 class SolverCheck:
-    """Random positions with their solved values, made on a background thread; `score` tests a net on them."""
+    """Solved positions, made on a background thread; `score` tests a net on them.
+
+    On boards that are quickly solved they are of random play, else those of hexpipe's own file.
+    """
 
     def __init__(self, game: Game, seed: int) -> None:
         self._game = game
@@ -35,7 +40,7 @@ class SolverCheck:
     @classmethod
     def create(cls, game: Game, seed: int) -> SolverCheck | None:
         """Return a check for ``game``, None where no solver supports its boards."""
-        return cls(game, seed) if is_solvable(game) else None
+        return cls(game, seed) if has_solved_positions(game) else None
 
     def wait(self, timeout: float) -> bool:
         """Wait for the positions, ``timeout`` seconds at most; return whether they are ready."""
@@ -59,15 +64,33 @@ class SolverCheck:
         return right, float(found[won].mean())
 
     def _make(self, seed: int) -> None:
-        """Solve positions after 0 to 2/3 n*n random stones, as long as the time allows."""
-        game, rng = self._game, generator(Stream.SOLVER_CHECK, seed)
-        solver = HexSolver(game.board_size)
+        game = self._game
         codes: list[NDArray[np.int8]] = []
         values: list[int] = []
         winning: list[NDArray[np.bool_]] = []
-        area = game.board_size**2
         row, end = np.zeros(1, np.int32), time.monotonic() + _BUDGET_SECONDS
-        while len(values) < _POSITIONS and time.monotonic() < end:
+        solved = self._random(seed) if game.board_size <= QUICKLY_SOLVED else self._read()
+        for states, best in solved:
+            code = np.zeros((1, game.shapes.code_length), np.int8)
+            game.codes(states, row, code)
+            moves = np.zeros(game.num_actions, np.bool_)
+            moves[game.action_view[int(states.view[0]), np.array(best, np.int64)]] = True
+            codes.append(code[0])
+            values.append(1 if best else -1)
+            winning.append(moves)
+            if time.monotonic() > end:
+                break
+            time.sleep(0)  # yields to training
+        self._codes, self._values, self._winning = np.array(codes), np.array(values, np.int8), np.array(winning)
+        self._ready.set()
+        log.info("%d solved positions to hold the net against", len(values))
+
+    def _random(self, seed: int) -> Iterator[tuple[States, list[int]]]:
+        """Yield `_POSITIONS` positions after 0 to 2/3 n*n random stones, with their winning moves."""
+        game, rng = self._game, generator(Stream.SOLVER_CHECK, seed)
+        solver = HexSolver(game.board_size)
+        area, row, found = game.board_size**2, np.zeros(1, np.int32), 0
+        while found < _POSITIONS:
             states = game.new_states(1)
             for move in rng.permutation(area)[: int(rng.integers(0, 2 * area // 3))]:
                 game.step(states, row, np.array([move], np.int32), row)
@@ -75,16 +98,12 @@ class SolverCheck:
                     break
             if states.winner[0] != ONGOING or (game.swap and states.ply[0] == 1):
                 continue  # the solver does not support swap
-            view = int(states.view[0])
-            best = solver.winning_moves(states.cells[0], view)
-            code = np.zeros((1, game.shapes.code_length), np.int8)
-            game.codes(states, row, code)
-            moves = np.zeros(game.num_actions, np.bool_)
-            moves[game.action_view[view, np.array(best, np.int64)]] = True
-            codes.append(code[0])
-            values.append(1 if best else -1)
-            winning.append(moves)
-            time.sleep(0)  # yields to training
-        self._codes, self._values, self._winning = np.array(codes), np.array(values, np.int8), np.array(winning)
-        self._ready.set()
-        log.info("%d solved positions to hold the net against", len(values))
+            found += 1
+            yield states, solver.winning_moves(states.cells[0], int(states.view[0]))
+
+    def _read(self) -> Iterator[tuple[States, list[int]]]:
+        """Yield about `_POSITIONS` of hexpipe's own file, except those in which a swap is legal."""
+        every = read_positions(packaged_positions(self._game.board_size))
+        for position in every[:: -(-len(every) // _POSITIONS)]:
+            if not (self._game.swap and len(position.moves) == 1):
+                yield self._game.play(position.moves), sorted(position.winning_moves)

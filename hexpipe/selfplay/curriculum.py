@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hexpipe.config import GameSettings, Settings
 from hexpipe.records import GameRecord
 from hexpipe.selfplay.league import WINDOW, WinShares, win_share
 
 _LOOK_BACK = 20 * WINDOW
+_PATIENCE = 10  # a small net may never agree as much as that
 UNTRAINED = 1
 """The initial weights of a run, as `GameRecord.weights_version` counts them."""
 
@@ -21,11 +22,19 @@ class Curriculum:
 
     A stage ends when ``curriculum.stage_games`` of its games are in and a net that was trained in it has played one of
     them. With a league it must also be mastered: such nets have won the share ``curriculum.mastery`` of their last
-    `WINDOW` league games. ``weights``: the newest version that had played when the stage began.
+    `WINDOW` league games. Where ``solved()`` tells the net's agreement with a solver of the stage's board, it must
+    reach ``curriculum.solved``, or the stage has had `_PATIENCE` times its games. ``weights``: the newest version that
+    had played when the stage began.
     """
 
-    def __init__(self, settings: Settings, stage: int = 0, weights: int = 0) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        stage: int = 0,
+        weights: int = 0,
+        solved: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self._settings, self._solved = settings, solved
         self._rules = [_rules(game) for game in settings.stages]
         self._newest = max(weights, UNTRAINED)  # newest weights that have played
         self._begin(stage)
@@ -72,6 +81,9 @@ class Curriculum:
         curriculum = self._settings.curriculum
         if self._is_last or self.games < curriculum.stage_games or not self._trained:
             return False
+        solved = self._solved()
+        if solved is not None and solved < curriculum.solved and self.games < _PATIENCE * curriculum.stage_games:
+            return False
         if not self._settings.league.share:
             return True
         return self.shares.games == WINDOW and self.shares.mean >= curriculum.mastery
@@ -104,11 +116,15 @@ def stage_in_words(settings: Settings, stage: int, mastered_after: int = 0) -> s
     It is "(ended stage 1 ...)" without a league, because only a league masters a stage. ``stage`` counts from 0,
     ``mastered_after`` are the games of the stage before it.
     """
-    rules = settings.stages[stage]
-    n = rules.board_size
-    text = f"stage {stage + 1} of {len(settings.stages)}: {_rules(rules)[1]} in a row {n}x{n}"
+    text = f"stage {stage + 1} of {len(settings.stages)}: {board_in_words(settings.stages[stage])}"
     how = "mastered" if settings.league.share else "ended"
     return f"{text} ({how} stage {stage} after {mastered_after:,} games)" if stage else text
+
+
+def board_in_words(game: GameSettings) -> str:
+    """Describe a stage's game: "6 in a row 30x30", "Hex 7x7"."""
+    n = game.board_size
+    return f"{game.row_length} in a row {n}x{n}" if game.name == "inarow" else game.title
 
 
 def _rules(game: GameSettings) -> tuple[int, int]:

@@ -67,11 +67,14 @@ class Figures:
 
 
 class ProgressMeter:
-    """Conversion of a stats board's counters into `Figures`; call `read` every second or so."""
+    """Conversion of a stats board's counters into `Figures`; call `read` every second or so. ``started``: when the run
+    was, in monotonic seconds, if not now."""
 
-    def __init__(self, stats: StatsBoard, state: RunState, settings: Settings, gpus: int) -> None:
+    def __init__(
+        self, stats: StatsBoard, state: RunState, settings: Settings, gpus: int, started: float | None = None
+    ) -> None:
         self._stats, self._state, self._settings = stats, state, settings
-        self._start = time.monotonic()
+        self._start = time.monotonic() if started is None else started
         self._history: deque[tuple[float, dict[str, float]]] = deque()
         self._processes: dict[str, psutil.Process] = {}
         self._memory: dict[str, int] = {}

@@ -219,6 +219,43 @@ def test_boards_grow_without_a_restart_and_the_stage_survives_a_resume(tmp_path:
     assert told[-1] == 3
 
 
+def test_boards_of_hex_grow_leg_by_leg_and_a_killed_run_goes_on_with_its_own(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    stages = ("--size=5", "--set=curriculum.stages=[3,4,5]", "--set=curriculum.stage_games=30")
+    stages += ("--set=curriculum.solved=0", "--set=learner.checkpoint_steps=5")
+    with tiny_run(run_dir, f"--run-dir={run_dir}", *stages) as run:
+        run.until(lambda: games_of_size(run_dir, 4) > 0)
+        pids = run.pids()
+        run.process.kill()
+        run.process.communicate()
+        assert all_gone(list(pids.values()))
+    assert load_checkpoint(run_dir).settings.game.board_size in (3, 4)
+    with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir)), read_only=True) as archive:
+        reached = archive.stage.number  # from 0; a fast machine may have got farther before it was killed
+    with tiny_run(run_dir, "--resume", str(run_dir)) as run:
+        run.until(lambda: games_of_size(run_dir, 5) > 3)
+        run.interrupt()
+        code, output = run.wait()
+    assert code == 0, output
+    assert f"stage {reached + 1} of 3: Hex {3 + reached}x{3 + reached}" in output, "where it goes on"
+    assert "stage 3 of 3: Hex 5x5 (ended stage 2 after" in output
+    assert output.count("go on with: ") == 1
+    with ReplayArchive(run_dir / "archive.sqlite", make_stages(read_settings(run_dir)), read_only=True) as archive:
+        sizes = [game.board_size for game in archive.games_after(0)][::-1]
+        assert archive.stage.number == 2
+    assert sizes == sorted(sizes)
+    assert min(sizes.count(3), sizes.count(4)) >= 30
+    assert_each_game_once(run_dir)
+    newest = load_checkpoint(run_dir)
+    assert newest.settings.game.board_size == 5
+    assert read_settings(run_dir).game.board_size == 5
+    metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    for name in ("stage", "games", "steps"):
+        told = [line[name] for line in metrics if name in line]
+        assert told == sorted(told), f"{name}: neither a leg nor a resume is a fall"
+    assert not (run_dir / "errors").exists()
+
+
 @pytest.mark.slow
 def test_a_league_of_learned_dynamics_changes_its_opponents(tmp_path: Path) -> None:
     """And goes on with them at once when the run is resumed."""

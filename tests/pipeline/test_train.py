@@ -11,7 +11,7 @@ import torch
 
 from hexpipe.config import Settings, load_settings, override_settings
 from hexpipe.errors import ArchiveError, CheckpointError, GoneError, SettingsError
-from hexpipe.games.factory import make_game, make_stages
+from hexpipe.games.factory import make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint
 from hexpipe.pipeline import league_serial
 from hexpipe.pipeline import train as train_module
@@ -46,7 +46,7 @@ def _train(path: Path, settings: Settings, resume: bool = False, **options: Any)
 
 
 def _records(path: Path, settings: Settings) -> list[bytes]:
-    with ReplayArchive(path / ARCHIVE_NAME, make_game(settings.game)) as archive:
+    with ReplayArchive(path / ARCHIVE_NAME, make_stages(settings)) as archive:
         return [record.to_bytes() for _, record in archive.newest(10**6, 10**9, lambda plies, size: 1)]
 
 
@@ -145,6 +145,24 @@ def test_boards_grow_in_one_process(tmp_path: Path) -> None:
     other = override_settings(settings, {"curriculum.stages": [[4, 3], [5, 4]]})
     with pytest.raises(SettingsError, match=r"curriculum\.stages is .* cannot become"):
         check_resume(settings, other, True)
+
+
+def test_boards_of_hex_grow_in_one_process_and_two_runs_are_the_same(tmp_path: Path) -> None:
+    stages = {
+        "curriculum.stages": [3, 4],
+        "game.board_size": 4,
+        "curriculum.stage_games": 6,
+        "search.num_simulations": 4,
+    }
+    settings = load_settings("quick", {**TINY, **stages, "limits.steps": 0, "limits.games": 16})
+    ends = [_train(tmp_path / name, settings) for name in ("one", "two")]
+    assert ends[0].stage.startswith("stage 2 of 2: Hex 4x4 (ended stage 1 after ")
+    assert ends[0].games == ends[1].games
+    assert _records(tmp_path / "one", settings) == _records(tmp_path / "two", settings)
+    games = [GameRecord.from_bytes(data) for data in _records(tmp_path / "one", settings)]
+    sizes = [game.board_size for game in games]
+    assert sizes == sorted(sizes)
+    assert min(sizes.count(3), sizes.count(4)) >= 4
 
 
 @pytest.mark.parametrize("changed", [

@@ -53,6 +53,16 @@ def test_a_net_that_knows_nothing_has_half() -> None:
     assert 0.0 < float(np.mean(check._values > 0)) < 1.0
 
 
+def test_boards_that_take_long_to_solve_have_positions_of_a_file() -> None:
+    check = SolverCheck.create(Hex(7, swap=True), seed=1)
+    assert check is not None
+    assert check.wait(60.0)
+    assert 200 <= len(check._values) <= 256
+    for code, value, winning in zip(check._codes, check._values, check._winning, strict=True):
+        assert (value > 0) == winning.any()
+        assert not winning[:49][code[:49] > 0].any()
+
+
 def test_large_boards_have_no_check() -> None:
-    assert SolverCheck.create(Hex(6), seed=1) is None
+    assert SolverCheck.create(Hex(9), seed=1) is None
     assert SolverCheck.create(InARow(game_settings(4, 4)), seed=1) is None

@@ -53,6 +53,24 @@ def finished(size: int, win_length: int, share: float | None = None, weights: in
     )
 
 
+def test_where_a_solver_tells_it_a_stage_ends_when_the_net_agrees_or_with_ten_times_its_games() -> None:
+    right = 0.0
+    curriculum = Curriculum(settings_of(**{"curriculum.solved": 0.8}), solved=lambda: right)
+    for _ in range(39):
+        curriculum.add(finished(3, 3))
+        assert not curriculum.ended
+    right = 0.8
+    assert curriculum.ended
+    right = 0.79
+    assert not curriculum.ended
+    curriculum.add(finished(3, 3))
+    assert curriculum.ended
+    right, few = 1.0, Curriculum(settings_of(), solved=lambda: right)
+    for _ in range(3):
+        few.add(finished(3, 3))
+    assert not few.ended
+
+
 def test_without_a_league_a_stage_ends_with_its_games() -> None:
     curriculum = Curriculum(settings_of())
     for number in range(4):
