@@ -38,6 +38,16 @@ ALLOWED = {
     "ray": ("hexpipe.cluster.ray_bridge",),
     "click": ("hexpipe.cli.",),
 }
+# What an inference server runs on where neither a GPU nor torch itself runs the net.
+SERVER_MODULES = (
+    "hexpipe.inference.inference_server",
+    "hexpipe.inference.weights",
+    "hexpipe.nets.agreement",
+    "hexpipe.nets.backend_openvino",
+    "hexpipe.nets.backend_winograd",
+    "hexpipe.nets.choose_backend",
+    "hexpipe.roles.server",
+)
 # What a self-play generator runs on.
 GENERATOR_MODULES = (
     "hexpipe.games.hex",
@@ -174,6 +184,16 @@ def test_generator_modules_import_no_torch() -> None:
         "import json, sys\n"
         + "".join(f"import {name}\n" for name in GENERATOR_MODULES)
         + "print(json.dumps([m for m in ('torch', 'openvino', 'sqlite3', 'rich') if m in sys.modules]))"
+    )
+    assert loads == []
+
+
+def test_server_modules_import_no_torch() -> None:
+    pytest.importorskip("openvino")
+    loads = in_fresh_process(
+        "import json, sys\n"
+        + "".join(f"import {name}\n" for name in SERVER_MODULES)
+        + "print(json.dumps([m for m in ('torch', 'sqlite3', 'rich') if m in sys.modules]))"
     )
     assert loads == []
 

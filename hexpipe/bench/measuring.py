@@ -75,12 +75,14 @@ def wait_until(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch have one thread for the length of the block."""
+    """Let torch and numpy have one thread for the length of the block."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(threads)

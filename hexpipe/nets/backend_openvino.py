@@ -1,7 +1,7 @@
 """The net on a CPU by OpenVINO.
 
 The graph is built from the folded weights in milliseconds, without tracing or converting, so that new weights cost only
-a compilation (about 0.1 s for 6 blocks of 64 channels).
+a compilation (about 0.1 s for 6 blocks of 64 channels). It imports no torch.
 
 OpenVINO is optional: the extra ``openvino``.
 """
@@ -19,10 +19,9 @@ from openvino import opset13 as ops
 from hexpipe.answers import Answers, answer_fields
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backends import write_outputs
-from hexpipe.nets.factory import HexNet, folded_net
-from hexpipe.nets.heads import ILLEGAL_LOGIT
+from hexpipe.nets.net_template import FULL_BUCKET, ILLEGAL_LOGIT, OFF_BOARD, check_shapes
 from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, recalled, residual_trunk, transformer_trunk
-from hexpipe.nets.planes import FULL_BUCKET, OFF_BOARD, check_shapes
+from hexpipe.nets.plain_net import Weights, edge_planes, folded_weights, middle_first
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -39,42 +38,42 @@ class OpenVinoBackend:
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._core = openvino.Core()
-        self._request = self._compiled(folded_net(settings, shapes))
+        self._request = self._compiled(None)
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        self._request = self._compiled(folded_net(self._settings, self._shapes, weights))
+        self._request = self._compiled(weights)
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
         self._request.infer([codes], share_inputs=True)
         outputs = (self._request.get_output_tensor(i).data for i in range(len(answer_fields(self._shapes))))
         write_outputs(Answers.named(outputs, self._shapes), out, self.name)
 
-    def _compiled(self, plain: HexNet) -> Any:
+    def _compiled(self, weights: Weights | None) -> Any:
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": 1,
             "ENABLE_CPU_PINNING": False,  # several pinned one-thread processes would share a core
             "INFERENCE_PRECISION_HINT": PRECISIONS[self.dtype],
         }
-        return self._core.compile_model(_graph(plain), "CPU", options).create_infer_request()
+        layers = Layers(folded_weights(self._settings, self._shapes, weights))
+        graph = _graph(layers, self._settings, self._shapes)
+        return self._core.compile_model(graph, "CPU", options).create_infer_request()
 
 
-def _graph(plain: HexNet) -> Any:
-    """Build the graph of `factory.InferenceNet` from a folded net.
+def _graph(layers: Layers, settings: NetSettings, shapes: Shapes) -> Any:
+    """Build the graph of `factory.InferenceNet` from folded weights.
 
     Codes int8 [?, C] -> priors float32 [?, A], values float32 [?, S], and with a thumbnail focus int32 [?].
     """
-    shapes = plain.shapes
-    layers = Layers({name: tensor.numpy() for name, tensor in plain.state_dict().items()})
     codes = ops.parameter([-1, shapes.code_length], np.int8, "codes")
-    planes = _planes(codes, plain)
-    if plain.settings.backbone == "transformer":
-        x = transformer_trunk(layers, planes, plain.settings, shapes.view_size)
+    planes = _planes(codes, shapes)
+    if settings.backbone == "transformer":
+        x = transformer_trunk(layers, planes, settings, shapes.view_size)
     else:
-        x = residual_trunk(layers, planes, plain.settings)
+        x = residual_trunk(layers, planes, settings)
     features = pooled(x)
-    if plain.engram is not None:
-        features = recalled(layers, features, plain.engram)
+    if settings.engram:
+        features = recalled(layers, features)
     logits = _cell_logits(layers, "policy", x, features, shapes.view_cells)
     if shapes.num_actions > shapes.view_cells:
         swap = layers.linear(ops.relu(layers.linear(features, "policy.swap_hidden")), "policy.swap_logit")
@@ -91,9 +90,9 @@ def _graph(plain: HexNet) -> Any:
     else:
         values = ops.tanh(ops.multiply(value_logits, np.float32(0.5)))
     outputs = [priors, values]
-    if plain.side.focus is not None:
+    if shapes.thumbnail:
         looks = _cell_logits(layers, "side.focus", x, features, shapes.view_cells)
-        looks = ops.subtract(looks, ops.constant(plain.side.focus.from_middle.numpy()[None]))
+        looks = ops.subtract(looks, ops.constant(middle_first(shapes.view_size)[None]))
         highest = ops.topk(looks, np.int32(1), 1, "max", "value", "i32", stable=True).output(1)
         outputs.append(ops.squeeze(highest, np.array([1])))
     return openvino.Model(outputs, [codes], "hexpipe")
@@ -106,9 +105,8 @@ def _cell_logits(layers: Layers, name: str, x: Any, features: Any, cells: int) -
     return ops.reshape(layers.conv(hidden, f"{name}.cell_logits", 0), np.array([0, cells]), True)
 
 
-def _planes(codes: Any, plain: HexNet) -> Any:
+def _planes(codes: Any, shapes: Shapes) -> Any:
     """Build `planes.expand_codes`."""
-    shapes = plain.shapes
     n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
     cells = ops.reshape(_columns(codes, 0, view_cells), np.array([0, 1, n, n]), True)
 
@@ -131,7 +129,7 @@ def _planes(codes: Any, plain: HexNet) -> Any:
         planes.append(ops.multiply(small, scale))
     ring = np.array([0, 0, 1, 1])
     padded = ops.pad(ops.concat(planes, 1), ring, ring, "constant", np.float32(0))
-    return ops.add(padded, ops.constant(plain.edges.numpy()))
+    return ops.add(padded, ops.constant(edge_planes(shapes)))
 
 
 def _columns(codes: Any, first: int, last: int) -> Any:

@@ -1,8 +1,8 @@
 """The net on a CPU core without matrix units: Winograd convolutions between batched matrix products.
 
 A 3x3 convolution takes 64 products a channel pair for a 6x6 piece instead of 324, and 36 instead of 144 for a 4x4 one,
-so that float32 on AVX2 beats any direct convolution. The products are torch.bmm, the rest are numba kernels. Outputs
-agree with the plain net to about 1e-5.
+so that float32 on AVX2 beats any direct convolution. The products and the heads are numpy's, the rest are numba
+kernels; torch is not imported. Outputs agree with the plain net to about 1e-5.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hexpipe import kernel_cache
 from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets import winograd_kernels as kernels
-from hexpipe.nets.backend_torch import named_answers
 from hexpipe.nets.backends import write_outputs
-from hexpipe.nets.factory import HexNet, folded_net
-from hexpipe.nets.heads import SideLogits, highest_focus, value_from_logits
-from hexpipe.nets.planes import expand_codes
-from hexpipe.nets.resnet import ResidualBlock
+from hexpipe.nets.net_template import check_shapes
+from hexpipe.nets.plain_net import Heads, edge_planes, expand_codes, folded_weights
 
 CHUNK_TILES = 128  # tiles in one pass of the trunk: large enough products that stay in the cache
 
@@ -52,11 +47,12 @@ FILTER_TRANSFORMS = {
         ]
     ),
 }
-Conv = tuple[Tensor, NDArray[np.float32]]  # transformed filters [points, inputs, outputs] and biases [boards, K, BLOCK]
+Conv = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Transformed filters [points, inputs, outputs] and biases [boards, K, BLOCK]."""
 
 
 class WinogradBackend:
-    """The net on one thread (the products use torch's setting); any batch size."""
+    """The net on one thread (the products use numpy's setting); any batch size."""
 
     name = "winograd"
 
@@ -65,6 +61,7 @@ class WinogradBackend:
             raise ValueError(f"the Winograd backend is float32 on the CPU, not {dtype} on {device}")
         if settings.backbone != "resnet":
             raise ValueError(f"the Winograd backend runs residual nets, not a {settings.backbone}")
+        check_shapes(shapes)
         kernel_cache.need("nets")
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
@@ -77,81 +74,75 @@ class WinogradBackend:
         activations = (self._chunk, blocks[0], tile * side + 2, tile * side + 2, kernels.BLOCK)
         # Borders and padding are zero from the start and stay so: the kernels never write them.
         self._x, self._inner = np.zeros(activations, np.float32), np.zeros(activations, np.float32)
-        self._tiles = torch.zeros(self._chunk * self._board_tiles, points, width)
+        self._tiles = np.zeros((self._chunk * self._board_tiles, points, width), np.float32)
         # one more row than is used: with a power of two as stride all points would share a few cache sets
-        self._products = torch.zeros(points, self._chunk * self._board_tiles + 1, width)
+        self._products = np.zeros((points, self._chunk * self._board_tiles + 1, width), np.float32)
         self._scratch = np.zeros((2, 64 * kernels.BLOCK), np.float32)
         self._kinds = np.zeros((shapes.view_size + 2, shapes.view_size + 2), np.int32)
         self._pooled = np.zeros((self._chunk, 2, *blocks), np.float32)
         self._flat = np.zeros((self._chunk, shapes.view_size, shapes.view_size, *blocks), np.float32)
-        self._take(folded_net(settings, shapes))
+        self._edges = edge_planes(shapes)
+        self._take(folded_weights(settings, shapes))
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        self._take(folded_net(self._settings, self._shapes, weights))
+        self._take(folded_weights(self._settings, self._shapes, weights))
 
     def infer(self, codes: NDArray[np.int8], out: Answers) -> None:
-        with torch.inference_mode():
-            for first in range(0, len(codes), self._chunk):
-                part = slice(first, first + self._chunk)
-                policy_logits, value_logits, *side = self._logits(codes[part])
-                priors = torch.softmax(policy_logits, dim=1)
-                values = value_from_logits(value_logits, self._shapes.num_seats)
-                outputs = [priors, values, *highest_focus(side)]
-                write_outputs(named_answers(outputs, self._shapes), out.at(part), self.name)
+        for first in range(0, len(codes), self._chunk):
+            part = slice(first, first + self._chunk)
+            write_outputs(self._answers(codes[part]), out.at(part), self.name)
 
-    def _logits(self, codes: NDArray[np.int8]) -> tuple[Tensor, Tensor, *tuple[SideLogits, ...]]:
+    def _answers(self, codes: NDArray[np.int8]) -> Answers:
         count, size = len(codes), self._shapes.view_size
         scratch_a, scratch_b = self._scratch
-        x, inner, tiles = self._x, self._inner, self._blocked(self._tiles)
+        x, inner, tiles = self._x, self._inner, _blocked(self._tiles)
         if self._shapes.turns_frame:
             kernels.stem(codes, self._stem_table, self._stem_bias, x, size, self._kinds)
         else:
             self._convolve_planes(codes)
         kernels.input_transform(x, tiles, count, scratch_a, scratch_b)
-        for block, (conv1, conv2) in zip(self._net.trunk.blocks, self._convs, strict=True):
+        for block, (conv1, conv2) in enumerate(self._convs):
             products, bias = self._multiply(conv1[0], count), conv1[1]
             kernels.output_transform(products, bias, False, inner, size, tiles, count, scratch_a, scratch_b)
             products, bias = self._multiply(conv2[0], count), conv2[1]
-            if isinstance(block, ResidualBlock) and block.pool_bias is not None:
-                extra = self._padded(block.pool_bias(self._pool(inner, count)).numpy())
+            if block in self._pooling:
+                extra = self._padded(self._heads.pool_bias(block, self._pool(inner, count)))
                 bias = bias[:count] + extra.reshape(count, -1, kernels.BLOCK)
             kernels.output_transform(products, bias, True, x, size, tiles, count, scratch_a, scratch_b)
         kernels.unblock(x, size, self._flat, count)
-        last = torch.from_numpy(self._flat[:count]).flatten(3).permute(0, 3, 1, 2)[:, : self._settings.channels]
-        return self._net.logits(torch.from_numpy(codes), last, self._pool(x, count))
+        last = self._flat[:count].reshape(count, size * size, -1)[:, :, : self._settings.channels]
+        return self._heads.answers(codes, last, self._pool(x, count))
 
     def _convolve_planes(self, codes: NDArray[np.int8]) -> None:
-        """Apply the first convolution and its ReLU by torch, for planes that are not Hex's."""
-        planes = expand_codes(torch.from_numpy(codes), self._shapes, self._net.edges)
-        first = torch.relu(self._net.trunk.stem(planes.contiguous(memory_format=torch.channels_last)))
-        cells = self._padded(first.permute(0, 2, 3, 1).numpy())
+        """Apply the first convolution and its ReLU by a matrix product, for planes that are not Hex's."""
+        planes = expand_codes(codes, self._shapes, self._edges)
+        windows = np.lib.stride_tricks.sliding_window_view(planes, (3, 3), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+        first = windows.reshape(*windows.shape[:3], -1) @ self._stem_filters + self._stem_filters_bias
+        cells = self._padded(np.maximum(first, 0))
         blocked = cells.reshape(*cells.shape[:3], -1, kernels.BLOCK).transpose(0, 3, 1, 2, 4)
         end = self._shapes.view_size + 1
         self._x[: len(codes), :, 1:end, 1:end] = blocked
 
-    def _multiply(self, filters: Tensor, count: int) -> NDArray[np.float32]:
+    def _multiply(self, filters: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Return the batched products of the tiles of ``count`` boards: float32 [points, tiles, K, BLOCK]."""
         used = count * self._board_tiles
-        torch.bmm(self._tiles[:used].transpose(0, 1), filters, out=self._products[:, :used])
-        return self._blocked(self._products)
+        np.matmul(self._tiles[:used].transpose(1, 0, 2), filters, out=self._products[:, :used])
+        return _blocked(self._products)
 
-    def _blocked(self, tensor: Tensor) -> NDArray[np.float32]:
-        """Return the kernels' view of channels: [..., K, BLOCK]."""
-        array: NDArray[np.float32] = tensor.numpy()
-        return array.reshape(*array.shape[:-1], -1, kernels.BLOCK)
-
-    def _pool(self, x: NDArray[np.float32], count: int) -> Tensor:
+    def _pool(self, x: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Compute `resnet.global_pool`: [count, 2 * channels]."""
         kernels.pool(x, self._shapes.view_size, self._pooled, count)
-        return torch.from_numpy(self._pooled[:count]).flatten(2)[:, :, : self._settings.channels].flatten(1)
+        return self._pooled[:count].reshape(count, 2, -1)[:, :, : self._settings.channels].reshape(count, -1)
 
-    def _take(self, net: HexNet) -> None:
-        """Convert the folded net's trunk to the kernels' layout; its heads stay."""
-        weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    def _take(self, weights: dict[str, NDArray[np.float32]]) -> None:
+        """Convert the folded trunk to the kernels' layout; the heads stay as they are."""
+        stem, bias = weights["trunk.stem.weight"], weights["trunk.stem.bias"]
         if self._shapes.turns_frame:
-            self._stem_bias = self._padded(weights["trunk.stem.bias"]).reshape(-1, kernels.BLOCK)
-            table = self._padded(stem_table(weights["trunk.stem.weight"])).reshape(9, 9, -1, kernels.BLOCK)
+            self._stem_bias = self._padded(bias).reshape(-1, kernels.BLOCK)
+            table = self._padded(stem_table(stem)).reshape(9, 9, -1, kernels.BLOCK)
             self._stem_table = np.ascontiguousarray(table.transpose(2, 0, 1, 3))
+        else:
+            self._stem_filters, self._stem_filters_bias = stem.reshape(len(stem), -1).T, bias
         self._convs = []
         for index in range(self._settings.blocks):
             conv1, conv2 = (
@@ -159,18 +150,26 @@ class WinogradBackend:
                 for conv in ("conv1", "conv2")
             )
             self._convs.append((conv1, conv2))
-        self._net = net
+        self._pooling = {
+            index for index in range(self._settings.blocks) if f"trunk.blocks.{index}.pool_bias.weight" in weights
+        }
+        self._heads = Heads(weights, self._settings, self._shapes)
 
     def _conv(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> Conv:
         filters = np.zeros(((self._tile + 2) ** 2, self._width, self._width), np.float32)
         filters[:, : weight.shape[1], : weight.shape[0]] = transformed_filters(weight, self._tile)
-        return torch.from_numpy(filters), np.tile(self._padded(bias).reshape(-1, kernels.BLOCK), (self._chunk, 1, 1))
+        return filters, np.tile(self._padded(bias).reshape(-1, kernels.BLOCK), (self._chunk, 1, 1))
 
     def _padded(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pad the last axis, channels, with zeros."""
         missing = self._width - array.shape[-1]
         padded: NDArray[np.float32] = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
         return padded
+
+
+def _blocked(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the kernels' view of channels: [..., K, BLOCK]."""
+    return array.reshape(*array.shape[:-1], -1, kernels.BLOCK)
 
 
 def best_tile(size: int) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 Kind = tuple[str, str]  # backend name and dtype
 SLICE_SECONDS = 0.03  # timing of one backend at one batch in one round
 ROUNDS = 3
+_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 NEAR_BEST = 0.97  # a smaller batch within 3% of the best one is taken: it answers sooner
 
 
@@ -139,7 +142,7 @@ def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on
     codes, out = random_codes(shapes, batch), Answers.allocate(batch, shapes)
     backend.infer(codes, out)
     # one thread on a CPU: its CPU time equals wall time on an idle machine, and stays correct on a busy one
-    clock = time.process_time if on_cpu and torch.get_num_threads() == 1 else time.perf_counter
+    clock = time.process_time if on_cpu and _has_one_thread() else time.perf_counter
     quickest = float("inf")
     end = time.perf_counter() + seconds
     while True:
@@ -148,6 +151,12 @@ def _time_batch(backend: Backend, shapes: Shapes, batch: int, seconds: float, on
         quickest = min(quickest, clock() - begin)
         if time.perf_counter() >= end:
             return batch / quickest
+
+
+def _has_one_thread() -> bool:
+    """Return whether this process computes on one thread: torch's setting where it is there, else the environment's."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() == 1 if torch is not None else os.environ.get("OMP_NUM_THREADS") == "1"
 
 
 def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
@@ -180,13 +189,11 @@ def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> 
 def _allowed(inference: InferenceSettings, device: str) -> list[Kind]:
     """Return the kinds that ``inference`` allows and this machine has, for any net; SettingsError if there is none."""
     on_gpu = device.startswith("cuda")
-    if on_gpu and not torch.cuda.is_available():
-        raise SettingsError(
-            f"there is no {device}: torch sees no CUDA device; set devices=0 or install CUDA torch", kind="missing"
-        )
-    automatic = _gpu_kinds() if on_gpu else _cpu_kinds()
+    automatic = _gpu_kinds(device) if on_gpu else _cpu_kinds()
     if inference.backend == "auto" and inference.dtype == "auto":
-        return [kind for kind in automatic if kind[0] != "openvino" or _has_openvino()]
+        # beside OpenVINO frozen torch is not timed: to import torch would cost a server seconds and 200 MB
+        beside = "frozen" if _has_openvino() and any(kind[0] == "openvino" for kind in automatic) else "openvino"
+        return [kind for kind in automatic if kind[0] != beside]
     wanted = [
         kind
         for kind in [*automatic, *(_ALL_GPU if on_gpu else _ALL_CPU)]
@@ -224,12 +231,27 @@ _ALL_GPU: list[Kind] = [
 
 def _cpu_kinds() -> list[Kind]:
     """Return the kinds to time on this CPU: bfloat16 only with hardware support, eager never (frozen is not slower)."""
-    if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported():
+    if not _BF16_FLAGS.isdisjoint(_cpu_flags()):
         return [("openvino", "bfloat16"), ("frozen", "bfloat16"), ("openvino", "float32"), ("winograd", "float32")]
     return [("winograd", "float32"), ("openvino", "float32"), ("frozen", "float32")]
 
 
-def _gpu_kinds() -> list[Kind]:
+def _cpu_flags() -> frozenset[str]:
+    """Return what Linux says that this CPU has; nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))
+
+
+def _gpu_kinds(device: str) -> list[Kind]:
+    """Return the kinds to time on a GPU; SettingsError where torch sees none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        words = f"there is no {device}: torch sees no CUDA device; set devices=0 or install CUDA torch"
+        raise SettingsError(words, kind="missing")
     dtype = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     return [("cuda_graphs", dtype), ("eager", dtype)]
 

@@ -42,13 +42,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.net_template import KEY_SIZE
+from hexpipe.nets.net_template import DELTA, KEY_SIZE, NEIGHBOURS
 
 MAX_CAPACITY = 2**24  # indices that float32, in which weights are published, represents exactly
-DELTA = 1e-3  # added to squared distances (Pritzel et al.): an entry this near counts as equal
 START_SHARPNESS = 1.0  # the kernel's exponent
 START_GATE = 0.2
-NEIGHBOURS = 8  # entries that a position is compared with, or all if there are fewer
 NO_SOURCE = -1  # source of an entry that any query may read
 _NEVER = -1e9  # a logit whose exp() is exactly 0
 

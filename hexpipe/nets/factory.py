@@ -14,7 +14,6 @@ from hexpipe.config import NetSettings, Shapes
 from hexpipe.errors import CheckpointError
 from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
-    ILLEGAL_LOGIT,
     PolicyHead,
     SideHeads,
     SideLogits,
@@ -23,8 +22,8 @@ from hexpipe.nets.heads import (
     value_from_logits,
 )
 from hexpipe.nets.muzero_network import MuZeroNet
-from hexpipe.nets.net_template import check_fit
-from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.net_template import ILLEGAL_LOGIT, check_fit, check_shapes
+from hexpipe.nets.planes import edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d, global_pool
 from hexpipe.nets.transformer_backbone import make_trunk
 

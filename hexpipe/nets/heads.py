@@ -11,10 +11,8 @@ from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS
+from hexpipe.nets.plain_net import middle_first
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
-
-ILLEGAL_LOGIT = -1e9  # of illegal actions: its exp() is exactly 0, and it is finite
-MIDDLE_FIRST = 1e-3  # subtracted from a bucket's logit for each step from the middle
 
 
 def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
@@ -86,17 +84,15 @@ class FocusHead(CellHead):
     """Logits of the mover's move over the whole board: one for each bucket of the thumbnail, float32 [B, V*V].
 
     The thumbnail's planes are inputs of the view's grid, so the trunk's cell (i, j) is also the bucket (i, j). Each
-    step from the middle subtracts `MIDDLE_FIRST`: the highest logit of an untrained net is where games begin, not in a
-    corner.
+    step from the middle subtracts a little (`plain_net.middle_first`): the highest logit of an untrained net is where
+    games begin, not in a corner.
     """
 
     from_middle: Tensor
 
     def __init__(self, channels: int, size: int, plain: bool) -> None:
         super().__init__(channels, plain)
-        steps = (torch.arange(size) - size // 2).abs()
-        far = MIDDLE_FIRST * torch.maximum(steps[:, None], steps)
-        self.register_buffer("from_middle", far.flatten(), persistent=False)
+        self.register_buffer("from_middle", torch.from_numpy(middle_first(size)), persistent=False)
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
         return super().forward(x, pooled).float() - self.from_middle
@@ -155,7 +151,6 @@ def highest_focus(side: Iterable[SideLogits]) -> tuple[Tensor, ...]:
 
 
 __all__ = [
-    "ILLEGAL_LOGIT",
     "PolicyHead",
     "SideHeads",
     "SideLogits",

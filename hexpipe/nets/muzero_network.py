@@ -23,7 +23,6 @@ from torch.nn import functional as F
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
-    ILLEGAL_LOGIT,
     PolicyHead,
     SideHeads,
     SideLogits,
@@ -31,8 +30,8 @@ from hexpipe.nets.heads import (
     highest_focus,
     value_from_logits,
 )
-from hexpipe.nets.net_template import ACTION_PLANES, DYNAMICS_POOL_EVERY, PROJECTION
-from hexpipe.nets.planes import check_shapes, edge_planes, expand_codes, illegal_mask
+from hexpipe.nets.net_template import ACTION_PLANES, DYNAMICS_POOL_EVERY, ILLEGAL_LOGIT, PROJECTION, check_shapes
+from hexpipe.nets.planes import edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv, residual_blocks, standardised_once
 from hexpipe.nets.transformer_backbone import make_trunk
 

@@ -24,6 +24,14 @@ HEAD_CHANNELS = 32  # of a head with a logit for each cell, or the trunk's if fe
 ACTION_PLANES = 2  # of learned dynamics: the cell played; all ones for the action that is no cell
 PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
 THREAT_LEVELS = 3  # of a seat: its longest chain is 3 or fewer stones from a win, 2 or fewer, 1
+ILLEGAL_LOGIT = -1e9  # of illegal actions: its exp() is exactly 0, and it is finite
+MIDDLE_FIRST = 1e-3  # subtracted from a bucket's logit for each step from the middle
+OFF_BOARD = 4  # code of a cell that is off the board, or empty and not playable
+FULL_BUCKET = 127.0
+NORM_EPS = 1e-6
+ROTARY_BASE = 100.0  # the slowest pair rotates by a radian in up to a hundred cells: more than the largest board
+DELTA = 1e-3  # added to squared distances to an engram's entry (Pritzel et al.): one this near counts as equal
+NEIGHBOURS = 8  # entries of an engram that a position is compared with, or all if there are fewer
 KEY_SIZE = 32  # dimensions of an engram's key: a look-up's cost grows with them; a small board needs no more
 
 Template = list[tuple[str, tuple[int, ...]]]
@@ -154,3 +162,12 @@ def _conv(name: str, inputs: int, outputs: int, kernel: int) -> Template:
 
 def _linear(name: str, inputs: int, outputs: int) -> Template:
     return [(f"{name}.weight", (outputs, inputs)), (f"{name}.bias", (outputs,))]
+
+
+def check_shapes(shapes: Shapes) -> None:
+    """Raise ValueError if these planes cannot represent ``shapes`` (a view and at most one more action)."""
+    extra = shapes.num_actions - shapes.view_cells
+    small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
+    whole = shapes.thumbnail or shapes.view_size >= shapes.board_size
+    if extra not in (0, 1) or not whole or shapes.code_length != shapes.num_actions + small:
+        raise ValueError(f"the planes show a view of the board and at most one more action, not {shapes}")

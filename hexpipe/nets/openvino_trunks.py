@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from hexpipe.config import NetSettings
-from hexpipe.nets.engram import DELTA, Engram
-from hexpipe.nets.transformer_backbone import NORM_EPS, rotary_turns
+from hexpipe.nets.net_template import DELTA, NEIGHBOURS, NORM_EPS
+from hexpipe.nets.plain_net import rotary_turns
 
 _OVER_BOARD = np.array([2, 3])
 _EMPTY = np.float32(-1e9)  # added to the cosine of an empty place
@@ -29,6 +28,10 @@ class Layers:
 
     def __contains__(self, name: str) -> bool:
         return f"{name}.weight" in self._weights
+
+    def array(self, name: str) -> NDArray[np.float32]:
+        """Return an array by its own name."""
+        return self._weights[name]
 
     def conv(self, x: Any, name: str, padding: int) -> Any:
         """Return a convolution with a bias: [B, I, H, W] -> [B, O, H', W']."""
@@ -59,20 +62,21 @@ def over_cells(x: Any) -> Any:
     return ops.unsqueeze(x, _OVER_BOARD)
 
 
-def recalled(layers: Layers, features: Any, engram: Engram) -> Any:
+def recalled(layers: Layers, features: Any) -> Any:
     """Build `engram.Engram` over features [B, 2C]; the memory is a constant of the graph, like the weights."""
-    priorities, gate = engram.priorities.numpy(), np.tanh(engram.gate.numpy())
+    keys, all_values, priorities = (layers.array(f"engram.{part}") for part in ("keys", "values", "priorities"))
+    gate, sharpness = np.tanh(layers.array("engram.gate")), np.exp(layers.array("engram.log_sharpness"))
+    neighbours = min(NEIGHBOURS, len(keys))
     queries = ops.normalize_l2(layers.linear(features, "engram.project"), np.array([1]), 1e-24, "max")
-    cosines = ops.matmul(queries, ops.constant(engram.keys.numpy()), False, True)
+    cosines = ops.matmul(queries, ops.constant(keys), False, True)
     # an empty place ranks last, with weight 0; if all are empty nothing is added
-    values = np.where(priorities[:, None] > 0, engram.values.numpy(), np.float32(0))
+    values = np.where(priorities[:, None] > 0, all_values, np.float32(0))
     empty = np.where(priorities > 0, np.float32(0), _EMPTY)
-    places = ops.topk(ops.add(cosines, ops.constant(empty)), np.int64(engram.k), 1, "max", "value", "i32").output(1)
-    apart = ops.subtract(
-        ops.unsqueeze(queries, np.array([1])), ops.gather(ops.constant(engram.keys.numpy()), places, np.int64(0))
-    )
+    places = ops.topk(ops.add(cosines, ops.constant(empty)), np.int64(neighbours), 1, "max", "value", "i32").output(1)
+    near = ops.gather(ops.constant(keys), places, np.int64(0))
+    apart = ops.subtract(ops.unsqueeze(queries, np.array([1])), near)
     distances = ops.reduce_sum(ops.multiply(apart, apart), np.array([2]))
-    logits = ops.multiply(ops.log(ops.add(distances, np.float32(DELTA))), -np.exp(engram.log_sharpness.numpy()))
+    logits = ops.multiply(ops.log(ops.add(distances, np.float32(DELTA))), -sharpness)
     weighed = empty + np.log(np.where(priorities > 0, priorities, np.float32(1)))
     logits = ops.add(logits, ops.gather(ops.constant(weighed), places, np.int64(0)))
     weights = ops.unsqueeze(ops.softmax(logits, 1), np.array([1]))  # [B, 1, k]
@@ -98,7 +102,7 @@ def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, size: 
     board = layers.conv(planes, "trunk.stem", 0)
     tokens = _transposed(ops.reshape(board, np.array([0, 0, size * size]), True), 0, 2, 1)
     rotary = settings.channels // settings.heads // 2
-    turns = [ops.constant(part.numpy()) for part in rotary_turns(size, rotary, torch.zeros(1))]
+    turns = [ops.constant(part) for part in rotary_turns(size, rotary)]
     for index in range(settings.blocks):
         name = f"trunk.blocks.{index}"
         x = layers.norm(tokens, f"{name}.attention_norm")

@@ -13,26 +13,13 @@ import torch
 from torch import Tensor
 
 from hexpipe.config import Shapes
-
-OFF_BOARD = 4  # code of a cell that is off the board, or empty and not playable
-FULL_BUCKET = 127.0
+from hexpipe.nets import plain_net
+from hexpipe.nets.net_template import FULL_BUCKET, OFF_BOARD
 
 
 def edge_planes(shapes: Shapes) -> Tensor:
-    """Return the border ring for the first convolution: float32 [1, P, n+2, n+2], zero inside.
-
-    A mover that owns edges has the top and bottom one, the opponent the left and right one; a corner belongs to both.
-    """
-    n = shapes.view_size
-    edges = torch.zeros(1, shapes.num_planes, n + 2, n + 2)
-    if shapes.turns_frame:
-        edges[:, 0, 0, :] = edges[:, 0, -1, :] = 1
-        edges[:, 1, :, 0] = edges[:, 1, :, -1] = 1
-    else:
-        off = shapes.num_seats + 1
-        edges[:, off, [0, -1], :] = 1
-        edges[:, off, :, [0, -1]] = 1
-    return edges
+    """Return `plain_net.edge_planes` as a tensor."""
+    return torch.from_numpy(plain_net.edge_planes(shapes))
 
 
 def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> Tensor:
@@ -67,12 +54,3 @@ def illegal_mask(codes: Tensor, shapes: Shapes) -> Tensor:
     if shapes.num_actions == view_cells:
         return cells
     return torch.cat((cells, codes[:, view_cells : shapes.num_actions] == 0), dim=1)
-
-
-def check_shapes(shapes: Shapes) -> None:
-    """Raise ValueError if these planes cannot represent ``shapes`` (a view and at most one more action)."""
-    extra = shapes.num_actions - shapes.view_cells
-    small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
-    whole = shapes.thumbnail or shapes.view_size >= shapes.board_size
-    if extra not in (0, 1) or not whole or shapes.code_length != shapes.num_actions + small:
-        raise ValueError(f"the planes show a view of the board and at most one more action, not {shapes}")

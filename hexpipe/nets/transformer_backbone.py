@@ -25,10 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.net_template import NORM_EPS, ROTARY_BASE
 from hexpipe.nets.resnet import RELU_GAIN, Trunk, make_conv
-
-NORM_EPS = 1e-6
-ROTARY_BASE = 100.0  # the slowest pair rotates by a radian in up to a hundred cells: more than the largest board
 
 
 class Turns(NamedTuple):

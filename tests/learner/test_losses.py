@@ -16,7 +16,8 @@ from hexpipe.learner.losses import (
     value_cross_entropy,
     win_probabilities,
 )
-from hexpipe.nets.heads import ILLEGAL_LOGIT, value_from_logits
+from hexpipe.nets.heads import value_from_logits
+from hexpipe.nets.net_template import ILLEGAL_LOGIT
 
 
 def _softmax(row: list[float]) -> list[float]:

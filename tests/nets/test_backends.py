@@ -274,8 +274,7 @@ def test_lone_boards_go_to_what_is_fastest_for_one(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["eager", "frozen", "winograd"])
 def test_a_named_backend_is_taken(name: str, units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every chip, whatever this one is: a dtype of its own choice is bfloat16 where there are units for it."""
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: units)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(chooser, "_cpu_flags", lambda: frozenset({"avx512_bf16"} if units else {"avx2"}))
     dtype = "bfloat16" if units and name == "frozen" else "float32"
     for asked in ("auto", "float32"):
         settings = InferenceSettings(backend=name, dtype=asked)
@@ -302,6 +301,13 @@ def test_no_gpu_is_a_clear_error() -> None:
         pytest.skip("there is a GPU")
     with refused(SettingsError, "cuda:0", kind="missing"):
         choose_backend(NET, shapes(5), InferenceSettings(), "cuda:0")
+
+
+def test_frozen_torch_is_timed_where_there_is_no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    for known, other in ((True, "frozen"), (False, "openvino")):
+        monkeypatch.setattr(chooser, "_has_openvino", lambda known=known: known)
+        kinds = {kind[0] for kind in chooser._allowed(InferenceSettings(), "cpu")}
+        assert kinds == {"winograd", "frozen", "openvino"} - {other}
 
 
 def test_missing_openvino_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from hexpipe.config import NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError
 from hexpipe.games.factory import make_game
 from hexpipe.nets.factory import InferenceNet, build_net, fold, load_weights, net_weights
-from hexpipe.nets.heads import ILLEGAL_LOGIT, value_from_logits
+from hexpipe.nets.heads import value_from_logits
+from hexpipe.nets.net_template import ILLEGAL_LOGIT
 from hexpipe.nets.planes import expand_codes, illegal_mask
 from hexpipe.nets.resnet import StandardisedConv2d
 from tests.refusals import refused

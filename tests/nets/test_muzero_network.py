@@ -14,8 +14,8 @@ from hexpipe.errors import CheckpointError
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_latent_graphs import LatentGraphsBackend
 from hexpipe.nets.factory import build_net, fold, load_weights, net_weights
-from hexpipe.nets.heads import ILLEGAL_LOGIT
 from hexpipe.nets.muzero_network import MuZeroNet
+from hexpipe.nets.net_template import ILLEGAL_LOGIT
 from tests.refusals import refused
 
 SETTINGS = NetSettings(blocks=2, channels=12, value_hidden=8, dynamics_blocks=2)
