@@ -140,6 +140,9 @@ class SelfplaySettings(Section):
         0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"
     )
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
+    stop_when_proven: bool = Field(
+        False, description="end a game once a search has proven who wins (true rules); not while the league plays"
+    )
     cache_entries: int = Field(16384, ge=0, le=16_777_216, description="positions in a generator's evaluation cache")
     game_queue: int = Field(
         8, ge=2, le=1024, description="finished games a generator may have under way (backpressure)"

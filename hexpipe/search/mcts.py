@@ -297,6 +297,14 @@ class Mcts:
         """Return the games int32[k] that are not searching: those whose search has ended and those never begun."""
         return np.flatnonzero(~self._searching).astype(np.int32)
 
+    def proven(self, games: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return whether bool[k] the roots of ``games`` int32[k] are solved: then the values in `results` are exact.
+
+        Always False with learned dynamics, which know no end of a game.
+        """
+        solved: NDArray[np.bool_] = self.tree.status[games, 0] == SOLVED
+        return solved & (not self.model.has_rewards)
+
     def root_priors(self, games: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return root priors float32[k, A] by absolute action, with noise once added; -1 where illegal."""
         priors = np.empty((len(games), self.game.num_actions), np.float32)

@@ -73,6 +73,7 @@ class SelfPlay:
         self._league_share = settings.league.share
         self._most_opening_plies = settings.selfplay.opening_random_plies
         self._most_plies = settings.selfplay.max_game_plies
+        self._stop_when_proven = settings.selfplay.stop_when_proven
         self._rng = np.random.default_rng(seed)
         self._view_placement = ViewPlacement(settings.selfplay.focus_share, self._rng)
         self._weights_version = -1
@@ -228,6 +229,7 @@ class SelfPlay:
         rows = mcts.root_rows(games)
         plies = states.ply[rows]
         results = mcts.results(games)
+        proven = mcts.proven(games) & self._stop_when_proven & (group.opponents[games] == 0)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
         self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
         looks = self._view_placement.after(group, games, moves)
@@ -236,10 +238,11 @@ class SelfPlay:
 
         rows = mcts.root_rows(games)
         winners, plies = states.winner[rows], states.ply[rows]
-        over = (winners != ONGOING) | (plies >= self._most_plies)
+        over = (winners != ONGOING) | (plies >= self._most_plies) | proven
         if over.any():
-            for g in games[over].tolist():
-                self._finish(group, g)
+            for i in np.flatnonzero(over).tolist():
+                known = proven[i] and winners[i] == ONGOING
+                self._finish(group, int(games[i]), results.root_values[i] if known else None)
             group.under_way[games[over]] = False
             self._start_games(turn, games[over])
             self._drop_if_empty(turn, group)
@@ -279,7 +282,8 @@ class SelfPlay:
             record.root_values.append(root_values[i])
             record.policies.append(policies[i])
 
-    def _finish(self, group: Group, g: int) -> None:
+    def _finish(self, group: Group, g: int, proven: NDArray[np.float32] | None = None) -> None:
+        """Pass on the record of a game that is over, or whose ``proven`` value float32[S] is its outcome."""
         played, game = group.games[g], group.game
         row = group.mcts.root_rows(np.array([g], np.int32))
         outcome = np.zeros((1, game.num_seats), np.float32)
@@ -287,6 +291,8 @@ class SelfPlay:
             # cut at the step cap: a draw, although more than two seats may be ranked; two would have 0 each
             group.mcts.states.winner[row] = game.num_seats
         game.terminal_values(group.mcts.states, row, outcome)
+        if proven is not None:
+            outcome[0] = proven
         offsets, packed = pack_policies(np.stack(played.policies))
         opponents = int(group.opponents[g])
         self.stats.games += 1

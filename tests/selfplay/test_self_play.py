@@ -12,6 +12,7 @@ from hexpipe.errors import InferenceError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.games.hex_solver import HexSolver
 from hexpipe.records import GameRecord, unpack_policies
 from hexpipe.search.evaluator import Evaluation
 from hexpipe.selfplay.self_play import SelfPlay
@@ -101,6 +102,26 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "no temperature": {"selfplay.temperature_plies": 0},
     "no early stop": {"search.early_stop": False, "search.leaves_per_game": 1},
 }
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+def test_a_game_may_end_once_it_is_proven(root: str) -> None:
+    options = {"search.root": root, "search.num_simulations": 30, "selfplay.opening_random_plies": 5}
+    settings = small_settings(**options, **{"selfplay.stop_when_proven": True})
+    records, _ = play(Hex(4), settings, seed=1, count=40)
+    solver, won_early = HexSolver(4), 0
+    for record in records:
+        states = Hex(4).play(record.actions.tolist())
+        if states.winner[0] < 0:
+            won_early += 1
+            view = int(states.view[0])  # of who moves next; without a swap that is the seat
+            assert record.outcome.tolist() == ([1, -1] if (solver.value(states.cells[0], view) == 1) == (view == 0) else [-1, 1])
+            assert record.root_values[-1].tolist() == record.outcome.tolist()
+        else:
+            assert record.outcome.tolist() == [[1, -1], [-1, 1]][int(states.winner[0])]
+    assert won_early > 30
+    whole, _ = play(Hex(4), small_settings(**options), seed=1, count=40)
+    assert np.mean([r.num_plies for r in records]) < np.mean([r.num_plies for r in whole]) - 1
 
 
 @pytest.mark.parametrize("name", OPTIONS)
