@@ -23,6 +23,7 @@ VERSION = 3
 
 YOUNGER: dict[str, tuple[int, Any]] = {
     "curriculum.solved": (3, 0.9),  # there was no curriculum of Hex
+    "selfplay.stop_when_proven": (3, False),
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
 

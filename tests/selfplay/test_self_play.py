@@ -115,7 +115,9 @@ def test_a_game_may_end_once_it_is_proven(root: str) -> None:
         if states.winner[0] < 0:
             won_early += 1
             view = int(states.view[0])  # of who moves next; without a swap that is the seat
-            assert record.outcome.tolist() == ([1, -1] if (solver.value(states.cells[0], view) == 1) == (view == 0) else [-1, 1])
+            assert record.outcome.tolist() == (
+                [1, -1] if (solver.value(states.cells[0], view) == 1) == (view == 0) else [-1, 1]
+            )
             assert record.root_values[-1].tolist() == record.outcome.tolist()
         else:
             assert record.outcome.tolist() == [[1, -1], [-1, 1]][int(states.winner[0])]
