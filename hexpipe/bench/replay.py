@@ -155,9 +155,9 @@ class _Recorded(SelfPlay):
         self.true_policies: list[NDArray[np.float32]] = []
         super().__init__(*arguments)
 
-    def _finish(self, group: Any, g: int) -> None:
+    def _finish(self, group: Any, g: int, proven: NDArray[np.float32] | None = None) -> None:
         self.true_policies.append(np.stack(group.games[g].policies))
-        super()._finish(group, g)
+        super()._finish(group, g, proven)
 
 
 def _fill(buffer: ReplayBuffer, records: list[GameRecord]) -> float:

@@ -162,12 +162,14 @@ class Heads:
         hidden = cells @ weights[f"{name}.conv.weight"][:, :, 0, 0].T
         hidden += (pooled @ weights[f"{name}.pool_bias.weight"].T + weights[f"{name}.conv.bias"])[:, None]
         np.maximum(hidden, 0, out=hidden)
-        logits: FloatArray = hidden @ weights[f"{name}.cell_logits.weight"][0, :, 0, 0]
-        return logits + weights[f"{name}.cell_logits.bias"]
+        logits: FloatArray = np.matmul(hidden, weights[f"{name}.cell_logits.weight"][0, :, 0, 0], dtype=np.float32)
+        logits += weights[f"{name}.cell_logits.bias"]
+        return logits
 
     def _linear(self, x: FloatArray, name: str) -> FloatArray:
         product: FloatArray = x @ self._weights[f"{name}.weight"].T
-        return product + self._weights[f"{name}.bias"]
+        product += self._weights[f"{name}.bias"]
+        return product
 
     def _recalled(self, pooled: FloatArray) -> FloatArray:
         """Compute `engram.Engram`: pooled features with what is remembered of like ones added."""
@@ -184,8 +186,9 @@ class Heads:
         logits = np.log(np.where(usable, priorities, np.float32(1))) - sharpness * np.log(distances + np.float32(DELTA))
         shares = softmax(np.where(usable, logits, np.float32(ILLEGAL_LOGIT))) * usable  # all 0 with nothing to read
         remembered = np.einsum("bk,bkv->bv", shares, weights["values"][places])
-        read: FloatArray = remembered @ self._weights["engram.read_out.weight"].T
-        return pooled + np.tanh(weights["gate"]) * read
+        read: FloatArray = np.matmul(remembered, self._weights["engram.read_out.weight"].T, dtype=np.float32)
+        read *= np.tanh(weights["gate"])
+        return pooled + read
 
 
 def softmax(logits: FloatArray) -> FloatArray:
