@@ -77,7 +77,7 @@ class SharedSegment:
         if len(set(names)) != len(names):
             raise SharedMemoryError(f"segment {name!r} has a field twice: {names}", kind="conflict")
         nbytes = _lay_out(fields)[1]
-        _check_memory(name, nbytes)
+        check_memory(name, nbytes)
         if private:
             return cls(name, fields, None, None)
         fd = _open_anonymous(name, nbytes)
@@ -311,7 +311,8 @@ def _allocate(name: str, fd: int, nbytes: int, reserve: bool) -> None:
                 raise _too_small(name, nbytes, str(error)) from error
 
 
-def _check_memory(name: str, nbytes: int) -> None:
+def check_memory(name: str, nbytes: int) -> None:
+    """Raise SharedMemoryError if a segment ``name`` of ``nbytes`` does not fit into the memory that is available."""
     available = available_memory()
     if nbytes > available:
         raise _too_small(name, nbytes, f"{_mb(available)} of memory is available")

@@ -9,13 +9,15 @@ from typing import Any
 
 from hexpipe.config import NetSettings, Settings
 from hexpipe.config.limits import limits_in_words
-from hexpipe.errors import CheckpointError, SettingsError
-from hexpipe.games.factory import make_stages
+from hexpipe.errors import CheckpointError, SettingsError, SharedMemoryError
+from hexpipe.games.factory import make_games_of_net, make_stages
 from hexpipe.nets.checkpoints import Checkpoint
 from hexpipe.replay.archive import ReplayArchive
+from hexpipe.replay.layout import segment_fields
 from hexpipe.roles.plan import Plan
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.selfplay.curriculum import board_in_words
+from hexpipe.shm import check_memory, segment_bytes
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ def stage_of(settings: Settings, run_dir: Path) -> int:
         return 0
     with ReplayArchive(path, make_stages(settings), read_only=True) as archive:
         return archive.stage.number
+
+
+def check_stages(settings: Settings) -> None:
+    """Raise SettingsError now, not when its leg begins, where the replay budget does not do for a later board."""
+    for stage in range(len(settings.stages)):
+        fields = segment_fields(settings.replay, make_games_of_net(settings.at_stage(stage)))
+        try:
+            check_memory("replay", segment_bytes(fields))
+        except SharedMemoryError as error:
+            raise SettingsError(str(error), kind=error.kind, setting=error.setting) from error
 
 
 def check_net(settings: Settings, checkpoint: Checkpoint) -> None:

@@ -40,7 +40,7 @@ from hexpipe.nets.backend_torch import EagerBackend
 from hexpipe.nets.checkpoints import load_checkpoint, newest_whole
 from hexpipe.nets.net_template import check_fit, net_template
 from hexpipe.pipeline.league_serial import SerialLeague
-from hexpipe.pipeline.preparation import check_games, stage_of
+from hexpipe.pipeline.preparation import check_games, check_stages, stage_of
 from hexpipe.presence import Presence
 from hexpipe.processes.machine import available_cores, visible_gpus
 from hexpipe.random_streams import Stream, generator, stream
@@ -171,6 +171,7 @@ class _Trainer:
         if checkpoint is not None:
             say(f"goes on from {checkpoint.path.name}")
         check_games(settings, folder.path)
+        check_stages(settings)
         check_trackers(settings.tracking)
         # nothing is written before here: a failed start leaves no run behind
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings))

@@ -18,7 +18,7 @@ from hexpipe.config.limits import limit_reached
 from hexpipe.errors import DiskFullError, GoneError, HexpipeError, ProcessDiedError
 from hexpipe.games.factory import make_game, make_stages
 from hexpipe.nets.checkpoints import latest_checkpoint, load_checkpoint, newest_whole
-from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, stage_of
+from hexpipe.pipeline.preparation import RunRequest, announcement, check_games, check_net, check_stages, stage_of
 from hexpipe.plain_files import read_document
 from hexpipe.presence import Presence
 from hexpipe.processes.child import setup_logging
@@ -128,6 +128,7 @@ def _prepare(
     settings = request.settings.at_stage(stage)
     checkpoint, passed_over, changes = _checked_checkpoint(request, folder)
     check_games(settings, folder.path)
+    check_stages(settings)
     check_trackers(settings.tracking)
     kernel_cache.need(*kernel_cache.to_train(settings.game.name, settings.algorithm))
     game = make_game(settings.game)
