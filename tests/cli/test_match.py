@@ -57,7 +57,7 @@ def test_a_tournament_of_a_run_and_its_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["match", "random", "nowhere"], "nowhere"),
-    (["match", "random", "solver", "--size", "9"], "5x5"),
+    (["match", "random", "solver", "--size", "9"], "6x6"),
     (["tournament", "random"], "two players"),
     (["tournament", "random", "solver", "--anchor", "me"], "nobody"),
 ])  # fmt: skip
