@@ -45,6 +45,7 @@ ELSEWHERE = {
     "selfplay/openings.py": "--openings",
     "cluster/ray_bridge.py": "a token in a temporary folder",
     "processes/machine.py": "/sys/fs/cgroup",
+    "cpu.py": "/proc/cpuinfo",
     "processes/output.py": "/proc: the streams of this process",
     "processes/main_guard.py": "the script that was started",
     "chaos/run_under_test.py": "/proc, and the output of a run in a temporary folder",

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from hexpipe import __version__
+from hexpipe.cpu import cpu_flags, cpuinfo
 from hexpipe.processes.machine import available_cores
 
 PACKAGES = ("numba", "numpy", "openvino", "torch")
@@ -23,7 +24,7 @@ def describe() -> dict[str, int | float | str]:
         "python_version": platform.python_version(),
         **{f"{name}_version": _version(name) for name in PACKAGES},
         "cores": available_cores(),
-        "cpu": _cpuinfo("model name") or platform.processor() or "unknown",
+        "cpu": cpuinfo("model name") or platform.processor() or "unknown",
         "cpu_features": " ".join(_cpu_features()),
         "gpus": _gpus(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
@@ -39,18 +40,9 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _cpuinfo(key: str) -> str:
-    """Return the first value under ``key`` in /proc/cpuinfo, "" where there is none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""  # not Linux
-    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == key), "")
-
-
 def _cpu_features() -> list[str]:
     """Return the vector units that decide how fast a net runs here."""
-    flags = set(_cpuinfo("flags").split())
+    flags = cpu_flags()
     return [name for name in ("avx2", "avx512f", "avx512_bf16", "avx_vnni", "amx_bf16", "amx_int8") if name in flags]
 
 

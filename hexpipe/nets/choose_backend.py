@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
+from hexpipe.cpu import cpu_flags
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.nets.agreement import POSITIONS, AgreedBackend, AgreedOverlappingBackend
 from hexpipe.nets.backends import Backend, BySize, overlaps
@@ -231,18 +231,9 @@ _ALL_GPU: list[Kind] = [
 
 def _cpu_kinds() -> list[Kind]:
     """Return the kinds to time on this CPU: bfloat16 only with hardware support, eager never (frozen is not slower)."""
-    if not _BF16_FLAGS.isdisjoint(_cpu_flags()):
+    if not _BF16_FLAGS.isdisjoint(cpu_flags()):
         return [("openvino", "bfloat16"), ("frozen", "bfloat16"), ("openvino", "float32"), ("winograd", "float32")]
     return [("winograd", "float32"), ("openvino", "float32"), ("frozen", "float32")]
-
-
-def _cpu_flags() -> frozenset[str]:
-    """Return what Linux says that this CPU has; nothing elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))
 
 
 def _gpu_kinds(device: str) -> list[Kind]:

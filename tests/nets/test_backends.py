@@ -274,7 +274,7 @@ def test_lone_boards_go_to_what_is_fastest_for_one(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["eager", "frozen", "winograd"])
 def test_a_named_backend_is_taken(name: str, units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every chip, whatever this one is: a dtype of its own choice is bfloat16 where there are units for it."""
-    monkeypatch.setattr(chooser, "_cpu_flags", lambda: frozenset({"avx512_bf16"} if units else {"avx2"}))
+    monkeypatch.setattr(chooser, "cpu_flags", lambda: frozenset({"avx512_bf16"} if units else {"avx2"}))
     dtype = "bfloat16" if units and name == "frozen" else "float32"
     for asked in ("auto", "float32"):
         settings = InferenceSettings(backend=name, dtype=asked)
