@@ -45,9 +45,10 @@ def check_games(settings: Settings, run_dir: Path) -> None:
 
 
 def stage_of(settings: Settings, run_dir: Path) -> int:
-    """Return the stage (from 0) that the run in ``run_dir`` is in; ArchiveError where its games are of other rules."""
+    """Return the stage (from 0) whose leg the run in ``run_dir`` is in; ArchiveError where its games are of other
+    rules."""
     path = run_dir / ARCHIVE_NAME
-    if not path.exists():
+    if not settings.plays_in_legs or not path.exists():
         return 0
     with ReplayArchive(path, make_stages(settings), read_only=True) as archive:
         return archive.stage.number
@@ -55,7 +56,7 @@ def stage_of(settings: Settings, run_dir: Path) -> int:
 
 def check_stages(settings: Settings) -> None:
     """Raise SettingsError now, not when its leg begins, where the replay budget does not do for a later board."""
-    for stage in range(len(settings.stages)):
+    for stage in range(len(settings.stages) if settings.plays_in_legs else 0):
         fields = segment_fields(settings.replay, make_games_of_net(settings.at_stage(stage)))
         try:
             check_memory("replay", segment_bytes(fields))

@@ -210,8 +210,9 @@ class _Trainer:
             self.reanalysis = self._search_old_games(self.evaluators[1])
         # a resumed run must not repeat the games of its first part
         seed = stream(Stream.TRAIN_SELFPLAY, settings.seed, self.buffer.total_games)
-        stage = (lambda: 0) if settings.plays_in_legs else (lambda: self.keeper.curriculum.stage)
-        return SelfPlay(stages, settings, evaluator, seed, self.finished.append, stage=stage)
+        return SelfPlay(
+            stages, settings, evaluator, seed, self.finished.append, stage=lambda: self.keeper.curriculum.stage
+        )
 
     def _search_old_games(self, evaluator: LocalEvaluator | LocalLatentEvaluator) -> OldGameSearch:
         settings, buffer = self.settings, self.buffer

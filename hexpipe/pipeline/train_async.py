@@ -83,29 +83,22 @@ def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan
             return views[0]
 
         try:
-            go_on = _run_leg(request, folder, shown, roles, interrupts, started, first=True)
+            prepare = partial(_prepare, folder=folder, shown=shown, roles=roles, started=started)
+            go_on = _run_leg(partial(prepare, request, first=True), folder, interrupts)
+            next_leg = partial(prepare, replace(request, resume=True, init_from=None), first=False)
             while go_on:
-                next_leg = replace(request, resume=True, init_from=None)
-                go_on = _run_leg(next_leg, folder, shown, roles, interrupts, started, first=False)
+                go_on = _run_leg(next_leg, folder, interrupts)
         finally:
             for each in views:
                 each.close()
     return 0
 
 
-def _run_leg(
-    request: RunRequest,
-    folder: RunFolder,
-    shown: Callable[[], View],
-    roles: Sequence[Role[Plan, Any]],
-    interrupts: Interrupts,
-    started: float,
-    first: bool,
-) -> bool:
+def _run_leg(prepare: Callable[[], _Leg], folder: RunFolder, interrupts: Interrupts) -> bool:
     """Play a leg from its preparation to its end, after which nothing of it is left in memory; return whether another
     is due."""
     try:
-        leg = _prepare(request, folder, shown, roles, started, first)
+        leg = prepare()
     except (HexpipeError, KeyboardInterrupt):
         folder.discard_if_empty()
         raise
@@ -117,6 +110,7 @@ def _run_leg(
 
 def _prepare(
     request: RunRequest,
+    *,
     folder: RunFolder,
     shown: Callable[[], View],
     roles: Sequence[Role[Plan, Any]],

@@ -118,8 +118,9 @@ def generator_main(
     state = context.state
     if not context.wait_until(lambda: len(stages) == 1 or state.stage > 0, Waiting.REFILL):  # replay reads the archive
         return
-    stage = (lambda: 0) if settings.plays_in_legs else (lambda: (state.stage or 1) - 1)
-    play = SelfPlay(stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=stage)
+    play = SelfPlay(
+        stages, settings, evaluator, seed, on_game, groups=slots.groups, stage=lambda: (state.stage or 1) - 1
+    )
     base = {name: row[name] for name in _COUNTERS}
     context.set_ready()
     next_export = 0.0

@@ -43,9 +43,9 @@ class SelfPlay:
     """Plays games without end; each finished one is passed to ``on_game`` as a GameRecord.
 
     ``games`` is one game, or the stages of a curriculum, of which ``stage`` gives the present one (from 0) whenever a
-    game begins; running games are played to their ends. ``evaluator`` must take ``groups`` groups of `max_leaves`
-    positions; with a LeagueEvaluator the opponent's net plays in ``league.share`` of the games. Call `step` in a loop:
-    it runs one turn of one group and returns. Errors of the evaluator propagate.
+    game begins (not asked of one game); running games are played to their ends. ``evaluator`` must take ``groups``
+    groups of `max_leaves` positions; with a LeagueEvaluator the opponent's net plays in ``league.share`` of the games.
+    Call `step` in a loop: it runs one turn of one group and returns. Errors of the evaluator propagate.
 
     ``openings`` gives the moves (`games.board_moves`, legal, not ending the game) that each game begins with in place
     of random ones, played without a search; when it ends no more games begin, and after the last one `done`.
@@ -78,7 +78,7 @@ class SelfPlay:
         self._view_placement = ViewPlacement(settings.selfplay.focus_share, self._rng)
         self._weights_version = -1
         self._draining = False
-        self._stage = stage
+        self._stage = stage if len(self.stages) > 1 else lambda: 0
         self._openings = openings
         self._per_group = max(1, settings.selfplay.games_per_worker // groups)
         self.max_leaves = self._per_group * settings.search.leaves_per_game
