@@ -7,18 +7,16 @@ and each in a process of its own, and only their ratio counts.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hexpipe
+from hexpipe.bench.commands import answer_of
 from hexpipe.bench.measuring import median_interval
 from hexpipe.errors import HexpipeError, UsageError
 
@@ -58,12 +56,14 @@ def compare(
     if figure is None:
         raise UsageError(f"bench {name} has no figure to compare by: take one of {', '.join(FIGURES)}")
     here, there = Path(hexpipe.__file__).parent.parent, checkout.resolve()
-    if not (there / "hexpipe" / "cli" / "bench.py").is_file():
-        raise UsageError(f"{checkout} is no checkout of hexpipe: name the folder that holds hexpipe/ and bin/")
+    check_checkout(checkout)
     command = ["bench", name, *arguments, "--json"]
     pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
     with environment_of(None) as ours, environment_of(there) as theirs:
-        sides = (lambda: _run(here, command, ours, HexpipeError), lambda: _run(there, command, theirs, UsageError))
+        sides = (
+            lambda: answer_of(command, ours, HexpipeError, f" in {here}"),
+            lambda: answer_of(command, theirs, UsageError, f" in {there}"),
+        )
         for turn in range(turns + 1):
             # each is first in every second turn, so that a steady drift of the machine favours neither
             order = (0, 1) if turn % 2 else (1, 0)
@@ -103,24 +103,11 @@ def _in_all(key: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) ->
     return all(isinstance(side.get(key), int | float) and side[key] > 0 for pair in pairs for side in pair)
 
 
-def _run(
-    repository: Path, command: Sequence[str], environment: Mapping[str, str], kind: type[HexpipeError]
-) -> dict[str, Any]:
-    """Return the figures of ``hexpipe`` with ``command`` in ``environment``, that of ``repository``; an error of
-    ``kind`` where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "hexpipe.cli.main", *command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = done.stdout.splitlines()
-    if done.returncode == 0 and lines and lines[-1].startswith("{"):
-        return dict(json.loads(lines[-1]))
-    words = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-    raise kind(f"hexpipe {' '.join(command)} in {repository} ended with code {done.returncode}: {words}")
+def check_checkout(checkout: Path) -> None:
+    """Raise UsageError unless ``checkout`` is one of hexpipe."""
+    if not (checkout / "hexpipe" / "cli" / "bench.py").is_file():
+        words = f"{checkout} is no checkout of hexpipe: name the folder that holds hexpipe/ and bin/"
+        raise UsageError(words, kind="missing", setting="--against", path=checkout)
 
 
 @contextmanager

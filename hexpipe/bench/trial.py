@@ -6,21 +6,18 @@ outside: at its processes' time, its checkpoints and its figures.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import psutil
 
 from hexpipe.bench.against import environment_of
-from hexpipe.bench.commands import start
+from hexpipe.bench.commands import answer_of, command_line, start
 from hexpipe.errors import HexpipeError, RunFolderError
 from hexpipe.nets.checkpoints import list_checkpoints, step_of
 from hexpipe.watch.metrics import metrics_lines, newest_figures
@@ -153,7 +150,7 @@ def _train(
     arguments += [f"--set=learner.checkpoint_steps={plan.steps}", "--set=learner.keep_every=1", "--set=rating.share=0"]
     output = run_dir.with_name("run.txt")
     with output.open("wb") as sink:
-        process = start(_command([*arguments, *recipe.arguments]), sink, environment)
+        process = start(command_line([*arguments, *recipe.arguments]), sink, environment)
         found: dict[Path, float] = {}
         used, startup = 0.0, -1.0
         try:
@@ -170,7 +167,8 @@ def _train(
                 process.terminate()
                 process.wait()
     if process.returncode or startup < 0:
-        raise HexpipeError(f"{recipe.name}: the run ended with code {process.returncode}:\n{_end(output.read_text())}")
+        said = output.read_text(errors="replace").strip()[-2000:] or "it said nothing"
+        raise HexpipeError(f"{recipe.name}: the run ended with code {process.returncode}:\n{said}")
     for path in list_checkpoints(run_dir):
         found.setdefault(path, used - startup)
     kept = sorted((path for path in found if path.exists()), key=step_of)
@@ -186,7 +184,7 @@ def _has_a_game(run_dir: Path) -> bool:
 
 def _score(checkpoint: Path, plan: Plan, environment: Mapping[str, str]) -> dict[str, float | None]:
     words = ["score", str(checkpoint), f"--positions={plan.positions}", f"--simulations={plan.simulations}", "--json"]
-    found = _json(words, environment)
+    found = answer_of(words, environment)
     return {name: found[name] for name in SHARES}
 
 
@@ -194,27 +192,8 @@ def _match(checkpoint: Path, opponent: str, plan: Plan, seed: int) -> tuple[floa
     words = ["match", f"net={checkpoint}", f"other={opponent}", f"--pairs={plan.pairs}", "--error=0", f"--seed={seed}"]
     words += [f"--size={plan.size}", f"--simulations={plan.simulations}", "--json"]
     with environment_of(None) as environment:
-        points, games = _json(words, environment)["crosstable"][0][1]
+        points, games = answer_of(words, environment)["crosstable"][0][1]
     return float(points), int(games)
-
-
-def _command(words: Sequence[str]) -> list[str]:
-    return [sys.executable, "-P", "-m", "hexpipe.cli.main", *words]
-
-
-def _json(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a command of `hexpipe` prints as JSON; HexpipeError where it fails."""
-    done = subprocess.run(
-        _command(words), env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines or not lines[-1].startswith("{"):
-        raise HexpipeError(f"hexpipe {' '.join(words)} ended with code {done.returncode}: {_end(done.stderr)}")
-    return dict(json.loads(lines[-1]))
-
-
-def _end(text: str) -> str:
-    return text.strip()[-2000:] or "it said nothing"
 
 
 def _children_seconds() -> float:

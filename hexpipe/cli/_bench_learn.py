@@ -104,6 +104,7 @@ def command(
 
 
 def _recipes(written: tuple[str, ...], against: Path | None) -> list[Recipe]:
+    from hexpipe.bench.against import check_checkout
     from hexpipe.bench.trial import Recipe
 
     recipes = []
@@ -115,9 +116,7 @@ def _recipes(written: tuple[str, ...], against: Path | None) -> list[Recipe]:
             raise UsageError(f"--recipe {text}: {error}", kind="syntax", setting="--recipe") from error
         recipes.append(Recipe(name, words))
     if against is not None:
-        if not (against / "hexpipe" / "cli" / "main.py").is_file():
-            problem = f"{against} is no checkout of hexpipe: name the folder that holds hexpipe/ and bin/"
-            raise UsageError(problem, kind="missing", setting="--against", path=against)
+        check_checkout(against)
         recipes.append(Recipe(against.resolve().name, (), against.resolve()))
     names = [recipe.name for recipe in recipes]
     for name in names:

@@ -33,7 +33,7 @@ from hexpipe.wording import counted
 
 _NEWEST_GAMES = 2000
 _LABEL = "Write solved positions of random play instead, one JSON object a line."
-_EFFORT = "Positions that may be judged for each move, some 100,000 a second; default: 2,000,000 on 7x7 and 8x8."
+_EFFORT = "Positions that may be judged for each move, some 300,000 a second; default: 2,000,000 on 7x7 and 8x8."
 _FROM = f"Take positions of the run's newest {_NEWEST_GAMES} games, for --label."
 
 

@@ -41,7 +41,7 @@ class HexSolver:
     """A solver of n x n boards: the winner of a position, and the winning moves; the swap rule is ignored.
 
     Positions are absolute cells int8 [n * n] (0 empty, 1 black, 2 white) with the colour to move (0 black, 1 white),
-    for any numbers of stones. ``effort`` is how many positions may be judged for each move of a position, some 100,000
+    for any numbers of stones. ``effort`` is how many positions may be judged for each move of a position, some 300,000
     a second; unset there is no limit up to 6x6, and above two million. A solver caches its results in a transposition
     table and is not thread-safe.
     """

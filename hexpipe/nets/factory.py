@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.errors import CheckpointError
 from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
     PolicyHead,
@@ -109,13 +108,6 @@ def load_weights(net: Net, weights: Weights) -> None:
     """Copy ``weights`` into ``net``; CheckpointError if a name, a shape or a dtype does not fit."""
     own = net.state_dict()
     check_fit({name: tuple(tensor.shape) for name, tensor in own.items()}, weights, net.settings)
-    for name, tensor in own.items():
-        if weights[name].dtype.kind not in ("f" if tensor.is_floating_point() else "fiu"):
-            raise CheckpointError(
-                f"the weights do not fit: {name!r} is {weights[name].dtype}, the net wants {tensor.dtype}; "
-                "take another checkpoint",
-                kind="foreign",
-            )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(torch.as_tensor(np.ascontiguousarray(weights[name])))

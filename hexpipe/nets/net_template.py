@@ -34,6 +34,8 @@ DELTA = 1e-3  # added to squared distances to an engram's entry (Pritzel et al.)
 NEIGHBOURS = 8  # entries of an engram that a position is compared with, or all if there are fewer
 KEY_SIZE = 32  # dimensions of an engram's key: a look-up's cost grows with them; a small board needs no more
 
+_WHOLE_NUMBERS = ("engram.sources", "engram.cursor")
+
 Template = list[tuple[str, tuple[int, ...]]]
 
 
@@ -81,6 +83,10 @@ def check_fit(
                 "use the net settings of the checkpoint's run",
                 kind="foreign",
             )
+        kinds, wants = ("fiu", "numbers") if name in _WHOLE_NUMBERS else ("f", "float32")
+        if weights[name].dtype.kind not in kinds:
+            words = f"the weights do not fit: {name!r} is {weights[name].dtype}, the net wants {wants}"
+            raise CheckpointError(f"{words}; take another checkpoint", kind="foreign")
 
 
 def memory_bytes(settings: NetSettings, shapes: Shapes) -> int:

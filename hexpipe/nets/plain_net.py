@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from hexpipe.answers import Answers
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.errors import CheckpointError
 from hexpipe.nets.net_template import (
     DELTA,
     FULL_BUCKET,
@@ -30,8 +29,6 @@ from hexpipe.nets.net_template import (
 FloatArray = NDArray[np.float32]
 Weights = Mapping[str, FloatArray]
 
-_WHOLE_NUMBERS = ("engram.sources", "engram.cursor")
-
 
 def folded_weights(settings: NetSettings, shapes: Shapes, weights: Weights | None = None) -> dict[str, FloatArray]:
     """Return the weights of plain convolutions that compute the same as ``weights``, float32; without any, some to be
@@ -42,9 +39,6 @@ def folded_weights(settings: NetSettings, shapes: Shapes, weights: Weights | Non
     check_fit(dict(template), weights, settings)
     folded: dict[str, FloatArray] = {}
     for name, array in weights.items():
-        if array.dtype.kind not in ("fiu" if name in _WHOLE_NUMBERS else "f"):
-            words = f"the weights do not fit: {name!r} is {array.dtype}, the net wants float32; take another checkpoint"
-            raise CheckpointError(words, kind="foreign")
         owner, _, part = name.rpartition(".")
         if part != "gain":
             plain = np.asarray(array, np.float32)
