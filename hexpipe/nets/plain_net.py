@@ -118,13 +118,17 @@ def rotary_turns(size: int, rotary: int) -> tuple[FloatArray, FloatArray]:
 
 
 class Heads:
-    """The heads and the memory of folded ``weights``."""
+    """The heads and the memory of folded ``weights``.
+
+    Answers that are not finite are a checkpoint's fault and found where all backends' are, without numpy's warnings.
+    """
 
     def __init__(self, weights: Weights, settings: NetSettings, shapes: Shapes) -> None:
         self._weights, self._shapes = weights, shapes
         self._neighbours = min(NEIGHBOURS, settings.engram)
         self._from_middle = middle_first(shapes.view_size)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def answers(self, codes: NDArray[np.int8], cells: FloatArray, pooled: FloatArray) -> Answers:
         """Compute the answers to ``codes`` int8 [B, C] from the trunk's output ``cells`` float32 [B, n*n, channels] and
         its `resnet.global_pool` ``pooled`` float32 [B, 2 * channels]."""
@@ -146,6 +150,7 @@ class Heads:
             outputs.append(looks.argmax(axis=1).astype(np.int16))
         return Answers.named(iter(outputs), shapes)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def pool_bias(self, block: int, pooled: FloatArray) -> FloatArray:
         """Compute the bias [B, channels] that a block of the trunk adds from its pooled activations."""
         return self._linear(pooled, f"trunk.blocks.{block}.pool_bias")
