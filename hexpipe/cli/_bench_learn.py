@@ -91,6 +91,7 @@ def command(
     plan = Plan(size, minutes, checkpoint_steps, points, simulations, file, opponents, pairs)
     if plot is not None:
         check_picture(plot)
+    _check_judges(plan)
     trials = learn(recipes, plan, seeds, folder, lambda line: click.echo(line, err=True))
     table = rows(recipes, trials, [target / 100 for target in targets or (90.0, 97.0)])
     if plot is not None:
@@ -128,6 +129,27 @@ def _recipes(written: tuple[str, ...], against: Path | None) -> list[Recipe]:
         if names.count(name) > 1:
             raise UsageError(f"two recipes are called {name}: name one otherwise", kind="conflict", setting="--recipe")
     return recipes
+
+
+def _check_judges(plan: Plan) -> None:
+    """Raise UsageError, before hours of training, where the positions or an opponent cannot judge."""
+    from contextlib import ExitStack
+
+    from hexpipe.arena.contestants import make_contestants
+    from hexpipe.arena.solved_positions import read_positions
+    from hexpipe.config import load_settings
+
+    for position in read_positions(plan.positions):
+        size = position.board_size
+        if size != plan.size:
+            words = (
+                f"{plan.positions}, line {position.line}: a position of {size}x{size}, the runs are of "
+                f"{plan.size}x{plan.size}: name a file of their size"
+            )
+            raise UsageError(words, kind="board", setting="--positions", path=plan.positions)
+    rules = load_settings("quick", {"game.board_size": plan.size}).game
+    with ExitStack() as resources:
+        make_contestants(plan.opponents, rules, resources)
 
 
 def _table(rows: list[Row], plan: Plan) -> Table:

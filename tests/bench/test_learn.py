@@ -202,6 +202,10 @@ def test_the_command_prints_one_table_and_json(ours: Path, tmp_path: Path) -> No
         (["--against", "nowhere"], "no checkout"),
         (["--size", "9", "--seeds", "1"], "--positions"),
         (["--plot", "curves.bmp"], ".png"),
+        (["--positions", "nowhere.jsonl"], "cannot be read"),
+        (["--positions", str(packaged_positions(6))], "the runs are of 5x5"),
+        (["--opponent", "uct:0"], "uct:N"),
+        (["--opponent", "nobody"], "no checkpoint in nobody"),
     ],
 )
 def test_what_cannot_be_benched_is_refused_at_once(
