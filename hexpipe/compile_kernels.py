@@ -34,7 +34,7 @@ from hexpipe.config import Shapes, load_settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.hex import Hex
-from hexpipe.games.hex_solver import HexSolver
+from hexpipe.games.hex_solver import HexProver, HexSolver
 from hexpipe.games.inarow import InARow
 from hexpipe.inference import lru_kernels
 from hexpipe.inference.client import CachedEvaluator
@@ -239,6 +239,8 @@ def _solver() -> None:
     empty = np.zeros(9, np.int8)
     solver.value(empty, 0)
     solver.winning_moves(empty, 0)
+    states, rows = Hex(3).new_states(1), np.zeros(1, np.int32)
+    HexProver(Hex(3), 1).prove(states, rows, states.winner.copy(), np.zeros((1, 2), np.float32))
 
 
 def _uct() -> None:

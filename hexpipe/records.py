@@ -2,7 +2,9 @@
 
 A packed policy is a bitmask of ceil(A / 8) bytes (bit a of byte a // 8, lowest bit first: action a has weight) and then
 one byte for each set bit, in order of actions: the code c of p / pmax = 2 ** (-c / 16). A step of 1/16 octave keeps a
-target within 2.2% of each weight, which costs about 1e-4 nats of Kullback-Leibler divergence.
+target within 2.2% of each weight, which costs about 1e-4 nats of Kullback-Leibler divergence. The largest weight has
+the code 0, so that a policy whose one code is `MAX_CODE` is none: its ply was searched too little to learn from
+(``selfplay.fast_share``), and its action is the move played.
 """
 
 from __future__ import annotations
@@ -189,10 +191,13 @@ class GameRecord:
             ) from error
 
 
-def pack_policies(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+def pack_policies(
+    weights: NDArray[np.float32], known: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
     """Pack ``weights`` float [T, A], nonnegative, any scale, of absolute actions: offsets uint32 [T + 1] and bytes.
 
-    Entries under 2**-16 of their row's largest are dropped. Raises ValueError where a row has no weight.
+    Entries under 2**-16 of their row's largest are dropped. Where ``known`` bool [T] is False a row is no policy, but
+    1 for the move played. Raises ValueError where a row has no weight.
     """
     weights = np.asarray(weights, np.float32)
     largest = weights.max(axis=1, initial=0.0)
@@ -204,6 +209,8 @@ def pack_policies(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDA
     codes = np.rint(-STEPS_PER_OCTAVE * np.log2(ratio[kept])).clip(0, MAX_CODE).astype(np.uint8)
     mask_bytes = mask_length(weights.shape[1])
     counts = kept.sum(axis=1)
+    if known is not None:
+        codes[np.repeat(~known, counts)] = MAX_CODE
     offsets = np.zeros(len(weights) + 1, np.uint32)
     np.cumsum(counts + mask_bytes, out=offsets[1:])
     packed = np.empty(int(offsets[-1]), np.uint8)
@@ -214,13 +221,16 @@ def pack_policies(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDA
 
 
 def unpack_policies(offsets: NDArray[np.uint32], packed: NDArray[np.uint8], num_actions: int) -> NDArray[np.float32]:
-    """Unpack the policies of `pack_policies`: float32 [T, A], absolute actions, rows summing to 1."""
+    """Unpack the policies of `pack_policies`: float32 [T, A], absolute actions, rows summing to 1, or 0 where there is
+    none."""
     is_mask = _mask_positions(offsets, mask_length(num_actions))
     bits = packed[is_mask].reshape(len(offsets) - 1, -1)
     kept = np.unpackbits(bits, axis=1, count=num_actions, bitorder="little").astype(bool)
     policies = np.zeros(kept.shape, np.float32)
     policies[kept] = np.exp2(packed[~is_mask].astype(np.float32) / -STEPS_PER_OCTAVE)
     policies /= policies.sum(axis=1, keepdims=True)
+    alone = np.diff(offsets) == mask_length(num_actions) + 1
+    policies[alone & (packed[offsets[1:] - 1] == MAX_CODE)] = 0
     return policies
 
 

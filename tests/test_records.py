@@ -86,6 +86,18 @@ def test_a_packed_policy_is_a_mask_and_one_code_for_each_weight() -> None:
     assert packed.tolist() == [0b10, 0b10, 0, 16, 1, 0, 0]
 
 
+def test_a_ply_without_a_policy_keeps_its_move_alone() -> None:
+    weights = np.array([[1, 2, 0], [0, 1, 0], [0, 0, 5], [0, 3, 0]], np.float32)
+    offsets, packed = pack_policies(weights, np.array([True, False, True, False]))
+    assert packed.tolist() == [0b011, 16, 0, 0b010, 255, 0b100, 0, 0b010, 255]
+    assert unpack_policies(offsets, packed, 3).tolist() == [
+        [pytest.approx(1 / 3), pytest.approx(2 / 3), 0],
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 0, 0],
+    ]
+
+
 @pytest.mark.parametrize("row", [[0.0, 0.0], [1.0, -1.0], [1.0, np.nan], [np.inf, 1.0]])
 def test_weights_that_are_no_policy_are_refused(row: list[float]) -> None:
     with pytest.raises(ValueError, match="policy weights"):

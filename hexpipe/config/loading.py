@@ -23,6 +23,10 @@ VERSION = 3
 
 YOUNGER: dict[str, tuple[int, Any]] = {
     "curriculum.solved": (3, 0.9),  # there was no curriculum of Hex
+    "curriculum.kept_games": (3, 0),
+    "search.leaf_proofs": (3, 0),
+    "selfplay.fast_share": (3, 0.0),
+    "selfplay.fast_simulations": (3, 8),
     "selfplay.stop_when_proven": (3, False),
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""

@@ -93,6 +93,13 @@ class SearchSettings(Section):
     gumbel_c_visit: float = Field(50.0, ge=0, description="c_visit of the Gumbel MuZero paper's sigma")
     gumbel_c_scale: float = Field(1.0, gt=0, description="c_scale of the Gumbel MuZero paper's sigma")
     solver: bool = Field(True, description="prove wins and losses in the tree, and search what is proven no more")
+    leaf_proofs: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="positions that a solver of Hex judges at each leaf, to prove it won or lost without the net "
+        "(boards to 8x8); 0: none",
+    )
     reuse_tree: bool = Field(True, description="keep the chosen move's subtree for the next search")
     early_stop: bool = Field(True, description="stop when no other move can catch up with the most visited")
 
@@ -139,6 +146,14 @@ class SelfplaySettings(Section):
     opening_random_plies: int = Field(
         0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"
     )
+    fast_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of moves that are searched with fast_simulations, without noise, and whose policies are not "
+        "learned from",
+    )
+    fast_simulations: int = Field(8, ge=1, le=1_000_000, description="simulations of these, up to num_simulations")
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
     stop_when_proven: bool = Field(
         False, description="end a game once a search has proven who wins (true rules); not while the league plays"
@@ -243,6 +258,12 @@ class CurriculumSettings(Section):
         le=1,
         description="share of a solver's values and winning moves that the net alone must know to master a stage of "
         "Hex up to 5x5; such a stage ends after ten times its games all the same",
+    )
+    kept_games: int = Field(
+        0,
+        ge=0,
+        le=2_000_000,
+        description="newest games of the smaller boards that the replay buffer of the next board of Hex begins with",
     )
     mastery: float = Field(
         0.6,

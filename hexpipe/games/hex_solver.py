@@ -19,13 +19,15 @@ from hexpipe.games import hex_bits_kernels as bits
 from hexpipe.games import hex_solver_kernels as kernels
 from hexpipe.games import player_utils
 from hexpipe.games.coordinates import action_name
-from hexpipe.games.game_env import ONGOING, Game, Int8Array
+from hexpipe.games.game_env import ONGOING, Float32Array, Game, Int8Array, Int32Array, States
 from hexpipe.games.hex import Hex
+from hexpipe.games.hex_proof_kernels import prove
 
 MAX_SOLVER_SIZE = bits.MAX_SIZE
 MAX_SOLVABLE_SIZE = 6
 """The largest boards that are solved from anywhere."""
 _DRAWS_WITHOUT_NEWS = 10_000
+_PROVER_ENTRIES = 1 << 16
 _TABLE_ENTRIES = {3: 1 << 12, 4: 1 << 16, 5: 1 << 20, 6: 1 << 22, 7: 1 << 23, 8: 1 << 23}  # of 64 bytes
 _NO_LIMIT = 1 << 62
 _USUAL_EFFORT = 2_000_000
@@ -51,16 +53,11 @@ class HexSolver:
             words = f"the solver knows boards of {MIN_HEX_SIZE} to {MAX_SOLVER_SIZE} cells a side, not {board_size}"
             raise SettingsError(words, kind="range", setting="game.board_size", low=MIN_HEX_SIZE, high=MAX_SOLVER_SIZE)
         kernel_cache.need("solver")
-        area = board_size**2
         self.board_size = board_size
         usual = _NO_LIMIT if board_size <= MAX_SOLVABLE_SIZE else _USUAL_EFFORT
         self._effort = usual if effort is None else effort
         self._geometry = bits.geometry(board_size)
-        entries = _TABLE_ENTRIES[board_size]
-        self._table = kernels.Table._make(np.zeros(entries, np.int64) for _ in kernels.Table._fields)
-        of_levels = [np.zeros(area + 1, np.int64) for _ in kernels.Levels._fields[:-2]]
-        order, scores = np.zeros((area + 1, area), np.int64), np.zeros(area, np.int64)
-        self._path = kernels.Levels._make([*of_levels, order, scores])
+        self._table, self._path = _new_table(_TABLE_ENTRIES[board_size]), _new_path(board_size**2)
 
     def value(self, cells: Int8Array, colour: int) -> int:
         """Return 1 if ``colour``, which is to move, wins with best play, else -1.
@@ -109,6 +106,51 @@ class HexSolver:
     def _unsolved(self) -> UnsolvedError:
         words = f"not solved by judging {self._effort:,} positions a move: allow more, or play more moves first"
         return UnsolvedError(words, kind="range", low=self._effort)
+
+
+class HexProver:
+    """A solver of the leaves of a search, on boards of up to 8x8 cells: it judges ``effort`` positions for each."""
+
+    def __init__(self, game: Hex, effort: int) -> None:
+        kernel_cache.need("solver")
+        board_size = game.board_size
+        self._effort, self._first_ply = effort, 2 if game.swap else 0  # a swap is known to no solver
+        self._geometry = bits.geometry(board_size)
+        entries = min(_PROVER_ENTRIES, _TABLE_ENTRIES[board_size])
+        self._table, self._path = _new_table(entries), _new_path(board_size**2)
+
+    def prove(self, states: States, rows: Int32Array, ends: Int8Array, values: Float32Array) -> None:
+        """Run `hex_proof_kernels.prove` on the rows ``rows`` int32 [k] of ``states``."""
+        prove(
+            states.cells,
+            states.view,
+            states.to_move,
+            states.ply,
+            rows,
+            self._first_ply,
+            self._effort,
+            self._geometry,
+            self._table,
+            self._path,
+            ends,
+            values,
+        )
+
+
+def make_prover(game: Game, effort: int) -> HexProver | None:
+    """Return a prover for ``game``; None where ``effort`` is 0, or it is not Hex or too large."""
+    if not effort or not isinstance(game, Hex) or game.board_size > MAX_SOLVER_SIZE:
+        return None
+    return HexProver(game, effort)
+
+
+def _new_table(entries: int) -> kernels.Table:
+    return kernels.Table._make(np.zeros(entries, np.int64) for _ in kernels.Table._fields)
+
+
+def _new_path(area: int) -> kernels.Levels:
+    of_levels = [np.zeros(area + 1, np.int64) for _ in kernels.Levels._fields[:-2]]
+    return kernels.Levels._make([*of_levels, np.zeros((area + 1, area), np.int64), np.zeros(area, np.int64)])
 
 
 class LabelledPosition(NamedTuple):

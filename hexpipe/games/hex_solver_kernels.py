@@ -157,14 +157,15 @@ def _enter(
 
 @njit(cache=True, nogil=True)
 def solve(black: int, white: int, colour: int, most: int, g: Geometry, table: Table, path: Levels) -> tuple[int, int]:
-    """Solve a position that nobody has won yet, judging about ``most`` positions at the most.
+    """Solve a position that nobody has won yet, judging about ``most`` positions at the most: with 1 it alone, by the
+    bridges on the board.
 
     Returns 1 if ``colour``, which is to move, wins, -1 if it loses, 0 if it is not known, and the winner's carrier.
     """
     place = _find(black, white, colour, table)
     if place < 0:
         place = _judge(black, white, colour, True, g, table)
-    if table.proof[place] != 0 and table.disproof[place] != 0:
+    if table.proof[place] != 0 and table.disproof[place] != 0 and most > 1:
         _search(black, white, colour, place, most, g, table, path)
         place = _find(black, white, colour, table)
     if table.proof[place] == 0:

@@ -39,13 +39,16 @@ def compute_losses(
 
     All are float32. Values are relative to the mover and in [-1, 1]. ``total`` = policy loss + ``value_weight`` * value
     loss, the AlphaZero loss with both terms cross-entropies (MuZero, Appendix G, does so for values too); weight decay
-    is the optimiser's. ``policy_kl`` = policy loss - entropy of the target: 0 for a net that matches its targets.
+    is the optimiser's. A row of policies that is 0 is none, and adds nothing to the mean.
+    ``policy_kl`` = policy loss - entropy of the target: 0 for a net that matches its targets.
     """
     weights = mask / mask.sum().clamp_min(1.0)
-    policy_loss = (policy_cross_entropy(policy_logits, policy) * weights).sum()
+    searched = mask * policy.any(-1)
+    policy_weights = searched / searched.sum().clamp_min(1.0)
+    policy_loss = (policy_cross_entropy(policy_logits, policy) * policy_weights).sum()
     value_loss = (value_cross_entropy(value_logits, values) * weights).sum()
     with torch.no_grad():
-        policy_kl = policy_loss - (torch.special.entr(policy).sum(-1) * weights).sum()
+        policy_kl = policy_loss - (torch.special.entr(policy).sum(-1) * policy_weights).sum()
         accuracy = (_sign_right(value_logits, values) * weights).sum()
     total = policy_loss + value_weight * value_loss
     nothing = torch.zeros_like(policy_kl)

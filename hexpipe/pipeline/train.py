@@ -47,6 +47,7 @@ from hexpipe.random_streams import Stream, generator, stream
 from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.smaller_boards import smaller_games
 from hexpipe.roles.plan import GROUPS, plan_processes
 from hexpipe.roles.replay import GameKeeper
 from hexpipe.roles.segments import pool_shape
@@ -177,7 +178,7 @@ class _Trainer:
         self.archive = ReplayArchive(folder.path / ARCHIVE_NAME, make_stages(settings))
         try:
             self.presence = Presence(folder.path, self.archive.path)
-            self.buffer.refill(self.archive)
+            self.buffer.refill(self.archive, before=smaller_games(settings, self.archive))
             self.paced.restore_budget()
             folder.write_settings(whole)
             self.keeper = GameKeeper(settings, self.archive, self.buffer)

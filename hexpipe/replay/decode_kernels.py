@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hexpipe.games.local_view_kernels import cell_of_action
+from hexpipe.records import MAX_CODE
 from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, Section
 
 INVERSE_VALUE_SCALE = np.float32(1.0 / VALUE_SCALE)
@@ -234,14 +235,16 @@ def decode_policy(
     """The packed policy of ``count`` codes at data[at] into policy[row, step], net frame, sum 1.
 
     It is seen in a view whose origin is (down, right) before that of its own; what that does not show is left out, and
-    the rest brought to the sum of 1 again, unless there is none. False where the mask has not ``count`` bits or one
-    past the last action.
+    the rest brought to the sum of 1 again, unless there is none. The row is 0 where the one code says that there is no
+    policy. False where the mask has not ``count`` bits or one past the last action.
     """
     moved = down != 0 or right != 0
     hidden, seen = False, np.float32(0.0)
     code_at = at + layout.mask_bytes
     end = code_at + count
     scale = np.float32(1.0) / _sum_weights(data, code_at, count, weights)
+    if count == 1 and data[code_at] == MAX_CODE:
+        scale = np.float32(0.0)
     policy[row, step, :] = 0
     for first in range(0, layout.mask_bytes, 8):
         word = np.uint64(0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -136,9 +137,16 @@ class ReplayBuffer:
         """
         return self._sampler.sample_batch(batch_size, rng, unroll_steps, out, observations=observations)
 
-    def refill(self, archive: ReplayArchive, go_on: Callable[[], bool] = lambda: True) -> int:
+    def refill(
+        self,
+        archive: ReplayArchive,
+        go_on: Callable[[], bool] = lambda: True,
+        before: Iterable[tuple[int, GameRecord]] = (),
+    ) -> int:
         """Refill the buffer with the newest games of ``archive`` that fit, oldest first, and take over its totals;
         games on boards of another leg of the run stay there.
+
+        Those of ``before``, older games with their numbers, come first (`smaller_boards.smaller_games`).
 
         Returns their count. Readers find it empty until then, and afterwards too if ``go_on``, which is called before
         each game, returned False. Raises ArchiveError where a game cannot be one of this run.
@@ -151,7 +159,8 @@ class ReplayBuffer:
 
         writer.begin_refill(archive.total_games, archive.total_positions)
         boards = {game.board_size for game in store.games}
-        for number, record in archive.newest(store.settings.max_games, writer.bytes_before_eviction, least, boards):
+        newest = archive.newest(store.settings.max_games, writer.bytes_before_eviction, least, boards)
+        for number, record in chain(before, newest):
             if not go_on():
                 return 0
             try:

@@ -25,6 +25,7 @@ from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive, Sender
 from hexpipe.replay.outbox import Arrival, Outboxes
 from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.replay.smaller_boards import smaller_games
 from hexpipe.run_folder import ARCHIVE_NAME
 from hexpipe.selfplay.curriculum import Curriculum, stage_in_words
 
@@ -147,7 +148,7 @@ def _refill(context: ChildContext, archive: ReplayArchive, buffer: ReplayBuffer)
         row.add("resumed_games", 1)
         return not context.stopping()
 
-    buffer.refill(archive, go_on)
+    buffer.refill(archive, go_on, smaller_games(context.settings, archive))
 
 
 def _open_archive(context: ChildContext) -> ReplayArchive:

@@ -80,8 +80,12 @@ class Mcts:
         self._keep_at_most = self.num_nodes - settings.num_simulations - 1 if settings.reuse_tree else 0
         most = num_games * settings.leaves_per_game
         self.max_leaves = most
-        model_type = LearnedDynamics if learned else TrueRules
-        self.model: Model = model_type(game, num_games, self.num_nodes, most)
+        self.model: Model
+        if learned:
+            self.model = LearnedDynamics(game, num_games, self.num_nodes, most)
+        else:
+            proofs = settings.leaf_proofs if settings.solver else 0
+            self.model = TrueRules(game, num_games, self.num_nodes, most, proofs)
         self.states = self.model.states
         self.tree: Tree = new_tree(
             num_games, self.num_nodes, game.num_actions, game.num_seats, self.model.has_rewards, game.shapes.thumbnail
@@ -150,16 +154,16 @@ class Mcts:
     def begin(
         self,
         games: NDArray[np.int32],
-        noise: bool = True,
+        noise: bool | NDArray[np.bool_] = True,
         may_stop: bool | NDArray[np.bool_] = False,
         simulations: int | NDArray[np.int32] | None = None,
     ) -> None:
         """Start a search of ``games`` int32[k] from their roots.
 
-        ValueError where a game is over, or where a used tree has no room left without an `advance`. ``noise`` adds
-        Dirichlet noise (PUCT) or Gumbel noise scaled by ``gumbel_scale`` to the root. Where ``may_stop`` (bool or
-        bool[k]) a search ends early once the most visited move can't be overtaken. ``simulations`` (int or int[k], from
-        1 to ``num_simulations``) is ``num_simulations`` if not given.
+        ValueError where a game is over, or where a used tree has no room left without an `advance`. Where ``noise``
+        (bool or bool[k]) Dirichlet noise (PUCT), or Gumbel noise scaled by ``gumbel_scale``, is added to the root.
+        Where ``may_stop`` (bool or bool[k]) a search ends early once the most visited move can't be overtaken.
+        ``simulations`` (int or int[k], from 1 to ``num_simulations``) is ``num_simulations`` if not given.
         """
         wanted = self._simulations[: len(games)] if simulations is None else self._checked(simulations, len(games))
         problem = root_kernels.begin_searches(

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.games.game_env import Game, Int8Array, Int32Array, States
+from hexpipe.games.game_env import ONGOING, Game, Int8Array, Int32Array, States
+from hexpipe.games.hex_solver import make_prover
 from hexpipe.search import expand_kernels, root_kernels
 from hexpipe.search.evaluator import Moves
 from hexpipe.search.select_kernels import Rules
@@ -48,13 +49,16 @@ class Model(Protocol):
 
 
 class TrueRules:
-    """A model with every node's state, by the game's own rules; finished games need no evaluation."""
+    """A model with every node's state, by the game's own rules; finished games need no evaluation, nor does what
+    ``leaf_proofs`` judged positions of a solver prove (`SearchSettings`)."""
 
     has_rewards = False
 
-    def __init__(self, game: Game, num_games: int, num_nodes: int, max_leaves: int) -> None:
+    def __init__(self, game: Game, num_games: int, num_nodes: int, max_leaves: int, leaf_proofs: int = 0) -> None:
         self._game = game
+        self._prover = make_prover(game, leaf_proofs)
         self.states = game.new_states(num_games * num_nodes)
+        self._ends = self.states.winner if self._prover is None else np.full(num_games * num_nodes, ONGOING, np.int8)
         self.codes = np.zeros((max_leaves, game.shapes.code_length), np.int8)
         self.legal = np.zeros((max_leaves, game.num_actions), np.bool_)
         self._terminal_values = np.zeros((max_leaves, game.num_seats), np.float32)
@@ -79,8 +83,12 @@ class TrueRules:
         new = slice(roots, count)
         self._game.step(states, leaves.parent[new], leaves.action[new], leaves.row[new])
         self._game.terminal_values(states, leaves.row[:count], self._terminal_values[:count])
+        if self._prover is not None:
+            self._ends[leaves.row[:count]] = states.winner[leaves.row[:count]]
+            # not of roots: a search must find a move there
+            self._prover.prove(states, leaves.row[new], self._ends, self._terminal_values[new])
         open_count: int = expand_kernels.settle_terminals(
-            tree, leaves, count, states.winner, states.to_move, self._terminal_values, rules
+            tree, leaves, count, self._ends, states.to_move, self._terminal_values, rules
         )
         rows = leaves.row[:open_count]
         self._game.codes(states, rows, self.codes[:open_count])

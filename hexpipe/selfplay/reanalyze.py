@@ -155,7 +155,7 @@ class Reanalysis:
 
     def _begin(self, group: _Group, trees: NDArray[np.int32], plies: NDArray[np.int32]) -> None:
         schedule = self._schedule
-        may_stop, simulations = schedule.may_stop(plies), schedule.simulations(plies)
+        may_stop, simulations = schedule.may_stop(plies), schedule.simulations(plies, np.zeros(len(plies), np.bool_))
         group.mcts.begin(trees, noise=False, may_stop=may_stop, simulations=simulations)
 
     def _search_again(self, group: _Group) -> None:

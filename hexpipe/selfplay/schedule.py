@@ -13,6 +13,10 @@ class Schedule:
 
     Early, middle and late in a game a search may have different numbers of simulations; moves are drawn with one
     temperature up to a ply and with another from there on. A Gumbel root uses none: its noise explores already.
+
+    With ``selfplay.fast_share`` most moves are searched fast, without noise, and their policies are not learned from:
+    more games, and more values to learn from, for the same evaluations (Wu, "Accelerating self-play learning in Go",
+    2019, section 3.1, playout cap randomization).
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -26,14 +30,21 @@ class Schedule:
         self._late = np.float32(0 if gumbel else selfplay.temperature_late)
         self._temperature_plies = selfplay.temperature_plies
         self._exponent = np.float32(1 / selfplay.policy_temperature)
+        self._fast_share, self._fast = selfplay.fast_share, np.int32(selfplay.fast_simulations)
 
-    def simulations(self, plies: NDArray[np.int32]) -> NDArray[np.int32] | None:
-        """Return simulations int32[k] of searches at ``plies`` int32[k]; None where all have
+    def fast(self, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Draw which of ``count`` searches are fast, bool[count]."""
+        if not self._fast_share:
+            return np.zeros(count, np.bool_)
+        return rng.random(count) < self._fast_share
+
+    def simulations(self, plies: NDArray[np.int32], fast: NDArray[np.bool_]) -> NDArray[np.int32] | None:
+        """Return simulations int32[k] of searches at ``plies`` int32[k], ``fast`` bool[k] or not; None where all have
         ``search.num_simulations``."""
         if self._phases is None:
-            return None
+            return np.where(fast, self._fast, self.most_simulations).astype(np.int32) if fast.any() else None
         chosen: NDArray[np.int32] = self._phases[np.searchsorted(self._phase_plies, plies, side="right")]
-        return chosen
+        return np.where(fast, np.minimum(self._fast, chosen), chosen)
 
     def temperatures(self, plies: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the temperature float32[k] of moves at ``plies`` int32[k]; 0: the best move is taken."""

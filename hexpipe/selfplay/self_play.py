@@ -162,7 +162,9 @@ class SelfPlay:
             self._change_nets(group, games)
         plies = group.mcts.states.ply[group.mcts.root_rows(games)]
         schedule = self._schedule
-        group.mcts.begin(games, may_stop=schedule.may_stop(plies), simulations=schedule.simulations(plies))
+        fast = group.fast[games] = schedule.fast(len(games), self._rng)
+        simulations = schedule.simulations(plies, fast)
+        group.mcts.begin(games, noise=~fast, may_stop=schedule.may_stop(plies), simulations=simulations)
 
     def _search_again(self, turn: Turn) -> None:
         """Restart the searches of all running games: the inference server has lost them."""
@@ -218,7 +220,8 @@ class SelfPlay:
     def _play_unsearched(self, group: Group, games: NDArray[np.int32], actions: NDArray[np.int32]) -> None:
         """Play ``actions`` of openings: the policy of each is the action itself, without a value."""
         one_hot = np.eye(group.game.num_actions, dtype=np.float32)[actions]
-        self._note(group, games, actions, one_hot, np.zeros((len(games), group.game.num_seats), np.float32))
+        values, known = np.zeros((len(games), group.game.num_seats), np.float32), np.ones(len(games), np.bool_)
+        self._note(group, games, actions, one_hot, values, known)
         for g in games.tolist():
             group.games[g].opening_plies += 1
         group.mcts.advance(games, actions)
@@ -231,7 +234,9 @@ class SelfPlay:
         results = mcts.results(games)
         proven = mcts.proven(games) & self._stop_when_proven & (group.opponents[games] == 0)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
-        self._note(group, games, moves, self._schedule.targets(results.policy), results.root_values)
+        policies, known = self._schedule.targets(results.policy), ~group.fast[games]
+        policies[~known] = np.eye(group.game.num_actions, dtype=np.float32)[moves[~known]]
+        self._note(group, games, moves, policies, results.root_values, known)
         looks = self._view_placement.after(group, games, moves)
         mcts.advance(games, moves)
         self.stats.moves += len(games)
@@ -265,8 +270,9 @@ class SelfPlay:
         moves: NDArray[np.int32],
         policies: NDArray[np.float32],
         root_values: NDArray[np.float32],
+        known: NDArray[np.bool_],
     ) -> None:
-        """Record ``moves``, which are about to be played, with the search's results."""
+        """Record ``moves``, which are about to be played, with the search's results; where not ``known`` no policy."""
         states, rows = group.mcts.states, group.mcts.root_rows(games)
         seats, views = states.to_move[rows], states.view[rows]
         origins, views_move = states.origin[rows], moves_view(group.game)
@@ -281,6 +287,7 @@ class SelfPlay:
                 record.origins.append(origins[i])
             record.root_values.append(root_values[i])
             record.policies.append(policies[i])
+            record.known.append(bool(known[i]))
 
     def _finish(self, group: Group, g: int, proven: NDArray[np.float32] | None = None) -> None:
         """Pass on the record of a game that is over, or whose ``proven`` value float32[S] is its outcome."""
@@ -293,7 +300,7 @@ class SelfPlay:
         game.terminal_values(group.mcts.states, row, outcome)
         if proven is not None:
             outcome[0] = proven
-        offsets, packed = pack_policies(np.stack(played.policies))
+        offsets, packed = pack_policies(np.stack(played.policies), np.array(played.known))
         opponents = int(group.opponents[g])
         self.stats.games += 1
         if opponents:

@@ -26,6 +26,7 @@ class Played:
     origins: list[NDArray[np.int16]] = field(default_factory=list)
     root_values: list[NDArray[np.float32]] = field(default_factory=list)
     policies: list[NDArray[np.float32]] = field(default_factory=list)
+    known: list[bool] = field(default_factory=list)
 
 
 class Group:
@@ -37,6 +38,7 @@ class Group:
         self.games = [Played() for _ in range(num_games)]
         self.under_way = np.zeros(num_games, np.bool_)
         self.opponents = np.zeros(num_games, np.int32)  # bit mask of the league opponent's seats in each game
+        self.fast = np.zeros(num_games, np.bool_)  # whether the search under way is a fast one (`selfplay.fast_share`)
         self.theirs = np.zeros(num_games, np.bool_)  # whether the opponent's net is searching the game
 
     def finished(self) -> NDArray[np.int32]:

@@ -85,6 +85,22 @@ def test_all_masked_is_zero_not_nan() -> None:
     assert compute_losses(zero, zero, zero, zero, torch.zeros(2), value_weight=1.0).total.item() == 0
 
 
+def test_a_row_without_a_policy_counts_for_the_value_alone() -> None:
+    generator = torch.Generator().manual_seed(3)
+    policy_logits, value_logits = torch.randn(4, 5, generator=generator), torch.randn(4, 2, generator=generator)
+    policy = torch.softmax(torch.randn(4, 5, generator=generator), -1)
+    values = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, -1.0]])
+    known = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    found = compute_losses(policy_logits, value_logits, policy * known[:, None], values, torch.ones(4), value_weight=1)
+    searched = compute_losses(
+        policy_logits[::2], value_logits[::2], policy[::2], values[::2], torch.ones(2), value_weight=1
+    )
+    every = compute_losses(policy_logits, value_logits, policy, values, torch.ones(4), value_weight=1)
+    assert found.policy_loss.item() == pytest.approx(searched.policy_loss.item())
+    assert found.policy_kl.item() == pytest.approx(searched.policy_kl.item())
+    assert found.value_loss.item() == pytest.approx(every.value_loss.item())
+
+
 def test_perfect_net_has_no_kl_and_three_seats_work() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0]])
     policy = torch.softmax(logits, -1)

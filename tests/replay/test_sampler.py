@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hexpipe.games.game_env import as_stages
 from hexpipe.games.hex import Hex
-from hexpipe.records import pack_policies
+from hexpipe.records import pack_policies, unpack_policies
 from hexpipe.replay import sampler, targets
 from hexpipe.replay.replay_buffer import ReplayBuffer
 from hexpipe.shm import spawn_context
@@ -106,6 +106,24 @@ def test_boards_and_views_of_any_size(
         batch = buffer.sample_batch(8, np.random.default_rng(first), unroll_steps, observations=True)
     for row in range(8):
         check_row(stages, batch, row, td_steps=2, looking=drawn[row])
+
+
+def test_a_ply_that_was_searched_too_little_has_a_value_and_no_policy() -> None:
+    game = Hex(3)
+    record = played_game(game, 5)
+    policies = unpack_policies(record.policy_offsets, record.policy_bytes, 9)
+    known = np.arange(record.num_plies) % 2 == 0
+    offsets, packed = pack_policies(policies, known)
+    buffer = ReplayBuffer.create(tiny_settings(), game, private=True)
+    buffer.add_game(replace(record, policy_offsets=offsets, policy_bytes=packed))
+    batch = buffer.sample_batch(64, np.random.default_rng(0), unroll_steps=2)
+    stones = (batch["codes"] != 0).sum(axis=1)
+    assert len(set(stones.tolist())) > 3
+    for row, ply in enumerate(stones.tolist()):
+        there = [bool(known[q]) for q in range(ply, min(ply + 3, record.num_plies))]
+        assert batch["policy"][row].any(-1)[: len(there)].tolist() == there
+        assert batch["mask"][row].tolist() == [1] * len(there) + [0] * (3 - len(there))
+        assert abs(batch["values"][row, 0, 0]) == 1
 
 
 def test_a_move_that_the_starts_view_does_not_show_cuts_the_unroll() -> None:

@@ -19,6 +19,7 @@ from tests.selfplay.evaluators import HashLatents
 from tests.selfplay.test_self_play import CountingEvaluator, play, small_settings
 
 PLIES = np.array([0, 1, 2, 3, 4, 99], np.int32)
+NO_FAST = np.zeros(len(PLIES), np.bool_)
 
 
 def schedule(**options: Any) -> Schedule:
@@ -27,7 +28,8 @@ def schedule(**options: Any) -> Schedule:
 
 def test_the_defaults_know_no_phases() -> None:
     default = schedule()
-    assert default.simulations(PLIES) is None
+    assert default.simulations(PLIES, NO_FAST) is None
+    assert not default.fast(100, np.random.default_rng(0)).any()
     assert default.most_simulations == 12
     assert default.temperatures(PLIES).tolist() == [1, 1, 1, 1, 1, 0]
     policy = np.array([[0.5, 0.25, 0.25]], np.float32)
@@ -36,12 +38,51 @@ def test_the_defaults_know_no_phases() -> None:
 
 def test_phases_begin_at_their_plies() -> None:
     phases = schedule(**{"search.phase_simulations": (4, 12, 6), "search.phase_plies": (1, 3)})
-    simulations = phases.simulations(PLIES)
+    simulations = phases.simulations(PLIES, NO_FAST)
     assert simulations is not None
     assert simulations.tolist() == [4, 12, 12, 6, 6, 6]
     assert phases.most_simulations == 12
     with refused(SettingsError, kind="range", setting="search.phase_simulations", low=2, high=12):
         schedule(**{"search.phase_simulations": (4, 13, 6)})
+
+
+def test_fast_searches_have_their_share_and_simulations() -> None:
+    fast = schedule(**{"selfplay.fast_share": 0.75, "selfplay.fast_simulations": 5})
+    drawn = fast.fast(10_000, np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(0.75, abs=0.02)
+    mixed = np.array([True, False, True, False, False, True])
+    simulations = fast.simulations(PLIES, mixed)
+    assert simulations is not None
+    assert simulations.tolist() == [5, 12, 5, 12, 12, 5]
+    phases = schedule(
+        **{"search.phase_simulations": (4, 12, 6), "search.phase_plies": (1, 3), "selfplay.fast_simulations": 5}
+    )
+    simulations = phases.simulations(PLIES, mixed)
+    assert simulations is not None
+    assert simulations.tolist() == [4, 12, 5, 6, 6, 5]
+    with refused(SettingsError, kind="range", setting="selfplay.fast_simulations", high=12):
+        schedule(**{"selfplay.fast_share": 0.5, "selfplay.fast_simulations": 13})
+
+
+@pytest.mark.parametrize("root", ["puct", "gumbel"])
+def test_fast_moves_are_recorded_without_a_policy_and_searched_less(root: str) -> None:
+    game, options = Hex(4), {"search.root": root, "search.early_stop": False, "search.reuse_tree": False}
+    whole, slow = play(game, small_settings(**options), 0, 30)
+    fast = {"selfplay.fast_share": 0.75, "selfplay.fast_simulations": 3}
+    records, quick = play(game, small_settings(**options, **fast), 0, 30)
+    known = np.concatenate(
+        [unpack_policies(r.policy_offsets, r.policy_bytes, 16).any(1) for r in records]  # 0 where there is none
+    )
+    assert known.mean() == pytest.approx(0.25, abs=0.1)
+    assert all(unpack_policies(r.policy_offsets, r.policy_bytes, 16).any(1).all() for r in whole)
+    each = [played.stats.simulations / played.stats.moves for played in (slow, quick)]
+    assert each[1] < 0.6 * each[0]
+    for record in records:  # a fast move is there as the one action of its policy
+        kept = unpack_policies(record.policy_offsets, record.policy_bytes, 16)
+        ends = record.policy_offsets[1:].astype(np.int64)
+        for ply in np.flatnonzero(~kept.any(1)).tolist():
+            mask = record.policy_bytes[ends[ply] - 3 : ends[ply] - 1]
+            assert np.flatnonzero(np.unpackbits(mask, bitorder="little")).tolist() == [record.actions[ply]]
 
 
 def test_the_temperature_drops_at_its_ply() -> None:
