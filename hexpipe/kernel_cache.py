@@ -122,12 +122,13 @@ def need(*groups: str) -> None:
 
 def to_play(game: str, algorithm: str) -> tuple[str, ...]:
     """Return the groups that a net needs to play ``game`` (a user's own has none) by ``algorithm``."""
-    return ("learned" if algorithm == "muzero" else "search", "nets", "cache", *({game} & GROUPS.keys()))
+    proofs = ("solver",) if game == "hex" and algorithm != "muzero" else ()
+    return ("learned" if algorithm == "muzero" else "search", "nets", "cache", *({game} & GROUPS.keys()), *proofs)
 
 
 def to_train(game: str, algorithm: str) -> tuple[str, ...]:
     """Return the groups that a run needs."""
-    return (*to_play(game, algorithm), "replay", "solver")
+    return tuple(dict.fromkeys((*to_play(game, algorithm), "replay", "solver")))
 
 
 def likely(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from hexpipe.config import (
     override_settings,
     settings_from_json,
 )
-from hexpipe.config.growing import growing_stages, view_size_for
+from hexpipe.config.growing import HEX_PROOFS, growing_stages, view_size_for
 from hexpipe.errors import SettingsError
 from tests.refusals import refused
 
@@ -53,7 +53,8 @@ def test_quick_grows_as_eight_does() -> None:
     ],
 )
 def test_what_is_small_or_was_said_stays(overrides: dict[str, Any]) -> None:
-    assert new_run_settings("quick", overrides) == load_settings("quick", overrides)
+    proofs = {} if overrides.get("game.name") == "inarow" else HEX_PROOFS
+    assert new_run_settings("quick", overrides) == load_settings("quick", {**proofs, **overrides})
 
 
 @pytest.mark.parametrize(
@@ -68,9 +69,15 @@ def test_a_board_of_hex_above_5x5_is_grown_by_two(size: int, sizes: list[int]) -
     assert first.game.board_size == 5
     assert [game.board_size for game in first.stages] == sizes
     assert settings_from_json(dump_settings(first)) == first
-    assert new_run_settings("quick", {"game.board_size": size}, trained=True) == load_settings(
-        "quick", {"game.board_size": size}
-    )
+    trained = new_run_settings("quick", {"game.board_size": size}, trained=True)
+    assert trained == load_settings("quick", {"game.board_size": size, **HEX_PROOFS})
+
+
+def test_proofs_are_for_true_rules_and_what_is_said_wins() -> None:
+    learned = new_run_settings("quick", {"algorithm": "muzero"})
+    assert (learned.search.leaf_proofs, learned.selfplay.stop_when_proven) == (0, 0)
+    told = new_run_settings("quick", {"search.leaf_proofs": 0})
+    assert (told.search.leaf_proofs, told.selfplay.stop_when_proven) == (0, 0.75)
 
 
 def test_stages_of_hex_are_sizes_and_end_with_the_board() -> None:

@@ -74,13 +74,19 @@ class Report(NamedTuple):
 def play_settings(saved: Settings, request: BulkRequest) -> Settings:
     """Return the run's settings as bulk self-play changes them.
 
+    Every move is searched alike, and games are played to their ends.
+
     One leaf of a game at a time, so that a batch is a position of each game, and no Dirichlet noise: openings and
     temperature make the games differ. The policy alone is a Gumbel root with one simulation: it takes the largest of
     logits + temperature * Gumbel noise, which is a draw from the policy, and keeps the evaluation for the next move.
     Values out of a setting's own range are used here (one simulation), so nothing is validated again.
     """
     search: dict[str, Any] = {"leaves_per_game": 1, "phase_simulations": None, "dirichlet_fraction": 0.0}
-    selfplay: dict[str, Any] = {"games_per_worker": request.batch_size}
+    selfplay: dict[str, Any] = {
+        "games_per_worker": request.batch_size,
+        "fast_share": 0.0,
+        "stop_when_proven": 0.0,
+    }
     if request.simulations is not None:
         search["num_simulations"] = max(1, request.simulations)
         if request.simulations < 2:

@@ -16,6 +16,7 @@ from hexpipe.config.loading import (
     load_settings,
     override_settings,
     settings_from_json,
+    settings_on_board,
 )
 from hexpipe.config.presets import ENGRAM_ENTRIES, PRESETS
 from hexpipe.config.sections import (
@@ -58,4 +59,5 @@ __all__ = [
     "new_run_settings",
     "override_settings",
     "settings_from_json",
+    "settings_on_board",
 ]

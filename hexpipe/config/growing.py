@@ -1,4 +1,6 @@
-"""Automatic growing boards: how a new run begins if its own board is too large to start on.
+"""What a new run does unless told otherwise, by its game: proofs in Hex, and boards that grow.
+
+A board may be too large to start on, and then grows within the run.
 
 On a board of 100x100 an untrained net plays thousands of plies before the first game of n in a row ends, so that for
 long there is nothing to learn from. The same rules on small boards and with shorter rows end in dozens of plies, and
@@ -32,7 +34,11 @@ A stage lasts until most of its games are won by a row, and the net soon learns 
 to the mover's own stones.
 """
 
-HEX_GROWN = {"curriculum.stage_games": 1000}
+HEX_PROOFS = {"search.leaf_proofs": 1, "selfplay.stop_when_proven": 0.75}
+"""Settings of what proofs tell in a new run of Hex with true rules: what bridges show needs no net, and a game that is
+decided no more moves. Some games are played out, or the net alone would know no end of one."""
+
+HEX_GROWN = {"curriculum.stage_games": 1000, "curriculum.solved": 0.75, "curriculum.kept_games": 2000}
 """Settings of automatic growing boards of Hex, except the stages."""
 
 _FIRST_HEX = 5
@@ -46,17 +52,20 @@ _OPENING_STONES = 3  # at most, for each seat; on random cells: seats begin apar
 
 
 def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, trained: bool = False) -> Settings:
-    """Return the settings of a new run: `load_settings`, with growing boards where Hex has a board above 5x5 or n in a
-    row one above 21x21.
+    """Return the settings of a new run: `load_settings`, with `HEX_PROOFS` in Hex, and growing boards where Hex has a
+    board above 5x5 or n in a row one above 21x21.
 
-    Hex has boards of 5, 7, 9, ... cells a side and `HEX_GROWN`. For n in a row stages, the step cap and the openings of
-    self-play, and `GROWN`, are set beside the preset, in the preset quick also `QUICK_GROWN`. Settings in ``overrides``
-    take precedence, so that ``curriculum.stages`` of [] begins on the large board. A run with reanalysis, which
-    supports only one board, does not grow; nor does one of Hex that plays nothing, or starts with a ``trained`` net.
-    SettingsError as from `load_settings`.
+    Hex grows on boards of 5, 7, 9, ... cells a side, by `HEX_GROWN`. For n in a row stages, the step cap and the
+    openings of self-play, and `GROWN`, are set beside the preset, in the preset quick also `QUICK_GROWN`. Settings in
+    ``overrides`` take precedence, so that ``curriculum.stages`` of [] begins on the large board. A run with reanalysis,
+    which supports only one board, does not grow; nor does one of Hex that plays nothing, or starts with a ``trained``
+    net. SettingsError as from `load_settings`.
     """
     given = dict(overrides or {})
     settings = load_settings(preset, given)
+    if settings.game.name == "hex" and settings.algorithm == "alphazero":
+        given = {**HEX_PROOFS, **given}
+        settings = load_settings(preset, given)
     game = settings.game
     if settings.curriculum.stages or "curriculum.stages" in given or settings.reanalyze.ratio:
         _check_last_stage(settings)

@@ -27,7 +27,7 @@ YOUNGER: dict[str, tuple[int, Any]] = {
     "search.leaf_proofs": (3, 0),
     "selfplay.fast_share": (3, 0.0),
     "selfplay.fast_simulations": (3, 8),
-    "selfplay.stop_when_proven": (3, False),
+    "selfplay.stop_when_proven": (3, 0.0),
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
 
@@ -65,6 +65,15 @@ def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Setti
     for name, value in _with_algorithm(overrides, settings.preset).items():
         _set_dotted(tree, name, value)
     return _validated(tree)
+
+
+def settings_on_board(settings: Settings, board_size: int | None, swap: bool | None) -> Settings:
+    """Return ``settings`` for play on a board of ``board_size`` cells a side and with the ``swap`` rule or not, theirs
+    where None. The boards of a curriculum are for training alone. SettingsError if there is no such board.
+    """
+    given = {"game.board_size": board_size, "game.swap": swap}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return override_settings(settings, {**changes, "curriculum.stages": ()}) if changes else settings
 
 
 def _with_algorithm(overrides: Mapping[str, Any], preset: str) -> dict[str, Any]:

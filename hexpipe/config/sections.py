@@ -155,8 +155,11 @@ class SelfplaySettings(Section):
     )
     fast_simulations: int = Field(8, ge=1, le=1_000_000, description="simulations of these, up to num_simulations")
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
-    stop_when_proven: bool = Field(
-        False, description="end a game once a search has proven who wins (true rules); not while the league plays"
+    stop_when_proven: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of games that end once a search has proven who wins (true rules); none of the league's do",
     )
     cache_entries: int = Field(16384, ge=0, le=16_777_216, description="positions in a generator's evaluation cache")
     game_queue: int = Field(

@@ -145,6 +145,8 @@ class SelfPlay:
         group = turn.groups[stage]
         group.mcts.reset(games)
         group.under_way[games] = True
+        if self._stop_when_proven:
+            group.stops[games] = self._rng.random(len(games)) < self._stop_when_proven
         for g in games.tolist():
             group.games[g] = Played()
             if self._league is not None:
@@ -232,7 +234,7 @@ class SelfPlay:
         rows = mcts.root_rows(games)
         plies = states.ply[rows]
         results = mcts.results(games)
-        proven = mcts.proven(games) & self._stop_when_proven & (group.opponents[games] == 0)
+        proven = mcts.proven(games) & group.stops[games] & (group.opponents[games] == 0)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
         policies, known = self._schedule.targets(results.policy), ~group.fast[games]
         policies[~known] = np.eye(group.game.num_actions, dtype=np.float32)[moves[~known]]

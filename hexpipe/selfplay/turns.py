@@ -38,6 +38,7 @@ class Group:
         self.games = [Played() for _ in range(num_games)]
         self.under_way = np.zeros(num_games, np.bool_)
         self.opponents = np.zeros(num_games, np.int32)  # bit mask of the league opponent's seats in each game
+        self.stops = np.zeros(num_games, np.bool_)  # whether the game ends once proven (`selfplay.stop_when_proven`)
         self.fast = np.zeros(num_games, np.bool_)  # whether the search under way is a fast one (`selfplay.fast_share`)
         self.theirs = np.zeros(num_games, np.bool_)  # whether the opponent's net is searching the game
 

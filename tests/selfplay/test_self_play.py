@@ -104,10 +104,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("root", ["puct", "gumbel"])
-def test_a_game_may_end_once_it_is_proven(root: str) -> None:
+@pytest.mark.parametrize(("root", "share"), [("puct", 1.0), ("gumbel", 1.0), ("gumbel", 0.5)])
+def test_a_game_may_end_once_it_is_proven(root: str, share: float) -> None:
     options = {"search.root": root, "search.num_simulations": 200, "selfplay.opening_random_plies": 5}
-    settings = small_settings(**options, **{"selfplay.stop_when_proven": True})
+    settings = small_settings(**options, **{"selfplay.stop_when_proven": share})
     records, _ = play(Hex(4), settings, seed=1, count=40)
     solver, won_early = HexSolver(4), 0
     for record in records:
@@ -121,6 +121,7 @@ def test_a_game_may_end_once_it_is_proven(root: str) -> None:
         else:
             assert record.outcome.tolist() == [[1, -1], [-1, 1]][int(states.winner[0])]
     assert won_early > 10
+    assert won_early < len(records) or share == 1
     whole, _ = play(Hex(4), small_settings(**options), seed=1, count=40)
     assert np.mean([r.num_plies for r in records]) < np.mean([r.num_plies for r in whole]) - 0.5
 
