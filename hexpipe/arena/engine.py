@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hexpipe import kernel_cache
 from hexpipe.arena.analysis import Analysis, Searches, analyse
 from hexpipe.arena.players import NetPlayer
-from hexpipe.config import SearchSettings, Settings, override_settings
+from hexpipe.config import SearchSettings, Settings, override_settings, settings_on_board
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.set_up import Position
@@ -91,9 +91,7 @@ class Engine:
             checkpoint = load_checkpoint(Path(checkpoint), groups=("model", "ema"))
         checkpoint.check_fit()
         self.checkpoint = checkpoint
-        changes = {"game.board_size": board_size, "game.swap": swap}
-        given = {name: value for name, value in changes.items() if value is not None}
-        self.settings = override_settings(self.checkpoint.settings, given)
+        self.settings = settings_on_board(self.checkpoint.settings, board_size, swap)
         kernel_cache.need(*kernel_cache.to_play(self.settings.game.name, self.settings.algorithm))
         self.game: Game = make_game(self.settings.game)
         self.learned = self.settings.algorithm == "muzero"

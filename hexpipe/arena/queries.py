@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hexpipe.config import Settings, override_settings
+from hexpipe.config import Settings, settings_on_board
 from hexpipe.errors import NotationError
 from hexpipe.games.board_moves import parse_move
 from hexpipe.games.factory import make_game
@@ -164,7 +164,7 @@ class Rules:
     def game(self, board: tuple[int, bool]) -> Game:
         """Return the game on ``board``; SettingsError where it cannot be."""
         if board not in self._games:
-            changed = override_settings(self._settings, {"game.board_size": board[0], "game.swap": board[1]})
+            changed = settings_on_board(self._settings, board[0], board[1])
             self._games[board] = make_game(changed.game)
         return self._games[board]
 

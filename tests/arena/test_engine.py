@@ -45,6 +45,13 @@ def test_other_boards_and_rules(hex_run: Path) -> None:
     assert first.simulations == 50
 
 
+def test_a_run_that_grew_plays_boards_that_are_none_of_its_own(tmp_path: Path) -> None:
+    grown = small_checkpoint(tmp_path, curriculum__stages=[3, 4])
+    for size in (3, 4, 6):
+        (found,) = Engine(grown, board_size=size).analyse([[]], simulations=8)
+        assert len(found.priors) == size * size
+
+
 @pytest.mark.parametrize("overrides", [
     {"algorithm": "muzero"},
     {"game__name": "inarow", "game__players": 3, "game__board_size": 5, "game__win_length": 4},
