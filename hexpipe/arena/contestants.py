@@ -1,4 +1,4 @@
-"""From what people write to players: checkpoints, runs, command lines of HTP programs, "random", "solver", "uct:N"."""
+"""From what people write to players: checkpoints, runs, programs of HTP, "box", "random", "solver", "uct:N"."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from hexpipe.arena.engine import Engine
 from hexpipe.arena.htp_player import HtpPlayer
 from hexpipe.arena.players import Player, RandomPlayer
 from hexpipe.arena.uct import MOST_PLAYOUTS, UctPlayer
-from hexpipe.config import GameSettings, load_settings, override_settings
+from hexpipe.config import GameSettings, load_settings, settings_on_board
 from hexpipe.errors import SettingsError, UsageError
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex_solver import MAX_SOLVABLE_SIZE, HexSolver, is_solvable
+from hexpipe.nets.box import BOX, BOX_NAME
 from hexpipe.nets.checkpoints import list_checkpoints, load_checkpoint, step_of
 from hexpipe.random_streams import Stream, generator
 
 HTP_PREFIX = "htp:"
 UCT_PREFIX = "uct:"
-_WORDS = ("random", "solver")
+_WORDS = ("random", "solver", BOX_NAME)
 _NAMED = re.compile(r"([\w.@+/-]+)=(.+)", re.DOTALL)
 _STEP = re.compile(r"([^/]+)/checkpoints/step-0*(\d+)/?$")
 
@@ -100,7 +101,8 @@ def expand(specs: Sequence[str]) -> list[str]:
 def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None) -> GameSettings:
     """Return the rules that all play by: those of the first checkpoint, with ``board_size`` and ``swap`` where given.
 
-    Hex 5x5 where there is no checkpoint. SettingsError where a checkpoint is of another game.
+    Where there is no checkpoint those of the net in the box if it plays, else Hex 5x5.
+    SettingsError where a checkpoint is of another game.
     """
     changed = {"game.board_size": board_size, "game.swap": swap}
     given = {name: value for name, value in changed.items() if value is not None}
@@ -108,11 +110,13 @@ def common_game(specs: Sequence[str], board_size: int | None, swap: bool | None)
     for _, spec in map(split_name, specs):
         if _plays_without_a_checkpoint(spec):
             continue
-        theirs = override_settings(load_checkpoint(Path(spec), groups=()).settings, given).game
+        theirs = settings_on_board(load_checkpoint(Path(spec), groups=()).settings, board_size, swap).game
         if settings is not None and theirs != settings:
             words = f"{spec} plays {theirs.title}, the others {settings.title}: give --size (and --swap or --no-swap)"
             raise SettingsError(words, kind="foreign", setting="game")
         settings = theirs
+    if settings is None and any(spec == BOX_NAME for _, spec in map(split_name, specs)):
+        settings = settings_on_board(load_checkpoint(BOX, groups=()).settings, board_size, swap).game
     return settings or load_settings("quick", given).game
 
 
@@ -142,7 +146,9 @@ def make_contestants(
         elif spec.startswith(HTP_PREFIX):
             player = resources.enter_context(HtpPlayer(game, spec.removeprefix(HTP_PREFIX)))
         else:
-            engine = Engine(spec, board_size=rules.board_size, swap=rules.swap, device=device)
+            engine = Engine(
+                BOX if spec == BOX_NAME else spec, board_size=rules.board_size, swap=rules.swap, device=device
+            )
             player = EnginePlayer(engine, simulations)
             name = _short_name(spec) + (f"@{simulations}" if simulations else "")
         contestants.append(Contestant(given or name, player))

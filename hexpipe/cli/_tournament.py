@@ -49,12 +49,16 @@ def begin(
 ) -> tuple[Tournament, Results | None, str]:
     """Return the tournament that the options describe, with the games that its results file has already, and its
     rules."""
-    from hexpipe.arena.contestants import common_game, make_contestants
+    from hexpipe.arena.contestants import common_game, make_contestants, split_name
     from hexpipe.arena.results import Results
     from hexpipe.arena.tournament import Plan, Tournament
     from hexpipe.games.factory import make_game
+    from hexpipe.nets.box import BOX, BOX_NAME, net_in_words
+    from hexpipe.nets.checkpoints import load_checkpoint
 
     rules = common_game(specs, options["size"], options["swap"])
+    if BOX_NAME in [player for _, player in map(split_name, specs)]:
+        click.echo(f"{BOX_NAME} is {net_in_words(load_checkpoint(BOX, groups=()))}", err=True)
     file = options["results"]
     results = None if file is None else resources.enter_context(Results(file.resolve()))
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])

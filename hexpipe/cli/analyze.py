@@ -34,24 +34,30 @@ An action: {"id": "d", "action": "terminate", "terminateId": "b", "turnNumbers":
 KataGo's analyzeTurns, maxVisits, boardXSize, boardYSize, rules ("swap", "no-swap"), initialStones, initialPlayer and
 moves such as ["B", "c3"] mean the same, and are answered with its moveInfos and rootInfo as well.""",
 )
-@click.argument("checkpoint", type=ANY_PATH, metavar="CHECKPOINT|RUN")
+@click.argument("checkpoint", required=False, type=ANY_PATH, metavar="[CHECKPOINT|RUN]")
 @number_option("--simulations", "Of a query that says none.", click.IntRange(2))
 @click.option("--size", type=int, metavar="N", help="Of a query that says none; default: the checkpoint's.")
 @click.option("--swap/--no-swap", default=None, help="Of a query that says nothing of it; default: the checkpoint's.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda:0, ...")
 @own_game_option
-def command(checkpoint: Path, simulations: int | None, size: int | None, swap: bool | None, device: str) -> None:
+def command(
+    checkpoint: Path | None, simulations: int | None, size: int | None, swap: bool | None, device: str
+) -> None:  # fmt: skip
     """Analyse positions read from standard input, one JSON query a line, until its end.
 
     Queries that wait are searched together, so send many before you wait; answers come as they are done, with the
-    query's id. A bad line is answered with an error and harms no other. Those of higher "priority" go first.
+    query's id. A bad line is answered with an error and harms no other. Those of higher "priority" go first. Without a
+    checkpoint the net in the box answers.
     """
     source, sink = standard_input(), sys.stdout.buffer
     from hexpipe.arena.engine import Engine
     from hexpipe.arena.lines import bounded_lines, descriptor_of, nobody_reads
     from hexpipe.arena.queries import LONGEST_LINE
+    from hexpipe.nets.box import BOX, net_in_words
 
-    engine = Engine(checkpoint, board_size=size, swap=swap, device=device)
+    engine = Engine(checkpoint or BOX, board_size=size, swap=swap, device=device)
+    if checkpoint is None:
+        click.echo(net_in_words(engine.checkpoint), err=True)
     descriptor = descriptor_of(sink)
     lines = bounded_lines(source, LONGEST_LINE)
     count = simulations or engine.settings.search.num_simulations

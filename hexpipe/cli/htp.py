@@ -25,11 +25,12 @@ _IGNORED = "Ignored: benzene's twogtp.py adds it, and --seed, to every command."
 @click.command(
     epilog="""\b
 Examples:
+  hexpipe htp                        the net in the box
   hexpipe htp runs/mine --seconds 5
   hexpipe htp runs/mine --simulations 1000 --resign-below 0.05""",
 )
 @click.argument("checkpoint", required=False, type=ANY_PATH, metavar="[CHECKPOINT|RUN]")
-@click.option("--size", type=int, metavar="N", help="Board at the start; default: the run's, without a run 11.")
+@click.option("--size", type=int, metavar="N", help="Board at the start; default: the net's, of --random 11.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Time for a move at the most.")
 @click.option("--simulations", type=click.IntRange(2), metavar="N", help="For a move; default: the run's, or by time.")
 @click.option("--swap/--no-swap", default=None, help="The swap rule; default: as the run has it.")
@@ -61,15 +62,20 @@ def command(
     from hexpipe.arena.thinker import NetThinker, RandomThinker
     from hexpipe.htp.engine import HtpEngine
     from hexpipe.htp.protocol import Interruption, serve
+    from hexpipe.nets.box import BOX, net_in_words
+    from hexpipe.nets.checkpoints import load_checkpoint
 
-    if (checkpoint is None) == (chance is None):
-        raise UsageError("name a checkpoint or a run folder, or give --random SEED, one of them")
+    if checkpoint is not None and chance is not None:
+        raise UsageError("name a checkpoint or a run folder, or give --random SEED, not both")
     game = GameSettings()
     interruption = Interruption()
     thinker: Thinker
-    if checkpoint is None:
-        thinker = RandomThinker(chance or 0, seed)
+    if chance is not None:
+        thinker = RandomThinker(chance, seed)
     else:
+        if checkpoint is None:
+            checkpoint = BOX
+            click.echo(net_in_words(load_checkpoint(BOX, groups=())), err=True)  # standard output speaks HTP
         game = _game_of(checkpoint)
         make = partial(_engine, checkpoint, device or best_device())
         thinker = NetThinker(make, simulations, seconds, interruption)

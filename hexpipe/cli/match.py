@@ -15,8 +15,8 @@ from hexpipe.cli._tournament import begin, forfeits, play_out, rating_table, tou
 
 @click.command(
     epilog="""\b
-Players are checkpoints or runs (their newest checkpoint), random, solver (Hex to 6x6), uct:N (Hex: a tree search
-without a net, N random games a move), and programs that speak HTP:
+Players are checkpoints or runs (their newest checkpoint), box (Hex: the net that comes with hexpipe), random, solver
+(Hex to 6x6), uct:N (Hex: a tree search without a net, N random games a move), and programs that speak HTP:
   hexpipe match runs/mine runs/other --simulations 100
   hexpipe match runs/mine "htp:mohex" --size 11 --results results.sqlite
   hexpipe match runs/mine uct:1000 --pairs 20 --json

@@ -8,7 +8,7 @@ import click
 
 from hexpipe.cli._options import ANY_PATH, number_option
 from hexpipe.cli._run_options import own_game_option
-from hexpipe.errors import SettingsError, UsageError, install_command
+from hexpipe.errors import SettingsError, install_command
 
 _ALLOW_HOST = "Another name that the server is asked by, as of a proxy before it; again for more."
 
@@ -16,7 +16,7 @@ _ALLOW_HOST = "Another name that the server is asked by, as of a proxy before it
 @click.command(
     epilog="""\b
 Examples:
-  hexpipe serve                       the newest run in runs/
+  hexpipe serve                       the newest run in runs/; where there is none, the net in the box
   hexpipe serve runs/mine --port 8080
   hexpipe serve runs/mine/checkpoints/step-00001234""",
 )
@@ -41,15 +41,13 @@ def command(
     **limits: int,
 ) -> None:
     """Serve a page to play against a net and, of a run, a page to watch it. The API is described at /api."""
+    from hexpipe.nets.box import BOX, net_in_words
     from hexpipe.nets.checkpoints import latest_checkpoint
     from hexpipe.processes.output import may_go_away
     from hexpipe.run_folder import find_runs
 
     if path is None:
-        runs = find_runs(Path("runs"))
-        if not runs:
-            raise UsageError("there is no run in runs/: name a run folder or a checkpoint, or train one: hexpipe run")
-        path = runs[0]
+        path = next(iter(find_runs(Path("runs"))), BOX)
     run = path if (path / "settings.json").exists() and (path / "lock").exists() else None
     try:
         from hexpipe.web.hosts import hosts_of
@@ -63,11 +61,12 @@ def command(
 
     hosts = hosts_of(host, allow_host)
     with open_listener(host, port) as listener, may_go_away("stdout", "stderr"):
-        engine = None
+        engine, net = None, ""
         if run is None or latest_checkpoint(run) is not None:
             engine = Engine(path, board_size=size, swap=swap, device=device)
+            net = f", {net_in_words(engine.checkpoint)}"
         else:
             click.echo("the run has no checkpoint yet: there is only its page to watch")
         app = make_app(engine, run, hosts=hosts, **limits)
-        click.echo(f"hexpipe serve: http://{link_host(host)}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
+        click.echo(f"hexpipe serve: http://{link_host(host)}:{listener.getsockname()[1]}/{net} (Ctrl-C ends it)")
         serve(app, listener)

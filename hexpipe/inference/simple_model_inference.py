@@ -1,6 +1,7 @@
 """SimpleModelInference: a trained net as a library object, with caching, batching and statistics.
 
     model = SimpleModelInference("runs/first")                # a run folder, or one of its checkpoints
+    model = SimpleModelInference()                            # the net in the box
     policy_logits, value_logit = model.simple_infer(board)
     policies, values = model.batch_infer([board1, board2, board3])
 
@@ -33,6 +34,7 @@ from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.nets.agreement import agreement_of
 from hexpipe.nets.backends import BySize
+from hexpipe.nets.box import BOX
 from hexpipe.nets.checkpoints import load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.notation import format_conversion
@@ -65,18 +67,18 @@ def free_memory(device: str) -> int:
 class SimpleModelInference:
     """An evaluator of Hex positions with a checkpoint's averaged weights. It is thread-safe: calls are serialized.
 
-    ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder; CheckpointError otherwise, and for
-    another game. ``device``: "cpu", "cuda:0"; the fastest ``backend`` on it is chosen by timing, for batches and for
-    lone boards, unless ``inference`` names one, and with it the batch size, bounded by `fitting_batch`, unless
-    ``batch_size`` is given. ``dtype``: the arithmetic, unless ``inference`` names one; "auto" takes the fastest that
-    agrees with float32 (`nets.agreement`). ``cache_entries`` positions are cached, exactly, 0 for none;
-    ``symmetric_cache`` treats a board and its half turn, a symmetry of Hex, as one position. That also makes their
-    answers equal, which a net's are only nearly.
+    ``checkpoint_path``: a run folder (its newest checkpoint) or a checkpoint folder, by default the net in the box;
+    CheckpointError otherwise, and for another game. ``device``: "cpu", "cuda:0"; the fastest ``backend`` on it is
+    chosen by timing, for batches and for lone boards, unless ``inference`` names one, and with it the batch size,
+    bounded by `fitting_batch`, unless ``batch_size`` is given. ``dtype``: the arithmetic, unless ``inference`` names
+    one; "auto" takes the fastest that agrees with float32 (`nets.agreement`). ``cache_entries`` positions are cached,
+    exactly, 0 for none; ``symmetric_cache`` treats a board and its half turn, a symmetry of Hex, as one position. That
+    also makes their answers equal, which a net's are only nearly.
     """
 
     def __init__(
         self,
-        checkpoint_path: str | Path,
+        checkpoint_path: str | Path = BOX,
         *,
         device: str = "cpu",
         cache_entries: int = 16384,
