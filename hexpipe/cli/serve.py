@@ -64,7 +64,7 @@ def command(
         engine, net = None, ""
         if run is None or latest_checkpoint(run) is not None:
             engine = Engine(path, board_size=size, swap=swap, device=device)
-            net = f", {net_in_words(engine.checkpoint)}"
+            net = f" plays {net_in_words(engine.checkpoint)}"
         else:
             click.echo("the run has no checkpoint yet: there is only its page to watch")
         app = make_app(engine, run, hosts=hosts, **limits)
