@@ -135,9 +135,8 @@ def _check_judges(plan: Plan) -> None:
     """Raise UsageError, before hours of training, where the positions or an opponent cannot judge."""
     from contextlib import ExitStack
 
-    from hexpipe.arena.contestants import make_contestants
+    from hexpipe.arena.contestants import common_game, make_contestants
     from hexpipe.arena.solved_positions import read_positions
-    from hexpipe.config import load_settings
 
     for position in read_positions(plan.positions):
         size = position.board_size
@@ -147,7 +146,7 @@ def _check_judges(plan: Plan) -> None:
                 f"{plan.size}x{plan.size}: name a file of their size"
             )
             raise UsageError(words, kind="board", setting="--positions", path=plan.positions)
-    rules = load_settings("quick", {"game.board_size": plan.size}).game
+    rules = common_game(plan.opponents, plan.size, swap=False)
     with ExitStack() as resources:
         make_contestants(plan.opponents, rules, resources)
 

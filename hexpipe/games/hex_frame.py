@@ -8,12 +8,12 @@ by move. So games of smaller boards can be learned from on a larger one.
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.hex import Hex
 from hexpipe.records import GameRecord, pack_policies, unpack_policies
 
@@ -26,6 +26,7 @@ class Frame(NamedTuple):
     cells: NDArray[np.int16]
 
 
+@cache
 def make_frame(small: int, large: int) -> Frame:
     """Return the frame of a board of ``small`` cells a side in one of ``large``."""
     first = before = (large - small + 1) // 2
@@ -52,9 +53,9 @@ def framed(record: GameRecord, large: int) -> GameRecord:
     """
     if record.game != Hex.name or record.swap or record.board_size > large:
         raise ValueError(f"only games of Hex up to {large}x{large} without swap can be framed")
-    game, frame = Hex(large), make_frame(record.board_size, large)
+    frame, num_actions = make_frame(record.board_size, large), large * large
     count, plies = len(frame.opening), record.num_plies
-    policies, actions = np.zeros((count + plies, game.num_actions), np.float32), frame.cells[record.actions]
+    policies, actions = np.zeros((count + plies, num_actions), np.float32), frame.cells[record.actions]
     policies[np.arange(count), frame.opening] = 1
     policies[count:, frame.cells] = unpack_policies(record.policy_offsets, record.policy_bytes, record.num_actions)
     known: NDArray[np.bool_] = policies.sum(axis=1) > 0
@@ -63,7 +64,8 @@ def framed(record: GameRecord, large: int) -> GameRecord:
     turns = np.arange(count, dtype=np.int8) % 2
     return dataclasses.replace(
         record,
-        **recorded_rules(game),
+        board_size=large,
+        num_actions=num_actions,
         actions=np.concatenate((frame.opening, actions)),
         seats=np.concatenate((turns, record.seats)),
         views=np.concatenate((turns, record.views)),

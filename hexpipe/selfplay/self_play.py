@@ -236,9 +236,10 @@ class SelfPlay:
         results = mcts.results(games)
         proven = mcts.proven(games) & group.stops[games] & (group.opponents[games] == 0)
         moves = choose_moves(results.policy, results.actions, self._schedule.temperatures(plies), self._rng)
-        policies, known = self._schedule.targets(results.policy), ~group.fast[games]
-        policies[~known] = np.eye(group.game.num_actions, dtype=np.float32)[moves[~known]]
-        self._note(group, games, moves, policies, results.root_values, known)
+        policies, fast = self._schedule.targets(results.policy), np.flatnonzero(group.fast[games])
+        policies[fast] = 0
+        policies[fast, moves[fast]] = 1
+        self._note(group, games, moves, policies, results.root_values, ~group.fast[games])
         looks = self._view_placement.after(group, games, moves)
         mcts.advance(games, moves)
         self.stats.moves += len(games)

@@ -8,7 +8,7 @@ import pytest
 from hexpipe.games.game_env import ONGOING
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_frame import framed, make_frame
-from hexpipe.games.hex_solver import HexSolver
+from hexpipe.games.hex_solver import HexSolver, random_positions
 from hexpipe.records import GameRecord, unpack_policies
 from tests.replay.reference import played_game
 
@@ -28,23 +28,12 @@ def test_a_frame_has_as_many_stones_of_either_colour_and_decides_nothing(small: 
 
 @pytest.mark.parametrize(("small", "large"), SIZES)
 def test_positions_are_worth_the_same_within_a_frame_and_moves_win_alike(small: int, large: int) -> None:
-    frame, rng = make_frame(small, large), np.random.default_rng(large)
-    inner, outer = HexSolver(small), HexSolver(large)
-    tried = 0
-    while tried < 60:
-        moves = rng.permutation(small * small)[: rng.integers(small * small)].tolist()
-        cells = np.zeros(small * small, np.int8)
-        cells[moves[::2]], cells[moves[1::2]] = 1, 2
-        if inner.winner(cells) is not None:
-            continue
-        tried += 1
-        position = Hex(small).play(moves)
+    frame, outer = make_frame(small, large), HexSolver(large)
+    at = {int(cell): action for action, cell in enumerate(frame.cells)}
+    for moves, seat, _, winning in random_positions(small, 60, seed=large):
         around = Hex(large).play([*frame.opening.tolist(), *frame.cells[moves].tolist()])
         assert around.winner[0] == ONGOING
-        seat = len(moves) % 2
-        winning = inner.winning_moves(position.cells[0], seat)
         found = outer.winning_moves(around.cells[0], seat)
-        at = {int(cell): action for action, cell in enumerate(frame.cells)}
         if winning:  # a dead corner is a pass, which may win too
             assert sorted(at[move] for move in found if move in at) == sorted(winning)
         else:

@@ -10,7 +10,7 @@ from hexpipe.bench.hash_kernels import hash_evaluate
 from hexpipe.config import SearchSettings
 from hexpipe.games.game_env import ONGOING
 from hexpipe.games.hex import Hex
-from hexpipe.games.hex_solver import HexProver, HexSolver, make_prover
+from hexpipe.games.hex_solver import HexProver, HexSolver, make_prover, random_positions
 from hexpipe.games.inarow import InARow
 from hexpipe.search.mcts import Mcts
 from hexpipe.search.tree import SOLVED
@@ -19,15 +19,7 @@ from tests.games.reference_inarow import game_settings
 
 def positions(size: int, count: int, seed: int) -> list[list[int]]:
     """Undecided positions of random play."""
-    solver, rng = HexSolver(size), np.random.default_rng(seed)
-    found: list[list[int]] = []
-    while len(found) < count:
-        moves = rng.permutation(size * size)[: rng.integers(size * size)].tolist()
-        cells = np.zeros(size * size, np.int8)
-        cells[moves[::2]], cells[moves[1::2]] = 1, 2
-        if solver.winner(cells) is None:
-            found.append(moves)
-    return found
+    return [position.moves for position in random_positions(size, count, seed)]
 
 
 def searched(size: int, move_lists: list[list[int]], effort: int, root: str = "puct", simulations: int = 40) -> Mcts:
