@@ -6,7 +6,8 @@
 # Seen: the constructor imports torch._dynamo, torch._inductor and sympy, 800 modules and 70 MB of resident memory, and
 # takes nearly as long as `import torch` itself (1.3 s after 1.4 s, with all bytecode there). Steps after it are cheap.
 # So: each process that trains pays PyTorch's start twice; in a process that only evaluates a net no optimizer may be
-# made (a run of several processes and ranks feels it), and a figure of memory must be taken after one was.
+# made (a run of several processes and ranks feels it), and a figure of memory must be taken after one was. The functions
+# below the classes (torch.optim.adamw.adamw) import nothing more.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -16,7 +16,7 @@ from hexpipe.config import (
     override_settings,
     settings_from_json,
 )
-from hexpipe.config.growing import HEX_PROOFS, growing_stages, view_size_for
+from hexpipe.config.growing import FAST, HEX_PROOFS, growing_stages, view_size_for
 from hexpipe.errors import SettingsError
 from tests.refusals import refused
 
@@ -53,8 +53,8 @@ def test_quick_grows_as_eight_does() -> None:
     ],
 )
 def test_what_is_small_or_was_said_stays(overrides: dict[str, Any]) -> None:
-    proofs = {} if overrides.get("game.name") == "inarow" else HEX_PROOFS
-    assert new_run_settings("quick", overrides) == load_settings("quick", {**proofs, **overrides})
+    of_hex = {} if overrides.get("game.name") == "inarow" else {**HEX_PROOFS, **FAST}
+    assert new_run_settings("quick", overrides) == load_settings("quick", {**of_hex, **overrides})
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_board_of_hex_above_5x5_is_grown_by_two(size: int, sizes: list[int]) -
     assert [game.board_size for game in first.stages] == sizes
     assert settings_from_json(dump_settings(first)) == first
     trained = new_run_settings("quick", {"game.board_size": size}, trained=True)
-    assert trained == load_settings("quick", {"game.board_size": size, **HEX_PROOFS})
+    assert trained == load_settings("quick", {"game.board_size": size, **HEX_PROOFS, **FAST})
 
 
 def test_proofs_are_for_true_rules_and_what_is_said_wins() -> None:
@@ -78,6 +78,23 @@ def test_proofs_are_for_true_rules_and_what_is_said_wins() -> None:
     assert (learned.search.leaf_proofs, learned.selfplay.stop_when_proven) == (0, 0)
     told = new_run_settings("quick", {"search.leaf_proofs": 0})
     assert (told.search.leaf_proofs, told.selfplay.stop_when_proven) == (0, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "share"),
+    [
+        ({}, 0.75),
+        ({"search.num_simulations": 31}, 0.0),
+        ({"search.num_simulations": 4}, 0.0),
+        ({"search.phase_simulations": [32, 8, 32]}, 0.0),
+        ({"selfplay.fast_simulations": 2, "search.num_simulations": 8}, 0.75),
+        ({"selfplay.fast_share": 0.5, "search.num_simulations": 16}, 0.5),
+        ({"algorithm": "muzero"}, 0.0),
+        ({"game.name": "inarow"}, 0.0),
+    ],
+)
+def test_fast_searches_are_set_where_others_are_far_longer(overrides: dict[str, Any], share: float) -> None:
+    assert new_run_settings("quick", overrides).selfplay.fast_share == share
 
 
 def test_stages_of_hex_are_sizes_and_end_with_the_board() -> None:

@@ -171,10 +171,12 @@ def test_the_search_of_old_games_imports_no_torch() -> None:
     assert loads == []
 
 
-def test_the_rating_of_checkpoints_imports_no_torch_before_there_is_something_to_rate() -> None:
+def test_the_rating_of_checkpoints_imports_no_torch_and_nothing_slow_before_there_is_something_to_rate() -> None:
     loads = in_fresh_process(
         "import json, sys, hexpipe.roles.rating\n"
-        "print(json.dumps([m for m in ('torch', 'openvino', 'rich') if m in sys.modules]))"
+        "early = [m for m in ('torch', 'openvino', 'rich') if m in sys.modules]\n"
+        "import hexpipe.roles.rating_games, hexpipe.roles.first_weights\n"
+        "print(json.dumps(early + [m for m in ('torch',) if m in sys.modules]))"
     )
     assert loads == []
 

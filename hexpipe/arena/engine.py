@@ -20,7 +20,6 @@ from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
 from hexpipe.inference.lru_cache import LRUCache
-from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint
 from hexpipe.nets.choose_backend import choose_backend
 from hexpipe.search.evaluator import Evaluator
@@ -54,18 +53,21 @@ def make_evaluator(
     device: str = "cpu",
     batch_sizes: tuple[int, ...] = BATCH_SIZES,
     groups: int = 1,
+    apart: bool = False,
 ) -> LocalEvaluator | LocalLatentEvaluator:
     """Return the net of ``settings`` on the board of ``game`` with the fastest backend, in this process; it waits for
     its first weights.
 
-    ``pool`` is of the latents of each of ``groups``, where the net has learned dynamics. Raises SettingsError where
-    ``device`` is none.
+    ``pool`` is of the latents of each of ``groups``, where the net has learned dynamics; ``apart`` as in
+    `choose_backend`. Raises SettingsError where ``device`` is none.
     """
     kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     if settings.algorithm == "muzero":
+        from hexpipe.nets.backend_latent import LatentBackend  # imports torch, which other nets play without
+
         net = LatentBackend(settings.net, game.shapes, groups * pool.rows, "float32", device)
         return LocalLatentEvaluator(net, game.shapes, pool, groups=groups)
-    chosen = choose_backend(settings.net, game.shapes, settings.inference, device, batch_sizes)
+    chosen = choose_backend(settings.net, game.shapes, settings.inference, device, batch_sizes, apart=apart)
     return LocalEvaluator(chosen.backend, game.shapes, groups=groups, max_batch=settings.inference.max_batch)
 
 

@@ -1,4 +1,4 @@
-"""What a new run does unless told otherwise, by its game: proofs in Hex, and boards that grow.
+"""What a new run does unless told otherwise, by its game: proofs and fast searches in Hex, and boards that grow.
 
 A board may be too large to start on, and then grows within the run.
 
@@ -38,6 +38,12 @@ HEX_PROOFS = {"search.leaf_proofs": 1, "selfplay.stop_when_proven": 0.75}
 """Settings of what proofs tell in a new run of Hex with true rules: what bridges show needs no net, and a game that is
 decided no more moves. Some games are played out, or the net alone would know no end of one."""
 
+FAST = {"selfplay.fast_share": 0.75}
+"""Settings of such a run whose searches are several times as long as a fast one: most moves are searched fast, for
+more games, and their outcomes."""
+
+_TIMES_AS_LONG = 4
+
 HEX_GROWN = {"curriculum.stage_games": 1000, "curriculum.solved": 0.75, "curriculum.kept_games": 2000}
 """Settings of automatic growing boards of Hex, except the stages."""
 
@@ -52,8 +58,8 @@ _OPENING_STONES = 3  # at most, for each seat; on random cells: seats begin apar
 
 
 def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, trained: bool = False) -> Settings:
-    """Return the settings of a new run: `load_settings`, with `HEX_PROOFS` in Hex, and growing boards where Hex has a
-    board above 5x5 or n in a row one above 21x21.
+    """Return the settings of a new run: `load_settings`, with `HEX_PROOFS` and `FAST` in Hex, and growing boards where
+    Hex has a board above 5x5 or n in a row one above 21x21.
 
     Hex grows on boards of 5, 7, 9, ... cells a side, by `HEX_GROWN`. For n in a row stages, the step cap and the
     openings of self-play, and `GROWN`, are set beside the preset, in the preset quick also `QUICK_GROWN`. Settings in
@@ -64,7 +70,9 @@ def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, tr
     given = dict(overrides or {})
     settings = load_settings(preset, given)
     if settings.game.name == "hex" and settings.algorithm == "alphazero":
-        given = {**HEX_PROOFS, **given}
+        simulations = settings.search.phase_simulations or (settings.search.num_simulations,)
+        fast = FAST if min(simulations) >= _TIMES_AS_LONG * settings.selfplay.fast_simulations else {}
+        given = {**HEX_PROOFS, **fast, **given}
         settings = load_settings(preset, given)
     game = settings.game
     if settings.curriculum.stages or "curriculum.stages" in given or settings.reanalyze.ratio:

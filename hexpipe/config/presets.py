@@ -10,15 +10,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "net": {"blocks": 4, "channels": 32, "value_hidden": 32},
         "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
         "selfplay": {"opening_random_plies": 3},
-        "replay": {"max_games": 4000},
-        "learner": {"replay_ratio": 6.0, "checkpoint_minutes": 1.0},
+        "replay": {"max_games": 24_000},
+        "learner": {"batch_size": 128, "learning_rate": 6e-3, "replay_ratio": 2.0, "checkpoint_minutes": 1.0},
         "limits": {"minutes": 10.0},
     },
     "small": {
         "game": {"board_size": 7},
         "net": {"blocks": 5, "channels": 48, "value_hidden": 48},
-        "search": {"num_simulations": 100},
-        "selfplay": {"temperature_plies": 12},
+        "search": {"root": "gumbel", "num_simulations": 32, "gumbel_c_scale": 0.2},
+        "selfplay": {"opening_random_plies": 3},
+        "replay": {"max_games": 50_000},
+        "learner": {"batch_size": 128, "learning_rate": 6e-3, "replay_ratio": 2.0},
     },
     "standard": {
         "game": {"board_size": 11},
@@ -60,7 +62,8 @@ QUICK_MUZERO = {
     "net.dynamics_blocks": 1,
     "search.gumbel_c_scale": 1.0,
     "replay.td_steps": 2,
-    "learner.batch_size": 128,
+    "replay.max_games": 4000,
+    "learner.learning_rate": 2e-3,
     "learner.replay_ratio": 8.0,
 }
 """Settings of muzero in the preset quick, where an unrolled step has to be cheap."""
@@ -69,8 +72,9 @@ QUICK_GROWN = {
     "search.gumbel_considered": 32,
     "search.gumbel_c_scale": 1.0,
     "replay.min_games": 50,
-    "learner.batch_size": 128,
+    "replay.max_games": 4000,
     "learner.learning_rate": 3e-3,
+    "learner.replay_ratio": 6.0,
 }
 """Settings of automatic growing boards in the preset quick, as in the preset eight: an untrained net's values of all
 moves are nearly equal, and games on the first boards are short."""

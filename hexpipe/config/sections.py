@@ -290,6 +290,12 @@ class LearnerSettings(Section):
 
     batch_size: int = Field(256, ge=1, le=10_000, description="positions in a training step")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="peak learning rate of AdamW")
+    muon_rate: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="peak learning rate of Muon, which updates the matrices of the trunk's blocks; 0: AdamW does",
+    )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="decoupled weight decay")
     warmup_steps: int = Field(200, ge=0, description="steps of linear learning-rate warm-up")
     value_weight: float = Field(1.0, ge=0, description="weight of the value loss beside the policy loss")

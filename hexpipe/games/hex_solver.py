@@ -28,7 +28,8 @@ MAX_SOLVABLE_SIZE = 6
 """The largest boards that are solved from anywhere."""
 _DRAWS_WITHOUT_NEWS = 10_000
 _PROVER_ENTRIES = 1 << 16
-_TABLE_ENTRIES = {3: 1 << 12, 4: 1 << 16, 5: 1 << 20, 6: 1 << 22, 7: 1 << 23, 8: 1 << 23}  # of 64 bytes
+_TABLE_ENTRIES = {3: 1 << 12, 4: 1 << 16, 5: 1 << 20, 6: 1 << 22, 7: 1 << 23, 8: 1 << 23}
+_ENTRY_BYTES = 8 * len(kernels.Table._fields)
 _NO_LIMIT = 1 << 62
 _USUAL_EFFORT = 2_000_000
 
@@ -116,8 +117,7 @@ class HexProver:
         board_size = game.board_size
         self._effort, self._first_ply = effort, 2 if game.swap else 0  # a swap is known to no solver
         self._geometry = bits.geometry(board_size)
-        entries = min(_PROVER_ENTRIES, _TABLE_ENTRIES[board_size])
-        self._table, self._path = _new_table(entries), _new_path(board_size**2)
+        self._table, self._path = _new_table(_prover_entries(board_size)), _new_path(board_size**2)
 
     def prove(self, states: States, rows: Int32Array, ends: Int8Array, values: Float32Array) -> None:
         """Run `hex_proof_kernels.prove` on the rows ``rows`` int32 [k] of ``states``."""
@@ -139,9 +139,20 @@ class HexProver:
 
 def make_prover(game: Game, effort: int) -> HexProver | None:
     """Return a prover for ``game``; None where ``effort`` is 0, or it is not Hex or too large."""
-    if not effort or not isinstance(game, Hex) or game.board_size > MAX_SOLVER_SIZE:
-        return None
-    return HexProver(game, effort)
+    return HexProver(game, effort) if isinstance(game, Hex) and _is_proved(game, effort) else None
+
+
+def prover_bytes(game: Game, effort: int) -> int:
+    """Return the bytes of the table of `make_prover`, 0 without one."""
+    return _ENTRY_BYTES * _prover_entries(game.board_size) if _is_proved(game, effort) else 0
+
+
+def _is_proved(game: Game, effort: int) -> bool:
+    return effort > 0 and isinstance(game, Hex) and game.board_size <= MAX_SOLVER_SIZE
+
+
+def _prover_entries(board_size: int) -> int:
+    return min(_PROVER_ENTRIES, _TABLE_ENTRIES[board_size])
 
 
 def _new_table(entries: int) -> kernels.Table:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from hexpipe.config import Settings, Shapes
 from hexpipe.config.limits import share_done
 from hexpipe.errors import CheckpointError
+from hexpipe.learner.optimizer import make_optimizer
 from hexpipe.learner.remember import remember
 from hexpipe.learner.train_step import StepLosses, train_step
 from hexpipe.nets.checkpoints import Checkpoint, checkpoint_meta, prune, save_checkpoint
 from hexpipe.nets.factory import Net, build_net, load_weights
 from hexpipe.nets.muzero_network import MuZeroNet
-from hexpipe.nets.optimizer_state import optimizer_tensors, restore_optimizer
 
 FINAL_RATE = 0.05
 """The learning rate at the end of a limited run, as a share of its peak."""
@@ -85,7 +85,8 @@ class Learner:
             net.predictor.requires_grad_(False)
         # convolutions are faster in this layout, on a CPU (a tenth of a step at 5x5, 32 channels) as on a GPU
         self.net: Net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = make_optimizer(self.net, settings.learner.learning_rate, settings.learner.weight_decay)
+        learner = settings.learner
+        self.optimizer = make_optimizer(self.net, learner.learning_rate, learner.weight_decay, learner.muon_rate)
         self._model: nn.Module = wrap(self.net) if wrap is not None else self.net
         self._names = list(self.net.state_dict())
         self._weights: list[Tensor] = list(self.net.state_dict().values())
@@ -103,8 +104,8 @@ class Learner:
         if progress is None:
             progress = share_done(self.settings.limits, steps=self.steps) or 0.0
         self.learning_rate = learning_rate(learner.learning_rate, learner.warmup_steps, self.steps, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
+        self.optimizer.learning_rate = self.learning_rate
+        self.optimizer.muon_rate = learner.muon_rate * self.learning_rate / learner.learning_rate
         losses = train_step(self._model, self.optimizer, batch, self.device, learner)
         self.steps += 1
         self._skipped_in_a_row = (self._skipped_in_a_row + 1) * losses.tensor[-1]
@@ -138,7 +139,7 @@ class Learner:
         groups: dict[str, dict[str, Tensor]] = {
             "model": dict(zip(self._names, self._weights, strict=True)),
             "ema": dict(zip(self._names, self._ema, strict=True)),
-            "optimizer": optimizer_tensors(self.optimizer),
+            "optimizer": self.optimizer.tensors(),
         }
         copies = {
             group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
@@ -161,8 +162,7 @@ class Learner:
             raise CheckpointError(words, kind="missing", path=checkpoint.path)
         self.init_from(checkpoint)
         load_weights(self.net, checkpoint.groups["model"])
-        restore_optimizer(self.optimizer, checkpoint.groups["optimizer"])
-        self._match_layout()
+        self.optimizer.restore(checkpoint.groups["optimizer"])
         self.steps = checkpoint.step
         self.first_weights = checkpoint.meta.get("first_weights")
 
@@ -179,20 +179,3 @@ class Learner:
         self.first_weights = {"checkpoint": str(checkpoint.path.resolve())}
         for ema, weight in zip(self._ema, self._weights, strict=True):
             ema.copy_(weight)
-
-    def _match_layout(self) -> None:
-        """Convert the optimiser's state to its parameters' memory layout: the fused step reads both as flat memory."""
-        for parameter, state in self.optimizer.state.items():
-            for name, tensor in state.items():
-                if tensor.shape == parameter.shape:
-                    state[name] = torch.empty_like(parameter).copy_(tensor).detach()
-
-
-def make_optimizer(net: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Return a fused AdamW (Loshchilov and Hutter 2019); gains and biases are not decayed."""
-    parameters = list(net.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate, fused=True)

@@ -23,6 +23,7 @@ from hexpipe.learner.losses import (
     compute_losses,
     compute_unrolled_losses,
 )
+from hexpipe.learner.optimizer import Optimizer
 from hexpipe.learner.step_metrics import METRICS
 from hexpipe.nets.heads import SideLogits
 
@@ -91,7 +92,7 @@ def to_device(batch: Mapping[str, Any], device: torch.device, names: tuple[str, 
 
 def train_step(
     model: nn.Module,
-    optimizer: torch.optim.AdamW,
+    optimizer: Optimizer,
     batch: Mapping[str, Any],
     device: torch.device,
     settings: LearnerSettings,
@@ -101,19 +102,16 @@ def train_step(
     ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`; samples count by ``weights``
     float32 [B] where it has them, and heads for threats and focus learn from the targets of their names where it has
     those. On an accelerator the forward pass runs in bfloat16 under autocast, losses and weights stay float32.
-    ``optimizer`` must be a fused one: others do not skip.
     """
     losses = (_unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses)(
         model, batch, device, settings
     )
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     losses.total.backward()  # type: ignore[no-untyped-call]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
+    norm = nn.utils.clip_grad_norm_(optimizer.parameters, settings.gradient_clip, foreach=True)
     # judged by the norm alone: all learners of a group have the same one, and a bad loss makes it bad
     wrong = ~(norm < EXPLODED * settings.gradient_clip)
-    optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]  # torch's own name: torch.amp.GradScaler sets it
-    optimizer.step()
+    optimizer.step(skip=wrong)
     values = torch.stack([losses.total.detach(), *losses[1:], norm.detach(), torch.zeros_like(norm)])
     skipped = torch.zeros_like(values)
     skipped[-1] = 1

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from hexpipe.random_streams import Stream, generator
 log = logging.getLogger(__name__)
 
 Kind = tuple[str, str]  # backend name and dtype
+Speeds = dict[tuple[Kind, int], float]  # positions a second, by kind and batch
 SLICE_SECONDS = 0.03  # timing of one backend at one batch in one round
 ROUNDS = 3
 _BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -56,13 +57,15 @@ def choose_backend(
     budget_seconds: float = 3.0,
     lone: bool = False,
     recheck_seconds: float = 0.0,
+    apart: bool = False,
 ) -> Choice:
     """Time the backends that ``inference`` allows on ``device`` ("cpu", "cuda:0") and take the fastest.
 
     Weights are fresh; timing runs with the threads the process has. Candidates come in the usual order of speed; once
     half of ``budget_seconds`` is spent only the first two are built, once all of it is, only the smallest batch is
     timed. SettingsError if there is no candidate: it says how to install one. ``lone``: lone boards will come too, and
-    another candidate runs those where it is faster for one. A net with learned dynamics has one backend, which then
+    another candidate runs those where it is faster for one. ``apart``: OpenVINO is timed in another process, so that
+    this one, if it needs it not, has it not in memory: 40 MB. A net with learned dynamics has one backend, which then
     evaluates its roots.
 
     With an automatic dtype, one other than float32 is used only while it agrees with float32 (`agreement`), as measured
@@ -72,47 +75,75 @@ def choose_backend(
     sizes = sorted({min(size, inference.max_batch) for size in batch_sizes}) or [inference.max_batch]
     if net.dynamics_blocks:
         return Choice(_learned(net, shapes, inference, device), sizes[-1], [])
-    built: list[Backend] = []
-    for kind in _candidates(net, inference, device):
+    make = partial(build_backend, net=net, shapes=shapes, device=device, max_batch=inference.max_batch)
+    candidates = _candidates(net, inference, device)
+    elsewhere = [kind for kind in candidates if apart and kind[0] == "openvino"]
+    if len(elsewhere) == len(candidates):  # one of them is needed in any case
+        elsewhere = []
+    built: dict[Kind, Backend] = {}
+    for kind in candidates:
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
             log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
-            continue
-        built.append(_build(kind, net, shapes, device, inference.max_batch))
-        _time_batch(built[-1], shapes, sizes[0], 0.0, True)  # trigger lazy compilation
+        elif kind not in elsewhere:
+            built[kind] = make(kind)
+            warm_up(built[kind], shapes, sizes[0])
     deadline = max(start + budget_seconds, time.perf_counter() + budget_seconds / 3)  # some is left after a slow start
-    speeds: dict[tuple[int, int], float] = {}
+    speeds = time_backends(built, shapes, sizes, device, deadline - time.perf_counter())
+    if elsewhere:
+        from hexpipe.nets.timing_apart import timed_apart
+
+        speeds |= timed_apart(elsewhere, net, shapes, inference.max_batch, sizes, budget_seconds / 3)
+    best, _ = max(speeds, key=lambda key: speeds[key])
+    top = max(speeds.values())
+    batch = min(size for (kind, size), speed in speeds.items() if kind == best and speed >= NEAR_BEST * top)
+    table = [Measurement(*kind, size, speed) for (kind, size), speed in speeds.items()]
+    for_one = _fastest_for_one(built, best, shapes, device) if lone else best
+    chosen = {kind: built[kind] if kind in built else make(kind) for kind in (for_one, best)}
+    if inference.dtype == "auto":
+        in_float32 = {key: speed for key, speed in speeds.items() if key[0][1] == "float32"}
+        exact = max(in_float32, key=lambda key: in_float32[key])[0] if in_float32 else None
+
+        def checked(backend: Backend) -> Backend:
+            if backend.dtype == "float32":
+                return backend
+            reference = None if exact is None else built[exact] if exact in built else make(exact)
+            return _checked(backend, reference, make, shapes, recheck_seconds)
+
+        chosen = {kind: checked(backend) for kind, backend in chosen.items()}
+    backend = chosen[best] if for_one == best else BySize(chosen[for_one], chosen[best])
+    return Choice(backend, batch, sorted(table, key=lambda row: -row.evals_per_s))
+
+
+def time_backends(
+    built: Mapping[Kind, Backend], shapes: Shapes, sizes: Sequence[int], device: str, seconds: float
+) -> Speeds:
+    """Return the speeds of ``built`` at batches of ``sizes``, which rise; after ``seconds`` no more is timed, but the
+    first size of each in any case."""
+    speeds: Speeds = {}
+    deadline = time.perf_counter() + seconds
     for turn in range(ROUNDS):  # rounds, because the speed of a virtual core drifts: the best one of each counts
         for size in sizes:
-            for number, backend in enumerate(built):
+            for kind, backend in built.items():
                 if (turn or size > sizes[0]) and time.perf_counter() > deadline:
                     continue
                 speed = _time_batch(backend, shapes, size, SLICE_SECONDS, device == "cpu")
-                speeds[number, size] = max(speed, speeds.get((number, size), 0.0))
-    best, _ = max(speeds, key=lambda key: speeds[key])
-    top = max(speeds.values())
-    batch = min(size for (number, size), speed in speeds.items() if number == best and speed >= NEAR_BEST * top)
-    table = [Measurement(built[at].name, built[at].dtype, size, speed) for (at, size), speed in speeds.items()]
-    for_one = _fastest_for_one(built, best, shapes, device) if lone else best
-    chosen = {at: built[at] for at in (for_one, best)}
-    if inference.dtype == "auto":
-        in_float32 = {key: speed for key, speed in speeds.items() if built[key[0]].dtype == "float32"}
-        exact = built[max(in_float32, key=lambda key: in_float32[key])[0]] if in_float32 else None
-        make = partial(_build, net=net, shapes=shapes, device=device, max_batch=inference.max_batch)
-        chosen = {at: _checked(backend, exact, make, shapes, recheck_seconds) for at, backend in chosen.items()}
-    backend = chosen[best] if for_one == best else BySize(chosen[for_one], chosen[best])
-    return Choice(backend, batch, sorted(table, key=lambda row: -row.evals_per_s))
+                speeds[kind, size] = max(speed, speeds.get((kind, size), 0.0))
+    return speeds
+
+
+def warm_up(backend: Backend, shapes: Shapes, batch: int) -> None:
+    """Run ``backend`` once, as some compile only then."""
+    _time_batch(backend, shapes, batch, 0.0, True)
 
 
 def _checked(
     backend: Backend, exact: Backend | None, make: Callable[[Kind], Backend], shapes: Shapes, recheck_seconds: float
 ) -> Backend:
-    """Return ``backend``, with a check of agreement with ``exact`` if its dtype is not float32.
+    """Return ``backend``, whose dtype is not float32, with a check of agreement with ``exact``.
 
     Without ``exact`` (a GPU's candidates are all of another dtype) it is compared with plain torch, and falls back on
     its own float32.
     """
-    if backend.dtype == "float32":
-        return backend
     twin = partial(make, (backend.name, "float32"))
     kind = AgreedOverlappingBackend if overlaps(backend) else AgreedBackend
     fallback = twin if exact is None else lambda: exact
@@ -120,15 +151,14 @@ def _checked(
     return kind(backend, exact or make(("eager", "float32")), fallback, codes, shapes, recheck_seconds)
 
 
-def _fastest_for_one(built: list[Backend], best: int, shapes: Shapes, device: str) -> int:
-    """Return the index of the backend with the lowest latency for one board; ``best`` on a tie."""
-    speeds = [0.0] * len(built)
+def _fastest_for_one(built: Mapping[Kind, Backend], best: Kind, shapes: Shapes, device: str) -> Kind:
+    """Return the kind with the lowest latency for one board; ``best`` on a tie."""
+    speeds = dict.fromkeys(built, 0.0)
     for _ in range(ROUNDS):
-        for number, backend in enumerate(built):
-            speeds[number] = max(speeds[number], _time_batch(backend, shapes, 1, SLICE_SECONDS, device == "cpu"))
-    if speeds[best] >= NEAR_BEST * max(speeds):
-        return best
-    return speeds.index(max(speeds))
+        for kind, backend in built.items():
+            speeds[kind] = max(speeds[kind], _time_batch(backend, shapes, 1, SLICE_SECONDS, device == "cpu"))
+    fastest = max(speeds, key=lambda kind: speeds[kind])
+    return best if speeds.get(best, 0.0) >= NEAR_BEST * speeds[fastest] else fastest
 
 
 def _learned(net: NetSettings, shapes: Shapes, inference: InferenceSettings, device: str) -> Backend:
@@ -171,6 +201,15 @@ def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[
     codes[:, : shapes.view_cells] = np.where(order < plies, stones, 0)
     codes[:, shapes.view_cells : shapes.num_actions] = plies == 1
     return codes
+
+
+def needs_torch(net: NetSettings, inference: InferenceSettings, device: str) -> bool:
+    """Return whether a process that runs the net on ``device`` imports torch; SettingsError where nothing runs it."""
+    return (
+        bool(net.dynamics_blocks)
+        or device != "cpu"
+        or any(name not in ("winograd", "openvino") for name, _ in _candidates(net, inference, device))
+    )
 
 
 def _candidates(net: NetSettings, inference: InferenceSettings, device: str) -> list[Kind]:
@@ -251,7 +290,7 @@ def _has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _build(kind: Kind, net: NetSettings, shapes: Shapes, device: str, max_batch: int) -> Backend:
+def build_backend(kind: Kind, net: NetSettings, shapes: Shapes, device: str, max_batch: int) -> Backend:
     """Import and build one backend; each import is late because it is slow, or optional."""
     name, dtype = kind
     if name == "cuda_graphs":

@@ -181,7 +181,7 @@ class LearnerLoop:
         self.row.add("skipped_steps", means.pop("skipped_steps"))
         for name, mean in means.items():
             self.row[name] = mean
-        self.row["learning_rate"] = self.learner.optimizer.param_groups[0]["lr"]
+        self.row["learning_rate"] = self.learner.learning_rate
 
     def publish(self) -> None:
         """Publish the averaged weights for play if there was a step since the last time; versions are steps + 1."""

@@ -1,4 +1,4 @@
-"""The process that rates the run's checkpoints. It loads neither a net nor torch before there is a checkpoint.
+"""The process that rates the run's checkpoints. It loads no net before there is a checkpoint.
 
 The scale's zero is the rating of step 0's weights, which the first checkpoint plays. Where these are unavailable (a run
 of an older hexpipe; the checkpoint that it was started from is gone), the scale begins with the oldest checkpoint. Once
@@ -35,8 +35,8 @@ from hexpipe.processes.stats import Waiting
 from hexpipe.roles.throttle import Throttle
 from hexpipe.run_folder import RATINGS_NAME
 
-if TYPE_CHECKING:  # some import torch: at run time a child imports only what its body needs
-    from hexpipe.nets.factory import Weights
+if TYPE_CHECKING:  # at run time a child imports only what its body needs
+    from hexpipe.nets.plain_net import Weights
     from hexpipe.roles.plan import Plan
     from hexpipe.roles.rating_games import NetPair
     from hexpipe.roles.segments import Segments
@@ -221,9 +221,9 @@ def _parts(shared: Segments, number: int) -> dict[str, Any]:
 
 
 def _own_bytes(settings: Settings, game: Game, plan: Plan) -> int:
-    from hexpipe.roles.segments import served_memory_bytes
+    from hexpipe.roles.segments import net_process_bytes, served_memory_bytes
 
-    return 260_000_000 + 2 * served_memory_bytes(settings, game)
+    return net_process_bytes(settings, plan.rating_device or "cpu") + 2 * served_memory_bytes(settings, game)
 
 
 RATING: Role[Plan, Segments] = Role(

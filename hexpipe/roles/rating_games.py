@@ -16,7 +16,7 @@ from hexpipe.config import Settings, override_settings
 from hexpipe.games.game_env import Game
 from hexpipe.inference.inference_server import LocalEvaluator
 from hexpipe.inference.latents import LocalLatentEvaluator, PoolShape
-from hexpipe.nets.factory import Weights
+from hexpipe.nets.plain_net import Weights
 from hexpipe.roles.throttle import Throttle, ThrottledEvaluator
 from hexpipe.search.mcts import nodes_per_game
 
@@ -88,6 +88,6 @@ class NetPair:
             settings = override_settings(settings, {"inference.backend": first.backend.name})
         pool = PoolShape(self._at_once, nodes_per_game(search, learned))
         sizes = (-(-self._at_once // 2), self._at_once)
-        evaluator = make_evaluator(settings, self._game, pool, self._device, sizes)
+        evaluator = make_evaluator(settings, self._game, pool, self._device, sizes, apart=True)
         throttled = ThrottledEvaluator(evaluator, self._throttle)
         return _LoadedNet(evaluator, NetPlayer(self._game, throttled, search, learned=learned, at_once=self._at_once))

@@ -12,6 +12,7 @@ from hexpipe.config import Settings
 from hexpipe.errors import SettingsError, SharedMemoryError
 from hexpipe.games.factory import make_games_of_net
 from hexpipe.games.game_env import Game
+from hexpipe.games.hex_solver import prover_bytes
 from hexpipe.inference.latents import PoolShape
 from hexpipe.inference.slots import InferenceSlots
 from hexpipe.inference.weights import WeightsBoard
@@ -245,7 +246,8 @@ def served_memory_bytes(settings: Settings, game: Game) -> int:
 
 
 def search_bytes(settings: Settings, game: Game) -> int:
-    """Estimate the bytes of a generator's running games (their trees and the states in them) and of its full cache.
+    """Estimate the bytes of a generator's running games (their trees, the states in them, the tables of proofs) and of
+    its full cache.
 
     On large boards they are most of what the process takes.
     """
@@ -256,7 +258,16 @@ def search_bytes(settings: Settings, game: Game) -> int:
     states = sum(part.nbytes for part in game.new_states(1)) * (1 if learned else nodes)
     entry = 16 + shapes.code_length + answer_bytes(shapes)
     cached = 0 if learned else settings.selfplay.cache_entries * entry
-    return GROUPS * games_per_group(settings) * (tree + states) + cached
+    proofs = 0 if learned or not settings.search.solver else prover_bytes(game, settings.search.leaf_proofs)
+    return GROUPS * (games_per_group(settings) * (tree + states) + proofs) + cached
+
+
+def net_process_bytes(settings: Settings, device: str) -> int:
+    """Return the private bytes (uss), as measured, of a process that runs the net on ``device``, without its latents
+    and its memory."""
+    from hexpipe.nets.choose_backend import needs_torch
+
+    return 240_000_000 if needs_torch(settings.net, settings.inference, device) else 105_000_000
 
 
 def _record_bytes(settings: Settings) -> int:

@@ -83,7 +83,7 @@ def _state_server(context: ChildContext, station: Station, device: str) -> Serve
     settings, slots = context.settings, station.slots
     sizes = batch_sizes(slots, station.max_batch)
     backend, _, table = choose_backend(
-        settings.net, slots.shapes, settings.inference, device, sizes, recheck_seconds=_RECHECK_SECONDS
+        settings.net, slots.shapes, settings.inference, device, sizes, recheck_seconds=_RECHECK_SECONDS, apart=True
     )
     dtype = ""
 
@@ -143,9 +143,11 @@ def _league_parts(shared: PlayingSegments, number: int) -> dict[str, Any]:
 
 
 def _own_bytes(settings: Settings, game: Game, plan: Plan, role: str = "inference") -> int:
-    from hexpipe.roles.segments import latent_pool_bytes, served_memory_bytes
+    from hexpipe.roles.segments import latent_pool_bytes, net_process_bytes, served_memory_bytes
 
-    return 240_000_000 + latent_pool_bytes(settings, game, plan, role) + served_memory_bytes(settings, game)
+    devices = plan.league_devices if role == "league" else plan.server_devices
+    own = net_process_bytes(settings, devices[0]) if devices else 0
+    return own + latent_pool_bytes(settings, game, plan, role) + served_memory_bytes(settings, game)
 
 
 INFERENCE: Role[Plan, PlayingSegments] = Role(

@@ -72,9 +72,9 @@ def test_average_follows_the_weights() -> None:
 def test_progress_by_steps_or_given() -> None:
     learner = Learner(_settings(**{"limits.steps": 10, "learner.warmup_steps": 0}), SHAPES)
     learner.step(_batch(0))
-    assert learner.learning_rate == pytest.approx(2e-3)
+    assert learner.learning_rate == pytest.approx(learner.settings.learner.learning_rate)
     learner.step(_batch(0), progress=1.0)
-    assert learner.learning_rate == pytest.approx(2e-3 * FINAL_RATE)
+    assert learner.learning_rate == pytest.approx(learner.settings.learner.learning_rate * FINAL_RATE)
 
 
 def test_save_and_restore_go_on_bit_for_bit(tmp_path: Path) -> None:

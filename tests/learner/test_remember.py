@@ -108,7 +108,7 @@ def test_the_average_plays_with_the_memory_itself() -> None:
         np.testing.assert_array_equal(played[f"engram.{name}"], buffer.numpy())
         assert played[f"engram.{name}"].dtype == np.float32
     assert not np.array_equal(played["engram.project.weight"], engram.project.weight.detach().numpy())
-    trained = {id(parameter) for group in learner.optimizer.param_groups for parameter in group["params"]}
+    trained = {id(parameter) for parameter in learner.optimizer.parameters}
     assert trained == {id(parameter) for parameter in learner.net.parameters()}
     assert not trained & {id(buffer) for buffer in learner.net.buffers()}
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexpipe.config import LearnerSettings, NetSettings, Shapes
-from hexpipe.learner.learner import make_optimizer
 from hexpipe.learner.losses import (
     Losses,
     add_focus_loss,
@@ -20,6 +19,7 @@ from hexpipe.learner.losses import (
     threat_cross_entropy,
     unpack_levels,
 )
+from hexpipe.learner.optimizer import Optimizer, make_optimizer
 from hexpipe.learner.train_step import train_step
 from hexpipe.nets.factory import build_net
 
@@ -177,7 +177,7 @@ def test_both_heads_learn_what_can_be_seen(dynamics: int, steps: int) -> None:
     net = build_net(settings, SHAPES[2])
     optimizer = make_optimizer(net, 0.01, 1e-4)
 
-    def losses(batch: dict[str, np.ndarray], trainer: torch.optim.Optimizer) -> dict[str, float]:
+    def losses(batch: dict[str, np.ndarray], trainer: Optimizer) -> dict[str, float]:
         return dict(train_step(net, trainer, unrolled(batch, 2, 1) if dynamics else batch, CPU, learner))
 
     threads = torch.get_num_threads()

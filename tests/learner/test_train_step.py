@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hexpipe.config import Shapes, load_settings
-from hexpipe.learner.learner import make_optimizer
+from hexpipe.learner.optimizer import Optimizer, make_optimizer
 from hexpipe.learner.train_step import EXPLODED, METRICS, StepLosses, as_tensors, mean_losses, train_step
 from hexpipe.nets.factory import build_net
 
@@ -29,7 +29,7 @@ def make_batch(size: int = 16, seed: int = 0, unroll: int = 0) -> dict[str, np.n
     return {"codes": codes, "policy": policy, "values": values, "mask": mask}
 
 
-def _fresh() -> tuple[torch.nn.Module, torch.optim.AdamW]:
+def _fresh() -> tuple[torch.nn.Module, Optimizer]:
     torch.manual_seed(0)
     net = build_net(SETTINGS.net, SHAPES)
     return net, make_optimizer(net, 0.01, 1e-4)
@@ -119,6 +119,6 @@ def test_means_leave_skipped_steps_out() -> None:
     assert mean_losses(skipped + skipped, 2) == {"skipped_steps": 2}
 
 
-def _everything(net: torch.nn.Module, optimizer: torch.optim.AdamW) -> list[torch.Tensor]:
-    state = [value for own in optimizer.state.values() for value in own.values()]
+def _everything(net: torch.nn.Module, optimizer: Optimizer) -> list[torch.Tensor]:
+    state = [*optimizer.tensors().values()]
     return [tensor.detach().clone() for tensor in [*net.parameters(), *state]]

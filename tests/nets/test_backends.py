@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +12,13 @@ from hexpipe.config import InferenceSettings, NetSettings, Shapes, load_settings
 from hexpipe.errors import CheckpointError, InferenceError, NotFiniteError, SettingsError
 from hexpipe.games.factory import make_game
 from hexpipe.games.own_games import import_game
-from hexpipe.nets import backend_winograd
+from hexpipe.nets import backend_winograd, timing_apart
 from hexpipe.nets import choose_backend as chooser
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
 from hexpipe.nets.backend_winograd import WinogradBackend
 from hexpipe.nets.backends import Backend, BySize, overlaps
-from hexpipe.nets.choose_backend import choose_backend, random_codes
+from hexpipe.nets.choose_backend import Kind, build_backend, choose_backend, random_codes
 from hexpipe.nets.cuda_graphs import padded_sizes
 from hexpipe.nets.factory import InferenceNet, build_net, load_weights, net_weights
 from tests.refusals import refused
@@ -268,6 +271,43 @@ def test_lone_boards_go_to_what_is_fastest_for_one(monkeypatch: pytest.MonkeyPat
             np.testing.assert_allclose(got, want, atol=1e-4)
     without = choose_backend(NET, board, InferenceSettings(), "cpu", (4, 8))
     assert isinstance(without.backend, FrozenBackend)
+
+
+def test_what_is_timed_apart_is_loaded_only_where_it_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    asked: list[Any] = []
+
+    def timed(speed: float, kinds: list[Kind], *rest: Any) -> dict[tuple[Kind, int], float]:
+        asked.append(kinds)
+        return {(kind, 4): speed for kind in kinds}
+
+    def no_openvino(*kind: Any, **rest: Any) -> Backend:
+        assert kind[0][0] != "openvino"
+        return build_backend(*kind, **rest)
+
+    board, kinds = shapes(5), [("openvino", "float32"), ("frozen", "float32")]
+    monkeypatch.setattr(chooser, "_allowed", lambda *_: kinds)
+    monkeypatch.setattr(timing_apart, "timed_apart", partial(timed, 1e12))
+    faster = choose_backend(NET, board, InferenceSettings(), "cpu", (4,), apart=True)
+    monkeypatch.setattr(timing_apart, "timed_apart", partial(timed, 1e-9))
+    monkeypatch.setattr(chooser, "build_backend", no_openvino)
+    slower = choose_backend(NET, board, InferenceSettings(), "cpu", (4,), apart=True)
+    assert (faster.backend.name, faster.batch, slower.backend.name) == ("openvino", 4, "frozen")
+    assert asked == [kinds[:1]] * 2
+    assert {row.backend for row in slower.table} == {"openvino", "frozen"}
+    monkeypatch.setattr(chooser, "_allowed", lambda *_: kinds[:1])
+    monkeypatch.setattr(chooser, "build_backend", build_backend)
+    alone = choose_backend(NET, board, InferenceSettings(), "cpu", (4,), apart=True)
+    assert (alone.backend.name, len(asked)) == ("openvino", 2), "one of a kind is loaded in any case"
+
+
+def test_another_process_times_what_runs_and_says_what_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("openvino")
+    speeds = timing_apart.timed_apart([("openvino", "float32")], NET, shapes(5), 64, [4, 16], 0.5)
+    assert {size for _, size in speeds} == {4, 16}
+    assert min(speeds.values()) > 0
+    assert timing_apart.timed_apart([("openvino", "float8")], NET, shapes(5), 64, [4], 0.1) == {}
+    assert "float8" in caplog.text
 
 
 @pytest.mark.parametrize("units", [False, True], ids=["without bfloat16 units", "with bfloat16 units"])

@@ -25,8 +25,6 @@ from hexpipe.nets.checkpoints import (
     prune,
     save_checkpoint,
 )
-from hexpipe.nets.factory import build_net, net_weights
-from hexpipe.nets.optimizer_state import optimizer_tensors, restore_optimizer
 from tests.refusals import refused
 
 SETTINGS = load_settings("quick", {"net.blocks": 1, "net.channels": 8})
@@ -328,43 +326,6 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
-
-
-def trained(optimizer: torch.optim.Optimizer, net: torch.nn.Module, steps: int) -> None:
-    for step in range(steps):
-        policy, value = net(torch.full((4, 25), step % 3, dtype=torch.int8))
-        optimizer.zero_grad()
-        (policy.clamp(min=-10).square().sum() + (value - 1).square().sum()).backward()
-        optimizer.step()
-
-
-def test_training_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    straight = build_net(SETTINGS.net, SHAPES)
-    optimizer = torch.optim.AdamW(straight.parameters(), lr=1e-2)
-    trained(optimizer, straight, 3)
-    groups = {"model": net_weights(straight), "optimizer": optimizer_tensors(optimizer)}
-    loaded = load_checkpoint(save_checkpoint(tmp_path, groups, checkpoint_meta(SETTINGS, SHAPES, 3)))
-    resumed = build_net(SETTINGS.net, SHAPES)
-    resumed.load_state_dict({name: torch.from_numpy(array) for name, array in loaded.groups["model"].items()})
-    other = torch.optim.AdamW(resumed.parameters(), lr=1e-2)
-    restore_optimizer(other, loaded.groups["optimizer"])
-    for optim, net in ((optimizer, straight), (other, resumed)):
-        trained(optim, net, 3)
-    for name, array in net_weights(straight).items():
-        np.testing.assert_array_equal(array, net_weights(resumed)[name])
-
-
-def test_an_optimizer_of_another_net_is_refused() -> None:
-    net = build_net(SETTINGS.net, SHAPES)
-    optimizer = torch.optim.AdamW(net.parameters())
-    trained(optimizer, net, 1)
-    tensors = {name: tensor.numpy() for name, tensor in optimizer_tensors(optimizer).items()}
-    other = torch.optim.AdamW(build_net(SETTINGS.net.model_copy(update={"channels": 16}), SHAPES).parameters())
-    with refused(CheckpointError, kind="foreign"):
-        restore_optimizer(other, tensors)
-    with refused(CheckpointError, "999.exp_avg", kind="foreign"):
-        restore_optimizer(optimizer, {**tensors, "999.exp_avg": tensors["0.exp_avg"]})
 
 
 def test_a_copied_folder_loads(tmp_path: Path) -> None:

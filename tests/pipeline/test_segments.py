@@ -12,6 +12,7 @@ import pytest
 
 from hexpipe.config import load_settings
 from hexpipe.games.factory import make_game, make_stages
+from hexpipe.games.hex_solver import HexProver
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.pipeline.memory_report import _processes, estimated_report
 from hexpipe.replay.layout import largest_game, largest_piece, piece_layout
@@ -101,12 +102,15 @@ def test_an_outbox_takes_a_game_of_the_largest_stage() -> None:
     assert queue == pytest.approx(2 * settings.selfplay.game_queue * slot, abs=20_000)
 
 
-@pytest.mark.parametrize("name", ["hex", "views", "hex-muzero"])
-def test_search_bytes_are_those_of_the_searches_and_the_cache(name: str) -> None:
-    settings = load_settings("quick", {**SMALL, **CASES[name], "selfplay.games_per_worker": 4})
+@pytest.mark.parametrize(("name", "proofs"), [("hex", 0), ("hex", 1), ("views", 1), ("hex-muzero", 1)])
+def test_search_bytes_are_those_of_the_searches_and_the_cache(name: str, proofs: int) -> None:
+    own = {"selfplay.games_per_worker": 4, "search.leaf_proofs": proofs}
+    settings = load_settings("quick", {**SMALL, **CASES[name], **own})
     game, learned = make_game(settings.game), settings.algorithm == "muzero"
     mcts = Mcts(game, games_per_group(settings), settings.search, np.random.default_rng(0), learned)
     wanted = GROUPS * sum(array.nbytes for array in (*mcts.tree, *mcts.states))
+    if proofs and name == "hex":
+        wanted += GROUPS * sum(part.nbytes for part in HexProver(game, proofs)._table)
     if not learned:
         wanted += LRUCache(settings.selfplay.cache_entries, game.shapes, half=True).nbytes
     assert search_bytes(settings, game) == wanted
