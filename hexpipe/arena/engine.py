@@ -71,6 +71,12 @@ def make_evaluator(
     return LocalEvaluator(chosen.backend, game.shapes, groups=groups, max_batch=settings.inference.max_batch)
 
 
+def of_simulations(settings: Settings, simulations: int) -> SearchSettings:
+    """Return the search of ``settings`` with so many simulations a move throughout a game; SettingsError where that
+    cannot be."""
+    return override_settings(settings, {"search.num_simulations": simulations, "search.phase_simulations": None}).search
+
+
 class Engine:
     """A checkpoint on one board. Threads may share it: one search runs at a time, the others wait.
 
@@ -143,7 +149,7 @@ class Engine:
     def _search(self, simulations: int | None) -> SearchSettings:
         if simulations is None:
             return self.settings.search
-        return override_settings(self.settings, {"search.num_simulations": simulations}).search
+        return of_simulations(self.settings, simulations)
 
     def _evaluator_for(self, pool: PoolShape) -> Evaluator:
         """Return the net, made when it is first asked, and again only where a larger pool of latents is needed."""

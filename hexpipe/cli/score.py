@@ -42,10 +42,9 @@ def command(checkpoint: Path, positions: Path, simulations: int, device: str | N
     Values count as right if their sign is; moves, where there are winning moves, if the one chosen is among them. The
     net serves boards of any size. The search has no noise and starts from nothing at each position.
     """
-    from hexpipe.arena.engine import checkpoint_evaluator
+    from hexpipe.arena.engine import checkpoint_evaluator, of_simulations
     from hexpipe.arena.score import score_positions
     from hexpipe.arena.solved_positions import read_positions
-    from hexpipe.config import override_settings
     from hexpipe.errors import UsageError
     from hexpipe.games.factory import plays_hex
     from hexpipe.nets.checkpoints import load_checkpoint
@@ -55,7 +54,7 @@ def command(checkpoint: Path, positions: Path, simulations: int, device: str | N
     if not plays_hex(loaded.settings.game):
         title = loaded.settings.game.title
         raise UsageError(f"{loaded.path} plays {title}, and solved positions are of Hex: name a checkpoint of Hex")
-    settings = override_settings(loaded.settings, {"search.num_simulations": simulations}).search
+    settings = of_simulations(loaded.settings, simulations)
     target = device or best_device()
     with progress_bar(hidden=as_json) as bar:
         task = bar.add_task("searching", total=len(solved))

@@ -119,12 +119,6 @@ class Settings(Section):
         if self.replay.min_games > self.replay.max_games:
             words = "replay.min_games is above replay.max_games: lower the one or raise the other"
             raise RefusedError(words, kind="conflict", setting="replay.min_games")
-        if self.selfplay.fast_share and self.selfplay.fast_simulations > self.search.num_simulations:
-            most = self.search.num_simulations
-            words = (
-                f"selfplay.fast_simulations is above search.num_simulations={most}: lower the one or raise the other"
-            )
-            raise RefusedError(words, kind="range", setting="selfplay.fast_simulations", high=most)
         chosen = self.inference.backend in ("auto", "eager") and self.inference.dtype == "auto"
         if self.algorithm == "muzero" and not chosen:
             raise RefusedError(

@@ -105,7 +105,7 @@ class Optimizer:
         rows, columns = updates.shape[1:]
         # with this a matrix of more outputs than inputs changes each output by as much as a square one does
         updates *= -self.muon_rate * max(1.0, rows / columns) ** 0.5
-        decay = torch.tensor(-self.muon_rate * weight_decay, device=updates.device)
+        decay = torch.full((), -self.muon_rate * weight_decay, device=updates.device)  # filled there: nothing waits
         if skip is not None:
             after, updates = torch.where(skip, before, after), updates.masked_fill_(skip, 0.0)
             decay = decay.masked_fill(skip, 0.0)

@@ -30,7 +30,8 @@ class Schedule:
         self._late = np.float32(0 if gumbel else selfplay.temperature_late)
         self._temperature_plies = selfplay.temperature_plies
         self._exponent = np.float32(1 / selfplay.policy_temperature)
-        self._fast_share, self._fast = selfplay.fast_share, np.int32(selfplay.fast_simulations)
+        self._fast_share = selfplay.fast_share
+        self._fast = np.int32(min(selfplay.fast_simulations, self.most_simulations))
 
     def fast(self, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Draw which of ``count`` searches are fast, bool[count]."""

@@ -37,6 +37,20 @@ def test_positions_together_are_those_apart(hex_run: Path) -> None:
         assert found.simulations == alone.simulations == 16
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [{"selfplay__fast_share": 0.75}, {"search__num_simulations": 64, "search__phase_simulations": [32, 64, 48]}],
+    ids=["fast searches", "phases"],
+)
+def test_settings_of_self_play_keep_nobody_from_asking_for_fewer_simulations(
+    tmp_path: Path, overrides: dict[str, object]
+) -> None:
+    engine = Engine(small_checkpoint(tmp_path / "run", **overrides))
+    for simulations in (2, 50, 200):
+        (found,) = engine.analyse([[5]], simulations=simulations)
+        assert found.simulations == simulations
+
+
 def test_other_boards_and_rules(hex_run: Path) -> None:
     engine = Engine(hex_run, board_size=6, swap=True)
     (first,) = engine.analyse([[14]], simulations=50)
