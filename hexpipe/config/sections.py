@@ -153,7 +153,9 @@ class SelfplaySettings(Section):
         description="share of moves that are searched with fast_simulations, without noise, and whose policies are not "
         "learned from",
     )
-    fast_simulations: int = Field(8, ge=1, le=1_000_000, description="simulations of these, or num_simulations if fewer")
+    fast_simulations: int = Field(
+        8, ge=1, le=1_000_000, description="simulations of these, or num_simulations if fewer"
+    )
     max_game_plies: int = Field(5000, ge=1, description="step cap of a game")
     stop_when_proven: float = Field(
         0.0,
