@@ -81,14 +81,19 @@ def choose_backend(
     if len(elsewhere) == len(candidates):  # one of them is needed in any case
         elsewhere = []
     built: dict[Kind, Backend] = {}
+
+    def backend_of(kind: Kind) -> Backend:
+        if kind not in built:
+            built[kind] = make(kind)
+        return built[kind]
+
     for kind in candidates:
         if len(built) >= 2 and time.perf_counter() - start > budget_seconds / 2:
             log.info("%s %s was not timed: the time for choosing a backend is spent", *kind)
         elif kind not in elsewhere:
-            built[kind] = make(kind)
-            warm_up(built[kind], shapes, sizes[0])
-    deadline = max(start + budget_seconds, time.perf_counter() + budget_seconds / 3)  # some is left after a slow start
-    speeds = time_backends(built, shapes, sizes, device, deadline - time.perf_counter())
+            warm_up(backend_of(kind), shapes, sizes[0])
+    left = max(start + budget_seconds - time.perf_counter(), budget_seconds / 3)  # some is left after a slow start
+    speeds = time_backends(built, shapes, sizes, device, left)
     if elsewhere:
         from hexpipe.nets.timing_apart import timed_apart
 
@@ -97,19 +102,13 @@ def choose_backend(
     top = max(speeds.values())
     batch = min(size for (kind, size), speed in speeds.items() if kind == best and speed >= NEAR_BEST * top)
     table = [Measurement(*kind, size, speed) for (kind, size), speed in speeds.items()]
+    chosen = {best: backend_of(best)}
     for_one = _fastest_for_one(built, best, shapes, device) if lone else best
-    chosen = {kind: built[kind] if kind in built else make(kind) for kind in (for_one, best)}
-    if inference.dtype == "auto":
+    chosen[for_one] = backend_of(for_one)
+    if inference.dtype == "auto" and any(backend.dtype != "float32" for backend in chosen.values()):
         in_float32 = {key: speed for key, speed in speeds.items() if key[0][1] == "float32"}
-        exact = max(in_float32, key=lambda key: in_float32[key])[0] if in_float32 else None
-
-        def checked(backend: Backend) -> Backend:
-            if backend.dtype == "float32":
-                return backend
-            reference = None if exact is None else built[exact] if exact in built else make(exact)
-            return _checked(backend, reference, make, shapes, recheck_seconds)
-
-        chosen = {kind: checked(backend) for kind, backend in chosen.items()}
+        exact = backend_of(max(in_float32, key=lambda key: in_float32[key])[0]) if in_float32 else None
+        chosen = {kind: _checked(backend, exact, make, shapes, recheck_seconds) for kind, backend in chosen.items()}
     backend = chosen[best] if for_one == best else BySize(chosen[for_one], chosen[best])
     return Choice(backend, batch, sorted(table, key=lambda row: -row.evals_per_s))
 
@@ -139,11 +138,13 @@ def warm_up(backend: Backend, shapes: Shapes, batch: int) -> None:
 def _checked(
     backend: Backend, exact: Backend | None, make: Callable[[Kind], Backend], shapes: Shapes, recheck_seconds: float
 ) -> Backend:
-    """Return ``backend``, whose dtype is not float32, with a check of agreement with ``exact``.
+    """Return ``backend``, with a check of agreement with ``exact`` if its dtype is not float32.
 
     Without ``exact`` (a GPU's candidates are all of another dtype) it is compared with plain torch, and falls back on
     its own float32.
     """
+    if backend.dtype == "float32":
+        return backend
     twin = partial(make, (backend.name, "float32"))
     kind = AgreedOverlappingBackend if overlaps(backend) else AgreedBackend
     fallback = twin if exact is None else lambda: exact
@@ -158,7 +159,7 @@ def _fastest_for_one(built: Mapping[Kind, Backend], best: Kind, shapes: Shapes, 
         for kind, backend in built.items():
             speeds[kind] = max(speeds[kind], _time_batch(backend, shapes, 1, SLICE_SECONDS, device == "cpu"))
     fastest = max(speeds, key=lambda kind: speeds[kind])
-    return best if speeds.get(best, 0.0) >= NEAR_BEST * speeds[fastest] else fastest
+    return best if speeds[best] >= NEAR_BEST * speeds[fastest] else fastest
 
 
 def _learned(net: NetSettings, shapes: Shapes, inference: InferenceSettings, device: str) -> Backend:

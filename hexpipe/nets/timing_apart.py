@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from hexpipe.config import NetSettings, Shapes
+from hexpipe.errors import HexpipeError
+from hexpipe.module_process import ask_module
 from hexpipe.nets.choose_backend import Kind, Speeds, build_backend, time_backends, warm_up
 
 log = logging.getLogger(__name__)
@@ -26,20 +26,14 @@ def timed_apart(
 
     None, with a line in the log, where they do not run.
     """
-    request = {"net": net.model_dump(), "shapes": asdict(shapes), "kinds": kinds, "sizes": sizes}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", __name__],
-        input=json.dumps({**request, "max_batch": max_batch, "seconds": seconds}).encode(),
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        check=False,
-    )
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        names = ", ".join(" ".join(kind) for kind in kinds)
-        log.warning("%s cannot be timed: %s", names, words[-1] if words else f"exit code {done.returncode}")
+    what = {"net": net.model_dump(), "shapes": asdict(shapes), "kinds": kinds}
+    how = {"max_batch": max_batch, "sizes": sizes, "seconds": seconds}
+    try:
+        found = json.loads(ask_module(__name__, {**what, **how}))
+    except HexpipeError as error:
+        log.warning("%s cannot be timed: %s", ", ".join(" ".join(kind) for kind in kinds), error)
         return {}
-    return {((name, dtype), size): speed for name, dtype, size, speed in json.loads(done.stdout)}
+    return {((name, dtype), size): speed for name, dtype, size, speed in found}
 
 
 def main() -> None:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import numpy as safetensors_numpy
 
 from hexpipe.config import NetSettings, Settings, Shapes
-from hexpipe.errors import CheckpointError
+from hexpipe.errors import CheckpointError, HexpipeError
+from hexpipe.module_process import ask_module
 from hexpipe.nets.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:  # the module of segments imports much that neither this nor its process needs
@@ -63,20 +62,11 @@ def _of_seed(net: NetSettings, shapes: Shapes, seed: int) -> Weights:
 
 def _of_seed_elsewhere(net: NetSettings, shapes: Shapes, seed: int) -> Weights:
     """Return `_of_seed` from a process of its own, whose torch goes with it: 200 MB."""
-    request = json.dumps({"net": net.model_dump(), "shapes": asdict(shapes), "seed": seed})
-    paths = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", __name__],
-        input=request.encode(),
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": paths},
-        check=False,
-    )
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        why = words[-1] if words else f"exit code {done.returncode}"
-        raise CheckpointError(f"the weights of step 0 could not be made ({why})", kind="missing")
-    return dict(safetensors_numpy.load(done.stdout))
+    try:
+        made = ask_module(__name__, {"net": net.model_dump(), "shapes": asdict(shapes), "seed": seed})
+    except HexpipeError as error:
+        raise CheckpointError(f"the weights of step 0 could not be made ({error})", kind="missing") from error
+    return dict(safetensors_numpy.load(made))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hexpipe.arena.checkpoint_ratings import player_name
 from hexpipe.arena.contestants import Contestant
-from hexpipe.arena.engine import MOST_AT_ONCE, make_evaluator
+from hexpipe.arena.engine import MOST_AT_ONCE, make_evaluator, of_simulations
 from hexpipe.arena.players import NetPlayer, Player
 from hexpipe.arena.ratings import Unit
 from hexpipe.arena.results import PlayedGame
@@ -78,9 +78,7 @@ class NetPair:
         return Tournament(self._game, contestants, plan, self._settings.seed, [*played]).play_round()
 
     def _new_net(self) -> _LoadedNet:
-        search = self._settings.search.model_copy(
-            update={"num_simulations": self._settings.rating.simulations, "phase_simulations": None}
-        )
+        search = of_simulations(self._settings, self._settings.rating.simulations)
         learned = self._settings.algorithm == "muzero"
         settings = self._settings
         if self._nets and isinstance(first := self._nets[0].evaluator, LocalEvaluator):

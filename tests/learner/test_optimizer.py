@@ -80,7 +80,9 @@ class Smooth(nn.Module):
         torch.manual_seed(0)
         self.trunk = nn.Module()
         self.trunk.stem = nn.Linear(6, 8)
-        self.trunk.blocks = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(16, 8), nn.Linear(8, 8)])
+        layers = [nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(16, 8), nn.Linear(8, 8)]
+        self.trunk.blocks = nn.ModuleList(layers)
+        self.matrices = [layer.weight for layer in layers]
         self.head = nn.Linear(8, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -95,7 +97,7 @@ def test_muon_moves_the_matrices_of_the_trunk_and_adamw_all_else() -> None:
     """A plain form of the paper's algorithm, one matrix at a time."""
     ours, theirs = Smooth(), Smooth()
     optimizer = make_optimizer(ours, 1e-2, 1e-3, muon_rate=0.05)
-    hidden = [block.weight for block in theirs.trunk.blocks]  # type: ignore[union-attr]
+    hidden = theirs.matrices
     rest = [p for p in theirs.parameters() if not any(p is matrix for matrix in hidden)]
     reference = torch.optim.AdamW(
         [
