@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,14 +37,16 @@ def first_weights(settings: Settings, shapes: Shapes, start: Start) -> tuple[int
     return 0, _of_seed(settings.net, shapes, settings.seed)
 
 
-def weights_of_step_0(settings: Settings, shapes: Shapes, meta: Mapping[str, Any]) -> Weights:
+def weights_of_step_0(
+    settings: Settings, shapes: Shapes, meta: Mapping[str, Any], meanwhile: Callable[[], None] | None = None
+) -> Weights:
     """Return the initial weights of the run whose later checkpoint has ``meta``. This process imports no torch.
 
-    CheckpointError where it does not tell, or the checkpoint that the run was started from is gone.
+    It takes seconds, or a busy machine half a minute; ``meanwhile`` is called twice a second. CheckpointError where it does not tell, or the checkpoint that the run was started from is gone.
     """
     match meta.get("first_weights"):
         case {"seed": int(seed)} if 0 <= seed < 2**32:
-            return _of_seed_elsewhere(settings.net, shapes, seed)
+            return _of_seed_elsewhere(settings.net, shapes, seed, meanwhile)
         case {"checkpoint": str(path)}:
             return load_checkpoint(Path(path), groups=("model", "ema")).play_weights
     raise CheckpointError("nothing says what this run began with", kind="missing")
@@ -60,10 +62,13 @@ def _of_seed(net: NetSettings, shapes: Shapes, seed: int) -> Weights:
         return net_weights(build_net(net, shapes))
 
 
-def _of_seed_elsewhere(net: NetSettings, shapes: Shapes, seed: int) -> Weights:
+def _of_seed_elsewhere(
+    net: NetSettings, shapes: Shapes, seed: int, meanwhile: Callable[[], None] | None
+) -> Weights:
     """Return `_of_seed` from a process of its own, whose torch goes with it: 200 MB."""
+    request = {"net": net.model_dump(), "shapes": asdict(shapes), "seed": seed}
     try:
-        made = ask_module(__name__, {"net": net.model_dump(), "shapes": asdict(shapes), "seed": seed})
+        made = ask_module(__name__, request, meanwhile)
     except HexpipeError as error:
         raise CheckpointError(f"the weights of step 0 could not be made ({error})", kind="missing") from error
     return dict(safetensors_numpy.load(made))

@@ -136,7 +136,8 @@ class CheckpointRatings:
 
         try:
             meta = load_checkpoint(folder, groups=()).meta
-            return weights_of_step_0(self._settings, make_game(self._rules).shapes, meta)
+            shapes = make_game(self._rules).shapes
+            return weights_of_step_0(self._settings, shapes, meta, self._throttle.wait)
         except CheckpointError as error:
             log.info("the ratings begin with the first checkpoint: %s", error)
             return None
