@@ -11,7 +11,6 @@ from typing import Any
 
 from hexpipe.errors import HexpipeError
 
-
 _TURN_SECONDS = 0.5
 
 

@@ -16,7 +16,7 @@ from hexpipe.config import (
     override_settings,
     settings_from_json,
 )
-from hexpipe.config.growing import FAST, HEX_PROOFS, growing_stages, view_size_for
+from hexpipe.config.growing import FAST, HEX_PROOFS, REVISITS, growing_stages, view_size_for
 from hexpipe.errors import SettingsError
 from tests.refusals import refused
 
@@ -53,7 +53,7 @@ def test_quick_grows_as_eight_does() -> None:
     ],
 )
 def test_what_is_small_or_was_said_stays(overrides: dict[str, Any]) -> None:
-    of_hex = {} if overrides.get("game.name") == "inarow" else {**HEX_PROOFS, **FAST}
+    of_hex = {} if overrides.get("game.name") == "inarow" else {**HEX_PROOFS, **REVISITS, **FAST}
     assert new_run_settings("quick", overrides) == load_settings("quick", {**of_hex, **overrides})
 
 
@@ -70,7 +70,7 @@ def test_a_board_of_hex_above_5x5_is_grown_by_two(size: int, sizes: list[int]) -
     assert [game.board_size for game in first.stages] == sizes
     assert settings_from_json(dump_settings(first)) == first
     trained = new_run_settings("quick", {"game.board_size": size}, trained=True)
-    assert trained == load_settings("quick", {"game.board_size": size, **HEX_PROOFS, **FAST})
+    assert trained == load_settings("quick", {"game.board_size": size, **HEX_PROOFS, **REVISITS, **FAST})
 
 
 def test_proofs_are_for_true_rules_and_what_is_said_wins() -> None:

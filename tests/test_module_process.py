@@ -38,7 +38,7 @@ def test_who_asks_goes_on_meanwhile(slow: str) -> None:
 
 
 def test_a_failure_is_told_by_its_last_line(slow: str) -> None:
-    with pytest.raises(HexpipeError, match="^no such thing$"):
+    with pytest.raises(HexpipeError, match=r"^no such thing$"):
         ask_module(slow, {"seconds": 0, "word": "", "fails": 1})
 
 

@@ -85,6 +85,7 @@ def play_settings(saved: Settings, request: BulkRequest) -> Settings:
     selfplay: dict[str, Any] = {
         "games_per_worker": request.batch_size,
         "fast_share": 0.0,
+        "revisit_share": 0.0,
         "stop_when_proven": 0.0,
     }
     if request.simulations is not None:

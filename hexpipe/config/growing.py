@@ -1,4 +1,5 @@
-"""What a new run does unless told otherwise, by its game: proofs and fast searches in Hex, and boards that grow.
+"""What a new run does unless told otherwise, by its game: proofs, misjudged positions and fast searches in Hex, and
+boards that grow.
 
 A board may be too large to start on, and then grows within the run.
 
@@ -38,6 +39,9 @@ HEX_PROOFS = {"search.leaf_proofs": 1, "selfplay.stop_when_proven": 0.75}
 """Settings of what proofs tell in a new run of Hex with true rules: what bridges show needs no net, and a game that is
 decided no more moves. Some games are played out, or the net alone would know no end of one."""
 
+REVISITS = {"selfplay.revisit_share": 0.3}
+"""Settings of such a run: many games begin where an earlier one was misjudged."""
+
 FAST = {"selfplay.fast_share": 0.75}
 """Settings of such a run whose searches are several times as long as a fast one: most moves are searched fast, for
 more games, and their outcomes."""
@@ -58,8 +62,8 @@ _OPENING_STONES = 3  # at most, for each seat; on random cells: seats begin apar
 
 
 def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, trained: bool = False) -> Settings:
-    """Return the settings of a new run: `load_settings`, with `HEX_PROOFS` and `FAST` in Hex, and growing boards where
-    Hex has a board above 5x5 or n in a row one above 21x21.
+    """Return the settings of a new run: `load_settings`, with `HEX_PROOFS`, `REVISITS` and `FAST` in Hex, and growing
+    boards where Hex has a board above 5x5 or n in a row one above 21x21.
 
     Hex grows on boards of 5, 7, 9, ... cells a side, by `HEX_GROWN`. For n in a row stages, the step cap and the
     openings of self-play, and `GROWN`, are set beside the preset, in the preset quick also `QUICK_GROWN`. Settings in
@@ -72,7 +76,7 @@ def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, tr
     if settings.game.name == "hex" and settings.algorithm == "alphazero":
         simulations = settings.search.phase_simulations or (settings.search.num_simulations,)
         fast = FAST if min(simulations) >= _TIMES_AS_LONG * settings.selfplay.fast_simulations else {}
-        given = {**HEX_PROOFS, **fast, **given}
+        given = {**HEX_PROOFS, **REVISITS, **fast, **given}
         settings = load_settings(preset, given)
     game = settings.game
     if settings.curriculum.stages or "curriculum.stages" in given or settings.reanalyze.ratio:

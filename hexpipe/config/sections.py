@@ -146,6 +146,12 @@ class SelfplaySettings(Section):
     opening_random_plies: int = Field(
         0, ge=0, description="a game starts with 0 to this many uniformly random plies, which are not learned from"
     )
+    revisit_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of games that begin at a position of an earlier game whose value was wrong",
+    )
     fast_share: float = Field(
         0.0,
         ge=0,

@@ -42,7 +42,8 @@ def weights_of_step_0(
 ) -> Weights:
     """Return the initial weights of the run whose later checkpoint has ``meta``. This process imports no torch.
 
-    It takes seconds, or a busy machine half a minute; ``meanwhile`` is called twice a second. CheckpointError where it does not tell, or the checkpoint that the run was started from is gone.
+    It takes seconds, or a busy machine half a minute; ``meanwhile`` is called twice a second. CheckpointError where it
+    does not tell, or the checkpoint that the run was started from is gone.
     """
     match meta.get("first_weights"):
         case {"seed": int(seed)} if 0 <= seed < 2**32:
@@ -62,9 +63,7 @@ def _of_seed(net: NetSettings, shapes: Shapes, seed: int) -> Weights:
         return net_weights(build_net(net, shapes))
 
 
-def _of_seed_elsewhere(
-    net: NetSettings, shapes: Shapes, seed: int, meanwhile: Callable[[], None] | None
-) -> Weights:
+def _of_seed_elsewhere(net: NetSettings, shapes: Shapes, seed: int, meanwhile: Callable[[], None] | None) -> Weights:
     """Return `_of_seed` from a process of its own, whose torch goes with it: 200 MB."""
     request = {"net": net.model_dump(), "shapes": asdict(shapes), "seed": seed}
     try:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from hexpipe.config import Settings
 from hexpipe.errors import SearchesLostError
-from hexpipe.games.board_moves import actions_of_moves
+from hexpipe.games.board_moves import actions_of_moves, moves_of_actions
 from hexpipe.games.game_env import ONGOING, Game, as_stages, moves_view
 from hexpipe.games.game_records import recorded_rules
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.league import LeagueEvaluator, draw_opponents, win_share
 from hexpipe.selfplay.moves import choose_moves, sample_rows
+from hexpipe.selfplay.openings import Opening
 from hexpipe.selfplay.schedule import Schedule
 from hexpipe.selfplay.turns import Group, Played, Turn
 from hexpipe.selfplay.view_placement import ViewPlacement
@@ -74,6 +75,7 @@ class SelfPlay:
         self._most_opening_plies = settings.selfplay.opening_random_plies
         self._most_plies = settings.selfplay.max_game_plies
         self._stop_when_proven = settings.selfplay.stop_when_proven
+        self._revisit_share = settings.selfplay.revisit_share
         self._rng = np.random.default_rng(seed)
         self._view_placement = ViewPlacement(settings.selfplay.focus_share, self._rng)
         self._weights_version = -1
@@ -152,7 +154,10 @@ class SelfPlay:
             if self._league is not None:
                 group.opponents[g] = draw_opponents(self._league_share, group.game.num_seats, self._rng)
         if openings is None:
-            self._play_random_openings(group, games)
+            revisits = group.revisits.draw(len(games), self._revisit_share)
+            again = np.array([start is not None for start in revisits])
+            self._play_random_openings(group, games[~again])
+            self._play_given_openings(group, games[again], [start for start in revisits if start is not None])
         else:
             self._play_given_openings(group, games, openings)
         self._view_placement.at_last_stones(group, games)
@@ -186,7 +191,7 @@ class SelfPlay:
     def _play_given_openings(self, group: Group, games: NDArray[np.int32], openings: list[Sequence[int]]) -> None:
         """Play ``openings``, one for each of ``games``, without a search."""
         mcts = group.mcts
-        for ply in range(max(map(len, openings))):
+        for ply in range(max(map(len, openings), default=0)):
             going = games[[len(opening) > ply for opening in openings]]
             moves = np.array([opening[ply] for opening in openings if len(opening) > ply], np.int32)
             mcts.place_views(going, moves)
@@ -297,7 +302,8 @@ class SelfPlay:
         played, game = group.games[g], group.game
         row = group.mcts.root_rows(np.array([g], np.int32))
         outcome = np.zeros((1, game.num_seats), np.float32)
-        if group.mcts.states.winner[row[0]] == ONGOING and game.num_seats > 2:
+        winner = group.mcts.states.winner[row[0]]
+        if winner == ONGOING and game.num_seats > 2:
             # cut at the step cap: a draw, although more than two seats may be ranked; two would have 0 each
             group.mcts.states.winner[row] = game.num_seats
         game.terminal_values(group.mcts.states, row, outcome)
@@ -305,6 +311,9 @@ class SelfPlay:
             outcome[0] = proven
         offsets, packed = pack_policies(np.stack(played.policies), np.array(played.known))
         opponents = int(group.opponents[g])
+        decided = proven is not None or winner != ONGOING
+        if self._revisit_share and decided and not opponents:
+            group.revisits.note(_moves(game, played), _regrets(played, outcome[0]))
         self.stats.games += 1
         if opponents:
             self.stats.league_games += 1
@@ -326,3 +335,19 @@ class SelfPlay:
                 origins=np.array(played.origins, np.int16).reshape(-1, 2),
             )
         )
+
+
+def _moves(game: Game, played: Played) -> Opening:
+    """Return the moves of the whole board."""
+    origins = np.array(played.origins, np.int16).reshape(-1, 2)
+    return tuple(moves_of_actions(game, np.array(played.actions, np.int32), origins).tolist())
+
+
+def _regrets(played: Played, outcome: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far the searched values were from ``outcome`` float32 [S], by ply: of the seat to move, and 0 where
+    the search was fast or none."""
+    seats = np.array(played.seats)
+    values = np.stack(played.root_values)[np.arange(len(seats)), seats]
+    regrets = np.where(played.known, np.abs(values - outcome[seats]), np.float32(0))
+    regrets[: played.opening_plies] = 0
+    return regrets

@@ -12,6 +12,7 @@ from hexpipe.config import Settings
 from hexpipe.games.game_env import Game
 from hexpipe.search.mcts import Mcts
 from hexpipe.selfplay.requests import Request, join_requests
+from hexpipe.selfplay.revisits import Revisits
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Group:
         self.stops = np.zeros(num_games, np.bool_)  # whether the game ends once proven (`selfplay.stop_when_proven`)
         self.fast = np.zeros(num_games, np.bool_)  # whether the search under way is a fast one (`selfplay.fast_share`)
         self.theirs = np.zeros(num_games, np.bool_)  # whether the opponent's net is searching the game
+        self.revisits = Revisits(rng)
 
     def finished(self) -> NDArray[np.int32]:
         """Return the running games int32[k] whose searches have ended."""
