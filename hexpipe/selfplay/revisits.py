@@ -9,10 +9,12 @@ chooses: arXiv:2602.20809).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.records import GameRecord
 from hexpipe.selfplay.openings import Opening
 
 LEAST_REGRET = 0.3
@@ -50,7 +52,18 @@ class Revisits:
         the square of its regret, else None, as for all while few are remembered."""
         if share == 0 or len(self._starts) < FIRST:
             return [None] * count
+        chosen = self._rng.random(count) < share
+        if not chosen.any():  # as at most calls: each is about a game or two
+            return [None] * count
         weights = np.array([weight for weight, _ in self._starts])
         drawn = self._rng.choice(len(weights), count, p=weights / weights.sum())
-        chosen = self._rng.random(count) < share
         return [self._starts[i][1] if again else None for i, again in zip(drawn.tolist(), chosen.tolist(), strict=True)]
+
+
+def regrets_of(record: GameRecord, known: Sequence[bool]) -> NDArray[np.float32]:
+    """Return how far the values of the seats to move were from the outcome, float32 [T]: 0 in the opening, and where
+    not ``known`` [T], for the search there was fast."""
+    errors = np.abs(record.root_values - record.outcome)[np.arange(record.num_plies), record.seats]
+    regrets: NDArray[np.float32] = np.where(known, errors, np.float32(0))
+    regrets[: record.opening_plies] = 0
+    return regrets

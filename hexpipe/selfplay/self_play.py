@@ -22,7 +22,7 @@ from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluator
 from hexpipe.selfplay.league import LeagueEvaluator, draw_opponents, win_share
 from hexpipe.selfplay.moves import choose_moves, sample_rows
-from hexpipe.selfplay.openings import Opening
+from hexpipe.selfplay.revisits import regrets_of
 from hexpipe.selfplay.schedule import Schedule
 from hexpipe.selfplay.turns import Group, Played, Turn
 from hexpipe.selfplay.view_placement import ViewPlacement
@@ -155,7 +155,7 @@ class SelfPlay:
                 group.opponents[g] = draw_opponents(self._league_share, group.game.num_seats, self._rng)
         if openings is None:
             revisits = group.revisits.draw(len(games), self._revisit_share)
-            again = np.array([start is not None for start in revisits])
+            again = np.array([start is not None for start in revisits], np.bool_)
             self._play_random_openings(group, games[~again])
             self._play_given_openings(group, games[again], [start for start in revisits if start is not None])
         else:
@@ -311,43 +311,27 @@ class SelfPlay:
             outcome[0] = proven
         offsets, packed = pack_policies(np.stack(played.policies), np.array(played.known))
         opponents = int(group.opponents[g])
-        decided = proven is not None or winner != ONGOING
-        if self._revisit_share and decided and not opponents:
-            group.revisits.note(_moves(game, played), _regrets(played, outcome[0]))
         self.stats.games += 1
         if opponents:
             self.stats.league_games += 1
             self.stats.league_wins += win_share(outcome[0], opponents)
-        self.on_game(
-            GameRecord(
-                **recorded_rules(game),
-                actions=np.array(played.actions, np.int16),
-                seats=np.array(played.seats, np.int8),
-                views=np.array(played.views, np.int8),
-                root_values=np.stack(played.root_values).astype(np.float32),
-                policy_offsets=offsets,
-                policy_bytes=packed,
-                outcome=outcome[0],
-                weights_version=played.weights_version,
-                simulations=self._schedule.most_simulations,
-                opening_plies=played.opening_plies,
-                opponents=opponents,
-                origins=np.array(played.origins, np.int16).reshape(-1, 2),
-            )
+        record = GameRecord(
+            **recorded_rules(game),
+            actions=np.array(played.actions, np.int16),
+            seats=np.array(played.seats, np.int8),
+            views=np.array(played.views, np.int8),
+            root_values=np.stack(played.root_values).astype(np.float32),
+            policy_offsets=offsets,
+            policy_bytes=packed,
+            outcome=outcome[0],
+            weights_version=played.weights_version,
+            simulations=self._schedule.most_simulations,
+            opening_plies=played.opening_plies,
+            opponents=opponents,
+            origins=np.array(played.origins, np.int16).reshape(-1, 2),
         )
-
-
-def _moves(game: Game, played: Played) -> Opening:
-    """Return the moves of the whole board."""
-    origins = np.array(played.origins, np.int16).reshape(-1, 2)
-    return tuple(moves_of_actions(game, np.array(played.actions, np.int32), origins).tolist())
-
-
-def _regrets(played: Played, outcome: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how far the searched values were from ``outcome`` float32 [S], by ply: of the seat to move, and 0 where
-    the search was fast or none."""
-    seats = np.array(played.seats)
-    values = np.stack(played.root_values)[np.arange(len(seats)), seats]
-    regrets = np.where(played.known, np.abs(values - outcome[seats]), np.float32(0))
-    regrets[: played.opening_plies] = 0
-    return regrets
+        decided = proven is not None or winner != ONGOING
+        if self._revisit_share and decided and not opponents:
+            moves = moves_of_actions(game, record.actions, record.origins)
+            group.revisits.note(tuple(moves.tolist()), regrets_of(record, played.known))
+        self.on_game(record)
