@@ -65,26 +65,29 @@ class Sampler:
         if any(layout.view_moves for layout in store.layouts):
             samples.looking[:] = rng.random(batch_size) < LOOKING
         out["weights"].fill(1)
-        rows = np.arange(batch_size)
+        rows, at_once = np.arange(batch_size), batch_size
         while len(rows):
             window = store.window()
             if not window.live_positions:
                 raise EmptyBufferError
-            positions = self._draw(window, rows, rng, samples.rings, out["weights"])
+            now, later = rows[:at_once], rows[at_once:]
+            positions = self._draw(window, now, rng, samples.rings, out["weights"])
             drawn = positions >= 0
-            not_drawn, rows, positions = rows[~drawn], rows[drawn], positions[drawn]
+            not_drawn, now, positions = now[~drawn], now[drawn], positions[drawn]
             read_samples(
                 self._ring,
                 self._decoder,
                 positions,
-                rows,
+                now,
                 store.settings.td_steps,
                 samples,
             )
-            evicted = samples.rings[rows] < store.tail_game()
-            if not (samples.intact[rows] | evicted).all():
+            evicted = samples.rings[now] < store.tail_game()
+            if not (samples.intact[now] | evicted).all():
                 raise RuntimeError("the replay buffer's memory is damaged: end the run and resume it from its archive")
-            rows = np.concatenate([not_drawn, rows[evicted]])
+            if len(now) and evicted.all():  # all games leave while so many are read: reading fewer gets on
+                at_once = max(1, len(now) // 2)
+            rows = np.concatenate([not_drawn, now[evicted], later])
         if store.settings.priority_share:
             out["weights"] /= out["weights"].mean()
         if unroll_steps:

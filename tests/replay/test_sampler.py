@@ -319,6 +319,28 @@ def _read(buffer: ReplayBuffer, batches: int) -> None:
             check_row(game, batch, row, td_steps=3)
 
 
+def test_a_writer_that_goes_round_in_each_read_is_no_endless_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A game comes with each four rows that are read, into room for three: of many rows at once none would stay."""
+    buffer, game = tiny_buffer(Hex(6), None, private=True), Hex(6)
+    read, reads = sampler.read_samples, list[int]()
+    records = [random_game(game, number) for number in range(20)]
+    buffer.add_game(records[0])
+
+    def read_beside_a_writer(*arguments: Any) -> None:
+        read(*arguments)
+        reads.append(len(arguments[3]))
+        assert len(reads) < 1000, "it gets nowhere"
+        for number in range(reads[-1] // 4):
+            buffer.add_game(records[number % 20])
+
+    monkeypatch.setattr(sampler, "read_samples", read_beside_a_writer)
+    batch = buffer.sample_batch(64, np.random.default_rng(1), 5)
+    assert reads[0] == 64
+    assert max(reads[-5:]) < 16
+    for row in range(64):
+        check_row(game, batch, row, td_steps=3)
+
+
 def test_a_thread_that_reads_sees_only_whole_games() -> None:
     buffer = tiny_buffer(Hex(6), None, private=True)
     buffer.add_game(random_game(Hex(6), 0))
