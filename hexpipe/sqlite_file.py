@@ -151,8 +151,9 @@ class SqliteFile:
             elif identity == kind.application_id and not read_only:
                 self._migrate()
             elif identity != kind.application_id:
-                words = f"{self.path} is a database of something else: move it away or name another file"
-                raise ArchiveError(words, kind="foreign", path=self.path)
+                foreign = f"{self.path} is a database of something else: move it away or name another file"
+                new = f"{self.path} has nothing in it yet: try again once its run has begun"
+                raise ArchiveError(new if empty else foreign, kind="foreign", path=self.path)
         version = self._version()
         if read_only and version in kind.migrations:
             words = f"{self.path} is of an older hexpipe: go on with its run once, which brings it up to date"

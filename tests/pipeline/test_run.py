@@ -41,8 +41,10 @@ def archived_games(run_dir: Path) -> int:
 
 
 def games_of_size(run_dir: Path, size: int) -> int:
-    """Archived games on boards of ``size``, also of a run at work."""
+    """Archived games on boards of ``size``, also of a run at work, whose archive may be a moment old and empty."""
     with closing(sqlite3.connect(f"file:{run_dir / 'archive.sqlite'}?mode=ro", uri=True, timeout=60)) as db:
+        if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'games'").fetchone()[0]:
+            return 0
         return int(db.execute("SELECT count(*) FROM games WHERE board_size = ?", (size,)).fetchone()[0])
 
 

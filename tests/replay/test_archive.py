@@ -185,6 +185,7 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "foreign") as foreign:
         foreign.execute("CREATE TABLE t (x)")
     foreign.close()
+    (tmp_path / "new-reader").touch()  # what a reader sees of an archive that another process is making
     for name, version in (("newer", SCHEMA_VERSION + 1), ("older", 1), ("older-reader", 2)):
         ReplayArchive(tmp_path / name, GAME).close()
         with sqlite3.connect(tmp_path / name) as other:
@@ -192,7 +193,8 @@ def test_files_that_are_no_archive_are_refused_in_one_line(tmp_path: Path) -> No
         other.close()
     for name, kind, words in (
         ("text", "damaged", "replay archive"),
-        ("foreign", "foreign", ""),
+        ("foreign", "foreign", "something else"),
+        ("new-reader", "foreign", "nothing in it yet"),
         ("newer", "version", f"version {SCHEMA_VERSION + 1}"),
         ("older", "version", "version 1"),
         ("older-reader", "version", ""),
