@@ -27,14 +27,19 @@ _TRIES = 1000  # random openings drawn in search of a new one
 
 
 class Plan(NamedTuple):
-    """The course of a tournament: at most ``pairs`` of games between every two players, ``round_pairs`` at a time;
-    ``opening_plies`` at random before each; the sequential test's ``margin_elo`` and ``error``, 0 for no test."""
+    """The course of a tournament: at most ``pairs`` of games between every two players, ``round_pairs`` at a time; the
+    sequential test's ``margin_elo`` and ``error``, 0 for no test.
+
+    The first pair of games begins with the first of ``openings`` (moves of the whole board), and so on; pairs that are
+    more than these begin with ``opening_plies`` at random.
+    """
 
     pairs: int = 100
     round_pairs: int = 10
     opening_plies: int = 2
     margin_elo: float = 20.0
     error: float = 0.05
+    openings: Sequence[Sequence[int]] = ()
 
 
 @dataclass
@@ -103,10 +108,13 @@ class Tournament:
         return rate(self.units, len(self.contestants), anchor, anchor_elo)
 
     def opening(self, number: int) -> list[int]:
-        """Return the opening of every pair of players' pair ``number``: random plies that do not end the game.
+        """Return the opening of every pair of players' pair ``number``: the plan's, else random plies that do not end
+        the game.
 
-        The first ``pairs`` openings differ from each other as long as there are so many.
+        The random ones of the first ``pairs`` differ from each other as long as there are so many.
         """
+        if number < len(self.plan.openings):
+            return list(self.plan.openings[number])
         while len(self._openings) <= number:
             self._openings.append(self._new_opening())
         return self._openings[number]
@@ -125,7 +133,7 @@ class Tournament:
                 return moves
         if states.winner[0] != ONGOING:
             words = f"{self.plan.opening_plies} random plies end the game on this board: ask for fewer"
-            raise SettingsError(words, kind="range", setting="--openings")
+            raise SettingsError(words, kind="range", setting="--opening-plies")
         return moves
 
     def _decided(self, units: list[Unit]) -> bool:

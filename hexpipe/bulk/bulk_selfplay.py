@@ -20,7 +20,7 @@ from hexpipe.bulk.bulk_request import OPENINGS, BulkRequest, Counts, Report, Wor
 from hexpipe.bulk.game_files import GameFiles
 from hexpipe.config import Settings
 from hexpipe.errors import UsageError
-from hexpipe.games.factory import make_game, plays_hex
+from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.nets.checkpoints import Checkpoint, load_checkpoint
 from hexpipe.processes.child import logging_to
@@ -63,7 +63,7 @@ def play_games(
     settings = play_settings(checkpoint.settings, request)
     kernel_cache.need(*kernel_cache.to_play(settings.game.name, settings.algorithm))
     game = make_game(settings.game)
-    listed = _listed_openings(request, settings, game)
+    listed = _listed_openings(request, game)
     cache_entries = request.cache_entries if settings.algorithm == "alphazero" else 0  # latents are no answer to keep
     request = replace(request, checkpoint=checkpoint.path, cache_entries=cache_entries)
     folder = request.output_dir or Path("runs") / f"selfplay-{_name(checkpoint)}"
@@ -185,14 +185,12 @@ class _Session:
             pass
 
 
-def _listed_openings(request: BulkRequest, settings: Settings, game: Game) -> tuple[Opening, ...]:
+def _listed_openings(request: BulkRequest, game: Game) -> tuple[Opening, ...]:
     if request.openings in OPENINGS:
         return ((),) if request.openings == "none" else ()
     path = Path(request.openings)
     if not path.is_file():
         raise UsageError(f"there is no file of openings {path}: name one, or say {', '.join(OPENINGS)}")
-    if not plays_hex(settings.game):
-        raise UsageError(f"openings in a file are of Hex, and this net plays {settings.game.title}: say balanced")
     return read_openings(path, game)
 
 

@@ -22,11 +22,17 @@ if TYPE_CHECKING:
     from hexpipe.arena.tournament import Tournament
 
 
-_PAIRS = "Pairs of games between two players at most; a pair has one opening, colours swapped."
+_MOST_PAIRS = 100
+_PAIRS = (
+    "Pairs of games between two players at most, each of one opening, colours swapped; default: "
+    f"{_MOST_PAIRS}, or a pair for each of --openings."
+)
+_OPENINGS = "Begin pair after pair with the next game of a file (a line a game, or SGF), and not at random."
 _MARGIN = "A match ends once it is clear which side of this margin the players are."
 _ERROR = "Chance of ending it wrongly; 0 plays all pairs."
 tournament_options = stacked(
-    number_option("--pairs", _PAIRS, click.IntRange(1), 100),
+    click.option("--pairs", type=click.IntRange(1), metavar="N", help=_PAIRS),
+    click.option("--openings", type=FILE, metavar="FILE", help=_OPENINGS),
     number_option("--opening-plies", "Random plies that a pair begins with.", click.IntRange(0), 2),
     number_option("--simulations", "Simulations a move of every net; default: those of its run.", click.IntRange(2)),
     number_option("--size", "Cells along a side; default: the first checkpoint's.", click.INT),
@@ -52,19 +58,29 @@ def begin(
     from hexpipe.arena.contestants import common_game, make_contestants, split_name
     from hexpipe.arena.results import Results
     from hexpipe.arena.tournament import Plan, Tournament
+    from hexpipe.errors import UsageError
     from hexpipe.games.factory import make_game
     from hexpipe.nets.box import BOX, BOX_NAME, net_in_words
     from hexpipe.nets.checkpoints import load_checkpoint
+    from hexpipe.selfplay.openings import read_openings
 
     rules = common_game(specs, options["size"], options["swap"])
     if BOX_NAME in [player for _, player in map(split_name, specs)]:
         click.echo(f"{BOX_NAME} is {net_in_words(load_checkpoint(BOX, groups=()))}", err=True)
+    game = make_game(rules)
+    listed = options["openings"]
+    openings = () if listed is None else read_openings(listed, game)
+    pairs = options["pairs"] or len(openings) or _MOST_PAIRS
+    if openings and pairs > len(openings):
+        words = f"{listed} has {counted(len(openings), 'opening')} for {pairs} pairs: name a file of more, or ask for fewer"
+        raise UsageError(words, kind="range", setting="--pairs", path=listed)
     file = options["results"]
     results = None if file is None else resources.enter_context(Results(file.resolve()))
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
-    pairs = options["pairs"]
-    plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"])
-    tournament = Tournament(make_game(rules), contestants, plan, options["seed"])
+    plan = Plan(
+        pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"], openings
+    )
+    tournament = Tournament(game, contestants, plan, options["seed"])
     if results is not None:
         names = [contestant.name for contestant in contestants]
         tournament.units += results.units(rules.title, names)

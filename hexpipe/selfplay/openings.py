@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
 from hexpipe.games.board_moves import moves_of_actions
 from hexpipe.games.game_env import ONGOING, Game, States, moves_view
+from hexpipe.games.hex import Hex
 from hexpipe.notation.game_sources import games_of
 from hexpipe.notation.game_texts import read_game
 from hexpipe.search.evaluator import Evaluator
@@ -103,8 +104,11 @@ def _draw(game: Game, most_plies: int, rng: np.random.Generator, count: int) -> 
 def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     """Return the games in the file ``path`` (a line a game, or a collection of SGF; `games.game_texts`), as openings.
 
-    UsageError, with the line, where one cannot be read, is illegal by the rules of ``game``, or over.
+    UsageError where ``game`` is not Hex and, with the line, where one cannot be read, is illegal by its rules, or over.
     """
+    if game.name != Hex.name:
+        words = f"openings in a file are of Hex, and this is {game.name}: leave the file out"
+        raise UsageError(words, kind="conflict", setting="--openings", path=path)
     try:
         pieces = games_of(path)
     except OSError as error:

@@ -72,7 +72,7 @@ def test_openings_are_new_as_long_as_there_are_some() -> None:
 
 
 def test_openings_that_end_games_are_refused() -> None:
-    with refused(SettingsError, "16", kind="range", setting="--openings"):
+    with refused(SettingsError, "16", kind="range", setting="--opening-plies"):
         tournament(Plan(opening_plies=16)).opening(0)
 
 

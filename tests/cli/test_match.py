@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hexpipe.arena.results import Results
 from hexpipe.cli import main, match, tournament
 from tests.arena.checkpoints import small_checkpoint
 
@@ -28,6 +29,23 @@ def test_a_match_is_decided_and_goes_on_from_its_results(tmp_path: Path) -> None
     table = CliRunner().invoke(match.command, arguments[:-1], catch_exceptions=False).output
     assert "solver is better" in table
     assert "anchor" in table
+
+
+def test_pairs_begin_with_the_openings_of_a_file(tmp_path: Path) -> None:
+    openings = tmp_path / "openings.txt"
+    openings.write_text("#4,a1\n#4,b2c3\n#4,d4\n")
+    results = tmp_path / "results.sqlite"
+    arguments = ["solver", "random", "--size", "4", "--error", "0", "--openings", str(openings), "--json"]
+    facts = json.loads(
+        CliRunner().invoke(match.command, [*arguments, "--results", str(results)], catch_exceptions=False).output
+    )
+    assert facts["games"] == 6, "a pair for each"
+    with Results(results) as played:
+        games = played.games(facts["game"])
+    begun = [(game.players[0], game.moves[: game.opening]) for game in games]
+    assert begun == [(name, moves) for moves in ((0,), (5, 10), (15,)) for name in ("solver", "random")]
+    fewer = CliRunner().invoke(match.command, [*arguments, "--pairs", "2"], catch_exceptions=False)
+    assert json.loads(fewer.output)["games"] == 4
 
 
 def test_forfeits_are_counted_and_players_are_named(tmp_path: Path) -> None:
@@ -55,7 +73,15 @@ def test_a_tournament_of_a_run_and_its_picture(tmp_path: Path) -> None:
     assert "<svg" in picture.read_text()
 
 
+def test_more_pairs_than_openings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    openings = tmp_path / "openings.txt"
+    openings.write_text("#4,a1\n")
+    assert main.run(["match", "solver", "random", "--size=4", f"--openings={openings}", "--pairs=2"]) == 2
+    assert "has 1 opening for 2 pairs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
+    (["match", "random", "solver", "--size", "4", "--openings", "no.txt"], "no.txt cannot be read"),
     (["match", "random", "nowhere"], "nowhere"),
     (["match", "random", "solver", "--size", "9"], "6x6"),
     (["tournament", "random"], "two players"),
