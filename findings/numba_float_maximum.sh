@@ -6,7 +6,7 @@
 # Seen: the sum is, the maximum is not, neither as max(best, value) nor as "if value > best"; one number at a time, each
 # waiting for the last. The same loop over int32 is. Floats that are not negative are in the order of their bits, so the
 # array's view as int32 gives the same answer in a third of the time.
-# So: what looks for the largest prior, logit or priority looks among integers.
+# So: what looks for the largest prior, logit or priority looks among integers (hexpipe's search does since).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

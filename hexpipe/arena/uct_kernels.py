@@ -39,7 +39,7 @@ class Board(NamedTuple):
     left: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _random(state: NDArray[np.uint64], below: int) -> int:
     """Return a whole number from 0 up to ``below``, by xorshift64* (Vigna, arXiv:1402.6246)."""
     x = state[0]
@@ -51,7 +51,7 @@ def _random(state: NDArray[np.uint64], below: int) -> int:
     return int((high * np.uint64(below)) >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _place(board: Board, cell: int, colour: int) -> None:
     """Put a stone on the empty ``cell``."""
     board.stones[cell] = colour
@@ -61,7 +61,7 @@ def _place(board: Board, cell: int, colour: int) -> None:
     board.place[last] = hole
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def bridge_reply(stones: NDArray[np.int8], around: NDArray[np.int64], intrusion: int, mover: int, start: int) -> int:
     """Return the cell that saves a bridge of ``mover`` which the stone on ``intrusion`` cuts into; -1 if it cuts none.
 
@@ -79,7 +79,7 @@ def bridge_reply(stones: NDArray[np.int8], around: NDArray[np.int64], intrusion:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def black_connects(stones: NDArray[np.int8], around: NDArray[np.int64], n: int, stack: NDArray[np.int16]) -> bool:
     """Return whether black's stones join top and bottom; those that hang on the top are taken off the board."""
     width, top = n + 2, 0
@@ -102,7 +102,7 @@ def black_connects(stones: NDArray[np.int8], around: NDArray[np.int64], n: int, 
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _play_out(
     board: Board, around: NDArray[np.int64], n: int, mover: int, last: int, stack: NDArray[np.int16],
     random: NDArray[np.uint64],
@@ -119,7 +119,7 @@ def _play_out(
     return black_connects(board.stones, around, n, stack)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _expand(tree: Tree, node: int, board: Board, swap: bool) -> bool:
     """Give ``node`` a child for each empty cell, and one for a swap; False where there is no room, or no child."""
     begin, count = tree.size[0], board.left[0] + (1 if swap else 0)
@@ -135,7 +135,7 @@ def _expand(tree: Tree, node: int, board: Board, swap: bool) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _choose(tree: Tree, node: int, mover: int, exploration: float, random: NDArray[np.uint64]) -> int:
     """Return the child with the highest upper confidence bound for ``mover``; a random one of those never visited."""
     begin, count = np.int64(tree.first[node]), np.int64(tree.children[node])

@@ -21,7 +21,7 @@ from hexpipe.games.game_env import (
 )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def chain_profiles(cells: Int8Array, row: int, n: int, counts: Int32Array) -> None:
     """Count the chains on cells[row] into ``counts`` int32 [S, M + 1]: [s, k] are those of seat s with k stones, and
     [s, M] those with M or more. Each stone is looked at twice a direction at the most."""
@@ -44,7 +44,7 @@ def chain_profiles(cells: Int8Array, row: int, n: int, counts: Int32Array) -> No
                 counts[stone - 1, min(length, longest)] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _compare(counts: Int32Array, seat: int, other: int, winner: int) -> int:
     """Above 0 where ``seat`` comes before ``other``, below 0 where after, 0 where they share their places."""
     if winner in (seat, other):
@@ -56,7 +56,7 @@ def _compare(counts: Int32Array, seat: int, other: int, winner: int) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def terminal_values(
     states: States,
     rows: IntArray,
@@ -94,7 +94,7 @@ def terminal_values(
             out[k, seat] = total / sharing
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def threat_levels(longest: Int16Array, rows: IntArray, win_length: int, out: UInt8Array) -> None:
     """How near each seat is to the end: ``out`` uint8 [L] from ``longest`` int16 [R, S] of ``rows`` [L], the longest
     chains. Two bits a seat, seat 0 lowest: of the lengths win_length - 3, - 2 and - 1, each 1 at the least, how many

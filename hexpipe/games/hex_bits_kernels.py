@@ -74,7 +74,7 @@ def signed(cells: int) -> int:
     return cells - (1 << 64) if cells >> 63 else cells
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def neighbours(cells: int, g: Geometry) -> int:
     """The cells that touch a cell of the set (some of the set itself may be among them)."""
     n, not_left, not_right = g.n, cells & ~g.edges[2], cells & ~g.edges[3]
@@ -82,7 +82,7 @@ def neighbours(cells: int, g: Geometry) -> int:
     return (around | (not_right >> (n - 1)) | (not_left << (n - 1))) & g.board
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def connects(stones: int, colour: int, g: Geometry) -> bool:
     """Whether ``stones`` join the two edges of ``colour``."""
     goal = g.edges[2 * colour + 1]
@@ -96,14 +96,14 @@ def connects(stones: int, colour: int, g: Geometry) -> bool:
         reached = more
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _lowest_two(cells: int) -> int:
     """The two lowest cells of a set of at least two."""
     rest = cells & (cells - 1)
     return (cells & -cells) | (rest & -rest)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _touching_two(cells: int, g: Geometry) -> int:
     """The cells of the board that touch two or more cells of the set (bits beyond the board may be set)."""
     n, not_left, not_right = g.n, cells & ~g.edges[2], cells & ~g.edges[3]
@@ -126,7 +126,7 @@ def _touching_two(cells: int, g: Geometry) -> int:
     return twice
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def bridged(stones: int, empty: int, colour: int, g: Geometry) -> int:
     """The carrier of a chain of stones and bridges from edge to edge, or `NONE` if none is seen.
 
@@ -169,7 +169,7 @@ def bridged(stones: int, empty: int, colour: int, g: Geometry) -> int:
             reached |= joined
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _template(some: int, stones: int, free: int, edge: int, g: Geometry) -> tuple[int, int]:
     """One of ``some`` of the ``stones`` that a template of ``free`` and own cells joins to ``edge``, and the template;
     (0, 0) without."""
@@ -186,7 +186,7 @@ def _template(some: int, stones: int, free: int, edge: int, g: Geometry) -> tupl
     return 0, 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def threats(stones: int, empty: int, colour: int, g: Geometry) -> tuple[int, int]:
     """The common cells, and all cells, of the bridge chains that one more stone of ``colour`` would complete."""
     common = rest = empty
@@ -201,7 +201,7 @@ def threats(stones: int, empty: int, colour: int, g: Geometry) -> tuple[int, int
     return common, carrier
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def bridge_win(stones: int, empty: int, colour: int, g: Geometry) -> int:
     """The carrier of a bridge chain that one more stone of ``colour`` completes, that stone's cell included, or
     `NONE`."""
@@ -215,7 +215,7 @@ def bridge_win(stones: int, empty: int, colour: int, g: Geometry) -> int:
     return NONE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _add_distances(stones: int, empty: int, edge: int, g: Geometry, out: Int64Array) -> None:
     """Add to out int64 [n * n], for each empty cell, the stones to be added to join it to ``edge``, itself included."""
     reached = edge & stones
@@ -242,7 +242,7 @@ def _add_distances(stones: int, empty: int, edge: int, g: Geometry, out: Int64Ar
             out[cell] += _FAR
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def rank(black: int, white: int, g: Geometry, out: Int64Array) -> None:
     """Score each empty cell by the lengths of both colours' shortest paths through it, in out int64 [n * n]; less is
     better."""
@@ -252,7 +252,7 @@ def rank(black: int, white: int, g: Geometry, out: Int64Array) -> None:
         _add_distances(white if side > 1 else black, empty, g.edges[side], g, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def count(cells: int) -> int:
     """How many cells are in the set."""
     found = 0

@@ -29,7 +29,7 @@ from hexpipe.games.game_env import (
 _USED = 6
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _find(parents: Int16Array, row: int, node: int) -> int:
     while True:
         parent = parents[row, node]
@@ -39,7 +39,7 @@ def _find(parents: Int16Array, row: int, node: int) -> int:
         node = parents[row, node]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _join(parents: Int16Array, row: int, root: int, node: int) -> int:
     """Join the set of ``node`` to the one whose root is ``root``; the root of both."""
     other: int = _find(parents, row, node)
@@ -50,7 +50,7 @@ def _join(parents: Int16Array, row: int, root: int, node: int) -> int:
     return root
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _play(fields, row: int, action: int, n: int) -> None:
     """Play ``action`` in ``row``: place the stone, join its neighbours, find the winner, pass the turn."""
     cells, parents, to_move, views, winner, ply = fields
@@ -96,7 +96,7 @@ def _play(fields, row: int, action: int, n: int) -> None:
         winner[row] = seat
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _copy(fields, source: int, target: int) -> None:
     cells, parents, to_move, views, winner, ply = fields
     from_cells, to_cells = cells[source], cells[target]
@@ -111,7 +111,7 @@ def _copy(fields, source: int, target: int) -> None:
     ply[target] = ply[source]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def reset(states: States, rows: IntArray) -> None:
     """Put ``rows`` [L] back to the empty board."""
     cells, parents, to_move, views, winner, ply = states[:_USED]
@@ -127,7 +127,7 @@ def reset(states: States, rows: IntArray) -> None:
         ply[row] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def step(states: States, parents: IntArray, actions: IntArray, children: IntArray, n: int) -> None:
     """Copy row parents[k] to children[k] and play actions[k] there, one k after the other."""
     fields = states[:_USED]
@@ -139,7 +139,7 @@ def step(states: States, parents: IntArray, actions: IntArray, children: IntArra
         _play(fields, target, np.intp(actions[k]), n)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def legal_mask(states: States, rows: IntArray, out: BoolArray) -> None:
     """out bool [L, A]: empty cells, and swap after the first stone; nothing once there is a winner."""
     area = states.cells.shape[1]
@@ -152,7 +152,7 @@ def legal_mask(states: States, rows: IntArray, out: BoolArray) -> None:
             out[k, action] = ongoing and states.ply[row] == 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _write_codes(cells: Int8Array, row: int, view: int, flag: bool, n: int, out: Int8Array, k: int) -> None:
     if view == 0:
         for cell in range(n * n):
@@ -166,7 +166,7 @@ def _write_codes(cells: Int8Array, row: int, view: int, flag: bool, n: int, out:
         out[k, n * n] = 1 if flag else 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def codes(states: States, rows: IntArray, n: int, out: Int8Array) -> None:
     """out int8 [L, C]: the board as its mover sees it, then the swap flag where the rules have it."""
     cells, _, _, views, winner, ply = states[:_USED]
@@ -175,14 +175,14 @@ def codes(states: States, rows: IntArray, n: int, out: Int8Array) -> None:
         _write_codes(cells, row, views[row], ply[row] == 1 and winner[row] < 0, n, out, k)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def codes_from_cells(cells: Int8Array, views: Int8Array, plies: IntArray, n: int, out: Int8Array) -> None:
     """`codes` from absolute cells int8 [B, n * n], views [B] and plies [B] of games that go on."""
     for k in range(cells.shape[0]):
         _write_codes(cells, k, views[k], plies[k] == 1, n, out, k)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def terminal_values(states: States, rows: IntArray, out: Float32Array) -> None:
     """out float32 [L, 2]: 1 for the winner's seat and -1 for the other, 0 for both while a game goes on."""
     for k in range(rows.shape[0]):

@@ -10,7 +10,7 @@ from hexpipe.games.hex_bits_kernels import Geometry
 from hexpipe.games.hex_solver_kernels import Levels, Table, solve
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def prove(
     cells: NDArray[np.int8],
     view: NDArray[np.int8],

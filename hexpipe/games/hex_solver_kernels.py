@@ -68,7 +68,7 @@ class Levels(NamedTuple):
     scores: Int64Array
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _first_place(black: int, white: int, colour: int, table: Table) -> int:
     """The first of the `_PLACES` places of a position."""
     mixed = (black * 0x1E3779B97F4A7C15) ^ ((white + colour) * 0x3F58476D1CE4E5B9)
@@ -76,7 +76,7 @@ def _first_place(black: int, white: int, colour: int, table: Table) -> int:
     return ((mixed >> 20) & (table.turn.shape[0] - 1)) & -_PLACES
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _find(black: int, white: int, colour: int, table: Table) -> int:
     """Where the table has the position, or -1."""
     first = _first_place(black, white, colour, table)
@@ -86,7 +86,7 @@ def _find(black: int, white: int, colour: int, table: Table) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _keep(
     black: int,
     white: int,
@@ -116,7 +116,7 @@ def _keep(
     return place
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _judge(black: int, white: int, colour: int, threatened: bool, g: Geometry, table: Table) -> int:
     """Enter what bridges tell of a position; where it stands. Not ``threatened``: ``colour`` wins with no one stone."""
     own, other = (white, black) if colour else (black, white)
@@ -134,7 +134,7 @@ def _judge(black: int, white: int, colour: int, threatened: bool, g: Geometry, t
     return _keep(black, white, colour, 1, count(moves), moves, carrier, 1, table)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _enter(
     level: int, black: int, white: int, place: int, judged: int, g: Geometry, table: Table, path: Levels
 ) -> None:
@@ -155,7 +155,7 @@ def _enter(
     path.number[level] = number
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def solve(black: int, white: int, colour: int, most: int, g: Geometry, table: Table, path: Levels) -> tuple[int, int]:
     """Solve a position that nobody has won yet, judging about ``most`` positions at the most: with 1 it alone, by the
     bridges on the board.
@@ -173,7 +173,7 @@ def solve(black: int, white: int, colour: int, most: int, g: Geometry, table: Ta
     return (-1, table.carrier[place]) if table.disproof[place] == 0 else (0, 0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _search(
     black: int, white: int, colour: int, place: int, most: int, g: Geometry, table: Table, path: Levels
 ) -> None:
@@ -242,7 +242,7 @@ def _search(
             return
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def winning_moves(
     black: int, white: int, colour: int, most: int, g: Geometry, table: Table, path: Levels
 ) -> tuple[int, bool]:

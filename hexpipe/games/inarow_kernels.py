@@ -39,7 +39,7 @@ class Rules(NamedTuple):
     shades: npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _beyond(cells: Int8Array, row: int, i: int, j: int, down: int, right: int, n: int) -> int:
     """How many stones like that on (i, j) follow it without a gap in one direction."""
     stone = cells[row, i * n + j]
@@ -51,7 +51,7 @@ def _beyond(cells: Int8Array, row: int, i: int, j: int, down: int, right: int, n
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _play(states: States, row: int, action: int, rules: Rules) -> None:
     """Play ``action`` of the row's view: place the stone, measure its chains, pass the turn, see to the view."""
     cells, _, to_move, views, winner, ply, last, origin, pooled, longest = states
@@ -85,7 +85,7 @@ def _play(states: States, row: int, action: int, rules: Rules) -> None:
         place_view(cells, row, origin, cell, v, n, True)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _copy(states: States, source: int, target: int) -> None:
     cells, _, to_move, views, winner, ply, last, origin, pooled, longest = states
     from_cells, to_cells = cells[source], cells[target]
@@ -104,7 +104,7 @@ def _copy(states: States, source: int, target: int) -> None:
     last[target] = last[source]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def reset(states: States, rows: IntArray, rules: Rules) -> None:
     """Put ``rows`` [L] back to the empty board, seen in its middle."""
     cells, _, to_move, views, winner, ply, last, origin, pooled, longest = states
@@ -120,7 +120,7 @@ def reset(states: States, rows: IntArray, rules: Rules) -> None:
         place_view(cells, row, origin, -1, rules.view_size, rules.board_size, False)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def step(states: States, parents: IntArray, actions: IntArray, children: IntArray, rules: Rules) -> None:
     """Copy row parents[k] to children[k] and play actions[k] there, one k after the other."""
     for k in range(parents.shape[0]):
@@ -143,7 +143,7 @@ def replay_threats(states: States, actions: Int16Array, origins: Int16Array, rul
         _play(states, 0, np.intp(actions[ply]), rules)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def place_views(states: States, rows: IntArray, centres: IntArray, rules: Rules) -> None:
     """Put the views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone (`place_view`)."""
     for k in range(rows.shape[0]):
@@ -153,7 +153,7 @@ def place_views(states: States, rows: IntArray, centres: IntArray, rules: Rules)
         place_view(states.cells, row, states.origin, centre, rules.view_size, rules.board_size, ongoing)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def legal_mask(states: States, rows: IntArray, rules: Rules, out: BoolArray) -> None:
     """out bool [L, A]: the empty cells that the view shows; nothing once the game is over."""
     cells, _, _, _, winner, _, _, origin, _, _ = states
@@ -172,7 +172,7 @@ def legal_mask(states: States, rows: IntArray, rules: Rules, out: BoolArray) -> 
                 out[k, np.uintp(i * v + j)] = cells[row, np.uintp((top + i) * n + left + j)] == 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _write_view(
     cells: Int8Array, row: int, mover: int, top: int, left: int, rules: Rules, out: Int8Array, k: int
 ) -> None:
@@ -190,13 +190,13 @@ def _write_view(
             out[k, np.uintp(i * v + j)] = seen if stone > 0 else np.int8(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _shown(start: int, bucket: int, n: int, v: int) -> bool:
     """Whether the middle of a bucket of rows is inside a view's v rows from ``start`` on; on the edge is not."""
     return 2 * start * v < (2 * bucket + 1) * n < 2 * (start + v) * v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _write_thumbnail(
     pooled: Int16Array, row: int, mover: int, top: int, left: int, rules: Rules, out: Int8Array, k: int
 ) -> None:
@@ -218,7 +218,7 @@ def _write_thumbnail(
             out[k, np.uintp(first + i * v + j)] = shown & out[k, np.uintp(first + j)]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def codes(states: States, rows: IntArray, rules: Rules, out: Int8Array) -> None:
     """out int8 [L, C]: the view as its mover sees it, then the thumbnail where the rules have one."""
     cells, _, _, views, _, _, _, origin, pooled, _ = states
@@ -230,7 +230,7 @@ def codes(states: States, rows: IntArray, rules: Rules, out: Int8Array) -> None:
             _write_thumbnail(pooled, row, mover, top, left, rules, out, k)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _bucket_starts(buckets: Int16Array, starts: npt.NDArray[np.int64]) -> None:
     """starts int64 [V + 1]: the first row (or column) of each bucket, and the board's end."""
     starts[:] = 0
@@ -240,7 +240,7 @@ def _bucket_starts(buckets: Int16Array, starts: npt.NDArray[np.int64]) -> None:
         starts[bucket + 1] += starts[bucket]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _pool(
     cells: Int8Array,
     row: int,
@@ -288,7 +288,7 @@ def codes_from_cells(
             _write_thumbnail(pooled, 0, mover, top, left, rules, out, k)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _draw(counter: np.uint64, limit: int) -> np.intp:
     """0 to limit - 1, the counter's number in splitmix64's sequence, its upper half scaled."""
     z = counter * np.uint64(0x9E3779B97F4A7C15)
@@ -298,7 +298,7 @@ def _draw(counter: np.uint64, limit: int) -> np.intp:
     return np.intp(((z >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int, counter: np.uint64) -> int:
     """An action drawn evenly from the empty cells that the view at (top, left) shows; there is one.
 

@@ -12,7 +12,7 @@ from numba import njit
 from hexpipe.games.game_env import Int8Array, Int16Array, Int32Array, IntArray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def cell_of_action(top: int, left: int, action: int, view_size: int, board_size: int) -> int:
     """The board cell that ``action`` of the view at (top, left) is, -1 where that is off the board."""
     i = action // view_size
@@ -23,7 +23,7 @@ def cell_of_action(top: int, left: int, action: int, view_size: int, board_size:
     return row * board_size + column
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def action_of_cell(top: int, left: int, cell: int, view_size: int, board_size: int) -> int:
     """The action that the board's ``cell`` is in the view at (top, left), -1 where the view does not show it."""
     row = cell // board_size
@@ -34,21 +34,21 @@ def action_of_cell(top: int, left: int, cell: int, view_size: int, board_size: i
     return i * view_size + j
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def cells_of_actions(origins: Int16Array, actions: IntArray, view_size: int, board_size: int, out: Int32Array) -> None:
     """`cell_of_action` of each of ``actions`` [L] in the views at ``origins`` int16 [L, 2], into ``out`` int32 [L]."""
     for k in range(actions.shape[0]):
         out[k] = cell_of_action(origins[k, 0], origins[k, 1], np.intp(actions[k]), view_size, board_size)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def actions_of_cells(origins: Int16Array, cells: IntArray, view_size: int, board_size: int, out: Int32Array) -> None:
     """`action_of_cell` of each of ``cells`` [L] in the views at ``origins`` int16 [L, 2], into ``out`` int32 [L]."""
     for k in range(cells.shape[0]):
         out[k] = action_of_cell(origins[k, 0], origins[k, 1], np.intp(cells[k]), view_size, board_size)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def holds_empty(cells: Int8Array, row: int, top: int, left: int, view_size: int, board_size: int) -> bool:
     """Whether the view at (top, left), all of it on the board, shows an empty cell of cells[row]."""
     for i in range(top, top + view_size):
@@ -58,13 +58,13 @@ def holds_empty(cells: Int8Array, row: int, top: int, left: int, view_size: int,
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _outside(at: int, start: int, view_size: int) -> int:
     """How far a view that starts at ``start`` must move to show ``at``; 0 where it does."""
     return at - start if at < start else max(0, at - start - view_size + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def place_view(
     cells: Int8Array, row: int, origins: Int16Array, centre: int, view_size: int, board_size: int, wants_empty: bool
 ) -> None:

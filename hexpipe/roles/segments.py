@@ -253,8 +253,7 @@ def search_bytes(settings: Settings, game: Game) -> int:
     """
     shapes, learned = game.shapes, settings.algorithm == "muzero"
     nodes = nodes_per_game(settings.search, learned)
-    arrays = new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned, shapes.thumbnail)
-    tree = sum(part.nbytes for part in arrays)
+    tree = new_tree(1, nodes, shapes.num_actions, shapes.num_seats, learned, shapes.thumbnail).nbytes
     states = sum(part.nbytes for part in game.new_states(1)) * (1 if learned else nodes)
     entry = 16 + shapes.code_length + answer_bytes(shapes)
     cached = 0 if learned else settings.selfplay.cache_entries * entry

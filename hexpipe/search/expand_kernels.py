@@ -16,23 +16,28 @@ from hexpipe.search.tree import EXPANDED, PENDING, SOLVED, Leaves, Tree
 _LARGEST_VALUE = np.float32(1.01)
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+@njit(cache=True, nogil=True, _nrt=False)
 def find_next_action(tree, g, node):
-    """Remember the unvisited action with the highest prior (the first of equals), or -1."""
-    # two plain reductions: both are vectorised, a loop that keeps (best, index) is not
-    unvisited = tree.unvisited_prior
-    num_actions = unvisited.shape[2]
-    best = np.float32(-0.5)
+    """Remember the unvisited action with the highest prior (the first of equals) and that prior, or -1."""
+    # two plain reductions of integers: both are vectorised, while a loop that keeps (best, index) is not, nor the
+    # maximum of floats. Floats that are not negative are in the order of their bits, and a negative one is below them
+    bits = tree.unvisited_bits
+    num_actions = bits.shape[2]
+    best = np.int32(-1)
     for action in range(num_actions):
-        best = max(best, unvisited[g, node, action])
+        best = max(best, bits[g, node, action])
     found = np.int32(num_actions)
     for action in range(num_actions):
-        here = np.int32(action) if unvisited[g, node, action] == best else np.int32(num_actions)
+        here = np.int32(action) if bits[g, node, action] == best else np.int32(num_actions)
         found = min(found, here)
-    tree.next_action[g, node] = found if found < num_actions else -1
+    if best < 0:
+        tree.nodes[g, node].next_action = -1
+        return
+    tree.nodes[g, node].next_action = found
+    tree.nodes[g, node].next_prior = tree.unvisited_prior[g, node, found]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, _nrt=False, fastmath={"reassoc", "nsz"})
 def _sum_positive(unvisited, g, node):
     total = np.float32(0)
     for action in range(unvisited.shape[2]):
@@ -42,23 +47,24 @@ def _sum_positive(unvisited, g, node):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def add_child(tree, g, node, action):
     """A new PENDING child of ``node`` by ``action``, which is no longer unvisited; returns it."""
     child = tree.num_nodes[g]
     tree.num_nodes[g] = child + 1
-    tree.parent[g, child] = node
-    tree.action[g, child] = action
-    tree.first_child[g, child] = -1
-    tree.next_sibling[g, child] = tree.first_child[g, node]
-    tree.first_child[g, node] = child
-    tree.next_action[g, child] = -1
-    tree.status[g, child] = PENDING
-    tree.visits[g, child] = 0
-    tree.pending[g, child] = 0
-    tree.visits_before[g, child] = 0
-    tree.prior[g, child] = tree.unvisited_prior[g, node, action]
-    tree.value_sum[g, child, :] = 0
+    tree.nodes[g, child].parent = node
+    tree.nodes[g, child].action = action
+    tree.nodes[g, child].first_child = -1
+    tree.nodes[g, child].next_sibling = tree.nodes[g, node].first_child
+    tree.nodes[g, node].first_child = child
+    tree.nodes[g, child].next_action = -1
+    tree.nodes[g, child].status = PENDING
+    tree.nodes[g, child].visits = 0
+    tree.nodes[g, child].pending = 0
+    tree.nodes[g, child].visits_before = 0
+    tree.nodes[g, child].prior = tree.unvisited_prior[g, node, action]
+    for seat in range(tree.num_seats):
+        tree.nodes[g, child].value_sum[seat] = 0
     if tree.focus.shape[1] > 0:
         tree.focus[g, child] = -1
     tree.unvisited_prior[g, node, action] = -1
@@ -66,49 +72,49 @@ def add_child(tree, g, node, action):
     return child
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def release(tree, g, node):
     """Take one pending visit back along the path from ``node`` to the root."""
     while node >= 0:
-        tree.pending[g, node] -= 1
-        node = tree.parent[g, node]
+        tree.nodes[g, node].pending -= 1
+        node = tree.nodes[g, node].parent
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def backward(tree, g, node):
     """Complete one pending visit of ``node`` and its ancestors with its ``net_value``, or a solved ancestor's."""
-    source = node  # an index, not a view of the row: kernels count references to views
+    source = node
     while node >= 0:
-        if tree.status[g, node] == SOLVED:
+        if tree.nodes[g, node].status == SOLVED:
             source = node
-        tree.visits[g, node] += 1
-        tree.pending[g, node] -= 1
+        tree.nodes[g, node].visits += 1
+        tree.nodes[g, node].pending -= 1
         if tree.reward.shape[2] == 0:
-            for seat in range(tree.net_value.shape[2]):
-                tree.value_sum[g, node, seat] += tree.net_value[g, source, seat]
-        node = tree.parent[g, node]
+            for seat in range(tree.num_seats):
+                tree.nodes[g, node].value_sum[seat] += tree.nodes[g, source].net_value[seat]
+        node = tree.nodes[g, node].parent
     for seat in range(tree.reward.shape[2]):
         _add_returns(tree, g, source, seat)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _add_returns(tree, g, leaf, seat):
     """Send the value of ``leaf`` up, with the rewards on its way; a game's rewards never add up to more than 1."""
-    gain = tree.net_value[g, leaf, seat]
+    gain = tree.nodes[g, leaf].net_value[seat]
     node = leaf
     while node >= 0:
         gain = min(max(gain + tree.reward[g, node, seat], np.float32(-1)), np.float32(1))
-        tree.value_sum[g, node, seat] += gain
-        node = tree.parent[g, node]
+        tree.nodes[g, node].value_sum[seat] += gain
+        node = tree.nodes[g, node].parent
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, _nrt=False, inline="always")
 def is_lost(tree, g, node, seat):
     """Whether ``node`` is known to be lost for ``seat``."""
-    return tree.status[g, node] == SOLVED and tree.net_value[g, node, seat] <= -1
+    return tree.nodes[g, node].status == SOLVED and tree.nodes[g, node].net_value[seat] <= -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def solve_ancestors(tree, g, node, drop_lost):
     """``node`` has just become SOLVED: solve its ancestors as far as that follows (MCTS-Solver, Winands et al. 2008).
 
@@ -116,30 +122,30 @@ def solve_ancestors(tree, g, node, drop_lost):
     losing move's prior away, so that PUCT tries it no more; the Gumbel rules look at its value alone.
     """
     while node > 0:
-        parent = tree.parent[g, node]
-        seat = tree.to_move[g, parent]
-        if drop_lost and tree.net_value[g, node, seat] <= -1:
-            tree.prior[g, node] = 0
-        all_solved = tree.next_action[g, parent] < 0
-        best, highest = node, tree.net_value[g, node, seat]
-        child = tree.first_child[g, parent]
+        parent = tree.nodes[g, node].parent
+        seat = tree.nodes[g, parent].to_move
+        if drop_lost and tree.nodes[g, node].net_value[seat] <= -1:
+            tree.nodes[g, node].prior = 0
+        all_solved = tree.nodes[g, parent].next_action < 0
+        best, highest = node, tree.nodes[g, node].net_value[seat]
+        child = tree.nodes[g, parent].first_child
         while child >= 0 and highest < 1:
-            if tree.status[g, child] != SOLVED:
+            if tree.nodes[g, child].status != SOLVED:
                 all_solved = False
-            elif tree.net_value[g, child, seat] > highest:
-                best, highest = child, tree.net_value[g, child, seat]
-            child = tree.next_sibling[g, child]
+            elif tree.nodes[g, child].net_value[seat] > highest:
+                best, highest = child, tree.nodes[g, child].net_value[seat]
+            child = tree.nodes[g, child].next_sibling
         if highest < 1 and not all_solved:
             return
-        tree.status[g, parent] = SOLVED
-        for other in range(tree.net_value.shape[2]):
-            value = tree.net_value[g, best, other]
-            tree.net_value[g, parent, other] = value
-            tree.value_sum[g, parent, other] = value * tree.visits[g, parent]
+        tree.nodes[g, parent].status = SOLVED
+        for other in range(tree.num_seats):
+            value = tree.nodes[g, best].net_value[other]
+            tree.nodes[g, parent].net_value[other] = value
+            tree.nodes[g, parent].value_sum[other] = value * tree.nodes[g, parent].visits
         node = parent
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def settle_terminals(tree: Tree, leaves: Leaves, count, winner, to_move, terminal_values, rules):
     """Complete the visits of leaves where the game is over and move the others to the front.
 
@@ -149,10 +155,11 @@ def settle_terminals(tree: Tree, leaves: Leaves, count, winner, to_move, termina
     kept = 0
     for i in range(count):
         g, node, row = leaves.game[i], leaves.node[i], leaves.row[i]
-        tree.to_move[g, node] = to_move[row]
+        tree.nodes[g, node].to_move = to_move[row]
         if winner[row] >= 0:
-            tree.status[g, node] = SOLVED
-            tree.net_value[g, node, :] = terminal_values[i]
+            tree.nodes[g, node].status = SOLVED
+            for seat in range(tree.num_seats):
+                tree.nodes[g, node].net_value[seat] = terminal_values[i, seat]
             backward(tree, g, node)
             if rules.solver:
                 solve_ancestors(tree, g, node, not rules.gumbel)
@@ -163,7 +170,7 @@ def settle_terminals(tree: Tree, leaves: Leaves, count, winner, to_move, termina
     return kept
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def imagine_children(tree: Tree, leaves: Leaves, roots, count, to_move, view, next_view, action_view, moves: Moves):
     """Where learned dynamics stand in for the rules: say who moves in which frame at leaves ``roots`` to ``count``.
 
@@ -176,14 +183,14 @@ def imagine_children(tree: Tree, leaves: Leaves, roots, count, to_move, view, ne
         if i >= roots:
             parent, action = leaves.parent[i], leaves.action[i]
             seen_as = view[parent]
-            to_move[row] = (to_move[parent] + 1) % tree.value_sum.shape[2]
+            to_move[row] = (to_move[parent] + 1) % tree.num_seats
             view[row] = next_view[seen_as, action]
             moves.parents[i - roots] = parent
             moves.actions[i - roots] = action_view[seen_as, action]
-        tree.to_move[g, node] = to_move[row]
+        tree.nodes[g, node].to_move = to_move[row]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def expand_and_backward(tree: Tree, leaves: Leaves, count, priors, values, rewards, legal, view, action_view):
     """Give ``count`` leaves their priors and values and send the values up.
 
@@ -199,19 +206,19 @@ def expand_and_backward(tree: Tree, leaves: Leaves, count, priors, values, rewar
         unvisited = tree.unvisited_prior
         for action in range(num_actions):
             # an unsigned index spares the check for a negative one
-            unvisited[g, node, action] = priors[i, np.uint16(action_view[seen_as, action])]
+            unvisited[g, node, action] = priors[i, np.uint16(action_view[seen_as, action])] + np.float32(0)  # no -0.0
         for action in range(num_actions):
             if not legal[i, action]:
                 unvisited[g, node, action] = np.float32(-1)
         total = _sum_positive(unvisited, g, node)
         usable = total > 0 and math.isfinite(total)
         for seat in range(num_seats):
-            value = values[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
+            value = values[i, (seat - tree.nodes[g, node].to_move + num_seats) % num_seats]
             usable = usable and abs(value) <= _LARGEST_VALUE
             # rounding may leave a hair over 1; a record takes none
-            tree.net_value[g, node, seat] = min(max(value, np.float32(-1)), np.float32(1))
+            tree.nodes[g, node].net_value[seat] = min(max(value, np.float32(-1)), np.float32(1))
         for seat in range(rewards.shape[1]):
-            reward = rewards[i, (seat - tree.to_move[g, node] + num_seats) % num_seats]
+            reward = rewards[i, (seat - tree.nodes[g, node].to_move + num_seats) % num_seats]
             usable = usable and abs(reward) <= _LARGEST_VALUE
             tree.reward[g, node, seat] = reward
         if not usable:
@@ -223,6 +230,6 @@ def expand_and_backward(tree: Tree, leaves: Leaves, count, priors, values, rewar
                         return i
                     unvisited[g, node, action] /= total
         find_next_action(tree, g, node)
-        tree.status[g, node] = EXPANDED
+        tree.nodes[g, node].status = EXPANDED
         backward(tree, g, node)
     return -1

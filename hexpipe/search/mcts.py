@@ -291,7 +291,9 @@ class Mcts:
         known = self._roots if self.model.has_rewards else self._count
         swap = self.game.shapes.view_cells
         leaves = np.flatnonzero(self.model.legal[:known, swap])
-        self.tree.next_action[self._leaves.game[leaves], self._leaves.node[leaves]] = swap
+        games, nodes = self._leaves.game[leaves], self._leaves.node[leaves]
+        self.tree.next_action[games, nodes] = swap
+        self.tree.next_prior[games, nodes] = self.tree.unvisited_prior[games, nodes, swap]
 
     def _end_searches(self) -> None:
         """End the searches that have their visits, or whose root is solved."""

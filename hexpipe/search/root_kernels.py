@@ -22,15 +22,16 @@ def reset_roots(tree, games):
 @njit(cache=True, nogil=True)
 def _reset_root(tree, g):
     tree.num_nodes[g] = 1
-    tree.parent[g, 0] = -1
-    tree.action[g, 0] = -1
-    tree.first_child[g, 0] = -1
-    tree.next_sibling[g, 0] = -1
-    tree.next_action[g, 0] = -1
-    tree.status[g, 0] = PENDING
-    tree.visits[g, 0] = 0
-    tree.pending[g, 0] = 0
-    tree.value_sum[g, 0, :] = 0
+    tree.nodes[g, 0].parent = -1
+    tree.nodes[g, 0].action = -1
+    tree.nodes[g, 0].first_child = -1
+    tree.nodes[g, 0].next_sibling = -1
+    tree.nodes[g, 0].next_action = -1
+    tree.nodes[g, 0].status = PENDING
+    tree.nodes[g, 0].visits = 0
+    tree.nodes[g, 0].pending = 0
+    for seat in range(tree.num_seats):
+        tree.nodes[g, 0].value_sum[seat] = 0
     if tree.focus.shape[1] > 0:
         tree.focus[g, 0] = -1
 
@@ -41,10 +42,10 @@ def root_priors(tree, games, out):
     for i in range(games.shape[0]):
         g = games[i]
         out[i, :] = tree.unvisited_prior[g, 0]
-        child = tree.first_child[g, 0]
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
-            out[i, tree.action[g, child]] = tree.prior[g, child]
-            child = tree.next_sibling[g, child]
+            out[i, tree.nodes[g, child].action] = tree.nodes[g, child].prior
+            child = tree.nodes[g, child].next_sibling
 
 
 @njit(cache=True, nogil=True)
@@ -60,21 +61,21 @@ def mix_root_noise(tree, games, gammas, fraction):
         for action in range(row.shape[0]):
             if row[action] >= 0:
                 total += gammas[i, action]
-        child = tree.first_child[g, 0]
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
-            total += gammas[i, tree.action[g, child]]
-            child = tree.next_sibling[g, child]
+            total += gammas[i, tree.nodes[g, child].action]
+            child = tree.nodes[g, child].next_sibling
         if total <= 0:
             continue
         for action in range(row.shape[0]):
             if row[action] >= 0:
                 row[action] = (1 - fraction) * row[action] + fraction * gammas[i, action] / total
-        child = tree.first_child[g, 0]
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
-            if tree.status[g, child] != SOLVED:
-                noise = gammas[i, tree.action[g, child]] / total
-                tree.prior[g, child] = (1 - fraction) * tree.prior[g, child] + fraction * noise
-            child = tree.next_sibling[g, child]
+            if tree.nodes[g, child].status != SOLVED:
+                noise = gammas[i, tree.nodes[g, child].action] / total
+                tree.nodes[g, child].prior = (1 - fraction) * tree.nodes[g, child].prior + fraction * noise
+            child = tree.nodes[g, child].next_sibling
         find_next_action(tree, g, 0)
 
 
@@ -95,23 +96,23 @@ def begin_searches(tree, winner, rows, games, simulations, gumbel, start, target
             return GAME_OVER
     for i in range(games.shape[0]):
         g, wanted = games[i], simulations[i]
-        visits = tree.visits[g, 0]
+        visits = tree.nodes[g, 0].visits
         start[g] = max(visits, 1)
         if gumbel:
             target[g] = start[g] + wanted
         else:
             # kept visits count, but every move gets some thought of its own
             target[g] = max(wanted + 1, visits + max(1, wanted // 4))
-        if tree.num_nodes[g] + target[g] - start[g] > tree.parent.shape[1]:
+        if tree.num_nodes[g] + target[g] - start[g] > tree.nodes.shape[1]:
             return NO_ROOM
     for g in games:
         searching[g] = True
         if not gumbel:
             continue
-        child = tree.first_child[g, 0]
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
-            tree.visits_before[g, child] = tree.visits[g, child]
-            child = tree.next_sibling[g, child]
+            tree.nodes[g, child].visits_before = tree.nodes[g, child].visits
+            child = tree.nodes[g, child].next_sibling
     return 0
 
 
@@ -123,17 +124,17 @@ def root_statistics(tree, games, visit_counts, q_values, root_values):
         g = games[i]
         visit_counts[i, :] = 0
         q_values[i, :] = 0
-        seat = tree.to_move[g, 0]
-        child = tree.first_child[g, 0]
+        seat = tree.nodes[g, 0].to_move
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
-            action = tree.action[g, child]
-            visits = tree.visits[g, child]
+            action = tree.nodes[g, child].action
+            visits = tree.nodes[g, child].visits
             visit_counts[i, action] = visits
             if visits > 0:
-                q_values[i, action] = tree.value_sum[g, child, seat] / visits
-            child = tree.next_sibling[g, child]
+                q_values[i, action] = tree.nodes[g, child].value_sum[seat] / visits
+            child = tree.nodes[g, child].next_sibling
         for other in range(root_values.shape[1]):
-            root_values[i, other] = tree.value_sum[g, 0, other] / max(1, tree.visits[g, 0])
+            root_values[i, other] = tree.nodes[g, 0].value_sum[other] / max(1, tree.nodes[g, 0].visits)
 
 
 @njit(cache=True, nogil=True)
@@ -144,29 +145,30 @@ def visit_policy(tree, games, policy):
     """
     for i in range(games.shape[0]):
         g = games[i]
-        seat = tree.to_move[g, 0]
+        seat = tree.nodes[g, 0].to_move
         policy[i, :] = 0
         total = 0
-        child = tree.first_child[g, 0]
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
             if _may_be_best(tree, g, child, seat):
-                policy[i, tree.action[g, child]] = tree.visits[g, child]
-                total += tree.visits[g, child]
-            child = tree.next_sibling[g, child]
+                policy[i, tree.nodes[g, child].action] = tree.nodes[g, child].visits
+                total += tree.nodes[g, child].visits
+            child = tree.nodes[g, child].next_sibling
         if total == 0:  # only losing moves have been tried
-            child = tree.first_child[g, 0]
+            child = tree.nodes[g, 0].first_child
             while child >= 0:
-                policy[i, tree.action[g, child]] = tree.visits[g, child]
-                total += tree.visits[g, child]
-                child = tree.next_sibling[g, child]
+                policy[i, tree.nodes[g, child].action] = tree.nodes[g, child].visits
+                total += tree.nodes[g, child].visits
+                child = tree.nodes[g, child].next_sibling
         policy[i] /= max(1, total)
 
 
 @njit(cache=True, nogil=True)
 def _may_be_best(tree, g, child, seat):
     """Whether the root's ``child`` is as good as the root is known to be."""
-    if tree.status[g, 0] == SOLVED:
-        return tree.status[g, child] == SOLVED and tree.net_value[g, child, seat] >= tree.net_value[g, 0, seat]
+    if tree.nodes[g, 0].status == SOLVED:
+        best = tree.nodes[g, 0].net_value[seat]
+        return tree.nodes[g, child].status == SOLVED and tree.nodes[g, child].net_value[seat] >= best
     return not is_lost(tree, g, child, seat)
 
 
@@ -180,25 +182,25 @@ def gumbel_results(tree, rules, games, priors, root_score, actions, policy):
     """
     for i in range(games.shape[0]):
         g = games[i]
-        seat = tree.to_move[g, 0]
+        seat = tree.nodes[g, 0].to_move
         scale = sigma_scale(tree, g, 0, rules)
         mixed = mixed_value(tree, g, 0, 0.0)
         for action in range(policy.shape[1]):
             legal = priors[i, action] >= 0
             policy[i, action] = math.log(priors[i, action] + 1e-30) + scale * mixed if legal else -np.inf
         most, best_score = -2, -np.inf
-        child = tree.first_child[g, 0]
+        child = tree.nodes[g, 0].first_child
         while child >= 0:
-            action = tree.action[g, child]
-            q = tree.value_sum[g, child, seat] / max(1, tree.visits[g, child])
+            action = tree.nodes[g, child].action
+            q = tree.nodes[g, child].value_sum[seat] / max(1, tree.nodes[g, child].visits)
             policy[i, action] = math.log(priors[i, action] + 1e-30) + scale * q
-            visits = tree.visits[g, child] - tree.visits_before[g, child]
+            visits = tree.nodes[g, child].visits - tree.nodes[g, child].visits_before
             if not _may_be_best(tree, g, child, seat):
                 visits = -1  # only if nothing else is there
             score = root_score[g, action] + scale * q
             if visits > most or (visits == most and score > best_score):
                 most, best_score, actions[i] = visits, score, action
-            child = tree.next_sibling[g, child]
+            child = tree.nodes[g, child].next_sibling
         highest = policy[i].max()
         total = 0.0
         for action in range(policy.shape[1]):
@@ -213,9 +215,9 @@ def focus_after(tree, games, actions, out):
     """``out`` int16[k]: the focus of the root's child by ``actions`` int[k], -1 where it has none."""
     for i in range(games.shape[0]):
         g = games[i]
-        child = tree.first_child[g, 0]
-        while child >= 0 and tree.action[g, child] != actions[i]:
-            child = tree.next_sibling[g, child]
+        child = tree.nodes[g, 0].first_child
+        while child >= 0 and tree.nodes[g, child].action != actions[i]:
+            child = tree.nodes[g, child].next_sibling
         out[i] = tree.focus[g, child] if child >= 0 and tree.focus.shape[1] > 0 else np.int16(-1)
 
 
@@ -231,15 +233,15 @@ def move_roots(tree, games, actions, keep_at_most, new_index, steps):
     count = 0
     for i in range(games.shape[0]):
         g, action = games[i], actions[i]
-        child = tree.first_child[g, 0]
-        while child >= 0 and tree.action[g, child] != action:
-            child = tree.next_sibling[g, child]
+        child = tree.nodes[g, 0].first_child
+        while child >= 0 and tree.nodes[g, child].action != action:
+            child = tree.nodes[g, child].next_sibling
         if child < 0:
-            steps[0, count], steps[1, count], steps[2, count] = tree.handle[g, 0], action, tree.handle[g, 1]
+            steps[0, count], steps[1, count], steps[2, count] = tree.nodes[g, 0].handle, action, tree.nodes[g, 1].handle
             count += 1
             _swap_handles(tree, g, 0, 1)
             _reset_root(tree, g)
-        elif tree.status[g, child] != EXPANDED or not _keep_subtree(tree, g, child, keep_at_most, new_index):
+        elif tree.nodes[g, child].status != EXPANDED or not _keep_subtree(tree, g, child, keep_at_most, new_index):
             _swap_handles(tree, g, 0, child)
             _reset_root(tree, g)
     return count
@@ -247,7 +249,7 @@ def move_roots(tree, games, actions, keep_at_most, new_index, steps):
 
 @njit(cache=True, nogil=True)
 def _swap_handles(tree, g, a, b):
-    tree.handle[g, a], tree.handle[g, b] = tree.handle[g, b], tree.handle[g, a]
+    tree.nodes[g, a].handle, tree.nodes[g, b].handle = tree.nodes[g, b].handle, tree.nodes[g, a].handle
 
 
 @njit(cache=True, nogil=True)
@@ -255,7 +257,7 @@ def _keep_subtree(tree, g, root, keep_at_most, new_index):
     """Move the subtree under ``root`` to the front, in order; False, with nothing changed, if it is too large."""
     kept = 0
     for node in range(tree.num_nodes[g]):
-        inside = node == root or (node > root and new_index[tree.parent[g, node]] >= 0)
+        inside = node == root or (node > root and new_index[tree.nodes[g, node].parent] >= 0)
         new_index[node] = kept if inside else -1
         kept += inside
     if kept > keep_at_most:
@@ -265,21 +267,15 @@ def _keep_subtree(tree, g, root, keep_at_most, new_index):
         if to < 0:
             continue
         # a node never moves up, so that what it overwrites has moved or is dropped
-        _swap_handles(tree, g, to, node)
-        parent, child, sibling = tree.parent[g, node], tree.first_child[g, node], tree.next_sibling[g, node]
-        tree.parent[g, to] = new_index[parent] if node != root else -1
-        tree.first_child[g, to] = new_index[child] if child >= 0 else -1
-        tree.next_sibling[g, to] = new_index[sibling] if sibling >= 0 and node != root else -1
-        tree.action[g, to] = tree.action[g, node]
-        tree.next_action[g, to] = tree.next_action[g, node]
-        tree.status[g, to] = tree.status[g, node]
-        tree.to_move[g, to] = tree.to_move[g, node]
-        tree.visits[g, to] = tree.visits[g, node]
-        tree.pending[g, to] = tree.pending[g, node]
-        tree.visits_before[g, to] = 0
-        tree.prior[g, to] = tree.prior[g, node]
-        tree.net_value[g, to] = tree.net_value[g, node]
-        tree.value_sum[g, to] = tree.value_sum[g, node]
+        moved, dropped = tree.nodes[g, node].handle, tree.nodes[g, to].handle
+        parent, child = tree.nodes[g, node].parent, tree.nodes[g, node].first_child
+        sibling = tree.nodes[g, node].next_sibling
+        tree.nodes[g, to] = tree.nodes[g, node]
+        tree.nodes[g, node].handle, tree.nodes[g, to].handle = dropped, moved
+        tree.nodes[g, to].parent = new_index[parent] if node != root else -1
+        tree.nodes[g, to].first_child = new_index[child] if child >= 0 else -1
+        tree.nodes[g, to].next_sibling = new_index[sibling] if sibling >= 0 and node != root else -1
+        tree.nodes[g, to].visits_before = 0
         tree.unvisited_prior[g, to] = tree.unvisited_prior[g, node]
         if tree.focus.shape[1] > 0:
             tree.focus[g, to] = tree.focus[g, node]

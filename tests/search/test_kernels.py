@@ -40,7 +40,7 @@ def tree() -> Tree:
     tree.value_sum[0, :, 1] = -tree.value_sum[0, :, 0]
     tree.net_value[0, 0] = 0.2, -0.2
     tree.unvisited_prior[0, 0] = -1, -1, 0.2
-    tree.next_action[0, 0] = 2
+    tree.next_action[0, 0], tree.next_prior[0, 0] = 2, 0.2
     return tree
 
 
@@ -95,7 +95,7 @@ def test_first_choice_follows_the_priors() -> None:
     tree.visits[0, 0] = tree.pending[0, 0] = 1
     tree.unvisited_prior[0, 0] = 0.2, 0.4, 0.4
     expand_kernels.find_next_action(tree, 0, 0)
-    assert tree.next_action[0, 0] == 1  # the first of equals
+    assert (tree.next_action[0, 0], tree.next_prior[0, 0]) == (1, np.float32(0.4))  # the first of equals
     assert select_kernels._select_puct(tree, 0, 0, RULES) == (-1, 1)
 
 
@@ -242,7 +242,7 @@ def test_a_losing_move_is_tried_no_more(tree: Tree) -> None:
     tree.pending[0, 0] = 1
     assert select_kernels._select_puct(tree, 0, 0, RULES) == (-1, 2)
     # where the rest looks as bad, it is still the rest: -0.999 + 0.375, and -1 + 0
-    tree.unvisited_prior[0, 0, 2] = 1e-9
+    tree.unvisited_prior[0, 0, 2] = tree.next_prior[0, 0] = 1e-9
     tree.value_sum[0, 0, 0], tree.value_sum[0, 2, 0] = -4, -0.999
     assert select_kernels._select_puct(tree, 0, 0, RULES) == (2, 1)
 

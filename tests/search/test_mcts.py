@@ -180,6 +180,22 @@ def test_priors_are_made_to_sum_to_1_over_legal_moves() -> None:
     assert mcts.results(EVERYONE).root_values.max() == 1
 
 
+def test_a_prior_of_minus_zero_is_one_of_zero() -> None:
+    """Priors are compared by their bits, where -0.0 would be below all that is legal."""
+    mcts = started(3, num_simulations=20, leaves_per_game=1, dirichlet_fraction=0.0, early_stop=False, solver=False)
+
+    def evaluate(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        priors = np.full(9, -0.0, np.float32)
+        priors[np.flatnonzero(codes == 0)[-1]] = 1.0
+        return priors, np.zeros(2, np.float32)
+
+    reference.finish(mcts, evaluate)
+    unvisited = mcts.tree.unvisited_prior[:, 0]
+    assert (mcts.tree.unvisited_bits[:, 0] == unvisited.view(np.int32)).all()
+    assert (mcts.tree.unvisited_bits[:, 0][unvisited >= 0] >= 0).all()
+    assert (mcts.tree.next_action[:, 0] >= 0).all(), "what is legal is a choice"
+
+
 def test_a_finished_game_is_not_searched() -> None:
     mcts = Mcts(Hex(3), 4, SearchSettings(num_simulations=4), np.random.default_rng(0))
     mcts.reset(EVERYONE)

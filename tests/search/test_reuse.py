@@ -52,9 +52,9 @@ def node_moves(mcts: Mcts, g: int) -> list[tuple[int, ...]]:
 
 def everything(mcts: Mcts, g: int) -> dict[tuple[int, ...], dict[str, Any]]:
     """All that the tree knows of each node."""
-    names = mcts.tree._asdict()
+    arrays = {name: getattr(mcts.tree, name) for name in PER_NODE}
     return {
-        moves: {name: np.array(names[name][g, node]).tolist() for name in PER_NODE}
+        moves: {name: np.array(array[g, node]).tolist() for name, array in arrays.items()}
         for node, moves in enumerate(node_moves(mcts, g))
     }
 
