@@ -72,14 +72,12 @@ def begin(
     openings = () if listed is None else read_openings(listed, game)
     pairs = options["pairs"] or len(openings) or _MOST_PAIRS
     if openings and pairs > len(openings):
-        words = f"{listed} has {counted(len(openings), 'opening')} for {pairs} pairs: name a file of more, or ask for fewer"
+        words = f"{listed} has {counted(len(openings), 'opening')} for {pairs} pairs: name more, or ask for fewer"
         raise UsageError(words, kind="range", setting="--pairs", path=listed)
     file = options["results"]
     results = None if file is None else resources.enter_context(Results(file.resolve()))
     contestants = make_contestants(specs, rules, resources, options["simulations"], options["device"], options["seed"])
-    plan = Plan(
-        pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"], openings
-    )
+    plan = Plan(pairs, min(round_pairs, pairs), options["opening_plies"], options["margin"], options["error"], openings)
     tournament = Tournament(game, contestants, plan, options["seed"])
     if results is not None:
         names = [contestant.name for contestant in contestants]

@@ -42,7 +42,7 @@ def test_pairs_begin_with_the_openings_of_a_file(tmp_path: Path) -> None:
     assert facts["games"] == 6, "a pair for each"
     with Results(results) as played:
         games = played.games(facts["game"])
-    begun = [(game.players[0], game.moves[: game.opening]) for game in games]
+    begun = [(game.first, game.moves[: game.opening]) for game in games]
     assert begun == [(name, moves) for moves in ((0,), (5, 10), (15,)) for name in ("solver", "random")]
     fewer = CliRunner().invoke(match.command, [*arguments, "--pairs", "2"], catch_exceptions=False)
     assert json.loads(fewer.output)["games"] == 4
