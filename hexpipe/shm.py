@@ -182,7 +182,8 @@ class Doorbell:
 
 
 def spawn_context() -> context.SpawnContext:
-    """Return the one start method of hexpipe's processes: spawn, never fork (threads and CUDA forbid it)."""
+    """Return the context of locks, queues and pipes that processes share, and of processes that begin from nothing;
+    those of a run have a nursery."""
     return multiprocessing.get_context("spawn")
 
 
@@ -235,14 +236,16 @@ def allow_open_files(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def set_parent_death_signal() -> None:
-    """Have this process killed when its parent dies; call it first in a child.
+def set_parent_death_signal(forked_from: int | None = None) -> None:
+    """Have this process killed when its parent dies; call it first in a child. ``forked_from``: its parent, where that
+    is not the process that asked for it.
 
     On Linux the kernel does it (prctl PR_SET_PDEATHSIG); it counts the *thread* that spawned the child as the parent,
     so spawn from a thread that lives as long as the child should. Elsewhere a thread polls once a second.
     """
     expected = multiprocessing.parent_process()
     parent = expected.pid if expected is not None and expected.pid is not None else os.getppid()
+    parent = parent if forked_from is None else forked_from
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:

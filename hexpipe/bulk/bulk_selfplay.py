@@ -31,6 +31,7 @@ from hexpipe.processes.role import Role
 from hexpipe.processes.run_state import RunState
 from hexpipe.processes.stats import StatsBoard
 from hexpipe.processes.supervisor import ChildSpec, Supervisor
+from hexpipe.roles.nursery import nursery_for
 from hexpipe.selfplay.openings import Opening, read_openings
 
 _ROLE: Role[Any, Any] = Role("player", "hexpipe.bulk.bulk_worker:bulk_worker_main", replaceable=False)
@@ -118,7 +119,10 @@ class _Session:
         names = [spec.name for spec in specs]
         self._state = RunState.create(names)
         stats = StatsBoard.create(names)
-        self._supervisor = Supervisor(specs, settings, files.folder, stats, self._state, lambda role, number: None)
+        self._nursery = nursery_for(settings)
+        self._supervisor = Supervisor(
+            specs, settings, files.folder, stats, self._state, lambda role, number: None, nursery=self._nursery
+        )
         self._counts: dict[connection.Connection, Counts] = {}
         self._ended = 0.0
 
@@ -181,6 +185,7 @@ class _Session:
                 self._take(_TICK_SECONDS / 4)
         finally:
             self._supervisor.kill(_ROLE.name)
+            self._nursery.end()
         while self._take(0.0):  # of those that are dead: every pipe comes to its end
             pass
 

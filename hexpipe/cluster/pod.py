@@ -34,6 +34,7 @@ from hexpipe.processes.supervisor import Supervisor
 from hexpipe.replay.outbox import Arrival
 from hexpipe.roles.cluster import POD_COUNTERS
 from hexpipe.roles.generator import GENERATOR
+from hexpipe.roles.nursery import nursery_for
 from hexpipe.roles.plan import Plan, plan_processes
 from hexpipe.roles.segments import child_specs, make_playing_segments
 from hexpipe.roles.server import INFERENCE
@@ -174,7 +175,10 @@ class _Playing:
         self.receiver = self.segments.outboxes.receiver()
         stats, state = self.segments.stats, self.segments.state
         specs = child_specs(_ROLES, settings, plan, self.segments)
-        self.supervisor = Supervisor(specs, settings, folder, stats, state, self.segments.repair_after_death)
+        self._nursery = nursery_for(settings)
+        self.supervisor = Supervisor(
+            specs, settings, folder, stats, state, self.segments.repair_after_death, nursery=self._nursery
+        )
         stack = partial(stack_of, folder)
         self.stall = StallWatch(stats, state, _ROLES, settings.limits.stall_seconds, stack)
 
@@ -193,5 +197,6 @@ class _Playing:
 
     def close(self) -> None:
         """Let go of the shared memory."""
+        self._nursery.end()
         for segment in self.segments.all():
             segment.close()

@@ -18,6 +18,7 @@ from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.net_template import memory_bytes
 from hexpipe.processes.machine import available_cores, visible_gpus
+from hexpipe.processes.nursery import COMMAND_WORDS
 from hexpipe.processes.role import Role
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
 from hexpipe.replay.store import describe_store
@@ -27,8 +28,9 @@ from hexpipe.roles.segments import estimate, latent_pool_bytes
 from hexpipe.run_folder import find_runs, live_run, read_settings
 from hexpipe.shm import available_memory, read_only_view
 
-_SUPERVISOR_BYTES, _TRACKER_BYTES = 60_000_000, 10_000_000  # uss, as measured
-_TRACKER = "multiprocessing.resource_tracker"  # in the resource tracker's command line
+_SUPERVISOR_BYTES, _NURSERY_BYTES, _TRACKER_BYTES = 60_000_000, 60_000_000, 10_000_000  # as measured
+_NURSERY = "nursery"
+_HELPERS = {"multiprocessing.resource_tracker": "resource-tracker", COMMAND_WORDS: _NURSERY}
 
 
 def find_live_run(parent: Path) -> Path | None:
@@ -101,6 +103,7 @@ def estimated_report(settings: Settings, roles: Sequence[Role[Plan, Any]] = ROLE
             for role in roles
             if role.body and (count := role.count(settings, plan))
         ),
+        {"role": "nursery", "count": 1, "own_bytes": _NURSERY_BYTES},
         {"role": "resource-tracker", "count": 1, "own_bytes": _TRACKER_BYTES},
     ]
     own, shared = sum(part["count"] * part["own_bytes"] for part in processes), sum(sizes.values())
@@ -126,24 +129,28 @@ def _segment(name: str, size: int, layout: list[Mapping[str, Any]]) -> dict[str,
 
 
 def _processes(pid: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Return the supervisor and all its descendants: own memory (uss), and resident pages shared with others."""
+    """Return the supervisor and all its descendants: own memory (uss), and resident pages shared with others.
+
+    What the nursery has loaded counts as its own, and not as that of the processes that share it.
+    """
     found: list[dict[str, Any]] = []
     for number, name in {pid: "supervisor", **names, **_helpers(pid, names)}.items():
         with contextlib.suppress(psutil.Error):
             memory = psutil.Process(number).memory_full_info()
-            shared = max(0, int(memory.rss - memory.uss))
-            found.append({"name": name, "pid": number, "own_bytes": int(memory.uss), "shared_bytes": shared})
+            own = int(memory.rss - memory.shared if name == _NURSERY else memory.uss)
+            found.append({"name": name, "pid": number, "own_bytes": own, "shared_bytes": max(0, int(memory.rss - own))})
     return found
 
 
 def _helpers(pid: int, names: Mapping[int, str]) -> dict[int, str]:
-    """Return the supervisor's descendants without a role: Python's resource tracker, and processes that others
-    started."""
+    """Return the supervisor's descendants without a role: the nursery, Python's resource tracker, and processes that
+    others started."""
     found: dict[int, str] = {}
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if process.pid not in names:
-                    tracker = any(_TRACKER in word for word in process.cmdline())
-                    found[process.pid] = "resource-tracker" if tracker else process.name()
+                    command = " ".join(process.cmdline())
+                    known = [name for words, name in _HELPERS.items() if words in command]
+                    found[process.pid] = known[0] if known else process.name()
     return found

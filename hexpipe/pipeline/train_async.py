@@ -26,6 +26,7 @@ from hexpipe.processes.interrupts import Interrupts, start_resource_tracker
 from hexpipe.processes.machine import available_cores, visible_gpus
 from hexpipe.processes.main_guard import check_main_guard
 from hexpipe.processes.messages import Death
+from hexpipe.processes.nursery import Nursery
 from hexpipe.processes.output import may_go_away
 from hexpipe.processes.role import Role, in_ending_order
 from hexpipe.processes.stall_watch import StallWatch, forget_stacks, stack_of
@@ -34,6 +35,7 @@ from hexpipe.replay.archive import ReplayArchive
 from hexpipe.roles.cluster import NODE, check_cluster
 from hexpipe.roles.every_role import ROLES
 from hexpipe.roles.learner import LEARNER
+from hexpipe.roles.nursery import nursery_for
 from hexpipe.roles.plan import Plan, plan_processes
 from hexpipe.roles.segments import Segments, Start, child_specs, make_segments
 from hexpipe.run_folder import (
@@ -76,6 +78,7 @@ def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan
         RunFolder.open(request.run_dir, request.resume) as folder,
     ):
         started, views = time.monotonic(), [view] if view is not None else []
+        nursery = nursery_for(request.settings)
 
         def shown() -> View:
             if not views:
@@ -83,12 +86,13 @@ def run(request: RunRequest, view: View | None = None, roles: Sequence[Role[Plan
             return views[0]
 
         try:
-            prepare = partial(_prepare, folder=folder, shown=shown, roles=roles, started=started)
+            prepare = partial(_prepare, folder=folder, shown=shown, roles=roles, started=started, nursery=nursery)
             go_on = _run_leg(partial(prepare, request, first=True), folder, interrupts)
             next_leg = partial(prepare, replace(request, resume=True, init_from=None), first=False)
             while go_on:
                 go_on = _run_leg(next_leg, folder, interrupts)
         finally:
+            nursery.end()
             for each in views:
                 each.close()
     return 0
@@ -115,6 +119,7 @@ def _prepare(
     shown: Callable[[], View],
     roles: Sequence[Role[Plan, Any]],
     started: float,
+    nursery: Nursery,
     first: bool,
 ) -> _Leg:
     """Check all that can be checked, make the segments, and announce the run, or its next leg."""
@@ -132,6 +137,7 @@ def _prepare(
         check_cluster(settings.cluster.address)
     start = Start(checkpoint, None if checkpoint is not None else request.init_from)
     segments = replace(make_segments(roles, settings, game, plan), start=start)
+    nursery.begin()  # after the segments, which may raise the limit of open files; it loads while this goes on
     if checkpoint is not None and not (folder.path / ARCHIVE_NAME).exists():
         passed_over.append(
             f"there is no {ARCHIVE_NAME} beside the checkpoints: if it lies elsewhere, stop and put it back; the run "
@@ -145,7 +151,7 @@ def _prepare(
         presence = Presence(folder.path, archive.path)
     specs, stats, state = child_specs(roles, settings, plan, segments), segments.stats, segments.state
     repair = segments.repair_after_death
-    supervisor = Supervisor(specs, settings, folder.path, stats, state, repair, session, started)
+    supervisor = Supervisor(specs, settings, folder.path, stats, state, repair, session, started, nursery)
     news = announcement(request, plan, checkpoint, changes) if first else ()
     for text in (*passed_over, *news):
         view.say(text)

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -21,6 +21,7 @@ from hexpipe.errors import DiskFullError, RunFolderError, is_disk_full
 from hexpipe.games.own_games import import_game
 from hexpipe.plain_files import open_own
 from hexpipe.processes.messages import DISK_FULL_EXIT, ChildContext, write_error
+from hexpipe.processes.nursery import leave_nursery
 from hexpipe.processes.stall_watch import answer_with_stack
 from hexpipe.run_folder import LOG_NAME
 from hexpipe.shm import set_parent_death_signal
@@ -28,12 +29,14 @@ from hexpipe.shm import set_parent_death_signal
 LOG_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(message)s"
 
 
-def child_main(context: ChildContext, target: str, parts: dict[str, Any]) -> None:
+def child_main(context: ChildContext, target: str, parts: dict[str, Any], environment: Mapping[str, str]) -> None:
     """Run ``target`` ("package.module:function") with its ``parts``: the main function of every child.
 
-    An exception is written to RUN/errors and ends the process with exit code 1.
+    ``environment``: its variables, which a process that was spawned has already. An exception is written to RUN/errors
+    and ends the process with exit code 1.
     """
-    set_parent_death_signal()
+    os.environ.update(environment)
+    set_parent_death_signal(leave_nursery())
     # Ctrl-C reaches the whole process group, and an init system may signal every process: the supervisor alone decides
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

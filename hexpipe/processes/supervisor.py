@@ -1,19 +1,21 @@
 """Supervisor: it spawns the child processes, watches them, replaces those that can be and ends the rest in order.
 
-It knows processes, not what they compute. Every process is spawned (never forked: threads and CUDA forbid it) from the
-thread that calls `start`, which must live as long as the children: the kernel kills them when that thread is gone.
+It knows processes, not what they compute. Every process is forked from the run's nursery, where it has one, and else
+spawned; never forked from this process, whose threads forbid it. The thread that calls `start` must live as long as the
+children: the kernel kills them when it is gone, or when the nursery is.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,11 @@ from hexpipe.processes.child import child_main
 from hexpipe.processes.interrupts import signals_blocked
 from hexpipe.processes.machine import exported
 from hexpipe.processes.messages import ChildContext, Death, forget_error, read_death
+from hexpipe.processes.nursery import Nursery
 from hexpipe.processes.role import Role
 from hexpipe.processes.run_state import RunState
 from hexpipe.processes.stats import StatsBoard
+from hexpipe.shm import spawn_context
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +69,19 @@ class Supervisor:
         repair: Callable[[Role[Any, Any], int], None],
         session: int = 0,
         started: float | None = None,
+        nursery: Nursery | None = None,
     ) -> None:
         """Make the supervisor; ``repair(role, number)`` repairs the shared memory of a dead process for its
-        replacement; ``started``: when the run was, in monotonic seconds, if not now."""
+        replacement; ``started``: when the run was, in monotonic seconds, if not now; ``nursery``: what children are
+        forked from, to be ended by the caller."""
         self.specs = {spec.name: spec for spec in specs}
         self.settings, self.run_dir, self.stats, self.state = settings, run_dir, stats, state
-        self.processes: dict[str, SpawnProcess] = {}
+        self.processes: dict[str, BaseProcess] = {}
         self.deaths: list[Death] = []
         self._repair = repair
         self._session = session
         self._started = time.monotonic() if started is None else started
-        self._context = multiprocessing.get_context("spawn")
+        self.nursery = nursery
         self._leaving: set[str] = set()
         self._killed: set[str] = set()  # by us
         self._early_deaths: dict[str, list[Death]] = {}
@@ -235,20 +241,29 @@ class Supervisor:
             self._started,
             spec.role.searches,
         )
-        arguments = (context, spec.role.body, spec.parts)
-        process = self._context.Process(target=child_main, args=arguments, name=spec.name, daemon=True)
         row = self.stats.row(spec.name)
         row["started"] = row["beat"] = time.monotonic()
         try:
-            with exported(spec.environment), signals_blocked():
-                process.start()
-        except OSError as error:
+            process = self._begin(spec, context)
+        except (OSError, EOFError) as error:
             raise HexpipeError(
                 f"{spec.name} cannot be started ({error}): lower --workers or raise the limits on processes and files"
             ) from error
         forget_error(self.run_dir, spec.name, int(process.pid or 0))
         self.processes[spec.name] = process
         log.info("started %s (process %d)", spec.name, process.pid)
+
+    def _begin(self, spec: ChildSpec, context: ChildContext) -> BaseProcess:
+        arguments = (context, spec.role.body, spec.parts, dict(spec.environment))
+        if self.nursery is not None:
+            with self.nursery.at_hand() as nursery, suppress(_TooManyFilesError):
+                forked = nursery.Process(target=child_main, args=arguments, name=spec.name, daemon=True)
+                _start_forked(forked)
+                return forked
+        spawned = spawn_context().Process(target=child_main, args=arguments, name=spec.name, daemon=True)
+        with exported(spec.environment), signals_blocked():
+            spawned.start()
+        return spawned
 
     def _collect(self) -> list[Death]:
         """Record the new deaths, in order of time."""
@@ -304,6 +319,17 @@ class Supervisor:
             self._early_deaths.pop(death.process, None)
         else:
             self._early_deaths.setdefault(death.process, []).append(death)
+
+
+class _TooManyFilesError(Exception):
+    """A process would get more open files than a fork server passes on: 250."""
+
+
+def _start_forked(process: ForkServerProcess) -> None:
+    try:
+        process.start()
+    except ValueError as error:
+        raise _TooManyFilesError from error
 
 
 def _cause_first(death: Death) -> tuple[bool, float]:

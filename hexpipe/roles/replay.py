@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _WAIT_SECONDS = 0.2
+_COMMIT_SECONDS = 0.02  # at least between two commits, which wait for the disk: games that come meanwhile share one
 _ROOM_SECONDS = 0.5
 
 
@@ -64,10 +65,12 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
         known = archive.newest_sequences(context.session, outboxes.num_slots) if context.me.restarts else {}
         _export(row, keeper)
         context.set_ready()
+        committed = 0.0
         while True:
             stopping = context.stopping()  # read before the outboxes: games sent before the request are committed
             row.beat(Waiting.STOPPING if stopping else Waiting.GAMES)
-            receiver.wait(0.0 if stopping else _WAIT_SECONDS)
+            if receiver.wait(0.0 if stopping else _WAIT_SECONDS) and not stopping:
+                time.sleep(max(0.0, committed + _COMMIT_SECONDS - time.monotonic()))
             arrivals = receiver.take()
             if arrivals:
                 row.beat()
@@ -76,6 +79,7 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
                 keeper.keep(records, [Sender(context.session, arrival.worker, arrival.sequence) for arrival in new])
                 _refresh(row, buffer, [arrival for arrival in arrivals if arrival.number])
                 receiver.acknowledge(arrivals)
+                committed = time.monotonic()
                 _count(row, context, records)
                 keeper.look_at_stage()
                 _export(row, keeper)

@@ -9,6 +9,7 @@ from hexpipe.answers import Answers
 from hexpipe.config import Settings, Shapes, load_settings
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
+from hexpipe.games.inarow import InARow
 from hexpipe.inference.client import CachedEvaluator
 from hexpipe.inference.lru_cache import LRUCache
 from hexpipe.records import GameRecord
@@ -78,3 +79,9 @@ def play_learned() -> list[GameRecord]:
     """Play games with learned dynamics."""
     game = Hex(SIZE, swap=True)
     return play_games(game, load_settings("quick", {**TINY, "algorithm": "muzero", "search.root": "puct"}))
+
+
+def play_in_a_row() -> list[GameRecord]:
+    """Play games of n in a row through a view that moves."""
+    settings = load_settings("quick", {"game.name": "inarow", "game.view_size": 3})
+    return play_games(InARow(settings.game), settings)

@@ -23,6 +23,7 @@ from hexpipe.games.factory import make_game
 from hexpipe.games.hex import checked_game
 from hexpipe.notation.format_conversion import HexGame, read_game, split_games
 from tests.arena.checkpoints import small_checkpoint
+from tests.processes.forked import forked
 
 ROOT = Path(__file__).parents[2]
 EAGER = {"inference__backend": "eager", "inference__dtype": "float32"}
@@ -155,7 +156,7 @@ class _Command:
             assert self.process.poll() is None, self.process.communicate()[0]
             assert time.monotonic() < deadline, "it took too long"
             time.sleep(0.02)
-        return [child for child in self.process.children() if "spawn_main" in " ".join(child.cmdline())]
+        return forked(self.process)
 
 
 def _saved(folder: Path) -> int:

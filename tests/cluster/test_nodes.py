@@ -34,6 +34,7 @@ from hexpipe.watch.progress import ProgressMeter, as_metrics
 from hexpipe.watch.view import plain_line, render
 from tests.boards import Board, make_board
 from tests.pipeline.runs import all_gone
+from tests.processes.forked import forked
 from tests.refusals import refused
 
 HERE = Node("a1", "here", "192.0.2.1", cores=8, gpus=0)
@@ -200,7 +201,7 @@ def test_a_pod_plays_and_gives_every_game_once(tmp_path: Path, monkeypatch: pyte
             told = pod.exchange((1.0, 0.0), (5, weights))
             assert not told["failure"]
             games += told["games"]
-        children = [child.pid for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        children = [child.pid for child in forked(psutil.Process())]
         assert len(children) == 2
         assert (told["generators"], told["servers"], told["ready"]) == (1, 1, True)
         assert "eager" in told["note"]

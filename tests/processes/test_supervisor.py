@@ -21,6 +21,7 @@ from hexpipe.processes.role import Role
 from hexpipe.processes.supervisor import MOST_DEATHS, ChildSpec, Supervisor
 from hexpipe.replay.outbox import Outboxes, largest_record_bytes
 from hexpipe.roles import every_role
+from hexpipe.roles.nursery import nursery_for
 from tests.boards import make_board
 from tests.processes.children import Treacherous
 from tests.replay.games import make_record
@@ -34,7 +35,8 @@ class Run:
     def __init__(self, run_dir: Path, specs: list[ChildSpec]) -> None:
         self.repaired: list[tuple[str, int]] = []
         self.board = make_board([spec.name for spec in specs], private=False)
-        self.supervisor = Supervisor(specs, load_settings(), run_dir, *self.board, self.repair)
+        self.nursery = nursery_for(load_settings())
+        self.supervisor = Supervisor(specs, load_settings(), run_dir, *self.board, self.repair, nursery=self.nursery)
         self.supervisor.start()
 
     def repair(self, role: Role[Any, Any], number: int) -> None:

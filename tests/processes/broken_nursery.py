@@ -1,0 +1,3 @@
+"""What no process can load."""
+
+raise RuntimeError("this nursery is broken")
