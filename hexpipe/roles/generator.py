@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # at run time a child imports only what its body needs
     from hexpipe.roles.segments import PlayingSegments
 
 _EXPORT_SECONDS = 0.25
-OWN_BYTES = 60_000_000
+OWN_BYTES = 25_000_000
 """Private memory (uss) of a process that searches, as measured on a CPU, without its games and its cache."""
 _COUNTERS = (
     "positions",

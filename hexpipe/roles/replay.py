@@ -238,7 +238,7 @@ REPLAY: Role[Plan, Segments] = Role(
     ),
     progress=("total_games", "resumed_games"),
     parts=_parts,
-    own_bytes=lambda settings, game, plan: 50_000_000,
+    own_bytes=lambda settings, game, plan: 25_000_000,
     after_death=lambda shared, number: shared.buffer.hide(),
     ending=Ending(2, 60.0, saves=True, revived=True),  # else finished games in the outboxes would be lost with it
 )

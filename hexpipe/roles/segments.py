@@ -266,7 +266,7 @@ def net_process_bytes(settings: Settings, device: str) -> int:
     and its memory."""
     from hexpipe.nets.choose_backend import needs_torch
 
-    return 240_000_000 if needs_torch(settings.net, settings.inference, device) else 105_000_000
+    return 200_000_000 if needs_torch(settings.net, settings.inference, device) else 80_000_000
 
 
 def _record_bytes(settings: Settings) -> int:
