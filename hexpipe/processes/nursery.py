@@ -13,13 +13,17 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import current_process
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
+from hexpipe.errors import HexpipeError
 from hexpipe.processes.interrupts import signals_blocked
 from hexpipe.processes.machine import exported, thread_environment
 
@@ -28,6 +32,8 @@ COMMAND_WORDS = "multiprocessing.forkserver"
 DIED_EXIT = 255
 """The exit code of what a nursery has forked where it is dead, and cannot tell another."""
 _server: Any = forkserver._forkserver
+_LONGEST_TEMPORARY = 70  # bytes: a socket's path has 107 at most, of which 34 come behind
+_LAST = -100  # as multiprocessing removes its own folder
 _here: int | None = None  # in the nursery and its children: the nursery's process id
 
 
@@ -49,10 +55,16 @@ class Nursery:
 
     @contextlib.contextmanager
     def at_hand(self) -> Iterator[ForkServerContext]:
-        """Begin the nursery unless it is there; in the block the context's processes start in it."""
+        """Begin the nursery unless it is there; in the block the context's processes start in it. HexpipeError where
+        it cannot be."""
         with exported({**thread_environment(1), **self.environment}), signals_blocked():
             multiprocessing.set_forkserver_preload([self.module])
-            forkserver.ensure_running()
+            try:
+                _make_folder()
+                forkserver.ensure_running()
+            except OSError as error:
+                words = f"the process from which others are forked cannot begin ({error}): it needs a socket in TMPDIR"
+                raise HexpipeError(words) from error
             yield multiprocessing.get_context("forkserver")
 
     def end(self) -> None:
@@ -61,6 +73,15 @@ class Nursery:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(_server._forkserver_pid, signal.SIGKILL)
             _server._stop()
+
+
+def _make_folder() -> None:
+    """Make the private folder of multiprocessing's sockets: in /tmp where the usual one has a path too long for them."""
+    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir") is None:
+        fits = len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_TEMPORARY
+        config["tempdir"] = folder = tempfile.mkdtemp(prefix="hexpipe-", dir=None if fits else "/tmp")
+        Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=_LAST)
 
 
 def become_nursery() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -101,17 +102,32 @@ def test_a_nursery_that_is_killed_is_begun_anew_with_all_that_it_forked(tmp_path
 
 
 def test_nothing_is_left_of_a_run_whose_supervisor_is_killed(tmp_path: Path) -> None:
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    temporary = Path(tempfile.mkdtemp(dir="/tmp"))  # a socket's path is short
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
     arguments = [sys.executable, "-P", "-c", SCRIPT, str(tmp_path)]
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as script:
         assert script.stdout is not None
         pids = [int(word) for word in script.stdout.readline().split()]
         assert len(pids) == 2
         parent = psutil.Process(pids[0]).ppid()
-        assert list(tmp_path.glob("pymp-*"))
+        assert len(list(temporary.glob("hexpipe-*/listener-*"))) == 1
         script.kill()
     assert gone([*pids, parent])
-    assert not list(tmp_path.glob("pymp-*"))
+    assert not list(temporary.iterdir())
+    temporary.rmdir()
+
+
+def test_a_long_path_of_temporary_files_is_no_hindrance(tmp_path: Path) -> None:
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    environment = {**os.environ, "TMPDIR": str(long), "PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, "-P", "-c", SCRIPT, str(tmp_path)]
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as script:
+        assert script.stdout is not None
+        pids = [int(word) for word in script.stdout.readline().split()]
+        assert len(pids) == 2
+        script.kill()
+    assert gone(pids)
 
 
 def test_a_process_with_more_files_than_are_passed_on_is_spawned(
