@@ -76,7 +76,7 @@ class Nursery:
 
 
 def _make_folder() -> None:
-    """Make the private folder of multiprocessing's sockets: in /tmp where the usual one has a path too long for them."""
+    """Make the private folder of multiprocessing's sockets; in /tmp where the path of the usual one is too long."""
     config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
     if config.get("tempdir") is None:
         fits = len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_TEMPORARY
