@@ -43,7 +43,7 @@ from hexpipe.nets import winograd_kernels
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.selfplay.dry_play import SIZE, FlatEvaluator, play_in_a_row, play_learned, play_true_rules
+from hexpipe.selfplay.dry_play import IN_A_ROW, SIZE, FlatEvaluator, play_in_a_row, play_learned, play_true_rules
 
 
 def kernel_modules() -> list[types.ModuleType]:
@@ -248,8 +248,11 @@ def _uct() -> None:
 
 
 def _inarow() -> None:
-    game = InARow(load_settings("quick", {"game.name": "inarow", "game.view_size": 3}).game)
-    _fill_buffer(game, play_in_a_row())
+    for algorithm in ("alphazero", "muzero"):  # a node of the search has room for as many seats as there are
+        play_in_a_row(3, algorithm)
+    records = play_in_a_row(2, "alphazero")
+    game = InARow(load_settings("quick", IN_A_ROW).game)
+    _fill_buffer(game, records)
     states, row = game.play([0]), np.zeros(1, np.int32)
     game.place_views(states, row, row)
     codes = np.zeros((1, game.shapes.code_length), np.int8)

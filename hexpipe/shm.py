@@ -238,7 +238,7 @@ def allow_open_files(more: int) -> None:
 
 def set_parent_death_signal(forked_from: int | None = None) -> None:
     """Have this process killed when its parent dies; call it first in a child. ``forked_from``: its parent, where that
-    is not the process that asked for it.
+    is not the process that had it started.
 
     On Linux the kernel does it (prctl PR_SET_PDEATHSIG); it counts the *thread* that spawned the child as the parent,
     so spawn from a thread that lives as long as the child should. Elsewhere a thread polls once a second.

@@ -27,7 +27,10 @@ _PAIRS = (
     "Pairs of games between two players at most, each of one opening, colours swapped; default: "
     f"{_MOST_PAIRS}, or a pair for each of --openings."
 )
-_OPENINGS = "Begin pair after pair with the next game of a file (a line a game, or SGF), and not at random."
+_OPENINGS = (
+    "Begin pair after pair with the next game of a file (a line a game, or SGF), and not at random; pairs in --results "
+    "count as its first."
+)
 _MARGIN = "A match ends once it is clear which side of this margin the players are."
 _ERROR = "Chance of ending it wrongly; 0 plays all pairs."
 tournament_options = stacked(

@@ -18,7 +18,6 @@ from hexpipe.errors import RunFolderError, SharedMemoryError
 from hexpipe.games.factory import make_stages
 from hexpipe.nets.net_template import memory_bytes
 from hexpipe.processes.machine import available_cores, visible_gpus
-from hexpipe.processes.nursery import COMMAND_WORDS
 from hexpipe.processes.role import Role
 from hexpipe.replay.layout import budget_bytes, games_at_least, largest_game
 from hexpipe.replay.store import describe_store
@@ -30,7 +29,7 @@ from hexpipe.shm import available_memory, read_only_view
 
 _SUPERVISOR_BYTES, _NURSERY_BYTES, _TRACKER_BYTES = 60_000_000, 60_000_000, 10_000_000  # as measured
 _NURSERY = "nursery"
-_HELPERS = {"multiprocessing.resource_tracker": "resource-tracker", COMMAND_WORDS: _NURSERY}
+_TRACKER, _SPAWNED = "multiprocessing.resource_tracker", "multiprocessing.spawn"  # in command lines
 
 
 def find_live_run(parent: Path) -> Path | None:
@@ -151,6 +150,7 @@ def _helpers(pid: int, names: Mapping[int, str]) -> dict[int, str]:
             with contextlib.suppress(psutil.Error):
                 if process.pid not in names:
                     command = " ".join(process.cmdline())
-                    known = [name for words, name in _HELPERS.items() if words in command]
-                    found[process.pid] = known[0] if known else process.name()
+                    nursery = _SPAWNED in command and process.ppid() == pid  # what it forks has its command line
+                    tracker = "resource-tracker" if _TRACKER in command else process.name()
+                    found[process.pid] = _NURSERY if nursery else tracker
     return found

@@ -137,7 +137,7 @@ def _prepare(
         check_cluster(settings.cluster.address)
     start = Start(checkpoint, None if checkpoint is not None else request.init_from)
     segments = replace(make_segments(roles, settings, game, plan), start=start)
-    nursery.begin()  # after the segments, which may raise the limit of open files; it loads while this goes on
+    nursery.begin()  # it loads while this goes on; after the segments, which may raise the limit of open files
     if checkpoint is not None and not (folder.path / ARCHIVE_NAME).exists():
         passed_over.append(
             f"there is no {ARCHIVE_NAME} beside the checkpoints: if it lies elsewhere, stop and put it back; the run "

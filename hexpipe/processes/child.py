@@ -1,7 +1,7 @@
 """Entry point of every child process: signals, logging, death of the parent, and the report of its last error.
 
-The bodies are in the roles. This module and all its imports must stay free of torch: a spawned child imports it before
-it knows its role.
+The bodies are in the roles. This module and all its imports must stay free of torch: a child has imported it
+before it knows its role.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hexpipe.errors import DiskFullError, RunFolderError, is_disk_full
 from hexpipe.games.own_games import import_game
 from hexpipe.plain_files import open_own
 from hexpipe.processes.messages import DISK_FULL_EXIT, ChildContext, write_error
-from hexpipe.processes.nursery import leave_nursery
+from hexpipe.processes.nursery import nursery_of_this_process
 from hexpipe.processes.stall_watch import answer_with_stack
 from hexpipe.run_folder import LOG_NAME
 from hexpipe.shm import set_parent_death_signal
@@ -36,7 +36,7 @@ def child_main(context: ChildContext, target: str, parts: dict[str, Any], enviro
     and ends the process with exit code 1.
     """
     os.environ.update(environment)
-    set_parent_death_signal(leave_nursery())
+    set_parent_death_signal(nursery_of_this_process())
     # Ctrl-C reaches the whole process group, and an init system may signal every process: the supervisor alone decides
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -42,7 +42,8 @@ def gpu_use() -> list[tuple[int, int, int]]:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Return the environment of a role with ``threads`` threads; it must be set before numpy or torch are imported.
+    """Return the environment of a role with ``threads`` threads; it must be set before torch is imported, and before
+    numpy where its products are to have as many.
 
     Waiting is passive: OpenMP threads that spin on shared cores slow a run up to fifty times.
     """

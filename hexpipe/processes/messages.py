@@ -17,7 +17,7 @@ from hexpipe.config import Settings
 from hexpipe.errors import DivergedError, GoneError, InferenceError, UsageError
 from hexpipe.plain_files import own_folder, read_document
 from hexpipe.processes.main_guard import NO_GUARD, NO_GUARD_EXIT
-from hexpipe.processes.nursery import DIED_EXIT
+from hexpipe.processes.nursery import NURSERY_DIED
 from hexpipe.processes.run_state import ProcessState, RunState
 from hexpipe.processes.stats import ProcessRow, StatsBoard, Waiting
 from hexpipe.run_folder import write_atomic
@@ -137,8 +137,8 @@ def describe_exit(exit_code: int) -> str:
     """Describe an exit code in words."""
     if exit_code == DISK_FULL_EXIT:
         return "it found no room on the disk"
-    if exit_code == DIED_EXIT:
-        return "the process that it was forked from has died, and all of its processes with it"
+    if exit_code == NURSERY_DIED:
+        return "the process that it was forked from has died, and all others with it"
     if exit_code >= 0:
         return f"it ended with exit code {exit_code} and said nothing"
     try:

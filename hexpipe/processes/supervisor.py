@@ -2,7 +2,7 @@
 
 It knows processes, not what they compute. Every process is forked from the run's nursery, where it has one, and else
 spawned; never forked from this process, whose threads forbid it. The thread that calls `start` must live as long as the
-children: the kernel kills them when it is gone, or when the nursery is.
+children: the kernel kills the nursery or them when that thread is gone, and them when the nursery is.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import connection
-from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from hexpipe.processes.child import child_main
 from hexpipe.processes.interrupts import signals_blocked
 from hexpipe.processes.machine import exported
 from hexpipe.processes.messages import ChildContext, Death, forget_error, read_death
-from hexpipe.processes.nursery import Nursery
+from hexpipe.processes.nursery import ForkedProcess, Nursery
 from hexpipe.processes.role import Role
 from hexpipe.processes.run_state import RunState
 from hexpipe.processes.stats import StatsBoard
@@ -35,6 +33,7 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.3  # after a death: time for other victims of its cause to report
 CAUSE_SECONDS = 5.0
+_KILL_SECONDS = 5.0
 STEADY_SECONDS = 10.0
 """Time at work after which a process's death is no longer part of a crash loop."""
 MOST_DEATHS = 4
@@ -203,7 +202,7 @@ class Supervisor:
                 self._killed.add(name)
                 self.processes[name].kill()
         for name in self._of_role(role):
-            self.processes[name].join(5.0)
+            self.processes[name].join(_KILL_SECONDS)
 
     def at_work(self, role: str) -> bool:
         """Return whether a living process of a role has begun its work; before that it has nothing to save."""
@@ -245,7 +244,7 @@ class Supervisor:
         row["started"] = row["beat"] = time.monotonic()
         try:
             process = self._begin(spec, context)
-        except (OSError, EOFError) as error:
+        except OSError as error:
             raise HexpipeError(
                 f"{spec.name} cannot be started ({error}): lower --workers or raise the limits on processes and files"
             ) from error
@@ -256,10 +255,9 @@ class Supervisor:
     def _begin(self, spec: ChildSpec, context: ChildContext) -> BaseProcess:
         arguments = (context, spec.role.body, spec.parts, dict(spec.environment))
         if self.nursery is not None:
-            with self.nursery.at_hand() as nursery, suppress(_TooManyFilesError):
-                forked = nursery.Process(target=child_main, args=arguments, name=spec.name, daemon=True)
-                _start_forked(forked)
-                return forked
+            forked = ForkedProcess(self.nursery, target=child_main, args=arguments, name=spec.name, daemon=True)
+            forked.start()
+            return forked
         spawned = spawn_context().Process(target=child_main, args=arguments, name=spec.name, daemon=True)
         with exported(spec.environment), signals_blocked():
             spawned.start()
@@ -290,7 +288,7 @@ class Supervisor:
             process = self.processes.pop(one.name, None)
             if process is not None:
                 process.kill()
-                process.join()
+                process.join(_KILL_SECONDS)
         for one in group:
             self._repair_after(one)
             row = self.stats.row(one.name)
@@ -319,17 +317,6 @@ class Supervisor:
             self._early_deaths.pop(death.process, None)
         else:
             self._early_deaths.setdefault(death.process, []).append(death)
-
-
-class _TooManyFilesError(Exception):
-    """A process would get more open files than a fork server passes on: 250."""
-
-
-def _start_forked(process: ForkServerProcess) -> None:
-    try:
-        process.start()
-    except ValueError as error:
-        raise _TooManyFilesError from error
 
 
 def _cause_first(death: Death) -> tuple[bool, float]:

@@ -142,6 +142,15 @@ class OutboxReceiver:
         """Wait until some worker has sent a game, ``timeout`` seconds at most; return whether one has."""
         return self._bell.wait(timeout)
 
+    def half_full(self) -> bool:
+        """Return whether games wait in half of some worker's slots, or more."""
+        slots = self._header.shape[1]
+        half = (slots + 1) // 2
+        return any(
+            int(self._header[worker, (taken + half - 1) % slots, 0]) == taken + half
+            for worker, taken in enumerate(self._taken)
+        )
+
     def take(self, limit: int = 1000) -> list[Arrival]:
         """Return the whole games that wait, oldest first for each worker; they keep their slots until `acknowledge`."""
         arrivals: list[Arrival] = []

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import os
+import importlib
 
 from hexpipe.config import Settings
 from hexpipe.processes.nursery import Nursery
 
-_VARIABLE = "HEXPIPE_NURSERY"
+_ROLES = ("generator", "rating", "reanalyze", "replay", "server")  # none of their modules imports torch
 
 
 def nursery_for(settings: Settings) -> Nursery:
     """Return the nursery of a run of ``settings``, not yet begun."""
-    return Nursery("hexpipe.roles.preloaded", {_VARIABLE: f"{settings.game.name} {settings.algorithm}"})
+    return Nursery(f"{__name__}:load", settings.game.name, settings.algorithm)
 
 
-def begun_here() -> bool:
-    """Return whether this process is to be a nursery."""
-    return _VARIABLE in os.environ
+def load(game: str, algorithm: str) -> None:
+    """Import what roles need, and play some short games of ``game`` by ``algorithm``, so that their kernels are loaded.
 
-
-def load() -> None:
-    """Play some games as the run that the environment names will, so that their kernels are loaded."""
+    Their kernels are compiled by then (`kernel_cache.need`). Those of a user's own game are its own matter.
+    """
     from hexpipe.selfplay import dry_play
 
-    game, algorithm = os.environ.pop(_VARIABLE).split()
-    if algorithm == "muzero":
-        dry_play.play_learned()
-    else:
-        dry_play.play_true_rules()
+    for role in _ROLES:
+        importlib.import_module(f"hexpipe.roles.{role}")
     if game == "inarow":
-        dry_play.play_in_a_row()
+        for players in (2, 3):
+            dry_play.play_in_a_row(players, algorithm)
+    elif game == "hex" and algorithm == "muzero":
+        dry_play.play_learned()
+    elif game == "hex":
+        dry_play.play_true_rules()

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _WAIT_SECONDS = 0.2
-_COMMIT_SECONDS = 0.02  # at least between two commits, which wait for the disk: games that come meanwhile share one
+_COMMIT_SECONDS = 0.02  # between two commits, which wait for the disk, unless an outbox fills up: games share one
 _ROOM_SECONDS = 0.5
 
 
@@ -69,8 +69,9 @@ def replay_main(context: ChildContext, outboxes: Outboxes, buffer: ReplayBuffer)
         while True:
             stopping = context.stopping()  # read before the outboxes: games sent before the request are committed
             row.beat(Waiting.STOPPING if stopping else Waiting.GAMES)
-            if receiver.wait(0.0 if stopping else _WAIT_SECONDS) and not stopping:
-                time.sleep(max(0.0, committed + _COMMIT_SECONDS - time.monotonic()))
+            receiver.wait(0.0 if stopping else _WAIT_SECONDS)
+            while not stopping and time.monotonic() < committed + _COMMIT_SECONDS and not receiver.half_full():
+                time.sleep(_COMMIT_SECONDS / 5)
             arrivals = receiver.take()
             if arrivals:
                 row.beat()

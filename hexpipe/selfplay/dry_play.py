@@ -25,6 +25,8 @@ TINY = {
     "selfplay.opening_random_plies": 2,
 }
 """Settings of short games."""
+IN_A_ROW = {"game.name": "inarow", "game.board_size": SIZE, "game.view_size": 3, "game.win_length": 3}
+"""Those of n in a row through a view that moves."""
 
 
 class FlatEvaluator:
@@ -81,7 +83,11 @@ def play_learned() -> list[GameRecord]:
     return play_games(game, load_settings("quick", {**TINY, "algorithm": "muzero", "search.root": "puct"}))
 
 
-def play_in_a_row() -> list[GameRecord]:
-    """Play games of n in a row through a view that moves."""
-    settings = load_settings("quick", {"game.name": "inarow", "game.view_size": 3})
-    return play_games(InARow(settings.game), settings)
+def play_in_a_row(players: int, algorithm: str) -> list[GameRecord]:
+    """Play games of n in a row through a view that moves, with both kinds of root."""
+    own = {**TINY, **IN_A_ROW, "game.swap": False, "game.players": players, "algorithm": algorithm}
+    games = []
+    for root in ("puct", "gumbel"):
+        settings = load_settings("quick", {**own, "search.root": root})
+        games += play_games(InARow(settings.game), settings)
+    return games

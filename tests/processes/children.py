@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -87,3 +88,24 @@ def _unpickled(path: Path) -> Treacherous:
 
 def hold(context: ChildContext, part: Treacherous) -> None:
     idle(context)
+
+
+def load_nothing() -> None:
+    """What a nursery of toys loads."""
+
+
+def load_badly() -> None:
+    raise RuntimeError("this nursery is broken")
+
+
+def refuse_the_third() -> None:
+    """Have the nursery find no room for its third child."""
+    fork, left = os.fork, [None, None]
+
+    def refusing() -> int:
+        if not left:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        left.pop()
+        return fork()
+
+    os.fork = refusing

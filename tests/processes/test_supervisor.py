@@ -63,6 +63,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     for run in made:
         for role in {spec.role.name for spec in run.supervisor.specs.values()}:
             run.supervisor.kill(role)
+        run.nursery.end()
 
 
 ROLES = {role.name: role for role in every_role.ROLES}

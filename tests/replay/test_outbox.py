@@ -54,6 +54,17 @@ def test_a_full_outbox_holds_its_worker_back_until_games_are_acknowledged(outbox
     assert [a.record.weights_version for a in receiver.take()] == [3]
 
 
+def test_an_outbox_that_fills_up_is_noticed_wherever_its_ring_is(outboxes: Outboxes) -> None:
+    sender, receiver = outboxes.sender(1), outboxes.receiver()
+    for seed in range(7):
+        assert not receiver.half_full()
+        assert sender.send(make_record(seed), never)
+        assert not receiver.half_full(), "one of three"
+        assert sender.send(make_record(seed), never)
+        assert receiver.half_full()
+        receiver.acknowledge(receiver.take())
+
+
 def test_old_games_arrive_with_their_numbers_and_new_ones_without(outboxes: Outboxes) -> None:
     sender, receiver = outboxes.sender(1), outboxes.receiver()
     numbers = [0, 7, 2**40]

@@ -1,3 +1,0 @@
-"""What no process can load."""
-
-raise RuntimeError("this nursery is broken")
