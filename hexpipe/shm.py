@@ -80,7 +80,7 @@ class SharedSegment:
         check_memory(name, nbytes)
         if private:
             return cls(name, fields, None, None)
-        fd = _open_anonymous(name, nbytes)
+        fd = open_anonymous(name, nbytes)
         try:
             _allocate(name, fd, nbytes, reserve)
             buffer = mmap.mmap(fd, nbytes)
@@ -291,7 +291,8 @@ def _views(memory: Any, fields: Sequence[Field], offsets: Sequence[int]) -> dict
     }
 
 
-def _open_anonymous(name: str, nbytes: int) -> int:
+def open_anonymous(name: str, nbytes: int) -> int:
+    """Return a new empty file without a path, for up to ``nbytes``: memfd, or unlinked in /dev/shm."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(f"hexpipe-{name}", os.MFD_CLOEXEC)
     folder = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()

@@ -7,11 +7,10 @@ reason why there is none; asked for one that has ended, with its exit code.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
-import io
 import os
-import pickle
 import socket
 import struct
 import sys
@@ -20,17 +19,19 @@ from collections.abc import Sequence
 from multiprocessing import connection, context, popen_fork, process, reduction, spawn, util
 from typing import Any
 
-from hexpipe.errors import HexpipeError
+from hexpipe.errors import HexpipeError, UsageError
 from hexpipe.processes.interrupts import signals_blocked
 from hexpipe.processes.machine import exported, thread_environment
-from hexpipe.shm import set_parent_death_signal, spawn_context
+from hexpipe.processes.main_guard import NO_GUARD, NO_GUARD_EXIT
+from hexpipe.shm import open_anonymous, set_parent_death_signal, spawn_context
 
 NURSERY_DIED = 1000
 """What stands for the exit code of a process whose nursery is dead, and cannot tell it: no process has that."""
 _ANSWER_SECONDS = 300.0  # far longer than a busy machine takes to load
 _MOST_FILES = 200  # in one message; Linux passes on 253
-_REQUEST = struct.Struct("=qqq")  # the bytes of a process to fork, its open files, and else the id of one to reap
+_REQUEST = struct.Struct("=qq")  # how many open files the process to fork gets; else 0, and the id of one to reap
 _ANSWER = struct.Struct("=qq")  # the process's id or exit code, and an errno
+_LAST_SECONDS = 1.0
 _FIRST = 100
 _here: int | None = None  # in the nursery and its children: the nursery's process id
 _passed: list[int] = []  # in a child: the open files that came with it
@@ -80,17 +81,16 @@ class Nursery:
             self._socket.close()
         self._process = self._socket = None
 
-    def fork(self, content: bytes, files: Sequence[int]) -> int:
-        """Have a process forked that begins with ``content``, and with copies of the open ``files``; return its id.
+    def fork(self, files: Sequence[int]) -> int:
+        """Have a process forked with copies of the open ``files`` (see `_live`); return its id.
 
         OSError where the nursery cannot fork, HexpipeError where there is no nursery.
         """
         with self._lock:
             self.begin()
-            answer = self._ask(_REQUEST.pack(len(content), len(files), 0), content, files)
+            answer = self._ask(_REQUEST.pack(len(files), 0), files)
             if answer is None:
-                self.end()
-                raise HexpipeError("the process from which others are forked died, or hung, while it loaded")
+                raise self._failure()
         number, error = answer
         if error:
             raise OSError(error, os.strerror(error))
@@ -99,10 +99,22 @@ class Nursery:
     def reap(self, number: int) -> int:
         """Return the exit code of the process ``number``, which has ended, or `NURSERY_DIED`."""
         with self._lock:
-            answer = self._ask(_REQUEST.pack(0, 0, number))
+            answer = self._ask(_REQUEST.pack(0, number))
         return NURSERY_DIED if answer is None or answer[1] else answer[0]
 
-    def _ask(self, request: bytes, content: bytes = b"", files: Sequence[int] = ()) -> tuple[int, int] | None:
+    def _failure(self) -> HexpipeError:
+        """End a nursery that has not answered; return the error that says why."""
+        code = None
+        if self._process is not None:
+            self._process.join(_LAST_SECONDS)
+            code = self._process.exitcode
+        self.end()
+        if code == NO_GUARD_EXIT:
+            return UsageError(NO_GUARD)
+        what = "hung" if code is None else f"ended with exit code {code}"
+        return HexpipeError(f"the process from which others are forked {what} while it loaded")
+
+    def _ask(self, request: bytes, files: Sequence[int] = ()) -> tuple[int, int] | None:
         """Return the nursery's answer, None where it is dead or gives none."""
         if self._socket is None or self._process is None:
             return None
@@ -111,7 +123,6 @@ class Nursery:
             self._socket.sendall(request)
             for start in range(0, len(files), _MOST_FILES):
                 socket.send_fds(self._socket, [b"\0"], files[start : start + _MOST_FILES])
-            self._socket.sendall(content)
             return _ANSWER.unpack(_read(self._socket, _ANSWER.size))
         except (OSError, EOFError):
             return None
@@ -163,21 +174,22 @@ class _Forked(popen_fork.Popen):
         return len(self._files) - 1
 
     def _launch(self, process_obj: ForkedProcess) -> None:
-        content = io.BytesIO()
-        context.set_spawning_popen(self)  # type: ignore[arg-type]
-        try:
-            reduction.dump(spawn.get_preparation_data(process_obj.name), content)
-            reduction.dump(process_obj, content)
-        finally:
-            context.set_spawning_popen(None)
-        self.sentinel, life = os.pipe()
-        try:
-            self.pid = self._nursery.fork(content.getvalue(), [life, *self._files])
-        except BaseException:
-            os.close(self.sentinel)
-            raise
-        finally:
-            os.close(life)
+        with os.fdopen(open_anonymous("process", 0), "w+b") as content:
+            context.set_spawning_popen(self)  # type: ignore[arg-type]
+            try:
+                reduction.dump(spawn.get_preparation_data(process_obj.name), content)
+                reduction.dump(process_obj, content)
+            finally:
+                context.set_spawning_popen(None)
+            content.seek(0)
+            self.sentinel, life = os.pipe()
+            try:
+                self.pid = self._nursery.fork([content.fileno(), life, *self._files])
+            except BaseException:
+                os.close(self.sentinel)
+                raise
+            finally:
+                os.close(life)
         self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
@@ -203,17 +215,19 @@ def _nursery_main(requests: socket.socket, load: str, arguments: Sequence[str]) 
     gc.freeze()  # the collector writes to what it looks at, which would copy it into every child
     while True:
         try:
-            size, count, ended = _REQUEST.unpack(_read(requests, _REQUEST.size))
+            count, ended = _REQUEST.unpack(_read(requests, _REQUEST.size))
             files = _receive_files(requests, count)
-            content = _read(requests, size)
         except (OSError, EOFError):
             return  # nobody is there any more
-        requests.sendall(_ANSWER.pack(*(_fork(requests, content, files) if size else _exit_code(ended))))
+        requests.sendall(_ANSWER.pack(*(_fork(requests, count, files) if count else _exit_code(ended))))
         for file in files:
             os.close(file)
 
 
-def _fork(requests: socket.socket, content: bytes, files: list[int]) -> tuple[int, int]:
+def _fork(requests: socket.socket, count: int, files: list[int]) -> tuple[int, int]:
+    """Return the id of a new process with ``count`` open ``files`` and 0, or 0 and the errno of what prevents it."""
+    if len(files) < count:
+        return 0, errno.EMFILE
     try:
         number = os.fork()
     except OSError as error:
@@ -223,27 +237,25 @@ def _fork(requests: socket.socket, content: bytes, files: list[int]) -> tuple[in
     code = 1
     try:
         requests.close()
-        code = _live(content, files)
+        code = _live(*files)
     except BaseException:  # noqa: BLE001
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
 
 
-def _live(content: bytes, files: list[int]) -> int:
-    """Live as a child, as multiprocessing has it, and return the exit code. The first of ``files`` is the sentinel."""
-    _passed[:] = files[1:]
-    stream = io.BytesIO(content)
-    process.current_process()._inheriting = True  # type: ignore[attr-defined]
-    try:
-        spawn.prepare(pickle.load(stream))
-        own = pickle.load(stream)
-    finally:
-        del process.current_process()._inheriting  # type: ignore[attr-defined]
-    return int(own._bootstrap())
+def _live(content: int, life: int, *passed: int) -> int:
+    """Live as a child, and return the exit code.
+
+    The file ``content`` has what multiprocessing tells a child, ``life`` is its end of the sentinel, and ``passed`` are
+    the files that it gets.
+    """
+    _passed[:] = passed
+    return int(spawn._main(content, None))  # type: ignore[arg-type]
 
 
 def _exit_code(number: int) -> tuple[int, int]:
+    """Return the exit code of a child that has ended and 0, or 0 and an errno."""
     try:
         return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), 0
     except ChildProcessError as error:  # another nursery's, which is dead
@@ -251,9 +263,11 @@ def _exit_code(number: int) -> tuple[int, int]:
 
 
 def _receive_files(requests: socket.socket, count: int) -> list[int]:
+    """Return the open files of a request, fewer than ``count`` where this process may have no more."""
     files: list[int] = []
-    while len(files) < count:
-        message, received, *_ = socket.recv_fds(requests, 1, min(count - len(files), _MOST_FILES))
+    for start in range(0, count, _MOST_FILES):
+        most = min(count - start, _MOST_FILES)
+        message, received, *_ = socket.recv_fds(requests, 1, most, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
         if not message:
             raise EOFError
         files += received

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -109,3 +110,8 @@ def refuse_the_third() -> None:
         return fork()
 
     os.fork = refusing
+
+
+def allow_few_files() -> None:
+    """Have the nursery open no more than 128 files."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))

@@ -196,6 +196,22 @@ def test_a_process_that_cannot_be_forked_leaves_the_others_alone(tmp_path: Path)
         assert others[0].exitcode == -signal.SIGKILL
 
 
+def test_more_open_files_than_are_allowed_are_refused_in_order(tmp_path: Path) -> None:
+    pipes = [spawn_context().Pipe(duplex=False) for _ in range(300)]
+    with running(tmp_path, 1, Nursery("tests.processes.children:allow_few_files")) as run:
+        assert run.nursery is not None
+        own = ForkedProcess(run.nursery, target=_send_numbers, args=([sender for _, sender in pipes],), daemon=True)
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+            own.start()
+        assert run.watch(0.2) == []
+        another = ForkedProcess(run.nursery, target=_end, args=("leave",), daemon=True)
+        another.start()
+        another.join(60.0)
+        assert another.exitcode == 7
+    for end in (end for pipe in pipes for end in pipe):
+        end.close()
+
+
 def test_a_nursery_that_fails_ends_the_run_with_a_reason(tmp_path: Path) -> None:
-    with pytest.raises(HexpipeError, match=r"died, or hung, while it loaded"):
+    with pytest.raises(HexpipeError, match=r"forked ended with exit code 1 while it loaded"):
         begun(tmp_path, 1, Nursery("tests.processes.children:load_badly"))
