@@ -54,7 +54,7 @@ class Nursery:
 
         Children have the limits that this process has now. They live as long as the thread that calls this.
         """
-        if self._process is not None and self._process.is_alive():
+        if self._socket is not None and self._process is not None and self._process.is_alive():
             return
         self.end()
         try:
@@ -126,6 +126,10 @@ class Nursery:
             return _ANSWER.unpack(_read(self._socket, _ANSWER.size))
         except (OSError, EOFError):
             return None
+        except BaseException:  # the answer that was not waited for must not be taken for another's
+            self._socket.close()
+            self._socket = None
+            raise
 
 
 class ForkedProcess(process.BaseProcess):

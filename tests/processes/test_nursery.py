@@ -212,6 +212,29 @@ def test_more_open_files_than_are_allowed_are_refused_in_order(tmp_path: Path) -
         end.close()
 
 
+def test_an_interrupt_while_a_process_is_started_leaves_no_answer_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, 1) as run:
+        assert run.nursery is not None
+        before = list(run.pids().values())
+        own = ForkedProcess(run.nursery, target=_end, args=("leave",), daemon=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(nursery, "_read", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                own.start()
+        assert [death.details for death in run.watch(0.0)] == []
+        another = ForkedProcess(run.nursery, target=_end, args=("leave",), daemon=True)
+        another.start()
+        another.join(60.0)
+        assert another.exitcode == 7
+        assert gone(before), "the nursery that was not waited for has ended with what it forked"
+
+
+def _interrupted(stream: object, size: int) -> bytes:
+    raise KeyboardInterrupt
+
+
 def test_a_nursery_that_fails_ends_the_run_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(HexpipeError, match=r"forked ended with exit code 1 while it loaded"):
         begun(tmp_path, 1, Nursery("tests.processes.children:load_badly"))
