@@ -217,7 +217,8 @@ def test_a_pod_plays_and_gives_every_game_once(tmp_path: Path, monkeypatch: pyte
             time.sleep(0.02)
         waiting = len(told["games"])  # they keep their places until the next question
         told = pod.exchange((1.0, 0.0))
-        assert waiting + len(told["games"]) == slots
+        # that question frees the places of these, and the generator may fill them before the others are taken
+        assert slots - waiting <= len(told["games"]) <= slots
         games += told["games"]
         games += pod.exchange((1.0, 0.0))["games"]
     finally:
