@@ -31,8 +31,8 @@ _ANSWER_SECONDS = 300.0  # far longer than a busy machine takes to load
 _MOST_FILES = 200  # in one message; Linux passes on 253
 _REQUEST = struct.Struct("=qq")  # how many open files the process to fork gets; else 0, and the id of one to reap
 _ANSWER = struct.Struct("=qq")  # the process's id or exit code, and an errno
-_LAST_SECONDS = 1.0
-_FIRST = 100
+_LAST_SECONDS = 1.0  # for one that has closed its socket to end
+_FIRST = 100  # before multiprocessing's own work at the end of a process, which is at 0
 _here: int | None = None  # in the nursery and its children: the nursery's process id
 _passed: list[int] = []  # in a child: the open files that came with it
 

@@ -12,10 +12,10 @@ _ROLES = ("generator", "rating", "reanalyze", "replay", "server")  # none of the
 
 def nursery_for(settings: Settings) -> Nursery:
     """Return the nursery of a run of ``settings``, not yet begun."""
-    return Nursery(f"{__name__}:load", settings.game.name, settings.algorithm)
+    return Nursery(f"{__name__}:load", settings.game.name, settings.algorithm, str(settings.game.players))
 
 
-def load(game: str, algorithm: str) -> None:
+def load(game: str, algorithm: str, players: str) -> None:
     """Import what roles need, and play some short games of ``game`` by ``algorithm``, so that their kernels are loaded.
 
     Their kernels are compiled by then (`kernel_cache.need`). Those of a user's own game are its own matter.
@@ -25,8 +25,7 @@ def load(game: str, algorithm: str) -> None:
     for role in _ROLES:
         importlib.import_module(f"hexpipe.roles.{role}")
     if game == "inarow":
-        for players in (2, 3):
-            dry_play.play_in_a_row(players, algorithm)
+        dry_play.play_in_a_row(int(players), algorithm)
     elif game == "hex" and algorithm == "muzero":
         dry_play.play_learned()
     elif game == "hex":

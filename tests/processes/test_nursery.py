@@ -25,6 +25,7 @@ from hexpipe.processes.supervisor import Supervisor
 from hexpipe.roles.nursery import nursery_for
 from hexpipe.shm import spawn_context
 from tests.boards import make_board
+from tests.pipeline.runs import all_gone
 from tests.processes.forked import forked
 from tests.processes.test_supervisor import child
 
@@ -70,22 +71,13 @@ def running(folder: Path, count: int, of: Nursery | None = None) -> Iterator[Sup
         run.nursery.end()
 
 
-def gone(pids: list[int], timeout: float = 60.0) -> bool:
-    deadline = time.monotonic() + timeout
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 @pytest.mark.parametrize(
     ("game", "algorithm"),
     [("hex", "alphazero"), ("hex", "muzero"), ("inarow", "alphazero"), ("mygames.drop:Drop", "alphazero")],
 )
 def test_what_is_loaded_is_no_torch(game: str, algorithm: str) -> None:
     words = (
-        f"import sys, threading; from hexpipe.roles.nursery import load; load({game!r}, {algorithm!r}); "
+        f"import sys, threading; from hexpipe.roles.nursery import load; load({game!r}, {algorithm!r}, '2'); "
         "assert 'torch' not in sys.modules; assert 'numba' in sys.modules; assert threading.active_count() == 1"
     )
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -133,7 +125,7 @@ def test_a_nursery_that_is_killed_is_begun_anew_with_all_that_it_forked(tmp_path
         while len(deaths) < 2 and time.monotonic() < deadline:
             deaths += run.watch(0.1)
         assert [death.details for death in deaths] == [describe_exit(nursery.NURSERY_DIED)] * 2
-        assert gone(before)
+        assert all_gone(before)
         after = run.pids()
         assert len(after) == 2
         assert not set(after.values()) & set(before)
@@ -154,7 +146,7 @@ def test_nothing_is_left_of_a_run_whose_supervisor_is_killed(tmp_path: Path) -> 
         parent = psutil.Process(pids[0]).ppid()
         assert parent != supervisor.pid
         supervisor.kill()
-    assert gone([*pids, parent])
+    assert all_gone([*pids, parent])
     assert not list(temporary.iterdir())
 
 
@@ -228,7 +220,7 @@ def test_an_interrupt_while_a_process_is_started_leaves_no_answer_behind(
         another.start()
         another.join(60.0)
         assert another.exitcode == 7
-        assert gone(before), "the nursery that was not waited for has ended with what it forked"
+        assert all_gone(before), "the nursery that was not waited for has ended with what it forked"
 
 
 def _interrupted(stream: object, size: int) -> bytes:
