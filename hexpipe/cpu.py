@@ -17,3 +17,8 @@ def cpuinfo(key: str) -> str:
 def cpu_flags() -> frozenset[str]:
     """Return the names of what the processor can do: "avx2", "amx_bf16", ..."""
     return frozenset(cpuinfo("flags").split())
+
+
+def has_bfloat16() -> bool:
+    """Return whether the processor has instructions for products of bfloat16."""
+    return not cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})

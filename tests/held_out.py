@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,14 @@ def losses(learner: Learner, batches: list[Batch]) -> tuple[float, float, float]
     return value, policy, signs
 
 
+def parsed(text: str) -> float | int | str:
+    """Return a number, or the text of what is none."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
 def main() -> None:
     """Train and print, a line a recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,7 +95,7 @@ def main() -> None:
         changes: dict[str, object] = {"seed": given.seed, "limits.minutes": 0.0, "curriculum.stages": ()}
         for text in recipe.split():
             name, _, value = text.partition("=")
-            changes[name] = float(value) if "." in value or "e" in value else int(value)
+            changes[name] = parsed(value)
         size = int(str(changes.get("learner.batch_size", settings.learner.batch_size)))
         changes["limits.steps"] = given.samples // size
         learner = Learner(override_settings(settings, changes), game.shapes)

@@ -110,7 +110,7 @@ CALLS: list[tuple[Callable[[Path], object], str]] = [
     (lambda _: settings_from_json("[]"), "the settings are no JSON object; restore the file or start a new run"),
     (
         lambda _: settings_from_json('{"version": 99}'),
-        "the settings have version 99, this hexpipe reads up to 5: use the hexpipe that wrote them",
+        "the settings have version 99, this hexpipe reads up to 6: use the hexpipe that wrote them",
     ),
     (
         lambda _: make_game(settings(game__name="foreign:Mine").game),

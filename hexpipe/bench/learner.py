@@ -10,7 +10,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -42,15 +42,17 @@ def run(
     batch_size: Annotated[int, "positions in a step"] = 256,
     prefetch_threads: Annotated[int | None, "threads that sample ahead; unset: as in a run"] = None,
     games: Annotated[int, "games in the replay buffer"] = 500,
+    dtype: Annotated[Literal["auto", "float32", "bfloat16"], "arithmetic of the net in training"] = "auto",
     device: Annotated[str, "cpu or cuda"] = "cpu",
 ) -> Figures:
     """Measure steps a second of both loops, and the share of the second one's wall time that it waits for data.
 
     Keys: sync_steps_per_s, async_steps_per_s, data_wait_fraction, async_over_sync (median over pairs of slices),
-    sync_data_fraction (the share of the first loop's time that goes into sampling).
+    sync_data_fraction (the share of the first loop's time that goes into sampling), steps, dtype, threads.
     """
     net = {"backbone": backbone, "blocks": blocks, "channels": channels, "engram": engram}
-    settings = settings_of("quick", size=size, simulations=16, min_games=1, batch_size=batch_size, **net)
+    short = {"simulations": 16, "min_games": 1, "batch_size": batch_size, "learner.dtype": dtype}
+    settings = settings_of("quick", size=size, **short, **net)
     target = torch.device(device)
     threads = prefetch_threads or default_threads(target)
     game = make_game(settings.game)
@@ -77,6 +79,7 @@ def run(
         "async_over_sync": median(ratios),
         "sync_data_fraction": sum(s[2] for s in sync) / sum(s[1] for s in sync),
         "steps": learner.steps - _WARMUP_STEPS,
+        "dtype": str(learner.dtype).removeprefix("torch."),
         "threads": threads,
     }
 

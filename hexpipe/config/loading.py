@@ -17,7 +17,7 @@ from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
 
-VERSION = 5
+VERSION = 6
 """Version of written settings; incremented when a setting is added, removed or changes its meaning. 0 is hexpipe
 0.1.0."""
 
@@ -30,6 +30,7 @@ YOUNGER: dict[str, tuple[int, Any]] = {
     "selfplay.stop_when_proven": (3, 0.0),
     "learner.muon_rate": (4, 0.0),
     "selfplay.revisit_share": (5, 0.0),
+    "learner.dtype": (6, "auto"),  # bfloat16 on accelerators, as ever, and now on processors that have it
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
 

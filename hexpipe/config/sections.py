@@ -321,6 +321,9 @@ class LearnerSettings(Section):
     devices: str = Field(
         "auto", description="the device of each learner, such as cuda:0,cuda:1; auto: one learner, on the last GPU"
     )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="arithmetic of the net in training; auto: bfloat16 where that is faster"
+    )
     prefetch_threads: int | None = Field(
         None, ge=1, le=64, description="threads that sample batches ahead; unset: 2 for a GPU, 1 for a CPU"
     )

@@ -17,7 +17,7 @@ from hexpipe.config.limits import share_done
 from hexpipe.errors import CheckpointError
 from hexpipe.learner.optimizer import make_optimizer
 from hexpipe.learner.remember import remember
-from hexpipe.learner.train_step import StepLosses, train_step
+from hexpipe.learner.train_step import StepLosses, train_step, training_dtype
 from hexpipe.nets.checkpoints import Checkpoint, checkpoint_meta, prune, save_checkpoint
 from hexpipe.nets.factory import Net, build_net, load_weights
 from hexpipe.nets.muzero_network import MuZeroNet
@@ -73,6 +73,7 @@ class Learner:
         self.settings = settings
         self.shapes = shapes
         self.device = torch.device(device)
+        self.dtype = training_dtype(settings, self.device)
         self.steps = 0
         self.first_weights: Any = {"seed": settings.seed}
         """The origin of step 0's weights, as `roles.first_weights` reads it; None where unknown."""
@@ -106,7 +107,7 @@ class Learner:
         self.learning_rate = learning_rate(learner.learning_rate, learner.warmup_steps, self.steps, progress)
         self.optimizer.learning_rate = self.learning_rate
         self.optimizer.muon_rate = learner.muon_rate * self.learning_rate / learner.learning_rate
-        losses = train_step(self._model, self.optimizer, batch, self.device, learner)
+        losses = train_step(self._model, self.optimizer, batch, self.device, learner, self.dtype)
         self.steps += 1
         self._skipped_in_a_row = (self._skipped_in_a_row + 1) * losses.tensor[-1]
         decay = min(learner.ema_decay, self.steps / (self.steps + 9.0))

@@ -98,8 +98,8 @@ class Optimizer:
     def _muon(self, parameters: list[nn.Parameter], weight_decay: float, skip: Tensor | None) -> None:
         """Update parameters of one shape: their matrices are made orthogonal together."""
         momenta = [self._state_of(parameter)["momentum"] for parameter in parameters]
-        gradients = torch.stack([p.grad.flatten(1) for p in parameters if p.grad is not None])
-        before = torch.stack([momentum.flatten(1) for momentum in momenta])
+        gradients = torch.stack([_as_matrix(p.grad) for p in parameters if p.grad is not None])
+        before = torch.stack([_as_matrix(momentum) for momentum in momenta])
         after = before.lerp(gradients, 1 - _MOMENTUM)
         updates = orthogonal(gradients.lerp(after, _MOMENTUM))
         rows, columns = updates.shape[1:]
@@ -109,9 +109,11 @@ class Optimizer:
         if skip is not None:
             after, updates = torch.where(skip, before, after), updates.masked_fill_(skip, 0.0)
             decay = decay.masked_fill(skip, 0.0)
-        for parameter, momentum, new, update in zip(parameters, momenta, after, updates, strict=True):
-            momentum.copy_(new.view(momentum.shape))
-            parameter.addcmul_(parameter, decay).add_(update.view(parameter.shape))
+        shape = parameters[0].shape
+        torch._foreach_copy_(momenta, [_from_matrix(matrix, shape) for matrix in after])
+        tensors: list[Tensor] = [*parameters]
+        torch._foreach_mul_(tensors, 1.0 + decay)
+        torch._foreach_add_(tensors, [_from_matrix(matrix, shape) for matrix in updates])
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         if parameter not in self._state:
@@ -168,6 +170,18 @@ class Optimizer:
                     for name, tensor in own.items()
                 }
         self._state = restored
+
+
+def _as_matrix(tensor: Tensor) -> Tensor:
+    """Return a parameter [outputs, inputs, ...] as [outputs, ... * inputs]: for a convolution in the layout of the
+    learner (channels last) that is its memory, which is not copied."""
+    return tensor.movedim(1, -1).flatten(1)
+
+
+def _from_matrix(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """Return what `_as_matrix` has made of a parameter of ``shape``."""
+    outputs, inputs, *kernel = shape
+    return matrix.view(outputs, *kernel, inputs).movedim(-1, 1)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

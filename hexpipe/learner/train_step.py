@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hexpipe.config import LearnerSettings
+from hexpipe.config import LearnerSettings, Settings
+from hexpipe.cpu import has_bfloat16
 from hexpipe.learner.losses import (
     Losses,
     Unrolled,
@@ -26,6 +27,7 @@ from hexpipe.learner.losses import (
 from hexpipe.learner.optimizer import Optimizer
 from hexpipe.learner.step_metrics import METRICS
 from hexpipe.nets.heads import SideLogits
+from hexpipe.nets.resnet import standardised_once
 
 EXPLODED = 1000.0
 """Multiple of ``learner.gradient_clip`` above which a gradient counts as exploded."""
@@ -90,22 +92,36 @@ def to_device(batch: Mapping[str, Any], device: torch.device, names: tuple[str, 
     return [part.to(device, non_blocking=True) for part in tensors.values()]
 
 
+def training_dtype(settings: Settings, device: torch.device) -> torch.dtype:
+    """Return the dtype of a net in training for ``learner.dtype``.
+
+    auto is bfloat16, on a processor only with instructions for its products and for convolutions: those of a
+    transformer's small matrices take twice as long backwards as in float32.
+    """
+    wanted = settings.learner.dtype
+    if wanted == "auto":
+        faster = device.type != "cpu" or (has_bfloat16() and settings.net.backbone == "resnet")
+        wanted = "bfloat16" if faster else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
 def train_step(
     model: nn.Module,
     optimizer: Optimizer,
     batch: Mapping[str, Any],
     device: torch.device,
     settings: LearnerSettings,
+    dtype: torch.dtype = torch.float32,
 ) -> StepLosses:
     """Train ``model`` on one batch of `ReplayBuffer.sample_batch`: its starts, and with learned dynamics its unroll.
 
     ``batch`` holds numpy arrays or tensors (pinned or not) alike, see `replay.targets`; samples count by ``weights``
     float32 [B] where it has them, and heads for threats and focus learn from the targets of their names where it has
-    those. On an accelerator the forward pass runs in bfloat16 under autocast, losses and weights stay float32.
+    those. The net computes in ``dtype`` (`training_dtype`) under autocast; losses and weights stay float32.
     """
-    losses = (_unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses)(
-        model, batch, device, settings
-    )
+    compute = _unrolled_losses if "rewards" in batch and batch["rewards"].shape[1] else _start_losses
+    with standardised_once(model):
+        losses = compute(model, batch, device, settings, dtype)
     optimizer.zero_grad()
     losses.total.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(optimizer.parameters, settings.gradient_clip, foreach=True)
@@ -119,10 +135,14 @@ def train_step(
 
 
 def _start_losses(
-    model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    device: torch.device,
+    settings: LearnerSettings,
+    dtype: torch.dtype,
 ) -> Losses:
     codes, policy, values, mask = to_device(batch, device, ("codes", "policy", "values", "mask"))
-    with _autocast(device):
+    with _autocast(device, dtype):
         policy_logits, value_logits, *side = model(codes, _games(batch, device))
     counts = mask[:, 0] * _weights(batch, device, mask)
     losses = compute_losses(
@@ -159,12 +179,16 @@ def _games(batch: Mapping[str, Any], device: torch.device) -> Tensor | None:
 
 
 def _unrolled_losses(
-    model: nn.Module, batch: Mapping[str, Any], device: torch.device, settings: LearnerSettings
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    device: torch.device,
+    settings: LearnerSettings,
+    dtype: torch.dtype,
 ) -> Losses:
     names = ("codes", "policy", "values", "mask", "rewards", "actions", "unrolled")
     codes, policy, values, mask, rewards, actions, unrolled = to_device(batch, device, names)
     following = to_device(batch, device, ("next_codes",))[0] if settings.consistency_weight > 0 else None
-    with _autocast(device):
+    with _autocast(device, dtype):
         out = model(codes, actions, following, _games(batch, device))
     policy_logits, value_logits, imagined, similarity, *side = out
     weights = _weights(batch, device, mask)
@@ -183,5 +207,5 @@ def _unrolled_losses(
     return _add_side_losses(losses, side, batch, mask * weights[:, None], settings)
 
 
-def _autocast(device: torch.device) -> AbstractContextManager[Any]:
-    return nullcontext() if device.type == "cpu" else torch.autocast(device.type, dtype=torch.bfloat16)
+def _autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)

@@ -15,7 +15,7 @@ import numpy as np
 
 from hexpipe.answers import Answers
 from hexpipe.config import InferenceSettings, NetSettings, Shapes
-from hexpipe.cpu import cpu_flags
+from hexpipe.cpu import has_bfloat16
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.nets.agreement import POSITIONS, AgreedBackend, AgreedOverlappingBackend
 from hexpipe.nets.backends import Backend, BySize, overlaps
@@ -27,7 +27,6 @@ Kind = tuple[str, str]  # backend name and dtype
 Speeds = dict[tuple[Kind, int], float]  # positions a second, by kind and batch
 SLICE_SECONDS = 0.03  # timing of one backend at one batch in one round
 ROUNDS = 3
-_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 NEAR_BEST = 0.97  # a smaller batch within 3% of the best one is taken: it answers sooner
 
 
@@ -271,7 +270,7 @@ _ALL_GPU: list[Kind] = [
 
 def _cpu_kinds() -> list[Kind]:
     """Return the kinds to time on this CPU: bfloat16 only with hardware support, eager never (frozen is not slower)."""
-    if not _BF16_FLAGS.isdisjoint(cpu_flags()):
+    if has_bfloat16():
         return [("openvino", "bfloat16"), ("frozen", "bfloat16"), ("openvino", "float32"), ("winograd", "float32")]
     return [("winograd", "float32"), ("openvino", "float32"), ("frozen", "float32")]
 

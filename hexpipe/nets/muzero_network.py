@@ -32,7 +32,7 @@ from hexpipe.nets.heads import (
 )
 from hexpipe.nets.net_template import ACTION_PLANES, DYNAMICS_POOL_EVERY, ILLEGAL_LOGIT, PROJECTION, check_shapes
 from hexpipe.nets.planes import edge_planes, expand_codes, illegal_mask
-from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv, residual_blocks, standardised_once
+from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv, residual_blocks
 from hexpipe.nets.transformer_backbone import make_trunk
 
 
@@ -153,9 +153,8 @@ class MuZeroNet(nn.Module):
         into each latent is halved, as in the paper's appendix G.
         """
         latents = [self.represent(codes)]
-        with standardised_once(self.dynamics):
-            for step in range(actions.shape[1]):
-                latents.append(self._advance(0.5 * latents[-1] + 0.5 * latents[-1].detach(), actions[:, step]))
+        for step in range(actions.shape[1]):
+            latents.append(self._advance(0.5 * latents[-1] + 0.5 * latents[-1].detach(), actions[:, step]))
         # one call of the heads for all steps: many small ones would be mostly overhead
         count, steps = actions.shape
         every, later = torch.cat(latents), torch.cat(latents[1:])

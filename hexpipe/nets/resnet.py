@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -36,27 +37,44 @@ class StandardisedConv2d(nn.Module):
 
     def standardised(self) -> Tensor:
         """Return the plain weight float32 [O, I, k, k]: used by the convolution, and kept by `fold`."""
-        mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
-        centred = self.weight - mean
-        norm = centred.square().sum(dim=(1, 2, 3), keepdim=True).add(1e-8).rsqrt()
-        return centred * (norm * self.gain[:, None, None, None])
+        return _standardise(self.weight[None], self.gain[None])[0]
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.standardised() if self.shared is None else self.shared
         return F.conv2d(x, weight, self.bias, padding=self.padding)
 
 
+def _standardise(weights: Tensor, gains: Tensor) -> Tensor:
+    """Return weights float32 [N, O, I, k, k] of N convolutions with zero-mean, unit-norm filters times gains [N, O]."""
+    centred = weights - weights.mean(dim=(2, 3, 4), keepdim=True)
+    norm = centred.square().sum(dim=(2, 3, 4), keepdim=True).add(1e-8).rsqrt()
+    return centred * (norm * gains[:, :, None, None, None])
+
+
 @contextmanager
 def standardised_once(module: nn.Module) -> Iterator[None]:
-    """Standardise the weight of each convolution of ``module`` only once within the block."""
-    convolutions = [part for part in module.modules() if isinstance(part, StandardisedConv2d)]
-    for convolution in convolutions:
-        convolution.shared = convolution.standardised()
+    """Standardise the weight of each convolution of ``module`` only once within the block, those of one shape
+    together: their small operations are mostly overhead."""
+    convolutions = sorted(
+        (part for part in module.modules() if isinstance(part, StandardisedConv2d)), key=_filter_shape
+    )
+    for _, alike in groupby(convolutions, key=_filter_shape):
+        group = list(alike)
+        # stacked as they lie in memory (channels last): gradients come back in that layout, and are not copied
+        weights = torch.stack([convolution.weight.permute(0, 2, 3, 1) for convolution in group])
+        gains = torch.stack([convolution.gain for convolution in group])
+        plain = _standardise(weights.permute(0, 1, 4, 2, 3), gains)
+        for convolution, weight in zip(group, plain, strict=True):
+            convolution.shared = weight
     try:
         yield
     finally:
         for convolution in convolutions:
             convolution.shared = None
+
+
+def _filter_shape(convolution: StandardisedConv2d) -> tuple[int, ...]:
+    return tuple(convolution.weight.shape)
 
 
 def make_conv(inputs: int, outputs: int, kernel: int, *, padding: int, gain: float, plain: bool) -> nn.Module:
@@ -68,7 +86,12 @@ def make_conv(inputs: int, outputs: int, kernel: int, *, padding: int, gain: flo
 
 def global_pool(x: Tensor) -> Tensor:
     """Compute mean and maximum over the board: [B, C, n, n] -> [B, 2C]."""
-    return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)
+    if not x.requires_grad or x.device.type != "cpu":
+        return torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)
+    # the same, with gradients that are made channels last, as x is in training, and in a sixth of the time (not on
+    # a GPU, where those of adaptive pooling are not deterministic)
+    mean = x.movedim(1, -1).flatten(1, 2).mean(dim=1)
+    return torch.cat((mean, F.adaptive_max_pool2d(x, 1).flatten(1)), dim=1)
 
 
 class ResidualBlock(nn.Module):

@@ -60,6 +60,13 @@ def rotate(x: Tensor, turns: Turns) -> Tensor:
     return torch.cat((a * turns.cos - b * turns.sin, b * turns.cos + a * turns.sin), dim=-1)
 
 
+class Norm(nn.RMSNorm):
+    """RMSNorm in the dtype of its weight: autocast makes x [..., C] bfloat16, and no fused kernel takes both."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
+
+
 class LatentAttention(nn.Module):
     """Multi-head latent attention over all cells: [B, N, C] -> [B, N, C], N = n*n.
 
@@ -77,7 +84,7 @@ class LatentAttention(nn.Module):
         self.heads, self.content, self.rotary, self.kv_latent = heads, width // 2, width // 2, kv_latent
         # one product makes the queries, the latent (W_DKV of the paper) and the shared rotary key (W_KR)
         self.inputs = _linear(channels, channels + kv_latent + self.rotary)
-        self.latent_norm = nn.RMSNorm(kv_latent, NORM_EPS)
+        self.latent_norm = Norm(kv_latent, NORM_EPS)
         self.up = _linear(kv_latent, heads * (self.content + width))  # W_UK and W_UV, head by head
         self.output = _zero_linear(channels, channels)
 
@@ -124,9 +131,9 @@ class TransformerBlock(nn.Module):
     def __init__(self, settings: NetSettings) -> None:
         super().__init__()
         channels = settings.channels
-        self.attention_norm = nn.RMSNorm(channels, NORM_EPS)
+        self.attention_norm = Norm(channels, NORM_EPS)
         self.attention = LatentAttention(channels, settings.heads, settings.latent_rank)
-        self.ffn_norm = nn.RMSNorm(channels, NORM_EPS)
+        self.ffn_norm = Norm(channels, NORM_EPS)
         self.ffn = SwiGLU(channels, settings.ffn_multiplier * channels)
 
     def forward(self, x: Tensor, turns: Turns) -> Tensor:
@@ -147,7 +154,7 @@ class TransformerTrunk(nn.Module):
         super().__init__()
         self.stem = make_conv(planes, settings.channels, 3, padding=0, gain=RELU_GAIN, plain=plain)
         self.blocks = nn.ModuleList(TransformerBlock(settings) for _ in range(settings.blocks))
-        self.norm = nn.RMSNorm(settings.channels, NORM_EPS)
+        self.norm = Norm(settings.channels, NORM_EPS)
         self.rotary = settings.channels // settings.heads // 2
 
     def forward(self, planes: Tensor) -> Tensor:

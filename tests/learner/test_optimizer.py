@@ -58,6 +58,15 @@ def test_its_steps_are_those_of_torch() -> None:
         np.testing.assert_array_equal(array, net_weights(theirs)[name], err_msg=name)
 
 
+def test_muon_moves_convolutions_alike_in_any_layout() -> None:
+    plain, channels_last = fresh(), fresh().to(memory_format=torch.channels_last)
+    for net in (plain, channels_last):
+        trained(make_optimizer(net, 1e-2, 1e-3, muon_rate=0.05), net, 3)
+    after = net_weights(channels_last)
+    for name, array in net_weights(plain).items():
+        np.testing.assert_allclose(after[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
 def test_orthogonal_matrices_have_singular_values_near_1_and_the_same_directions() -> None:
     torch.manual_seed(1)
     for rows, columns in ((8, 72), (72, 8), (16, 16)):

@@ -31,7 +31,7 @@ def _one_thread() -> Iterator[None]:
 
 def settings(**overrides: object) -> Settings:
     net = {"net.blocks": 1, "net.channels": 16, "net.value_hidden": 16, "net.engram": 64}
-    return load_settings("quick", {**net, "learner.warmup_steps": 0, **overrides})
+    return load_settings("quick", {**net, "learner.warmup_steps": 0, "learner.dtype": "float32", **overrides})
 
 
 def boards(rng: np.random.Generator, count: int) -> np.ndarray:

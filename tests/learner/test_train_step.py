@@ -5,8 +5,17 @@ import pytest
 import torch
 
 from hexpipe.config import Shapes, load_settings
+from hexpipe.learner import train_step as train_step_module
 from hexpipe.learner.optimizer import Optimizer, make_optimizer
-from hexpipe.learner.train_step import EXPLODED, METRICS, StepLosses, as_tensors, mean_losses, train_step
+from hexpipe.learner.train_step import (
+    EXPLODED,
+    METRICS,
+    StepLosses,
+    as_tensors,
+    mean_losses,
+    train_step,
+    training_dtype,
+)
 from hexpipe.nets.factory import build_net
 
 SHAPES = Shapes(board_size=3, num_actions=9, num_seats=2, code_length=9)
@@ -45,6 +54,38 @@ def test_training_learns_a_simple_rule() -> None:
     assert last["loss"] < 0.3 * first["loss"]
     assert last["value_sign_accuracy"] > 0.95
     assert last["policy_kl"] == pytest.approx(last["policy_loss"], abs=1e-5)  # one-hot targets have no entropy
+
+
+@pytest.mark.parametrize("unroll", [0, 2])
+def test_a_step_in_bfloat16_is_nearly_that_in_float32(unroll: int) -> None:
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        net, optimizer = _fresh()
+        losses = train_step(net, optimizer, make_batch(64, unroll=unroll), CPU, SETTINGS.learner, dtype)
+        assert {part.dtype for part in (*net.parameters(), *optimizer.tensors().values())} == {torch.float32}
+        results.append(dict(losses))
+    assert results[1]["loss"] == pytest.approx(results[0]["loss"], rel=0.01)
+    assert results[1]["gradient_norm"] == pytest.approx(results[0]["gradient_norm"], rel=0.05)
+    assert results[1] != results[0], "both in float32"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "backbone", "device", "units", "dtype"),
+    [
+        ("auto", "resnet", "cpu", True, torch.bfloat16),
+        ("auto", "resnet", "cpu", False, torch.float32),
+        ("auto", "transformer", "cpu", True, torch.float32),
+        ("auto", "transformer", "cuda", False, torch.bfloat16),
+        ("float32", "resnet", "cuda", True, torch.float32),
+        ("bfloat16", "transformer", "cpu", False, torch.bfloat16),
+    ],
+)
+def test_what_a_net_is_trained_in(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, backbone: str, device: str, units: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(train_step_module, "has_bfloat16", lambda: units)
+    settings = load_settings("quick", {"learner.dtype": wanted, "net.backbone": backbone})
+    assert training_dtype(settings, torch.device(device)) == dtype
 
 
 def test_numpy_tensor_and_unrolled_batches_are_alike() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hexpipe.nets.factory import InferenceNet, build_net, fold, load_weights, ne
 from hexpipe.nets.heads import value_from_logits
 from hexpipe.nets.net_template import ILLEGAL_LOGIT
 from hexpipe.nets.planes import expand_codes, illegal_mask
-from hexpipe.nets.resnet import StandardisedConv2d
+from hexpipe.nets.resnet import StandardisedConv2d, global_pool, standardised_once
 from tests.refusals import refused
 
 SMALL = NetSettings(blocks=3, channels=16, value_hidden=16)
@@ -185,3 +186,32 @@ def test_every_parameter_learns() -> None:
     policy, value = net(random_codes(8, board))
     (policy.clamp(min=-100).square().sum() + value.square().sum()).backward()
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_weights_that_are_standardised_together_are_those_of_each_alone(layout: torch.memory_format) -> None:
+    net = shaken_net(shapes(5)).to(memory_format=layout)
+    codes = random_codes(16, shapes(5))
+    gradients = []
+    for together in (False, True):
+        with standardised_once(net) if together else nullcontext():
+            policy, value = net(codes)
+        net.zero_grad()
+        (policy.clamp(min=-10).square().sum() + (value - 1).square().sum()).backward()
+        gradients.append({name: part.grad for name, part in net.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+        assert gradients[1][name].stride() == dict(net.named_parameters())[name].stride(), name
+    assert all(part.shared is None for part in net.modules() if isinstance(part, StandardisedConv2d))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pooling_in_training_is_that_of_play(layout: torch.memory_format) -> None:
+    x = torch.randn(4, 6, 5, 5, generator=torch.Generator().manual_seed(0)).to(memory_format=layout)
+    trained, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+    pooled = global_pool(trained)
+    torch.testing.assert_close(pooled.detach(), global_pool(x))
+    wanted = torch.cat((plain.mean(dim=(2, 3)), plain.amax(dim=(2, 3))), dim=1)
+    for result in (pooled, wanted):
+        (result * torch.arange(12.0)).sum().backward()
+    torch.testing.assert_close(trained.grad, plain.grad)
