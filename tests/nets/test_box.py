@@ -46,7 +46,7 @@ def test_the_net_alone_sees_a_win_in_one() -> None:
     model = SimpleModelInference()
     size = model.shapes.board_size
     cells = np.zeros((size, size), np.int8)
-    cells[: size - 1, 2] = 1  # black lacks c7: white has b7
+    cells[: size - 1, 2] = 1  # black lacks the last cell of column c: white has its neighbour
     cells[: size - 2, size - 1] = 2
     cells[size - 1, 1] = 2
     policy, value = model.simple_infer(cells)
