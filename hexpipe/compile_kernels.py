@@ -31,6 +31,7 @@ from hexpipe import kernel_cache
 from hexpipe.answers import Answers
 from hexpipe.arena.uct import UctPlayer
 from hexpipe.config import Shapes, load_settings
+from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.game_records import recorded_rules
 from hexpipe.games.hex import Hex
@@ -43,7 +44,15 @@ from hexpipe.nets import winograd_kernels
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.replay.data_augment import apply_board_augment
 from hexpipe.replay.replay_buffer import ReplayBuffer
-from hexpipe.selfplay.dry_play import IN_A_ROW, SIZE, FlatEvaluator, play_in_a_row, play_learned, play_true_rules
+from hexpipe.selfplay.dry_play import (
+    IN_A_ROW,
+    SIZE,
+    FlatEvaluator,
+    play_in_a_row,
+    play_learned,
+    play_other,
+    play_true_rules,
+)
 
 
 def kernel_modules() -> list[types.ModuleType]:
@@ -263,6 +272,21 @@ def _inarow() -> None:
     game.threat_levels(states, row, np.zeros(1, np.uint8))
 
 
+def _connect4() -> None:
+    """Play Connect Four on its own board, and describe cells."""
+    name = "connect4"
+    play_other(name, "alphazero")
+    game = make_game(load_settings("quick", {"game.name": name}).game)
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    codes = np.zeros((1, game.shapes.code_length), np.int8)
+    game.codes(states, row, codes)
+    game.codes_from_cells(states.cells, states.view, states.ply, states.origin, codes)
+
+
+def _othello() -> None:
+    play_other("othello", "alphazero")
+
+
 def _nets() -> None:
     """A convolution as `nets.backend_winograd` lays it out, without torch."""
     boards, blocks, size, tile = 1, 1, SIZE, 4
@@ -276,9 +300,9 @@ def _nets() -> None:
     winograd_kernels.stem(codes, table, bias, x, size, kinds)
     winograd_kernels.input_transform(x, tiles, boards, a, b)
     biases = np.zeros((boards, *width), np.float32)
-    winograd_kernels.output_transform(products, biases, True, x, size, tiles, boards, a, b)
-    winograd_kernels.pool(x, size, np.zeros((boards, 2, *width), np.float32), boards)
-    winograd_kernels.unblock(x, size, np.zeros((boards, size, size, *width), np.float32), boards)
+    winograd_kernels.output_transform(products, biases, True, x, size, size, tiles, boards, a, b)
+    winograd_kernels.pool(x, size, size, np.zeros((boards, 2, *width), np.float32), boards)
+    winograd_kernels.unblock(x, size, size, np.zeros((boards, size, size, *width), np.float32), boards)
 
 
 def _bench() -> None:
@@ -286,6 +310,8 @@ def _bench() -> None:
 
     rules.run(seconds=0.0)
     rules.run(seconds=0.0, game="inarow")
+    rules.run(seconds=0.0, game="connect4")
+    rules.run(seconds=0.0, game="othello")
     search.run(seconds=0.0, size=SIZE, games=2, simulations=4)
     search.run(seconds=0.0, size=SIZE, games=2, simulations=4, algorithm="muzero")
 
@@ -301,6 +327,8 @@ _WORK: dict[str, Callable[[], object]] = {
     "uct": _uct,
     "bench": _bench,
     "hex": _hex,
+    "connect4": _connect4,
+    "othello": _othello,
 }
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ GROUPS = {
     "uct": "the tree search of Hex without a net",
     "bench": "the evaluators of benchmarks",
     "hex": "the rules of Hex",
+    "connect4": "the rules of Connect Four",
+    "othello": "the rules of Othello",
 }
 
 INTERRUPTED = 130
@@ -139,7 +141,7 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
-    game = "inarow" if any("inarow" in word for word in words) else "hex"
+    game = next((name for name in ("inarow", "connect4", "othello") if any(name in word for word in words)), "hex")
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)

@@ -155,7 +155,12 @@ def test_options_of_other_games_names_have_the_defaults_that_these_have() -> Non
     game = load_settings(overrides={"game.name": "my.games:Chess"}).game
     with refused(SettingsError, "Wrong.players", kind="conflict", setting="game.players"):
         game.options(Wrong)
-    assert game.options(Free).model_dump() == {"name": "my.games:Chess", "board_size": 5, "win_length": 9}
+    assert game.options(Free).model_dump() == {
+        "name": "my.games:Chess",
+        "board_size": 5,
+        "board_width": None,
+        "win_length": 9,
+    }
 
 
 @pytest.mark.parametrize("name", ["hex", "inarow", "my.games:Chess"])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from hexpipe.bench.options import Figures
 from hexpipe.config import load_settings
+from hexpipe.config.game import BOARDS
 from hexpipe.games.playouts import random_playouts
 
 ROWS = 64
@@ -15,8 +16,8 @@ _SLICE_SECONDS = 0.05
 
 def run(
     seconds: Annotated[float, "how long to measure"] = 5.0,
-    size: Annotated[int, "cells along a side of the board"] = 11,
-    game: Annotated[Literal["hex", "inarow"], "Hex, or n in a row"] = "hex",
+    size: Annotated[int | None, "cells along a side of the board; 11, or the game's own, unless given"] = None,
+    game: Annotated[Literal["hex", "inarow", "connect4", "othello"], "the game"] = "hex",
     players: Annotated[int, "players of n in a row"] = 2,
     win_length: Annotated[
         int | None, "stones in a row that win; 5, or the size where that is less, unless given"
@@ -25,12 +26,15 @@ def run(
     """Play uniformly random games to their end with the rules' own kernel, one after the other on one core.
 
     Each move of Hex places a stone, joins it to its neighbours (union-find) and asks for the winner; each of n in a row
-    is drawn from the local view, measures the chains through its stone and counts it in the thumbnail. A game ends at
-    the move that decides it. The copy of the empty board that starts each game is counted in. Keys: moves_per_s,
+    is drawn from the local view, measures the chains through its stone and counts it in the thumbnail; each of Connect
+    Four drops a stone and looks along its lines; each of Othello turns discs over and finds the next moves. A game ends
+    at the move that decides it. The copy of the first position that starts each game is counted in. Keys: moves_per_s,
     playouts_per_s, moves_per_game, first_player_wins (a share).
     """
-    rules = {"name": game, "board_size": size, "players": players, "win_length": win_length}
-    settings = load_settings(overrides={f"game.{name}": value for name, value in rules.items()})
+    rules = {"game.name": game, "game.players": players, "game.win_length": win_length}
+    if size is not None or game not in BOARDS:
+        rules["game.board_size"] = 11 if size is None else size
+    settings = load_settings(overrides=rules)
     playouts = random_playouts(settings.game, ROWS)
     playouts(0, 1)  # compiles
     repeats, seed = 1, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 _SUCH = "such as cuda:0,cuda:1"
 SETTINGS_HINT = "`hexpipe settings` lists all that --set can change, with what each one does."
 _OPTIONS = {
-    "game.name": ("game", "NAME", "hex, inarow, or your own package.module:Class; rules: --set game.KEY=VALUE."),
+    "game.name": ("game", "NAME", "hex, inarow, connect4, othello, or your own package.module:Class."),
     "algorithm": ("algorithm", "NAME", "alphazero (true rules) or muzero (learned dynamics)."),
-    "game.board_size": ("size", "N", "Cells along a side (3 to 27; inarow: to 200)."),
+    "game.board_size": ("size", "N|RxC", "Cells along a side (3 to 27; inarow: to 200), or rows x columns."),
     "net.backbone": ("backbone", "NAME", "The net's trunk, resnet or transformer; default: resnet."),
     "net.engram": ("engram", "", "Give the net an episodic memory (an experiment)."),
     "search.num_simulations": ("simulations", "N", "Simulations a move."),
@@ -37,7 +38,25 @@ _OPTIONS = {
     "seed": ("seed", "N", "Seed of every random generator."),
 }
 """By the setting that it sets: each option, what it takes, and its help."""
-_TYPES = {"N": int, "GB": float, "M": float}
+
+
+class _Board(click.ParamType["int | tuple[int, int]"]):
+    """Cells along a side, or rows and columns as 6x7."""
+
+    name = "board"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int | tuple[int, int]:
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        sides = re.fullmatch(r"\s*([0-9]{1,4})(?:x([0-9]{1,4}))?\s*", value, re.ASCII)
+        if sides is None:
+            self.fail(f"{value!r} is no board: write 7, or 6x7 for 6 rows of 7 columns", parameter, context)
+        return int(sides[1]) if sides[2] is None else (int(sides[1]), int(sides[2]))
+
+
+_TYPES = {"N": int, "GB": float, "M": float, "N|RxC": _Board()}
 
 
 def _setting_option(name: str, metavar: str, text: str) -> Decorator:
@@ -135,6 +154,8 @@ def overrides_of(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[
     """Return dotted settings from the options of `settings_options`; SettingsError where an assignment is none."""
     given = {setting: options.get(option.replace("-", "_")) for setting, (option, _, _) in _OPTIONS.items()}
     overrides = {setting: value for setting, value in given.items() if value is not None}
+    if isinstance(overrides.get("game.board_size"), tuple):
+        overrides["game.board_size"], overrides["game.board_width"] = overrides["game.board_size"]
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:

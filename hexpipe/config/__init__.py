@@ -4,7 +4,8 @@ Settings are frozen pydantic models. `load_settings` starts from a preset and ap
 (``search.num_simulations=64``); `dump_settings` writes what `settings_from_json` reads back.
 """
 
-from hexpipe.config.game import GameSettings, Shapes
+from hexpipe.config.connect4_options import ConnectFourOptions
+from hexpipe.config.game import NEVER, OFF_BOARD, GameSettings, Plane, Shapes
 from hexpipe.config.game_options import GameOptions
 from hexpipe.config.growing import new_run_settings
 from hexpipe.config.hex_options import MAX_HEX_SIZE, MIN_HEX_SIZE
@@ -18,6 +19,7 @@ from hexpipe.config.loading import (
     settings_from_json,
     settings_on_board,
 )
+from hexpipe.config.othello_options import OthelloOptions
 from hexpipe.config.presets import ENGRAM_ENTRIES, PRESETS
 from hexpipe.config.sections import (
     AUTO,
@@ -38,7 +40,10 @@ __all__ = [
     "MAX_HEX_SIZE",
     "MAX_VIEW_SIZE",
     "MIN_HEX_SIZE",
+    "NEVER",
+    "OFF_BOARD",
     "PRESETS",
+    "ConnectFourOptions",
     "GameOptions",
     "GameSettings",
     "InARowOptions",
@@ -46,6 +51,8 @@ __all__ = [
     "LearnerSettings",
     "LimitSettings",
     "NetSettings",
+    "OthelloOptions",
+    "Plane",
     "ReplaySettings",
     "SearchSettings",
     "Settings",

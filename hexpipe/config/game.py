@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ConfigDict, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
+from hexpipe.config.connect4_options import ConnectFourOptions
 from hexpipe.config.game_options import MAX_NAME, GameOptions
 from hexpipe.config.hex_options import HexOptions
 from hexpipe.config.inarow_options import InARowOptions
+from hexpipe.config.othello_options import OthelloOptions
 from hexpipe.config.section import RefusedError, refused, unknown_setting
 from hexpipe.errors import SettingsError
+
+
+class Plane(NamedTuple):
+    """An input plane of a net: 1 where the codes from ``at`` on, one for each cell of the view, are ``code``, else 0.
+
+    ``whole``: 1 everywhere where the one code ``at`` is ``code``.
+    """
+
+    at: int
+    code: int
+    whole: bool = False
+
+
+OFF_BOARD = 4
+"""Code of a cell that is off the board, or empty and closed to play."""
+NEVER = -1
+"""No code is this: a `Plane` of it is 0."""
 
 
 @dataclass(frozen=True)
 class Shapes:
     """The array sizes by which nets, inference and replay know a game, without its rules.
 
-    A state is seen through a view of ``view_size`` x ``view_size`` cells; 0, the default, stands for ``board_size``,
-    the whole board. ``code_length`` int8 codes describe one state as its mover sees it: ``view_cells`` cell codes (0
-    empty, 1 the mover's, 2 the next seat's, 3 the seat's after that, 4 off the board, or empty and closed: no move
-    now), then one flag for each action that is not a cell (1: legal); these are the ``num_actions`` actions. With a
+    A board has ``board_size`` rows and ``board_width`` columns; 0, the default, stands for as many. A state is seen
+    through a view of ``view_size`` x ``view_size`` cells; 0, the default, stands for the whole board. Of the
+    ``num_actions`` actions the first are ``cell_actions`` for each cell of the view (action ``k * view_cells + cell``),
+    the others are no cell (`num_others`).
+
+    ``code_length`` int8 codes describe one state as its mover sees it: ``view_cells`` cell codes (0 empty, 1 the
+    mover's, 2 the next seat's, 3 the seat's after that, 4 off the board, or empty and closed: no move now), then one
+    flag for each action that is not a cell (1: legal); these are the ``num_actions`` actions. With a
     ``thumbnail`` of the board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the mover's, the
     next seat's, ... stones each bucket of cells is (0 to 127), and which buckets the view shows (1). ``turns_frame``:
     each seat sees the board transposed relative to the seat before (a move to a cell transposes it). ``threats``: the
     game gives threat levels (`LocalViewGame.threat_levels`), which the net learns to predict.
+
+    With ``declared`` planes the codes are the game's own, and the last ``num_actions`` of them say which actions are
+    legal (1).
     """
 
     board_size: int
@@ -37,31 +63,64 @@ class Shapes:
     thumbnail: bool = False
     turns_frame: bool = False
     threats: bool = False
+    board_width: int = 0
+    cell_actions: int = 1
+    declared: tuple[Plane, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.view_size:
             object.__setattr__(self, "view_size", self.board_size)
+        if not self.board_width:
+            object.__setattr__(self, "board_width", self.board_size)
+        object.__setattr__(self, "declared", tuple(Plane(*plane) for plane in self.declared))  # lists where read
+
+    @property
+    def view_width(self) -> int:
+        """Columns of the view; its rows are ``view_size``."""
+        return self.board_width if self.view_size == self.board_size else self.view_size
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """Input planes of a net that are comparisons of codes; the last of declared ones is 0 but for its border."""
+        if self.declared:
+            return (*self.declared, Plane(0, NEVER))
+        kinds = [*range(1, self.num_seats + 1), 0] + ([] if self.turns_frame else [OFF_BOARD])
+        flags = [Plane(self.view_cells, 1, whole=True)] if self.num_others else []
+        if self.turns_frame and not flags:
+            flags = [Plane(0, NEVER)]  # no swap: its plane is there anyway, so that one set of weights serves both
+        return (*(Plane(0, kind) for kind in kinds), *flags)
 
     @property
     def num_planes(self) -> int:
         """Number of input planes of a net (see `nets.planes`)."""
-        if self.turns_frame:
-            return 4
-        flags = self.num_actions - self.view_cells
-        return self.num_seats + 2 + flags + (self.num_seats + 1 if self.thumbnail else 0)
+        return len(self.planes) + (self.num_seats + 1 if self.thumbnail else 0)
+
+    @property
+    def num_others(self) -> int:
+        """Number of actions that are no cell."""
+        return self.num_actions - self.cell_actions * self.view_cells
 
     @property
     def board_cells(self) -> int:
-        """Number of cells of the board, n * n."""
-        return self.board_size * self.board_size
+        """Number of cells of the board."""
+        return self.board_size * self.board_width
 
     @property
     def view_cells(self) -> int:
-        """Number of cells of the view, which are the first actions and the first codes."""
-        return self.view_size * self.view_size
+        """Number of cells of the view."""
+        return self.view_size * self.view_width
 
 
-_OPTIONS: dict[str, type[GameOptions]] = {"hex": HexOptions, "inarow": InARowOptions}
+_OPTIONS: dict[str, type[GameOptions]] = {
+    "hex": HexOptions,
+    "inarow": InARowOptions,
+    "connect4": ConnectFourOptions,
+    "othello": OthelloOptions,
+}
+_TITLES = {"connect4": "Connect Four", "othello": "Othello"}
+
+BOARDS: dict[str, tuple[int, int]] = {"connect4": (6, 7), "othello": (8, 8)}
+"""Rows and columns of games whose board is this unless it is set; others have that of the preset."""
 
 Options = TypeVar("Options", bound=GameOptions)
 
@@ -85,7 +144,8 @@ class GameSettings(InARowOptions, HexOptions):
             self._as(self.model)
         elif self.own_class is None:
             words = (
-                f"there is no game {self.name!r}: game.name is hex, inarow, or package.module:Class for one of your own"
+                f"there is no game {self.name!r}: game.name is {', '.join(_OPTIONS)}, or package.module:Class for one "
+                "of your own"
             )
             raise RefusedError(words, kind="unknown", setting="game.name")
         return self
@@ -127,7 +187,7 @@ class GameSettings(InARowOptions, HexOptions):
             raise refused(error, "game") from error
 
     def refuse_rules_beside(self, *known: str) -> None:
-        """Raise SettingsError for a rule that is set and not one of ``known``, name and board_size.
+        """Raise SettingsError for a rule that is set and not one of ``known``, name, board_size and board_width.
 
         This serves user-defined games without a model of their options.
         """
@@ -135,9 +195,9 @@ class GameSettings(InARowOptions, HexOptions):
             raise SettingsError(self._unknown(name), kind="unknown", setting=f"game.{name}")
 
     def _set_beside(self, *known: str) -> list[str]:
-        """Return the names of options that are set, except ``known``, name and board_size."""
+        """Return the names of options that are set, except ``known``, name, board_size and board_width."""
         ours = GameSettings.model_fields
-        beside = {name: value for name, value in self if name not in ("name", "board_size", *known)}
+        beside = {name: value for name, value in self if name not in ("name", "board_size", "board_width", *known)}
         return [name for name, value in beside.items() if name not in ours or value != ours[name].default]
 
     def _unknown(self, name: str) -> str:
@@ -154,8 +214,9 @@ class GameSettings(InARowOptions, HexOptions):
         n = self.board_size
         if self.name == "hex":
             return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
-        if self.own_class is not None:
-            return f"{self.name} {n}x{n}"
+        if self.name != "inarow":
+            rows, columns = self.board
+            return f"{_TITLES.get(self.name, self.name)} {rows}x{columns}"
         return f"{self.row_length} in a row {n}x{n}, {self.players} players"
 
     @property

@@ -17,6 +17,7 @@ class HexOptions(GameOptions):
 
     @model_validator(mode="after")
     def _possible(self) -> HexOptions:
+        self.refuse_rectangles("Hex")
         if self.board_size > MAX_HEX_SIZE:
             words = (
                 f"game.board_size: Hex boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side "

@@ -60,6 +60,7 @@ class InARowOptions(GameOptions):
 
     @model_validator(mode="after")
     def _possible(self) -> InARowOptions:
+        self.refuse_rectangles("n in a row")
         n = self.board_size
         if self.win_length is not None and self.win_length > n:
             words = f"game.win_length is {self.win_length}, more than the {n} cells along a side: lower it"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hexpipe.config import settings_of_0_1_0
+from hexpipe.config.game import BOARDS
 from hexpipe.config.inarow_options import DEFAULT_VIEW_SIZE
 from hexpipe.config.presets import ALGORITHMS, PRESETS, QUICK_MUZERO
 from hexpipe.config.section import brief, refused, unknown_setting
@@ -30,6 +31,7 @@ YOUNGER: dict[str, tuple[int, Any]] = {
     "selfplay.stop_when_proven": (3, 0.0),
     "learner.muon_rate": (4, 0.0),
     "selfplay.revisit_share": (5, 0.0),
+    "game.board_width": (6, None),  # boards were square
     "learner.dtype": (6, "auto"),  # bfloat16 on accelerators, as ever, and now on processors that have it
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
@@ -57,6 +59,8 @@ def load_settings(preset: str = "quick", overrides: Mapping[str, Any] | None = N
         tree[section] = dict(values)
     for name, value in _with_algorithm(overrides or {}, preset).items():
         _set_dotted(tree, name, value)
+    if not {"game.board_size", "game.board_width"} & (overrides or {}).keys():
+        _take_own_board(tree)
     if "game.board_size" not in (overrides or {}):
         _take_last_board(tree)
     return _validated(tree)
@@ -188,6 +192,13 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
         if not isinstance(tree, dict):
             raise SettingsError(unknown_setting(name), kind="unknown", setting=name)
     tree[key] = value
+
+
+def _take_own_board(tree: dict[str, Any]) -> None:
+    """Set the board of a game that has one of its own, whatever the preset's."""
+    game = tree.get("game", {})
+    if isinstance(game, dict) and game.get("name") in BOARDS:
+        game["board_size"], game["board_width"] = BOARDS[game["name"]]
 
 
 def _take_last_board(tree: dict[str, Any]) -> None:

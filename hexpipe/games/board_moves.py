@@ -1,7 +1,7 @@
 """Moves of the whole board, independent of the views in which they were played.
 
-A *move* is a board cell, or ``n * n + k`` for the k-th action that is no cell. Where the view is the whole board moves
-are actions; otherwise an action determines a cell only together with a view.
+A *move* is a board cell, or ``cells + k`` for the k-th action that is no cell. Where the view is the whole board moves
+are actions, of which a game may have several a cell; otherwise an action determines a cell only together with a view.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def legal_moves(game: Game, states: States) -> Int32Array:
 
 def move_name(game: Game, move: int) -> str:
     """Return the name of ``move``: "c3", "swap"."""
-    cells = game.board_size**2
+    if LocalView.of(game).is_board:
+        return game.action_name(move)
+    cells = game.shapes.board_cells
     return game.cell_name(move) if move < cells else game.action_name(game.shapes.view_cells + move - cells)
 
 

@@ -16,7 +16,7 @@ from hexpipe.games.game_env import Int8Array
 STONES = ".XO"
 """Letters of empty cells, black and white in a picture of a board."""
 SQUARE_STONES = ".XO#"
-"""Letters of empty cells and of seats 0, 1 and 2 in a picture of a square board."""
+"""Letters of empty cells and of seats 0, 1 and 2 in a picture of a board of square cells."""
 
 
 def render(cells: Int8Array, board_size: int) -> str:
@@ -28,14 +28,14 @@ def render(cells: Int8Array, board_size: int) -> str:
     return "\n".join(lines)
 
 
-def render_square(cells: Int8Array, board_size: int) -> str:
-    """Draw cells int8 [n * n] of a square board: ``.`` empty, ``X``, ``O`` and ``#`` the seats' stones."""
-    n = board_size
-    columns = [column_name(column) for column in range(n)]
-    wide = len(columns[-1])
-    margin = max(2, len(str(n)))
-    lines = [" " * margin + " " + " ".join(f"{name:>{wide}}" for name in columns)]
-    for row, line in enumerate(np.asarray(cells).reshape(n, n)):
+def render_square(cells: Int8Array, columns: int) -> str:
+    """Draw square cells int8 [rows * columns]: ``.`` empty, ``X``, ``O`` and ``#`` the seats' stones."""
+    grid = np.asarray(cells).reshape(-1, columns)
+    names = [column_name(column) for column in range(columns)]
+    wide = len(names[-1])
+    margin = max(2, len(str(len(grid))))
+    lines = [" " * margin + " " + " ".join(f"{name:>{wide}}" for name in names)]
+    for row, line in enumerate(grid):
         lines.append(f"{row + 1:>{margin}} " + " ".join(f"{SQUARE_STONES[cell]:>{wide}}" for cell in line))
     return "\n".join(lines)
 

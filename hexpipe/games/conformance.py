@@ -25,12 +25,15 @@ from hexpipe.games.game_env import (
     States,
     moves_view,
     places_stones,
+    snapshot_bits,
     tells_threats,
 )
 from hexpipe.games.local_view import LocalView
 from hexpipe.random_streams import Stream, generator
 
 OFF_OR_CLOSED = 4
+OF_ALL_STATES = ("cells", "to_move", "view", "winner", "ply", "origin")
+"""Arrays that the states of every game have."""
 
 
 def check(game: Game) -> None:
@@ -116,9 +119,13 @@ def shapes_agree(game: Game) -> None:
     shapes, states = game.shapes, game.new_states(3)
     for name in ("num_actions", "num_seats", "board_size"):
         _equal(getattr(shapes, name), getattr(game, name), f"shapes.{name}")
-    thumbnail = (game.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
-    _equal(shapes.code_length, game.num_actions + thumbnail, "shapes.code_length")
-    _require(game.num_actions >= shapes.view_cells, f"{game.num_actions} actions are fewer than the cells of the view")
+    _require(shapes.num_others >= 0, f"{game.num_actions} actions are fewer than the cells of the view have")
+    if shapes.declared:
+        _check_declared(game)
+    else:
+        thumbnail = (game.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
+        _equal(shapes.code_length, game.num_actions + thumbnail, "shapes.code_length")
+        _require(shapes.cell_actions == 1, "several actions a cell need declared planes (shapes.declared)")
     for name, wanted in (
         ("action_view", (game.num_views, game.num_actions)),
         ("next_view", (game.num_views, game.num_actions)),
@@ -128,9 +135,28 @@ def shapes_agree(game: Game) -> None:
         _equal(getattr(game, name).shape, wanted, f"the shape of {name}")
     _equal(states.cells.shape, (3, shapes.board_cells), "the shape of states.cells for 3 rows")
     _equal(states.origin.shape, (3, 2), "the shape of states.origin for 3 rows")
-    for (name, array), size in zip(states._asdict().items(), (1, 2, 1, 1, 1, 4, 4, 2, 2, 2), strict=True):
-        _require(array.dtype == np.dtype(f"i{size}"), f"states.{name} is {array.dtype}, not int{8 * size}")
+    told = dict(zip(States._fields, (1, 2, 1, 1, 1, 4, 4, 2, 2, 2), strict=True))
+    for name in States._fields if places_stones(game) else OF_ALL_STATES:
+        _require(hasattr(states, name), f"states have no array {name}")
+    for name, array in states._asdict().items():
+        size = told.get(name, array.dtype.itemsize)
+        kind = "i" if name in told else array.dtype.kind
+        _require(array.dtype == np.dtype(f"{kind}{size}"), f"states.{name} is {array.dtype}, not int{8 * size}")
         _require(array.flags.c_contiguous and len(array) == 3, f"states.{name} is no C-contiguous array of 3 rows")
+    for name, bits in {} if places_stones(game) else snapshot_bits(game).items():
+        _require(hasattr(states, name), f"snapshot_bits names an array {name}, which states do not have")
+        _require(bits in (1, 2, 4, 8, 16, 32, 64), f"snapshot_bits gives {name} {bits} bits: 1, 2, 4, 8, 16, 32 or 64")
+
+
+def _check_declared(game: Game) -> None:
+    """Check that declared planes are within the codes, and that the last codes can say what is legal."""
+    shapes = game.shapes
+    for plane in shapes.declared:
+        end = plane.at + (1 if plane.whole else shapes.view_cells)
+        _require(plane.at >= 0 and end <= shapes.code_length, f"{plane} is outside the {shapes.code_length} codes")
+    _require(shapes.code_length >= game.num_actions, "the codes are fewer than the actions, which the last ones tell")
+    _require(not places_stones(game), "a game that declares planes must say places_stones = False")
+    _require(not (shapes.thumbnail or shapes.turns_frame or shapes.threats), "declared planes are all that a net sees")
 
 
 def tables_are_permutations(game: Game) -> None:
@@ -184,6 +210,13 @@ def random_games_keep_the_contract(game: Game) -> None:
 def _check_codes(line: Line) -> None:
     """Check that codes show the stones and legal moves in the net frame, and follow from the cells alone."""
     game, states, seen, area = line.game, line.states, line.codes(), line.game.shapes.view_cells
+    allowed = np.zeros(game.num_actions, np.bool_)
+    allowed[game.action_view[states.view[0], line.legal()]] = True
+    if game.shapes.declared:  # what else they tell only the game knows
+        _equal(
+            seen[len(seen) - game.num_actions :], allowed, "the last codes, beside legal_mask, in the net frame,", line
+        )
+        return
     places, cells = game.action_view[states.view[0], :area], line.cells()
     stones = np.where(cells >= 0, states.cells[0, cells], 0)
     wanted = np.where(stones > 0, 1 + (stones - 1 - states.view[0]) % game.num_views, seen[places])
@@ -194,9 +227,9 @@ def _check_codes(line: Line) -> None:
     odd = (stones == 0) & (cells >= 0) & ~np.isin(seen[places], empty)
     _require(not odd.any(), f"codes of empty cells are {sorted({*seen[places][odd].tolist()})}, not of {empty}", line)
     free = np.concatenate([seen[:area] == 0, seen[area : game.num_actions] == 1])
-    allowed = np.zeros(game.num_actions, np.bool_)
-    allowed[game.action_view[states.view[0], line.legal()]] = True
     _equal(free, allowed, "what is legal by codes, beside legal_mask, in the net frame,", line)
+    if not places_stones(game):
+        return
     rebuilt = np.full((1, game.shapes.code_length), 99, np.int8)
     game.codes_from_cells(states.cells, states.view, states.ply, states.origin, rebuilt)
     _equal(rebuilt[0], seen, "codes_from_cells, beside codes,", line)
@@ -216,14 +249,23 @@ def _check_end(line: Line) -> None:
 
 
 def snapshots_tell_positions(game: Game) -> None:
-    """Check that cells, parents, ply, seat and view determine a position, if the replay keeps these as snapshots."""
+    """Check that ``snapshot_bits``, ply, seat and view determine a position, if the replay keeps these as snapshots."""
     if places_stones(game):
         return
     _require(not moves_view(game), "a game with places_stones = False must be seen whole")
+    if not snapshot_bits(game):
+        return  # it is played anew from its start
     line, again = random_line(game, 8), Line(game)
     for move in line.moves:
         states, fresh = again.states, game.new_states(1)
-        for name in ("cells", "parents", "ply", "to_move", "view"):
+        for name, bits in snapshot_bits(game).items():
+            array = getattr(states, name)[0]
+            low, high = (0, 2**bits - 1) if bits < 8 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+            if array.dtype.kind != "u" or bits < 8 * array.dtype.itemsize:
+                fits = array.size == 0 or (low <= array.min() and array.max() <= high)
+                _require(fits, f"states.{name} has numbers that {bits} bits do not hold", again)
+            getattr(fresh, name)[0] = array
+        for name in ("ply", "to_move", "view"):
             getattr(fresh, name)[0] = getattr(states, name)[0]
         codes = np.full((1, game.shapes.code_length), 99, np.int8)
         game.codes(fresh, rows(0), codes)
@@ -241,7 +283,7 @@ def step_leaves_others_alone(game: Game) -> None:
         game.step(states, rows(1), rows(move), rows(1))
     copies = _copy(states)
     game.step(states, rows(1), rows(last), rows(3))
-    for name in States._fields:
+    for name in states._fields:
         _equal(getattr(states, name)[:3], getattr(copies, name)[:3], f"states.{name} of a row that is not the child")
     game.step(states, rows(1), rows(last), rows(1))
     _same_rows(states, 1, states, 3, "of a row that is its own child, beside one that is not,")
@@ -445,8 +487,8 @@ def _equal(found: npt.ArrayLike, wanted: npt.ArrayLike, what: str, line: Line | 
 def _same_rows(one: States, row: int, other: States, other_row: int, where: str) -> None:
     """Raise ConformanceError unless two rows are the same position; a game's own numbers, such as union-find parents,
     may differ."""
-    for name in States._fields:
-        if name != "parents":
+    for name in one._fields:
+        if name in States._fields and name != "parents":
             _equal(getattr(one, name)[row], getattr(other, name)[other_row], f"states.{name} {where}")
 
 

@@ -26,26 +26,27 @@ def column_name(column: int) -> str:
     return (chr(ord("a") + before - 1) if before else "") + chr(ord("a") + letter)
 
 
-def cell_name(cell: int, board_size: int) -> str:
-    """Return the name of the board's ``cell``: "c3"."""
-    row, column = divmod(cell, board_size)
+def cell_name(cell: int, columns: int) -> str:
+    """Return the name of ``cell`` of a board with so many columns: "c3"."""
+    row, column = divmod(cell, columns)
     return f"{column_name(column)}{row + 1}"
 
 
-def parse_cell(text: str, board_size: int) -> int:
-    """Return the cell that ``text`` names."""
+def parse_cell(text: str, board_size: int, columns: int | None = None) -> int:
+    """Return the cell that ``text`` names, on a board of ``board_size`` rows and ``columns``; unset: as many."""
+    columns = board_size if columns is None else columns
     match = _COORDINATE.fullmatch(text.strip().lower())
-    last = cell_name(board_size**2 - 1, board_size)
+    last = cell_name(board_size * columns - 1, columns)
     if not match:
         raise NotationError(f"{text!r} is no coordinate; write a letter and a number, a1 to {last}", kind="coordinate")
     letters, digits = match.groups()
     column = ord(letters[-1]) - ord("a") + (26 * (ord(letters[0]) - ord("a") + 1) if len(letters) == 2 else 0)
     row = int(digits) - 1
-    if column >= board_size or row >= board_size:
+    if column >= columns or row >= board_size:
         raise NotationError(
-            f"{text!r} is off the {board_size}x{board_size} board, which goes from a1 to {last}", kind="coordinate"
+            f"{text!r} is off the {board_size}x{columns} board, which goes from a1 to {last}", kind="coordinate"
         )
-    return row * board_size + column
+    return row * columns + column
 
 
 def action_name(action: int, board_size: int) -> str:

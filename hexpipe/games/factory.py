@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from hexpipe.config import GameSettings, Settings
+from collections.abc import Callable
+
+from hexpipe.config import ConnectFourOptions, GameSettings, OthelloOptions, Settings
+from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from hexpipe.games.othello.rules import Othello
 from hexpipe.games.own_games import make_own_game
+
+_GAMES: dict[str, Callable[[GameSettings], Game]] = {
+    Hex.name: lambda settings: Hex(settings.board_size, settings.swap),
+    InARow.name: InARow,
+    ConnectFour.name: lambda settings: ConnectFour(settings.options(ConnectFourOptions)),
+    Othello.name: lambda settings: Othello(settings.options(OthelloOptions)),
+}
 
 
 def make_game(settings: GameSettings) -> Game:
@@ -16,7 +27,7 @@ def make_game(settings: GameSettings) -> Game:
     """
     if settings.own_class is not None:
         return make_own_game(settings)
-    return InARow(settings) if settings.name == InARow.name else Hex(settings.board_size, settings.swap)
+    return _GAMES[settings.name](settings)
 
 
 def plays_hex(settings: GameSettings) -> bool:

@@ -36,6 +36,9 @@ ONGOING = -1
 class States(NamedTuple):
     """R states as C-contiguous arrays; passed to numba kernels as it is.
 
+    A game whose replay does not place stones (`places_stones`) may have a named tuple of its own: cells, to_move, view,
+    winner, ply and origin as here, and any further arrays [R, ...].
+
     Shapes: cells int8 [R, n * n] (0 empty, 1 + view of the stone's mover); parents int16 [R, P] (union-find, P = 0 for
     games without); to_move int8 [R] (seat); view int8 [R]; winner int8 [R] (-1 ongoing, else a seat, or num_seats for a
     draw); ply int32 [R] (actions played so far); last int32 [R] (cell of the last stone, -1 before there is one, and
@@ -54,6 +57,10 @@ class States(NamedTuple):
     origin: Int16Array
     pooled: Int16Array
     longest: Int16Array
+
+
+OwnStates = Any
+"""A named tuple of a game's own, see `States`."""
 
 
 class Game(Protocol):
@@ -209,9 +216,20 @@ def places_stones(game: Game) -> bool:
     """Return whether a move of ``game`` places one stone of its mover, or none, and changes no other cell.
 
     That is so unless a game sets ``places_stones = False``. The replay then rebuilds a position by placing stones, and
-    otherwise by the game's own `step` from a snapshot of cells and parents.
+    otherwise by the game's own `step` from a snapshot (`snapshot_bits`).
     """
     return bool(getattr(game, "places_stones", True))
+
+
+def snapshot_bits(game: Game) -> dict[str, int]:
+    """Return which arrays of its states a game's snapshots keep, with the bits of each element: 1, 2 or 4 for numbers
+    from 0 to 2 ** bits - 1, or 8, 16, 32, 64 for any that fit.
+
+    Together with ply, seat and view they tell a position. A game says so in ``snapshot_bits``; one that says {} is
+    played anew from its start. By default they are cells and parents, as they are.
+    """
+    told: dict[str, int] = getattr(game, "snapshot_bits", {"cells": 8, "parents": 16})
+    return told
 
 
 def tells_threats(game: Game) -> TypeGuard[LocalViewGame]:

@@ -74,6 +74,9 @@ def make_own_game(settings: GameSettings) -> Game:
     _require_parts(game, _parts(Game, methods=False), settings)
     if moves_view(game) or tells_threats(game):
         _require_parts(game, _parts(LocalViewGame, methods=False) + _parts(LocalViewGame, methods=True), settings)
+    if game.shapes.board_width != settings.board[1]:
+        words = f"game.board_width: {settings.name} has {game.shapes.board_width} columns on that board, leave it unset"
+        raise SettingsError(words, kind="conflict", setting="game.board_width")
     if game.name != settings.name:
         words = f"{settings.name} calls itself {game.name!r}: its name must be the one in its settings"
         raise SettingsError(words, kind="conflict", setting="game.name")

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from hexpipe.config import GameSettings
 from hexpipe.errors import SettingsError
 from hexpipe.games import hex_kernels, inarow_kernels
+from hexpipe.games.connect4 import rule_kernels as connect4_kernels
+from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.factory import make_game
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
+from hexpipe.games.othello import rule_kernels as othello_kernels
+from hexpipe.games.othello.rules import Othello
 
 Playouts = Callable[[int, int], NDArray[np.int64]]
 """playouts(seed, repeats): moves played and wins of the first player in ``repeats`` batches of games, int64 [2]."""
@@ -29,6 +33,14 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
     if isinstance(game, InARow):
         rules = game.rules
         return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, rules)
+    if isinstance(game, ConnectFour):
+        columns = game.board_width
+        return lambda seed, repeats: connect4_kernels.random_playouts(states, seed, repeats, columns)
+    if isinstance(game, Othello):
+        board = game.board
+        return lambda seed, repeats: othello_kernels.random_playouts(states, seed, repeats, board)
     raise SettingsError(
-        f"{game.name} has no kernel that plays whole games: take hex or inarow", kind="foreign", setting="game.name"
+        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4 or othello",
+        kind="foreign",
+        setting="game.name",
     )

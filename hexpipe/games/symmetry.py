@@ -29,6 +29,13 @@ def square_symmetries(size: int) -> Int16Array:
     return np.stack([np.rot90(side, turns).ravel() for side in (square, square[:, ::-1]) for turns in range(4)])
 
 
+def rectangle_symmetries(rows: int, columns: int) -> Int16Array:
+    """Return what leaves a board of ``rows`` and ``columns`` as it is: nothing, the half turn, left for right, top for
+    bottom: int16 [4, rows * columns]."""
+    board = np.arange(rows * columns, dtype=np.int16).reshape(rows, columns)
+    return np.stack([side.ravel() for side in (board, board[::-1, ::-1], board[:, ::-1], board[::-1])])
+
+
 def over_planes(permutations: Int16Array, planes: int) -> Int16Array:
     """Extend ``permutations`` int16 [K, m] to ``planes`` planes of m codes, the same in each: int16 [K, planes * m]."""
     first = np.arange(planes, dtype=np.int16)[:, None] * np.int16(permutations.shape[1])

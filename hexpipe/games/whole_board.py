@@ -19,6 +19,7 @@ from hexpipe.games.game_env import (
     Int8Array,
     Int16Array,
     IntArray,
+    OwnStates,
     States,
 )
 
@@ -40,36 +41,43 @@ class WholeBoard(ABC):
         board_size: int,
         symmetries: Int16Array,
         *,
+        board_width: int | None = None,
         num_seats: int = 2,
         extra_action: str = "",
         num_parents: int = 0,
         turns_frame: bool = False,
         options: GameOptions | None = None,
     ) -> None:
-        """Make the tables of the game that settings call ``name``.
+        """Make the tables of the game that settings call ``name``, on ``board_size`` rows and ``board_width`` columns;
+        unset: as many.
 
-        ``symmetries`` int16 [K, n * n] permute the cells without changing the rules, the identity first.
+        ``symmetries`` int16 [K, cells] permute the cells without changing the rules, the identity first.
         ``num_parents`` int16 numbers of each state are the game's own (`States.parents`), ``turns_frame`` is Hex's.
         ``options`` become part of the `terms`. SettingsError if the board is too large for one view.
         """
-        if board_size > MAX_VIEW_SIZE:
-            words = f"game.board_size: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most"
-            raise SettingsError(words, kind="range", setting="game.board_size", high=MAX_VIEW_SIZE)
-        area, extra = board_size**2, int(bool(extra_action))
+        width = board_size if board_width is None else board_width
+        for setting, side in (("game.board_size", board_size), ("game.board_width", width)):
+            if side > MAX_VIEW_SIZE:
+                words = f"{setting}: {name} is seen whole, on {MAX_VIEW_SIZE} cells a side at the most"
+                raise SettingsError(words, kind="range", setting=setting, high=MAX_VIEW_SIZE)
+        area, extra = board_size * width, int(bool(extra_action))
         self.name = name
-        self.board_size = board_size
+        self.board_size, self.board_width = board_size, width
         self.num_seats = self.num_views = num_seats
         self.num_actions = self.max_plies = area + extra
         self.extra_action = extra_action
         self.shapes = Shapes(
             board_size=board_size,
+            board_width=width,
             num_actions=area + extra,
             num_seats=num_seats,
             code_length=area + extra,
             turns_frame=turns_frame,
         )
         self._num_parents = num_parents
-        self._options = {} if options is None else options.model_dump(mode="json", exclude={"name", "board_size"})
+        self._options = (
+            {} if options is None else options.model_dump(mode="json", exclude={"name", "board_size", "board_width"})
+        )
         self.action_view: Int16Array = np.tile(np.arange(area + extra, dtype=np.int16), (num_seats, 1))
         turn = (np.arange(num_seats, dtype=np.int8) + 1) % num_seats
         self.next_view: Int8Array = np.tile(turn[:, None], (1, area + extra)).astype(np.int8)
@@ -78,8 +86,10 @@ class WholeBoard(ABC):
 
     @property
     def terms(self) -> dict[str, Any]:
-        """Name, size, seats, whether there is a swap, and the options."""
+        """Name, size, seats, whether there is a swap, and the options; the columns where the board is no square."""
         rules = {"game": self.name, "board_size": self.board_size, "seats": self.num_seats, "swap": self.swap}
+        if self.board_width != self.board_size:
+            rules["board_width"] = self.board_width
         return rules | self._options
 
     @abstractmethod
@@ -93,10 +103,10 @@ class WholeBoard(ABC):
         self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
     ) -> None: ...
 
-    def new_states(self, count: int) -> States:
+    def new_states(self, count: int) -> OwnStates:
         """Allocate ``count`` rows, all at the empty board."""
         states = States(
-            cells=np.empty((count, self.board_size**2), np.int8),
+            cells=np.empty((count, self.shapes.board_cells), np.int8),
             parents=np.zeros((count, self._num_parents), np.int16),
             to_move=np.empty(count, np.int8),
             view=np.empty(count, np.int8),
@@ -111,7 +121,7 @@ class WholeBoard(ABC):
         self.reset(states, np.arange(count, dtype=np.int32))
         return states
 
-    def reset(self, states: States, rows: IntArray) -> None:
+    def reset(self, states: OwnStates, rows: IntArray) -> None:
         """Put the rows ``rows`` [L] back to the empty board; parents to 0."""
         for array in (states.cells, states.parents, states.to_move, states.view, states.ply):
             array[rows] = 0
@@ -130,7 +140,7 @@ class WholeBoard(ABC):
 
     def cell_of_action(self, action: int, origin: object = None) -> int:
         """Return the action itself, -1 if it is no cell."""
-        return action if action < self.board_size**2 else -1
+        return action if action < self.shapes.board_cells else -1
 
     def action_of_cell(self, cell: int, origin: object = None) -> int:
         """Return the cell itself."""
@@ -138,25 +148,25 @@ class WholeBoard(ABC):
 
     def cell_name(self, cell: int) -> str:
         """Return the name of the board's ``cell``: "c3"."""
-        return coordinates.cell_name(cell, self.board_size)
+        return coordinates.cell_name(cell, self.board_width)
 
     def parse_cell(self, text: str) -> int:
         """Return the cell that ``text`` names; NotationError if this board has none."""
-        return coordinates.parse_cell(text, self.board_size)
+        return coordinates.parse_cell(text, self.board_size, self.board_width)
 
     def action_name(self, action: int, origin: object = None) -> str:
         """Return the name of the action: "c3", or that of the action that is no cell."""
-        return self.cell_name(action) if action < self.board_size**2 else self.extra_action
+        return self.cell_name(action) if action < self.shapes.board_cells else self.extra_action
 
     def parse_action(self, text: str, origin: object = None) -> int:
         """Return the action that ``text`` names; NotationError if this game has none."""
         if self.extra_action and text.strip().lower() == self.extra_action:
-            return self.board_size**2
+            return self.shapes.board_cells
         return self.parse_cell(text)
 
     def render(self, cells: Int8Array) -> str:
-        """Draw an ASCII picture of absolute cells int8 [n * n]."""
-        return boards.render_square(cells, self.board_size)
+        """Draw an ASCII picture of absolute cells int8 [rows * columns]."""
+        return boards.render_square(cells, self.board_width)
 
     def play(self, moves: Sequence[int]) -> States:
         """Return one row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
@@ -166,6 +176,25 @@ class WholeBoard(ABC):
         """Explain why row 0 forbids ``action``, if there is more to say than that the game is over or the cell
         taken."""
         return ""
+
+
+class SteppedBoard(WholeBoard):
+    """The base of games whose moves change more than one cell, so that the replay plays them again (`places_stones`).
+
+    A subclass writes `codes` from its states, which may be a named tuple of its own, and says what a snapshot keeps in
+    ``snapshot_bits`` (`game_env.snapshot_bits`).
+    """
+
+    places_stones = False
+
+    @abstractmethod
+    def codes(self, states: OwnStates, rows: IntArray, out: Int8Array) -> None: ...
+
+    def codes_from_cells(
+        self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
+    ) -> None:
+        """Raise NotImplementedError: cells alone do not tell a position of such a game, and nothing asks."""
+        raise NotImplementedError(f"{self.name}: a position is more than its cells, see codes")
 
 
 def copy_row(states: States, source: int, target: int) -> None:

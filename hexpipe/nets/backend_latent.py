@@ -62,8 +62,8 @@ class LatentBackend:
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._device = torch.device(device)
-        n = shapes.view_size
-        self.pool = torch.zeros(rows, settings.channels, n, n, dtype=DTYPES[dtype], device=self._device)
+        board = settings.channels, shapes.view_size, shapes.view_width
+        self.pool = torch.zeros(rows, *board, dtype=DTYPES[dtype], device=self._device)
         latents, actions = torch.zeros(_TRACED_ROWS, *self.pool.shape[1:]), torch.zeros(_TRACED_ROWS, dtype=torch.int64)
         self._traces = (Trace(torch.zeros(_TRACED_ROWS, shapes.code_length, dtype=torch.int8)), Trace(latents, actions))
         prepared = self._prepared(None)

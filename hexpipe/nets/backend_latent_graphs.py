@@ -79,8 +79,8 @@ class LatentGraphsBackend:
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
         self._sizes = padded_sizes(max_batch)
-        n = shapes.view_size
-        self.pool = torch.zeros(rows + 1, settings.channels, n, n, dtype=DTYPES[dtype], device=self._device)
+        board = settings.channels, shapes.view_size, shapes.view_width
+        self.pool = torch.zeros(rows + 1, *board, dtype=DTYPES[dtype], device=self._device)
         spare = torch.full((max_batch,), rows, dtype=torch.int64, device=self._device)
         self._parents, self._rows = _Input.make(spare, rows), _Input.make(spare.clone(), rows)
         self._actions = _Input.make(torch.zeros_like(spare))

@@ -19,7 +19,7 @@ from openvino import opset13 as ops
 from hexpipe.answers import Answers, answer_fields
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.backends import write_outputs
-from hexpipe.nets.net_template import FULL_BUCKET, ILLEGAL_LOGIT, OFF_BOARD, check_shapes
+from hexpipe.nets.net_template import FULL_BUCKET, ILLEGAL_LOGIT, check_shapes
 from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, recalled, residual_trunk, transformer_trunk
 from hexpipe.nets.plain_net import Weights, edge_planes, folded_weights, middle_first
 
@@ -68,20 +68,22 @@ def _graph(layers: Layers, settings: NetSettings, shapes: Shapes) -> Any:
     codes = ops.parameter([-1, shapes.code_length], np.int8, "codes")
     planes = _planes(codes, shapes)
     if settings.backbone == "transformer":
-        x = transformer_trunk(layers, planes, settings, shapes.view_size)
+        x = transformer_trunk(layers, planes, settings, shapes.view_size, shapes.view_width)
     else:
         x = residual_trunk(layers, planes, settings)
     features = pooled(x)
     if settings.engram:
         features = recalled(layers, features)
-    logits = _cell_logits(layers, "policy", x, features, shapes.view_cells)
-    if shapes.num_actions > shapes.view_cells:
+    logits = _cell_logits(layers, "policy", x, features, shapes.cell_actions * shapes.view_cells)
+    if shapes.num_others:
         swap = layers.linear(ops.relu(layers.linear(features, "policy.swap_hidden")), "policy.swap_logit")
         logits = ops.concat([logits, swap], 1)
-    # a cell is legal where its code is 0, the swap where its flag is 1
-    legal_code = np.zeros((1, shapes.num_actions), np.int8)
-    legal_code[:, shapes.view_cells :] = 1
-    legal = ops.equal(_columns(codes, 0, shapes.num_actions), ops.constant(legal_code))
+    # plain_net.legal_codes
+    legal_code = np.ones((1, shapes.num_actions), np.int8)
+    first = shapes.code_length - shapes.num_actions if shapes.declared else 0
+    if not shapes.declared:
+        legal_code[:, : shapes.view_cells] = 0
+    legal = ops.equal(_columns(codes, first, first + shapes.num_actions), ops.constant(legal_code))
     priors = ops.softmax(ops.select(legal, logits, ops.constant(np.float32(ILLEGAL_LOGIT))), 1)
     value_logits = layers.linear(ops.relu(layers.linear(features, "value.hidden")), "value.logits")
     # heads.value_from_logits
@@ -107,23 +109,19 @@ def _cell_logits(layers: Layers, name: str, x: Any, features: Any, cells: int) -
 
 def _planes(codes: Any, shapes: Shapes) -> Any:
     """Build `planes.expand_codes`."""
-    n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
-    cells = ops.reshape(_columns(codes, 0, view_cells), np.array([0, 1, n, n]), True)
-
-    def holding(code: int) -> Any:
-        return ops.convert(ops.equal(cells, np.int8(code)), np.float32)
-
-    planes = [holding(code) for code in (*range(1, shapes.num_seats + 1), 0)]
-    if not shapes.turns_frame:
-        planes.append(holding(OFF_BOARD))
-    if num_actions > view_cells:
-        flag = ops.convert(ops.equal(_columns(codes, view_cells, num_actions), np.int8(1)), np.float32)
-        planes.append(ops.multiply(ops.unsqueeze(flag, np.array([2, 3])), np.ones((1, 1, n, n), np.float32)))
-    elif shapes.turns_frame:
-        planes.append(ops.multiply(planes[0], np.float32(0)))
+    rows, columns = shapes.view_size, shapes.view_width
+    planes = []
+    for at, code, whole in shapes.planes:
+        shown = _columns(codes, at, at + (1 if whole else shapes.view_cells))
+        plane = ops.convert(ops.equal(shown, np.int8(code)), np.float32)
+        if whole:
+            plane = ops.multiply(ops.unsqueeze(plane, np.array([2, 3])), np.ones((1, 1, rows, columns), np.float32))
+        else:
+            plane = ops.reshape(plane, np.array([0, 1, rows, columns]), True)
+        planes.append(plane)
     if shapes.thumbnail:
-        small = ops.convert(_columns(codes, num_actions, shapes.code_length), np.float32)
-        small = ops.reshape(small, np.array([0, shapes.num_seats + 1, n, n]), True)
+        small = ops.convert(_columns(codes, shapes.num_actions, shapes.code_length), np.float32)
+        small = ops.reshape(small, np.array([0, shapes.num_seats + 1, rows, columns]), True)
         scale = np.ones((1, shapes.num_seats + 1, 1, 1), np.float32)
         scale[:, :-1] /= np.float32(FULL_BUCKET)
         planes.append(ops.multiply(small, scale))

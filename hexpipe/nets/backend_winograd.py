@@ -66,21 +66,22 @@ class WinogradBackend:
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
         self._width = width = -(-settings.channels // kernels.BLOCK) * kernels.BLOCK  # padded to whole blocks
-        self._tile = tile = best_tile(shapes.view_size)
-        side, points = -(-shapes.view_size // tile), (tile + 2) ** 2
-        self._board_tiles = side * side
+        self._rows, self._columns = rows, columns = shapes.view_size, shapes.view_width
+        self._tile = tile = best_tile(rows, columns)
+        down, right, points = -(-rows // tile), -(-columns // tile), (tile + 2) ** 2
+        self._board_tiles = down * right
         self._chunk = max(1, CHUNK_TILES // self._board_tiles)  # boards
         blocks = (width // kernels.BLOCK, kernels.BLOCK)
-        activations = (self._chunk, blocks[0], tile * side + 2, tile * side + 2, kernels.BLOCK)
+        activations = (self._chunk, blocks[0], tile * down + 2, tile * right + 2, kernels.BLOCK)
         # Borders and padding are zero from the start and stay so: the kernels never write them.
         self._x, self._inner = np.zeros(activations, np.float32), np.zeros(activations, np.float32)
         self._tiles = np.zeros((self._chunk * self._board_tiles, points, width), np.float32)
         # one more row than is used: with a power of two as stride all points would share a few cache sets
         self._products = np.zeros((points, self._chunk * self._board_tiles + 1, width), np.float32)
         self._scratch = np.zeros((2, 64 * kernels.BLOCK), np.float32)
-        self._kinds = np.zeros((shapes.view_size + 2, shapes.view_size + 2), np.int32)
+        self._kinds = np.zeros((rows + 2, columns + 2), np.int32)
         self._pooled = np.zeros((self._chunk, 2, *blocks), np.float32)
-        self._flat = np.zeros((self._chunk, shapes.view_size, shapes.view_size, *blocks), np.float32)
+        self._flat = np.zeros((self._chunk, rows, columns, *blocks), np.float32)
         self._edges = edge_planes(shapes)
         self._take(folded_weights(settings, shapes))
 
@@ -93,24 +94,24 @@ class WinogradBackend:
             write_outputs(self._answers(codes[part]), out.at(part), self.name)
 
     def _answers(self, codes: NDArray[np.int8]) -> Answers:
-        count, size = len(codes), self._shapes.view_size
+        count, board = len(codes), (self._rows, self._columns)
         scratch_a, scratch_b = self._scratch
         x, inner, tiles = self._x, self._inner, _blocked(self._tiles)
         if self._shapes.turns_frame:
-            kernels.stem(codes, self._stem_table, self._stem_bias, x, size, self._kinds)
+            kernels.stem(codes, self._stem_table, self._stem_bias, x, self._rows, self._kinds)
         else:
             self._convolve_planes(codes)
         kernels.input_transform(x, tiles, count, scratch_a, scratch_b)
         for block, (conv1, conv2) in enumerate(self._convs):
             products, bias = self._multiply(conv1[0], count), conv1[1]
-            kernels.output_transform(products, bias, False, inner, size, tiles, count, scratch_a, scratch_b)
+            kernels.output_transform(products, bias, False, inner, *board, tiles, count, scratch_a, scratch_b)
             products, bias = self._multiply(conv2[0], count), conv2[1]
             if block in self._pooling:
                 extra = self._padded(self._heads.pool_bias(block, self._pool(inner, count)))
                 bias = bias[:count] + extra.reshape(count, -1, kernels.BLOCK)
-            kernels.output_transform(products, bias, True, x, size, tiles, count, scratch_a, scratch_b)
-        kernels.unblock(x, size, self._flat, count)
-        last = self._flat[:count].reshape(count, size * size, -1)[:, :, : self._settings.channels]
+            kernels.output_transform(products, bias, True, x, *board, tiles, count, scratch_a, scratch_b)
+        kernels.unblock(x, *board, self._flat, count)
+        last = self._flat[:count].reshape(count, self._shapes.view_cells, -1)[:, :, : self._settings.channels]
         return self._heads.answers(codes, last, self._pool(x, count))
 
     def _convolve_planes(self, codes: NDArray[np.int8]) -> None:
@@ -120,8 +121,7 @@ class WinogradBackend:
         first = windows.reshape(*windows.shape[:3], -1) @ self._stem_filters + self._stem_filters_bias
         cells = self._padded(np.maximum(first, 0))
         blocked = cells.reshape(*cells.shape[:3], -1, kernels.BLOCK).transpose(0, 3, 1, 2, 4)
-        end = self._shapes.view_size + 1
-        self._x[: len(codes), :, 1:end, 1:end] = blocked
+        self._x[: len(codes), :, 1 : self._rows + 1, 1 : self._columns + 1] = blocked
 
     def _multiply(self, filters: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Return the batched products of the tiles of ``count`` boards: float32 [points, tiles, K, BLOCK]."""
@@ -131,7 +131,7 @@ class WinogradBackend:
 
     def _pool(self, x: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Compute `resnet.global_pool`: [count, 2 * channels]."""
-        kernels.pool(x, self._shapes.view_size, self._pooled, count)
+        kernels.pool(x, self._rows, self._columns, self._pooled, count)
         return self._pooled[:count].reshape(count, 2, -1)[:, :, : self._settings.channels].reshape(count, -1)
 
     def _take(self, weights: dict[str, NDArray[np.float32]]) -> None:
@@ -172,10 +172,9 @@ def _blocked(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return array.reshape(*array.shape[:-1], -1, kernels.BLOCK)
 
 
-def best_tile(size: int) -> int:
-    """Return the tile, 6 or 4 cells a side, that covers a board of ``size`` with fewer products; 4, the faster, on a
-    tie."""
-    return min((4, 6), key=lambda tile: (-(-size // tile) * (tile + 2)) ** 2)
+def best_tile(rows: int, columns: int) -> int:
+    """Return the tile, 6 or 4 cells a side, that covers a board with fewer products; 4, the faster, on a tie."""
+    return min((4, 6), key=lambda tile: -(-rows // tile) * -(-columns // tile) * (tile + 2) ** 2)
 
 
 def transformed_filters(weight: NDArray[np.float32], tile: int) -> NDArray[np.float32]:

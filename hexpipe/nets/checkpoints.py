@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hexpipe.config import Settings, Shapes, dump_settings, settings_from_json
+from hexpipe.config import Plane, Settings, Shapes, dump_settings, settings_from_json
 from hexpipe.errors import (
     CheckpointError,
     DamagedCheckpointError,
@@ -33,6 +33,7 @@ _STEP_FOLDER = re.compile(r"step-([0-9]{8,})(\.old)?")
 _WHAT_TO_NAME = "name a run folder or one of its checkpoints/step-* folders"
 _GROUP = re.compile(r"[a-z_]{1,40}")
 _MOST_COUNT = 2**53
+_MOST_PLANES = 1000
 _MOST_SHAPE = 2**20  # no board has as many cells, actions or codes
 
 
@@ -318,9 +319,20 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
         value = getattr(shapes, field.name)
         if field.type == "int":
             _check_count(field.name, value, _MOST_SHAPE)
+        elif field.name == "declared":
+            _check_planes(value)
         elif not isinstance(value, bool):
             raise TypeError(f"{field.name} is no truth value")
     settings_from_json(json.dumps(meta["settings"]))
+
+
+def _check_planes(planes: Sequence[Plane]) -> None:
+    _check_count("the number of declared planes", len(planes), _MOST_PLANES)
+    for plane in planes:
+        _check_count("where a declared plane begins", plane.at, _MOST_SHAPE)
+        _check_count("the code of a declared plane", plane.code, 127)
+        if not isinstance(plane.whole, bool):
+            raise TypeError("whether a declared plane is whole is no truth value")
 
 
 def _check_count(name: str, value: Any, most: int) -> None:

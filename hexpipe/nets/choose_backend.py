@@ -191,8 +191,15 @@ def _has_one_thread() -> bool:
 
 def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int8]]:
     """Return codes int8 [batch, C] of random boards like a game's: as many stones of the mover as of the opponent, or
-    one fewer."""
+    one fewer; of planes that a game declares, any of the codes that they show."""
     rng = generator(Stream.BOARDS, seed)
+    if shapes.declared:
+        shown = np.array([0, *(plane.code for plane in shapes.declared)], np.int8)
+        codes = rng.choice(shown, (batch, shapes.code_length))
+        legal = rng.random((batch, shapes.num_actions)) < 0.5
+        legal[np.arange(batch), rng.integers(0, shapes.num_actions, batch)] = True
+        codes[:, shapes.code_length - shapes.num_actions :] = legal
+        return codes
     order = rng.permuted(np.tile(np.arange(shapes.view_cells), (batch, 1)), axis=1)
     plies = rng.integers(0, shapes.view_cells, (batch, 1))
     # the mover has fewer stones if they differ: of the first ``plies`` stones, the newest is the opponent's

@@ -44,7 +44,7 @@ class HexNet(nn.Module):
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
         self.trunk = make_trunk(settings, shapes, plain)
-        self.policy = PolicyHead(settings.channels, plain)
+        self.policy = PolicyHead(settings.channels, plain, shapes)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
         self.side = SideHeads(settings, shapes, plain)
         self.engram = make_engram(settings, shapes)  # last: so the other weights start like those of a net without it

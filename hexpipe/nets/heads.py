@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS
+from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS, other_logits
 from hexpipe.nets.plain_net import middle_first
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
 
@@ -27,14 +27,14 @@ def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
 
 
 class CellHead(nn.Module):
-    """Logits of cells: x [B, C, n, n], pooled [B, 2C] -> [B, n*n]."""
+    """Logits of cells, ``planes`` of them: x [B, C, h, w], pooled [B, 2C] -> [B, planes * h * w]."""
 
-    def __init__(self, channels: int, plain: bool) -> None:
+    def __init__(self, channels: int, plain: bool, planes: int = 1) -> None:
         super().__init__()
         self.hidden = min(channels, HEAD_CHANNELS)
         self.conv = make_conv(channels, self.hidden, 1, padding=0, gain=RELU_GAIN, plain=plain)
         self.pool_bias = nn.Linear(2 * channels, self.hidden, bias=False)
-        self.cell_logits = nn.Conv2d(self.hidden, 1, 1)
+        self.cell_logits = nn.Conv2d(self.hidden, planes, 1)
         for layer in (self.pool_bias, self.cell_logits):
             nn.init.zeros_(layer.weight)
 
@@ -48,15 +48,15 @@ class CellHead(nn.Module):
 
 
 class PolicyHead(CellHead):
-    """Logits of cells, and of the action that is no cell: x [B, C, n, n], pooled [B, 2C] -> [B, n*n + 1].
+    """Logits of the cells' actions, then of those that are no cell: x [B, C, h, w], pooled [B, 2C] -> [B, A or A + 1].
 
-    The last column (swap) always exists, so that a checkpoint fits games with and without that action.
+    There is one column at least of the latter (swap), so that a checkpoint fits games with and without that action.
     """
 
-    def __init__(self, channels: int, plain: bool) -> None:
-        super().__init__(channels, plain)
+    def __init__(self, channels: int, plain: bool, shapes: Shapes) -> None:
+        super().__init__(channels, plain, shapes.cell_actions)
         self.swap_hidden = nn.Linear(2 * channels, self.hidden)
-        self.swap_logit = nn.Linear(self.hidden, 1)
+        self.swap_logit = nn.Linear(self.hidden, other_logits(shapes))
         nn.init.zeros_(self.swap_logit.weight)
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:

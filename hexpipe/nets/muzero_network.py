@@ -30,7 +30,14 @@ from hexpipe.nets.heads import (
     highest_focus,
     value_from_logits,
 )
-from hexpipe.nets.net_template import ACTION_PLANES, DYNAMICS_POOL_EVERY, ILLEGAL_LOGIT, PROJECTION, check_shapes
+from hexpipe.nets.net_template import (
+    DYNAMICS_POOL_EVERY,
+    ILLEGAL_LOGIT,
+    PROJECTION,
+    action_planes,
+    check_shapes,
+    other_logits,
+)
 from hexpipe.nets.planes import edge_planes, expand_codes, illegal_mask
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv, residual_blocks
 from hexpipe.nets.transformer_backbone import make_trunk
@@ -45,12 +52,12 @@ def scale_latent(x: Tensor) -> Tensor:
 
 
 class Dynamics(nn.Module):
-    """The dynamics function: latent [B, C, n, n], action planes [B, ACTION_PLANES, n, n] -> the next latent, still in
-    the old frame."""
+    """The dynamics function: latent [B, C, h, w], ``planes`` of an action [B, planes, h, w] -> the next latent, still
+    in the old frame."""
 
-    def __init__(self, blocks: int, channels: int, plain: bool) -> None:
+    def __init__(self, blocks: int, channels: int, planes: int, plain: bool) -> None:
         super().__init__()
-        self.stem = make_conv(channels + ACTION_PLANES, channels, 3, padding=1, gain=RELU_GAIN, plain=plain)
+        self.stem = make_conv(channels + planes, channels, 3, padding=1, gain=RELU_GAIN, plain=plain)
         self.blocks = residual_blocks(blocks, channels, DYNAMICS_POOL_EVERY, plain)
 
     def forward(self, latent: Tensor, planes: Tensor) -> Tensor:
@@ -74,8 +81,8 @@ class MuZeroNet(nn.Module):
         self.settings, self.shapes = settings, shapes
         channels = settings.channels
         self.trunk = make_trunk(settings, shapes, plain)
-        self.dynamics = Dynamics(settings.dynamics_blocks, channels, plain)
-        self.policy = PolicyHead(channels, plain)
+        self.dynamics = Dynamics(settings.dynamics_blocks, channels, action_planes(shapes), plain)
+        self.policy = PolicyHead(channels, plain, shapes)
         self.value = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.projection = nn.Linear(2 * channels, PROJECTION)
@@ -113,7 +120,7 @@ class MuZeroNet(nn.Module):
         x = self.dynamics(latent, self._action_planes(actions, latent))
         if self.shapes.turns_frame:
             turned = x.transpose(2, 3)
-            if self.shapes.num_actions > self.shapes.view_cells:
+            if self.shapes.num_others:
                 stays = (actions >= self.shapes.view_cells)[:, None, None, None]
                 turned = torch.where(stays, x, turned)
             x = turned
@@ -185,10 +192,14 @@ class MuZeroNet(nn.Module):
         return F.cosine_similarity(own.float(), real.float(), dim=1)
 
     def _action_planes(self, actions: Tensor, latent: Tensor) -> Tensor:
-        n, cells = self.shapes.view_size, self.shapes.view_cells
+        """Return `net_template.action_planes` of ``actions`` [B]."""
+        shapes = self.shapes
+        rows, columns = shapes.view_size, shapes.view_width
+        cells = shapes.cell_actions * shapes.view_cells
         every = torch.arange(cells, device=actions.device)
-        cell = (actions[:, None] == every).to(latent.dtype).reshape(-1, 1, n, n)
-        other = (actions >= cells).to(latent.dtype).reshape(-1, 1, 1, 1).expand(-1, 1, n, n)
+        cell = (actions[:, None] == every).to(latent.dtype).reshape(-1, shapes.cell_actions, rows, columns)
+        others = torch.arange(cells, cells + other_logits(shapes), device=actions.device)
+        other = (actions[:, None] == others).to(latent.dtype)[:, :, None, None].expand(-1, -1, rows, columns)
         return torch.cat((cell, other), dim=1)
 
 

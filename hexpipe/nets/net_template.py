@@ -21,12 +21,10 @@ from hexpipe.errors import CheckpointError
 POOL_EVERY = 3  # every third block of a residual trunk adds a pooled bias
 DYNAMICS_POOL_EVERY = 2
 HEAD_CHANNELS = 32  # of a head with a logit for each cell, or the trunk's if fewer
-ACTION_PLANES = 2  # of learned dynamics: the cell played; all ones for the action that is no cell
 PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
 THREAT_LEVELS = 3  # of a seat: its longest chain is 3 or fewer stones from a win, 2 or fewer, 1
 ILLEGAL_LOGIT = -1e9  # of illegal actions: its exp() is exactly 0, and it is finite
 MIDDLE_FIRST = 1e-3  # subtracted from a bucket's logit for each step from the middle
-OFF_BOARD = 4  # code of a cell that is off the board, or empty and not playable
 FULL_BUCKET = 127.0
 NORM_EPS = 1e-6
 ROTARY_BASE = 100.0  # the slowest pair rotates by a radian in up to a hundred cells: more than the largest board
@@ -47,21 +45,33 @@ def net_template(settings: NetSettings, shapes: Shapes) -> Template:
         template += _transformer(settings)
     else:
         template += _blocks("trunk", settings.blocks, channels, POOL_EVERY)
-    template += _cell_head("policy", channels, hidden)
+    template += _cell_head("policy", channels, hidden, shapes.cell_actions)
     template += _linear("policy.swap_hidden", 2 * channels, hidden)
-    template += _linear("policy.swap_logit", hidden, 1)
+    template += _linear("policy.swap_logit", hidden, other_logits(shapes))
     template += _pooled_head("value", settings, seats)
     if shapes.thumbnail:
         template += _cell_head("side.focus", channels, hidden)
     if shapes.threats:
         template += _pooled_head("side.threats", settings, THREAT_LEVELS * seats)
     if settings.dynamics_blocks:
-        template += _conv("dynamics.stem", channels + ACTION_PLANES, channels, 3)
+        template += _conv("dynamics.stem", channels + action_planes(shapes), channels, 3)
         template += _blocks("dynamics", settings.dynamics_blocks, channels, DYNAMICS_POOL_EVERY)
         template += _pooled_head("reward", settings, seats)
         template += _linear("projection", 2 * channels, PROJECTION)
         template += _linear("predictor.0", PROJECTION, PROJECTION) + _linear("predictor.2", PROJECTION, PROJECTION)
     return template + _engram(settings, shapes)
+
+
+def other_logits(shapes: Shapes) -> int:
+    """Return the policy's logits of actions that are no cell: one at least, so that a checkpoint fits games with and
+    without a swap."""
+    return max(1, shapes.num_others)
+
+
+def action_planes(shapes: Shapes) -> int:
+    """Return the planes in which learned dynamics see an action: the cell of each kind of cell action, then all ones
+    for each action that is no cell."""
+    return shapes.cell_actions + other_logits(shapes)
 
 
 def check_fit(
@@ -147,10 +157,10 @@ def num_parameters(template: Template) -> int:
     return sum(math.prod(shape) for _, shape in template)
 
 
-def _cell_head(name: str, channels: int, hidden: int) -> Template:
+def _cell_head(name: str, channels: int, hidden: int, planes: int = 1) -> Template:
     pool_bias, logits = f"{name}.pool_bias.weight", f"{name}.cell_logits"
     template = [*_conv(f"{name}.conv", channels, hidden, 1), (pool_bias, (hidden, 2 * channels))]
-    return [*template, (f"{logits}.weight", (1, hidden, 1, 1)), (f"{logits}.bias", (1,))]
+    return [*template, (f"{logits}.weight", (planes, hidden, 1, 1)), (f"{logits}.bias", (planes,))]
 
 
 def _pooled_head(name: str, settings: NetSettings, outputs: int) -> Template:
@@ -171,9 +181,18 @@ def _linear(name: str, inputs: int, outputs: int) -> Template:
 
 
 def check_shapes(shapes: Shapes) -> None:
-    """Raise ValueError if these planes cannot represent ``shapes`` (a view and at most one more action)."""
-    extra = shapes.num_actions - shapes.view_cells
-    small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
+    """Raise ValueError if these planes cannot represent ``shapes``."""
     whole = shapes.thumbnail or shapes.view_size >= shapes.board_size
-    if extra not in (0, 1) or not whole or shapes.code_length != shapes.num_actions + small:
-        raise ValueError(f"the planes show a view of the board and at most one more action, not {shapes}")
+    if shapes.declared:
+        ends = [plane.at + (1 if plane.whole else shapes.view_cells) for plane in shapes.declared]
+        fits = min(plane.at for plane in shapes.declared) >= 0 and max(ends) <= shapes.code_length
+        fits = (
+            fits and shapes.code_length >= shapes.num_actions and min(shapes.cell_actions - 1, shapes.num_others) >= 0
+        )
+        fits = fits and not (shapes.thumbnail or shapes.turns_frame)
+    else:
+        small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
+        fits = shapes.num_others in (0, 1) and shapes.cell_actions == 1
+        fits = fits and shapes.code_length == shapes.num_actions + small
+    if not whole or not fits:
+        raise ValueError(f"the planes do not show what these shapes tell: {shapes}")

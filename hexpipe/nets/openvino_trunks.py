@@ -97,12 +97,12 @@ def residual_trunk(layers: Layers, planes: Any, settings: NetSettings) -> Any:
     return x
 
 
-def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, size: int) -> Any:
-    """Build `transformer_backbone.TransformerTrunk` for boards of ``size``."""
+def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, rows: int, columns: int) -> Any:
+    """Build `transformer_backbone.TransformerTrunk` for boards of ``rows`` and ``columns``."""
     board = layers.conv(planes, "trunk.stem", 0)
-    tokens = _transposed(ops.reshape(board, np.array([0, 0, size * size]), True), 0, 2, 1)
+    tokens = _transposed(ops.reshape(board, np.array([0, 0, rows * columns]), True), 0, 2, 1)
     rotary = settings.channels // settings.heads // 2
-    turns = [ops.constant(part) for part in rotary_turns(size, rotary)]
+    turns = [ops.constant(part) for part in rotary_turns(rows, columns, rotary)]
     for index in range(settings.blocks):
         name = f"trunk.blocks.{index}"
         x = layers.norm(tokens, f"{name}.attention_norm")
@@ -111,7 +111,7 @@ def transformer_trunk(layers: Layers, planes: Any, settings: NetSettings, size: 
         gate, up = _parts(x, *(2 * [settings.ffn_multiplier * settings.channels]))
         tokens = ops.add(tokens, layers.linear(ops.multiply(ops.swish(gate), up), f"{name}.ffn.down"))
     board = _transposed(layers.norm(tokens, "trunk.norm"), 0, 2, 1)
-    return ops.reshape(board, np.array([0, 0, size, size]), True)
+    return ops.reshape(board, np.array([0, 0, rows, columns]), True)
 
 
 def _attention(layers: Layers, x: Any, name: str, settings: NetSettings, turns: list[Any]) -> Any:

@@ -20,7 +20,6 @@ from hexpipe.nets.net_template import (
     ILLEGAL_LOGIT,
     MIDDLE_FIRST,
     NEIGHBOURS,
-    OFF_BOARD,
     ROTARY_BASE,
     check_fit,
     net_template,
@@ -62,38 +61,45 @@ def standardised(weight: FloatArray, gain: FloatArray) -> FloatArray:
 
 
 def edge_planes(shapes: Shapes) -> FloatArray:
-    """Return the border ring for the first convolution: float32 [1, P, n+2, n+2], zero inside.
+    """Return the border ring for the first convolution: float32 [1, P, h+2, w+2], zero inside.
 
     A mover that owns edges has the top and bottom one, the opponent the left and right one; a corner belongs to both.
     """
-    n = shapes.view_size
-    edges = np.zeros((1, shapes.num_planes, n + 2, n + 2), np.float32)
+    edges = np.zeros((1, shapes.num_planes, shapes.view_size + 2, shapes.view_width + 2), np.float32)
     if shapes.turns_frame:
         edges[:, 0, [0, -1], :] = 1
         edges[:, 1, :, [0, -1]] = 1
     else:
-        off = shapes.num_seats + 1
+        off = len(shapes.planes) - 1 if shapes.declared else shapes.num_seats + 1
         edges[:, off, [0, -1], :] = 1
         edges[:, off, :, [0, -1]] = 1
     return edges
 
 
 def expand_codes(codes: NDArray[np.int8], shapes: Shapes, edges: FloatArray) -> FloatArray:
-    """Compute `planes.expand_codes`: codes int8 [B, C] -> planes float32 [B, P, n+2, n+2]."""
-    n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
+    """Compute `planes.expand_codes`: codes int8 [B, C] -> planes float32 [B, P, h+2, w+2]."""
+    rows, columns = shapes.view_size, shapes.view_width
     planes = np.repeat(edges, len(codes), axis=0)
     inside = planes[:, :, 1:-1, 1:-1]
-    cells = codes[:, :view_cells].reshape(-1, n, n)
-    kinds = [*range(1, shapes.num_seats + 1), 0] + ([] if shapes.turns_frame else [OFF_BOARD])
-    for plane, kind in enumerate(kinds):
-        inside[:, plane] += cells == kind
-    if num_actions > view_cells:
-        inside[:, len(kinds)] += (codes[:, view_cells:num_actions] == 1).any(axis=1)[:, None, None]
+    for number, (at, code, whole) in enumerate(shapes.planes):
+        if whole:
+            inside[:, number] += (codes[:, at] == code)[:, None, None]
+        else:
+            inside[:, number] += (codes[:, at : at + shapes.view_cells] == code).reshape(-1, rows, columns)
     if shapes.thumbnail:
-        small = codes[:, num_actions:].reshape(-1, shapes.num_seats + 1, n, n).astype(np.float32)
+        small = codes[:, shapes.num_actions :].reshape(-1, shapes.num_seats + 1, rows, columns).astype(np.float32)
         small[:, :-1] /= np.float32(FULL_BUCKET)
         inside[:, -small.shape[1] :] += small
     return planes
+
+
+def legal_codes(codes: NDArray[np.int8], shapes: Shapes) -> NDArray[np.bool_]:
+    """Return which actions are legal, bool [B, A]: what `planes.illegal_mask` does not say is not."""
+    if shapes.declared:
+        listed: NDArray[np.bool_] = codes[:, shapes.code_length - shapes.num_actions :] == 1
+        return listed
+    cells: NDArray[np.bool_] = codes[:, : shapes.view_cells] == 0
+    return np.concatenate((cells, codes[:, shapes.view_cells : shapes.num_actions] == 1), axis=1)
 
 
 def middle_first(size: int) -> FloatArray:
@@ -103,17 +109,18 @@ def middle_first(size: int) -> FloatArray:
     return far
 
 
-def rotary_turns(size: int, rotary: int) -> tuple[FloatArray, FloatArray]:
-    """Return cosines and sines [n * n, R / 2] of the rotations of a board of ``size`` for ``rotary`` channels R (a
-    multiple of 4).
+def rotary_turns(rows: int, columns: int, rotary: int) -> tuple[FloatArray, FloatArray]:
+    """Return cosines and sines [h * w, R / 2] of the rotations of a board's cells for ``rotary`` channels R (a multiple
+    of 4).
 
     The first half of the R/2 pairs rotates by the row, the second by the column.
     """
     pairs = rotary // 4
     frequencies = np.float32(ROTARY_BASE) ** (-np.arange(pairs, dtype=np.float32) / np.float32(pairs))
-    angles = np.arange(size, dtype=np.float32)[:, None] * frequencies  # [n, pairs]
-    rows = np.broadcast_to(angles[:, None], (size, size, pairs))
-    both = np.concatenate((rows, rows.transpose(1, 0, 2)), axis=2).reshape(size * size, 2 * pairs)
+    down, right = (np.arange(side, dtype=np.float32)[:, None] * frequencies for side in (rows, columns))
+    board = rows, columns, pairs
+    both = np.concatenate((np.broadcast_to(down[:, None], board), np.broadcast_to(right, board)), axis=2)
+    both = both.reshape(rows * columns, 2 * pairs)
     return np.cos(both), np.sin(both)
 
 
@@ -136,12 +143,10 @@ class Heads:
         if self._neighbours:
             pooled = self._recalled(pooled)
         logits = self._cell_logits("policy", cells, pooled)
-        legal = codes[:, : shapes.view_cells] == 0
-        if shapes.num_actions > shapes.view_cells:
-            swap = self._linear(np.maximum(self._linear(pooled, "policy.swap_hidden"), 0), "policy.swap_logit")
-            logits = np.concatenate((logits, swap), axis=1)
-            legal = np.concatenate((legal, codes[:, shapes.view_cells : shapes.num_actions] == 1), axis=1)
-        priors = softmax(np.where(legal, logits, np.float32(ILLEGAL_LOGIT)))
+        if shapes.num_others:
+            others = self._linear(np.maximum(self._linear(pooled, "policy.swap_hidden"), 0), "policy.swap_logit")
+            logits = np.concatenate((logits, others), axis=1)
+        priors = softmax(np.where(legal_codes(codes, shapes), logits, np.float32(ILLEGAL_LOGIT)))
         value_logits = self._linear(np.maximum(self._linear(pooled, "value.hidden"), 0), "value.logits")
         two = shapes.num_seats == 2
         outputs = [priors, 2 * softmax(value_logits) - 1 if two else np.tanh(np.float32(0.5) * value_logits)]
@@ -156,13 +161,19 @@ class Heads:
         return self._linear(pooled, f"trunk.blocks.{block}.pool_bias")
 
     def _cell_logits(self, name: str, cells: FloatArray, pooled: FloatArray) -> FloatArray:
-        """Compute `heads.CellHead`: [B, n*n]."""
+        """Compute `heads.CellHead`: [B, planes * cells]."""
         weights = self._weights
         hidden = cells @ weights[f"{name}.conv.weight"][:, :, 0, 0].T
         hidden += (pooled @ weights[f"{name}.pool_bias.weight"].T + weights[f"{name}.conv.bias"])[:, None]
         np.maximum(hidden, 0, out=hidden)
-        logits: FloatArray = np.matmul(hidden, weights[f"{name}.cell_logits.weight"][0, :, 0, 0], dtype=np.float32)
-        logits += weights[f"{name}.cell_logits.bias"]
+        # a product with a vector for each plane: a matrix of one column is no faster, and rounds in another order
+        planes = [
+            np.matmul(hidden, plane[:, 0, 0], dtype=np.float32) + bias
+            for plane, bias in zip(
+                weights[f"{name}.cell_logits.weight"], weights[f"{name}.cell_logits.bias"], strict=True
+            )
+        ]
+        logits: FloatArray = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=1)
         return logits
 
     def _linear(self, x: FloatArray, name: str) -> FloatArray:

@@ -1,10 +1,11 @@
 """Conversion of int8 codes to input planes, on the device that runs the net.
 
-Where seats own the board's edges and see it transposed (Hex: `Shapes.turns_frame`) the planes are the mover's stones,
-the opponent's, empty, and "the extra action (swap) is legal"; the border ring shows whose edges are whose. Otherwise
-they are one for each seat from the mover on, empty, and off the board or closed, which includes the ring; with an
-action that is no cell, "it is legal"; and with a thumbnail of the board, one more for each seat and one of the view's
-extent.
+Planes are comparisons of codes (`Shapes.planes`). Where seats own the board's edges and see it transposed (Hex:
+`Shapes.turns_frame`) they are the mover's stones, the opponent's, empty, and "the extra action (swap) is legal"; the
+border ring shows whose edges are whose. Else, unless a game declares its own, they are one for each seat from the mover
+on, empty, and off the board or closed; with an action that is no cell, "it is legal"; and with a thumbnail of the
+board, one more for each seat and one of the view's extent. The ring is off the board, or in the last plane of declared
+ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from hexpipe.config import Shapes
 from hexpipe.nets import plain_net
-from hexpipe.nets.net_template import FULL_BUCKET, OFF_BOARD
+from hexpipe.nets.net_template import FULL_BUCKET
 
 
 def edge_planes(shapes: Shapes) -> Tensor:
@@ -23,34 +24,33 @@ def edge_planes(shapes: Shapes) -> Tensor:
 
 
 def expand_codes(codes: Tensor, shapes: Shapes, edges: Tensor | None = None) -> Tensor:
-    """Expand ``codes`` int8 [B, C] to input planes [B, P, n+2, n+2], in the dtype of ``edges`` (or float32).
+    """Expand ``codes`` int8 [B, C] to input planes [B, P, h+2, w+2], in the dtype of ``edges`` (or float32).
 
-    ``edges`` is the result of `edge_planes`, kept on the device by the caller. The swap plane is all zero for codes
-    without a flag, so that one set of weights serves both.
+    ``edges`` is the result of `edge_planes`, kept on the device by the caller.
     """
     if edges is None:
         edges = edge_planes(shapes).to(codes.device)
-    n, view_cells, num_actions = shapes.view_size, shapes.view_cells, shapes.num_actions
-    cells = codes[:, :view_cells].reshape(-1, 1, n, n)
-    parts = [cells == seat for seat in range(1, shapes.num_seats + 1)] + [cells == 0]
-    if not shapes.turns_frame:
-        parts.append(cells == OFF_BOARD)
-    if num_actions > view_cells:
-        flag = torch.any(codes[:, view_cells:num_actions] == 1, dim=1)
-        parts.append(flag.reshape(-1, 1, 1, 1).expand(-1, 1, n, n))
-    elif shapes.turns_frame:  # no swap: the plane is there anyway, and zero
-        parts.append(torch.zeros_like(cells, dtype=torch.bool))
+    rows, columns = shapes.view_size, shapes.view_width
+    parts = []
+    for plane in shapes.planes:
+        if plane.whole:
+            shown = (codes[:, plane.at] == plane.code).reshape(-1, 1, 1, 1).expand(-1, 1, rows, columns)
+        else:
+            shown = (codes[:, plane.at : plane.at + shapes.view_cells] == plane.code).reshape(-1, 1, rows, columns)
+        parts.append(shown)
     planes = torch.cat(parts, dim=1).to(edges.dtype)
     if shapes.thumbnail:
-        small = codes[:, num_actions:].reshape(-1, shapes.num_seats + 1, n, n).to(edges.dtype)
+        small = codes[:, shapes.num_actions :].reshape(-1, shapes.num_seats + 1, rows, columns).to(edges.dtype)
         planes = torch.cat((planes, small[:, :-1] / FULL_BUCKET, small[:, -1:]), dim=1)
     return torch.nn.functional.pad(planes, (1, 1, 1, 1)) + edges
 
 
 def illegal_mask(codes: Tensor, shapes: Shapes) -> Tensor:
-    """Return a mask bool [B, A] of illegal actions (a cell is taken or off, a flag is 0), from codes int8 [B, C]."""
+    """Return a mask bool [B, A] of illegal actions from codes int8 [B, C]: a cell that is taken or off, a flag of 0."""
+    if shapes.declared:
+        return codes[:, shapes.code_length - shapes.num_actions :] != 1
     view_cells = shapes.view_cells
     cells = codes[:, :view_cells] != 0
-    if shapes.num_actions == view_cells:
+    if not shapes.num_others:
         return cells
     return torch.cat((cells, codes[:, view_cells : shapes.num_actions] == 0), dim=1)

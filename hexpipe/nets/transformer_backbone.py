@@ -36,18 +36,19 @@ class Turns(NamedTuple):
     sin: Tensor
 
 
-def rotary_turns(size: int, rotary: int, like: Tensor) -> Turns:
-    """Return the rotations of a board of ``size`` for ``rotary`` channels (a multiple of 4), in the dtype and device of
-    ``like``.
+def rotary_turns(rows: int, columns: int, rotary: int, like: Tensor) -> Turns:
+    """Return the rotations of the cells of a board for ``rotary`` channels (a multiple of 4), in the dtype and device
+    of ``like``.
 
     The first half of the R/2 pairs rotates by the row, the second by the column. Angles are computed in float32 for any
     dtype: bfloat16 lacks the precision for the far rows.
     """
     pairs = rotary // 4
     frequencies = ROTARY_BASE ** (-torch.arange(pairs, device=like.device, dtype=torch.float32) / pairs)
-    angles = torch.arange(size, device=like.device, dtype=torch.float32)[:, None] * frequencies  # [n, pairs]
-    rows = angles[:, None].expand(-1, size, -1)
-    both = torch.cat((rows, rows.transpose(0, 1)), dim=2).flatten(0, 1)
+    down, right = (
+        torch.arange(side, device=like.device, dtype=torch.float32)[:, None] * frequencies for side in (rows, columns)
+    )
+    both = torch.cat((down[:, None].expand(-1, columns, -1), right.expand(rows, -1, -1)), dim=2).flatten(0, 1)
     return Turns(both.cos().to(like.dtype), both.sin().to(like.dtype))
 
 
@@ -159,13 +160,12 @@ class TransformerTrunk(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         board: Tensor = self.stem(planes)
-        size = board.shape[-1]
-        turns = rotary_turns(size, self.rotary, board)
+        turns = rotary_turns(board.shape[2], board.shape[3], self.rotary, board)
         x = board.flatten(2).transpose(1, 2)
         for block in self.blocks:
             x = block(x, turns)
-        board = self.norm(x).transpose(1, 2)
-        return board.reshape(*board.shape[:2], size, size)
+        normed: Tensor = self.norm(x)
+        return normed.transpose(1, 2).reshape(board.shape)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

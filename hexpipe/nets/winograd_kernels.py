@@ -5,10 +5,10 @@ F(m x m, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural 
 channels, where the plain convolution takes 324. m = 4 (without the halves): 6x6 gives 4x4 with 36 where 144 are plain,
 for boards that 6x6 pieces would stand far over.
 
-Activations lie in blocks of BLOCK channels with a border of zeros: float32 [N, K, W, W, BLOCK], K blocks, W = m*t + 2
-for t tiles along a side. Transformed tiles are float32 [N*t*t, P, K, BLOCK], P = (m + 2)^2 points, their products
-[P, N*t*t, K, BLOCK] (each order is the quicker one for the matrix product); P says what m is. The scratch arrays ``a``
-and ``b`` are float32 [64 * BLOCK].
+Activations lie in blocks of BLOCK channels with a border of zeros: float32 [N, K, H, W, BLOCK], K blocks, H = m*s + 2
+and W = m*t + 2 for s rows of t tiles. Transformed tiles are float32 [N*s*t, P, K, BLOCK], P = (m + 2)^2 points, their
+products [P, N*s*t, K, BLOCK] (each order is the quicker one for the matrix product); P says what m is. The scratch
+arrays ``a`` and ``b`` are float32 [64 * BLOCK]. Boards have ``rows`` rows and ``cols`` columns.
 """
 
 from __future__ import annotations
@@ -136,14 +136,15 @@ def _output_lines_6(source: F32, target: F32, lines: int) -> None:
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def board_to_tiles(x: F32, board: int, tiles: F32, a: F32, b: F32) -> None:
     """Transform the tiles of one board of ``x`` into ``tiles``."""
-    blocks, width, points = x.shape[1], x.shape[2], tiles.shape[1]
+    blocks, height, width, points = x.shape[1], x.shape[2], x.shape[3], tiles.shape[1]
     piece = 8 if points == 64 else 6
     step = piece - 2
     side = (width - 2) // step
+    count = (height - 2) // step * side
     flat_x, flat_tiles = x.reshape(x.size), tiles.reshape(tiles.size)
-    for tile in range(side * side):
+    for tile in range(count):
         for k in range(blocks):
-            first = ((board * blocks + k) * width + step * (tile // side)) * width + step * (tile % side)
+            first = ((board * blocks + k) * height + step * (tile // side)) * width + step * (tile % side)
             for row in range(piece):
                 for col in range(piece):
                     _copy_block(a, (row * piece + col) * BLOCK, flat_x, (first + row * width + col) * BLOCK)
@@ -153,23 +154,26 @@ def board_to_tiles(x: F32, board: int, tiles: F32, a: F32, b: F32) -> None:
             else:
                 _input_lines_6(a, b)
                 _input_lines_6(b, a)
-            first = (board * side * side + tile) * points * blocks + k
+            first = (board * count + tile) * points * blocks + k
             for point in range(points):
                 _copy_block(flat_tiles, (first + point * blocks) * BLOCK, a, point * BLOCK)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def board_from_tiles(products: F32, board: int, bias: F32, residual: bool, x: F32, size: int, a: F32, b: F32) -> None:
+def board_from_tiles(
+    products: F32, board: int, bias: F32, residual: bool, x: F32, rows: int, cols: int, a: F32, b: F32
+) -> None:
     """relu(convolution + bias [+ x]) of a board into ``x``, from the ``products`` of its tiles; bias [N, K, BLOCK]."""
-    blocks, width, points = x.shape[1], x.shape[2], products.shape[0]
+    blocks, height, width, points = x.shape[1], x.shape[2], x.shape[3], products.shape[0]
     piece = 8 if points == 64 else 6
     step = piece - 2
     side = (width - 2) // step
+    count = (height - 2) // step * side
     flat_x, flat_products, flat_bias = x.reshape(x.size), products.reshape(products.size), bias.reshape(bias.size)
-    for tile in range(side * side):
+    for tile in range(count):
         top, left = step * (tile // side), step * (tile % side)
         for k in range(blocks):
-            first = (board * side * side + tile) * blocks + k
+            first = (board * count + tile) * blocks + k
             for point in range(points):
                 _copy_block(a, point * BLOCK, flat_products, (first + point * products.shape[1] * blocks) * BLOCK)
             if piece == 8:
@@ -178,13 +182,13 @@ def board_from_tiles(products: F32, board: int, bias: F32, residual: bool, x: F3
             else:
                 _output_lines_6(a, b, 6)
                 _output_lines_6(b, a, 4)
-            cols = min(step, size - left)
-            for row in range(min(step, size - top)):
-                first = (((board * blocks + k) * width + top + row + 1) * width + left + 1) * BLOCK
-                for col in range(cols):
+            shown = min(step, cols - left)
+            for row in range(min(step, rows - top)):
+                first = (((board * blocks + k) * height + top + row + 1) * width + left + 1) * BLOCK
+                for col in range(shown):
                     _add_block(a, (row * piece + col) * BLOCK, flat_bias, (board * blocks + k) * BLOCK)
-                cells = flat_x[first : first + cols * BLOCK]
-                own = a[row * piece * BLOCK : row * piece * BLOCK + cols * BLOCK]
+                cells = flat_x[first : first + shown * BLOCK]
+                own = a[row * piece * BLOCK : row * piece * BLOCK + shown * BLOCK]
                 if residual:
                     for i in range(cells.size):
                         cells[i] = max(np.float32(0.0), cells[i] + own[i])
@@ -202,11 +206,11 @@ def input_transform(x: F32, tiles: F32, count: int, a: F32, b: F32) -> None:
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def output_transform(
-    products: F32, bias: F32, residual: bool, x: F32, size: int, tiles: F32, count: int, a: F32, b: F32
+    products: F32, bias: F32, residual: bool, x: F32, rows: int, cols: int, tiles: F32, count: int, a: F32, b: F32
 ) -> None:
     """End one convolution (into ``x``) and begin the next (into ``tiles``), board by board while it is in the cache."""
     for board in range(count):
-        board_from_tiles(products, board, bias, residual, x, size, a, b)
+        board_from_tiles(products, board, bias, residual, x, rows, cols, a, b)
         board_to_tiles(x, board, tiles, a, b)
 
 
@@ -243,39 +247,39 @@ def stem(codes: NDArray[np.int8], table: F32, bias: F32, x: F32, size: int, kind
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def pool(x: F32, size: int, pooled: F32, count: int) -> None:
+def pool(x: F32, rows: int, cols: int, pooled: F32, count: int) -> None:
     """Mean and maximum over the board into pooled float32 [N, 2, K, BLOCK]; activations are never negative."""
-    blocks, width = x.shape[1], x.shape[2]
+    blocks, height, width = x.shape[1], x.shape[2], x.shape[3]
     flat_x = x.reshape(x.size)
-    sums, tops = np.empty(size * BLOCK, np.float32), np.empty(size * BLOCK, np.float32)
+    sums, tops = np.empty(cols * BLOCK, np.float32), np.empty(cols * BLOCK, np.float32)
     for board in range(count):
         for k in range(blocks):
             sums[:] = np.float32(0.0)
             tops[:] = np.float32(0.0)
-            for row in range(size):
-                first = (((board * blocks + k) * width + row + 1) * width + 1) * BLOCK
-                cells = flat_x[first : first + size * BLOCK]
+            for row in range(rows):
+                first = (((board * blocks + k) * height + row + 1) * width + 1) * BLOCK
+                cells = flat_x[first : first + cols * BLOCK]
                 for i in range(cells.size):
                     sums[i] += cells[i]
                     tops[i] = max(tops[i], cells[i])
             for c in range(BLOCK):
                 total, top = np.float32(0.0), np.float32(0.0)
-                for col in range(size):
+                for col in range(cols):
                     total += sums[col * BLOCK + c]
                     top = max(top, tops[col * BLOCK + c])
-                pooled[board, 0, k, c] = total / np.float32(size * size)
+                pooled[board, 0, k, c] = total / np.float32(rows * cols)
                 pooled[board, 1, k, c] = top
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def unblock(x: F32, size: int, flat: F32, count: int) -> None:
-    """Activations without border and blocks: flat float32 [N, n, n, K, BLOCK]."""
-    blocks, width = x.shape[1], x.shape[2]
+def unblock(x: F32, rows: int, cols: int, flat: F32, count: int) -> None:
+    """Activations without border and blocks: flat float32 [N, h, w, K, BLOCK]."""
+    blocks, height, width = x.shape[1], x.shape[2], x.shape[3]
     flat_x, out = x.reshape(x.size), flat.reshape(flat.size)
     for board in range(count):
         for k in range(blocks):
-            for row in range(size):
-                first = ((board * blocks + k) * width + row + 1) * width + 1
-                target = (board * size + row) * size * blocks + k
-                for col in range(size):
+            for row in range(rows):
+                first = ((board * blocks + k) * height + row + 1) * width + 1
+                target = (board * rows + row) * cols * blocks + k
+                for col in range(cols):
                     _copy_block(out, (target + col * blocks) * BLOCK, flat_x, (first + col) * BLOCK)

@@ -57,7 +57,6 @@ def stage_layout(layouts: NDArray[np.int64], stage: int) -> PieceLayout:
         row[15] != 0,
         row[16] != 0,
         row[17] != 0,
-        row[18],
     )
 
 
@@ -159,25 +158,21 @@ def read_beginning(
     piece: int,
     places: NDArray[np.int64],
     ply: int,
-    cells: NDArray[np.int8],
-    parents: NDArray[np.int16],
+    snapshots: NDArray[np.uint8],
     beginnings: NDArray[np.int32],
     turns: NDArray[np.uint8],
     replayed: NDArray[np.int16],
     row: int,
 ) -> bool:
-    """Read what the game's own step makes the position of ``ply`` of: the nearest snapshot's cells and parents, its
-    ply (-1 for the start), its turn as in `flags`, and the actions from there on. False where damaged."""
+    """Read what the game's own step makes the position of ``ply`` of: the nearest snapshot, its ply (-1 for the start),
+    its turn as in `flags`, and the actions from there on. False where damaged."""
     snapshot = ply // layout.snapshot_interval
     first = snapshot * layout.snapshot_interval
     beginnings[row] = first if snapshot else -1
     if snapshot:
         at = piece + places[Section.SNAPSHOTS] + (snapshot - 1) * layout.snapshot_bytes
-        for i in range(layout.board_cells):
-            cells[row, i] = data[at + i]
-        at += layout.board_cells
-        for i in range(layout.num_parents):
-            parents[row, i] = np.int16(np.uint16(data[at + 2 * i]) | (np.uint16(data[at + 2 * i + 1]) << 8))
+        for i in range(layout.snapshot_bytes):
+            snapshots[row, i] = data[at + i]
     turns[row] = data[piece + places[Section.FLAGS] + first]
     for q in range(first, ply):
         action = unsigned(data, piece + places[Section.ACTIONS], q, layout.wide_actions)

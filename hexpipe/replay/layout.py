@@ -32,8 +32,8 @@ A piece of T plies with N = (T - 1) // snapshot_interval snapshots is, little-en
                                         move, elsewhere they have the place of the start's
     threats        uint8  [T]           `LocalViewGame.threat_levels` of the ply; only where a game has them
     snapshots      uint8  [N, ...]      cells before plies snapshot_interval, 2 * snapshot_interval, ...; four cells
-                                        a byte (lowest bits first) where two bits hold a cell, else one; behind them,
-                                        of a game that does more than place stones, `States.parents` as int16 [P]
+                                        a byte (lowest bits first) where two bits hold a cell, else one; of a game that
+                                        does more than place stones what it says (`state_snapshots`)
     policies       uint8  [...]         `records.pack_policies`, as it came
 """
 
@@ -53,6 +53,7 @@ from hexpipe.games.game_env import Game, moves_view, places_stones
 from hexpipe.games.local_view import LocalView
 from hexpipe.records import mask_length
 from hexpipe.replay.eviction import FULL_SHARE
+from hexpipe.replay.state_snapshots import state_bytes
 from hexpipe.shm import ALIGNMENT, Field
 
 VALUE_SCALE = 32767
@@ -126,15 +127,16 @@ class PieceLayout(NamedTuple):
     threats: bool
     thumbnail: bool
     places_stones: bool  # else positions are rebuilt by the game's own step from a snapshot
-    num_parents: int  # numbers of a snapshot beside its cells
 
 
 def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
     """Return the layout of ``game``'s pieces."""
-    board_cells = game.board_size**2
+    board_cells = game.shapes.board_cells
     placing = places_stones(game)
     cells_per_byte = 4 if placing and game.num_views <= 3 else 1
-    num_parents = 0 if placing else game.new_states(1).parents.shape[1]
+    snapshot_bytes = -(-board_cells // cells_per_byte) if placing else state_bytes(game)
+    if not snapshot_bytes:
+        snapshot_interval = game.max_plies  # every position is played anew from the start
     top, left = LocalView.of(game).start.tolist()
     return PieceLayout(
         board_size=game.board_size,
@@ -148,14 +150,13 @@ def piece_layout(game: Game, snapshot_interval: int) -> PieceLayout:
         mask_bytes=mask_length(game.num_actions),
         stored_seats=1 if game.num_seats == 2 else game.num_seats,
         cells_per_byte=cells_per_byte,
-        snapshot_bytes=-(-board_cells // cells_per_byte) + 2 * num_parents,
+        snapshot_bytes=snapshot_bytes,
         view_moves=moves_view(game),
         start_top=top,
         start_left=left,
         threats=game.shapes.threats,
         thumbnail=game.shapes.thumbnail,
         places_stones=placing,
-        num_parents=num_parents,
     )
 
 

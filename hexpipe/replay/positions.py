@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hexpipe.games.game_env import Game, Int8Array, States, places_stones
 from hexpipe.replay.sample_kernels import Samples, play_moves
+from hexpipe.replay.state_snapshots import unpack_states
 
 
 class Positions(Protocol):
@@ -49,7 +50,7 @@ class PlacedStones:
             return
         for stage, rows in _rows_by_stage(samples):
             codes = np.empty((len(rows), out.shape[1]), np.int8)
-            cells = samples.cells[rows, : games[stage].board_size ** 2]
+            cells = samples.cells[rows, : games[stage].shapes.board_cells]
             games[stage].codes_from_cells(cells, views[rows], samples.plies[rows], samples.origins[rows], codes)
             out[rows] = codes
 
@@ -84,8 +85,7 @@ def _play_from_snapshots(game: Game, samples: Samples, rows: NDArray[np.intp]) -
     states, beginnings, turns = game.new_states(len(rows)), samples.beginnings[rows], samples.turns[rows]
     later = beginnings >= 0  # the others begin at the start
     known = rows[later]
-    states.cells[later] = samples.cells[known, : states.cells.shape[1]]
-    states.parents[later] = samples.parents[known, : states.parents.shape[1]]
+    unpack_states(game, samples.snapshots[known], states, np.flatnonzero(later))
     states.ply[later] = beginnings[later]
     states.to_move[later], states.view[later] = turns[later] & 15, turns[later] >> 4
     left = samples.plies[rows] - np.maximum(beginnings, 0)

@@ -62,8 +62,8 @@ class Samples(NamedTuple):
     samples seen in the view of the move before them; ``rings`` int64 [B], the game's ring number, which
     `draw_positions` or `find_games` writes; ``intact`` bool [B].
 
-    Of a game that does more than place stones (`positions.SteppedStates`) ``cells`` and ``parents`` int16 [B, P] are
-    those of the nearest snapshot, ``beginnings`` int32 [B] is its ply, -1 for the start, ``turns`` uint8 [B] its flags,
+    Of a game that does more than place stones (`positions.SteppedStates`) ``snapshots`` uint8 [B, bytes] has the
+    nearest snapshot, ``beginnings`` int32 [B] is its ply, -1 for the start, ``turns`` uint8 [B] its flags,
     ``replayed`` int16 [B, interval] has the actions from there to the sample's ply, and ``moves`` are absolute actions.
     """
 
@@ -85,7 +85,7 @@ class Samples(NamedTuple):
     looking: NDArray[np.bool_]
     rings: NDArray[np.int64]
     intact: NDArray[np.bool_]
-    parents: NDArray[np.int16]
+    snapshots: NDArray[np.uint8]
     beginnings: NDArray[np.int32]
     turns: NDArray[np.uint8]
     replayed: NDArray[np.int16]
@@ -360,8 +360,7 @@ def read_samples(
                 piece,
                 places,
                 ply,
-                out.cells,
-                out.parents,
+                out.snapshots,
                 out.beginnings,
                 out.turns,
                 out.replayed,

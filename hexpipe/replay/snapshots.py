@@ -11,6 +11,7 @@ from hexpipe.games.game_env import Game, LocalViewGame, tells_threats
 from hexpipe.games.local_view import LocalView
 from hexpipe.records import GameRecord
 from hexpipe.replay.layout import VALUE_SCALE, PieceLayout, num_snapshots
+from hexpipe.replay.state_snapshots import pack_states
 from hexpipe.replay.targets import value_priorities
 
 
@@ -54,8 +55,7 @@ def pack_snapshots(record: GameRecord, game: Game, layout: PieceLayout) -> NDArr
     for ply in range(len(snapshots) * interval):
         game.step(states, row, record.actions[ply : ply + 1], row)
         if (ply + 1) % interval == 0:
-            parents = states.parents[0].astype("<i2").tobytes()
-            snapshots[ply // interval] = np.frombuffer(states.cells[0].tobytes() + parents, np.uint8)
+            snapshots[ply // interval] = pack_states(game, states, row)[0]
     return snapshots
 
 

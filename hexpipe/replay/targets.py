@@ -108,8 +108,11 @@ def check_batch(batch: Batch, shapes: Shapes, batch_size: int, unroll_steps: int
 
 def samples_into(batch: Batch, layouts: Sequence[PieceLayout]) -> Samples:
     """Return the kernels' view of ``batch``, with further scratch arrays, for pieces of ``layouts``."""
-    board_cells, num_parents = (max(getattr(row, name) for row in layouts) for name in ("board_cells", "num_parents"))
-    interval = 0 if layouts[0].places_stones else layouts[0].snapshot_interval
+    board_cells, snapshot_bytes, interval = (
+        max(getattr(row, name) for row in layouts) for name in ("board_cells", "snapshot_bytes", "snapshot_interval")
+    )
+    if layouts[0].places_stones:
+        snapshot_bytes = interval = 0
     count, unroll_steps = batch["actions"].shape
     nothing = np.empty((count, 0), np.uint8)
     return Samples(
@@ -131,7 +134,7 @@ def samples_into(batch: Batch, layouts: Sequence[PieceLayout]) -> Samples:
         looking=np.zeros(count, np.bool_),
         rings=np.empty(count, np.int64),
         intact=np.empty(count, np.bool_),
-        parents=np.empty((count, num_parents), np.int16),
+        snapshots=np.empty((count, snapshot_bytes), np.uint8),
         beginnings=np.empty(count, np.int32),
         turns=np.empty(count, np.uint8),
         replayed=np.empty((count, interval), np.int16),

@@ -39,6 +39,7 @@ class StoreWriter:
         self._index = store.index
         self._section_starts: list[list[list[int]]] = store.section_starts.tolist()
         header = store.header
+        self._interval = store.layouts[0].snapshot_interval  # the same for all stages
         self._usable = usable_bytes(store.ring_bytes, largest_game(store.games, store.settings.snapshot_interval))
         self.bytes_before_eviction = int(FULL_SHARE * self._usable)
         self._ledger = Ledger(store.index, int(header[Header.TAIL_GAME]), int(header[Header.HEAD_GAME]))
@@ -164,14 +165,14 @@ class StoreWriter:
             record.opening_plies,
             number,
             stage,
-            store.settings.snapshot_interval,
+            self._interval,
         )
         return header
 
     def _publish(self, header: NDArray[np.int64], leaving: NDArray[np.int64]) -> None:
         """Publish ``header``, and mark the games in the slots ``leaving`` as dead."""
         with self._store.fence():
-            publish(self._index, self._store.header, header, leaving, self._store.settings.snapshot_interval)
+            publish(self._index, self._store.header, header, leaving, self._interval)
 
     def _check_same(self, slot: int, piece: NDArray[np.uint8], record: GameRecord, number: int, stage: int) -> None:
         """Raise ValueError unless ``piece`` of ``record`` has the moves of the game in ``slot``."""
@@ -187,4 +188,4 @@ class StoreWriter:
     def _place(self, stage: int, section: Section, plies: int) -> int:
         """Return the beginning of a section in the piece of a game of ``stage`` with ``plies`` plies."""
         per_game, per_ply, per_snapshot = self._section_starts[stage][section]
-        return per_game + per_ply * plies + per_snapshot * num_snapshots(plies, self._store.settings.snapshot_interval)
+        return per_game + per_ply * plies + per_snapshot * num_snapshots(plies, self._interval)

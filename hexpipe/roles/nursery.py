@@ -30,3 +30,5 @@ def load(game: str, algorithm: str, players: str) -> None:
         dry_play.play_learned()
     elif game == "hex":
         dry_play.play_true_rules()
+    elif ":" not in game:
+        dry_play.play_other(game, algorithm)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hexpipe.answers import Answers
 from hexpipe.config import Settings, Shapes, load_settings
+from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
@@ -25,6 +26,8 @@ TINY = {
     "selfplay.opening_random_plies": 2,
 }
 """Settings of short games."""
+SHORT = {"search.num_simulations": 4, "selfplay.games_per_worker": 2}
+"""Settings of little searching."""
 IN_A_ROW = {"game.name": "inarow", "game.board_size": SIZE, "game.view_size": 3, "game.win_length": 3}
 """Those of n in a row through a view that moves."""
 
@@ -81,6 +84,12 @@ def play_learned() -> list[GameRecord]:
     """Play games with learned dynamics."""
     game = Hex(SIZE, swap=True)
     return play_games(game, load_settings("quick", {**TINY, "algorithm": "muzero", "search.root": "puct"}))
+
+
+def play_other(name: str, algorithm: str) -> list[GameRecord]:
+    """Play games of another game of hexpipe's, by what a new run's search does, on its own board."""
+    settings = load_settings("quick", {"game.name": name, "algorithm": algorithm, **SHORT})
+    return play_games(make_game(settings.game), settings, 1)
 
 
 def play_in_a_row(players: int, algorithm: str) -> list[GameRecord]:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import anyio
+import numpy as np
 import psutil
 from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisconnect
 
 from hexpipe.errors import HexpipeError, UsageError
 from hexpipe.games.factory import make_stages
+from hexpipe.games.game_env import Game, places_stones
 from hexpipe.plain_files import open_own
 from hexpipe.processes.stats import WAITING_TEXT
+from hexpipe.records import GameRecord
 from hexpipe.replay.archive import ReplayArchive
 from hexpipe.replay.game_list import moves_of_record
 from hexpipe.run_folder import ARCHIVE_NAME, live_run, read_settings
@@ -78,7 +81,8 @@ class RunWatcher:
         return self._packed
 
     def games(self, count: int) -> list[dict[str, Any]]:
-        """Return the newest finished games: moves as cells of the board, winner (-1 for a draw), weights version."""
+        """Return the newest finished games: moves as cells of the board, winner (-1 for a draw), weights version; and
+        where a move changes more than one cell the ``boards`` before each ply and at the end, a digit a cell."""
         path = self.run_dir / ARCHIVE_NAME
         if not path.exists():
             return []
@@ -89,8 +93,10 @@ class RunWatcher:
             {
                 "game": record.game,
                 "size": record.board_size,
+                "width": record.board_size if len(self._stages) > 1 else self._stages[0].shapes.board_width,
                 "seats": record.num_seats,
                 "moves": moves_of_record(self._stages, record),
+                "boards": _boards(self._stages[0], record),
                 "views": [int(view) for view in record.views],
                 "opening": record.opening_plies,
                 "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
@@ -194,3 +200,15 @@ class _Looked(Generic[Found]):
 def _pack(document: dict[str, Any]) -> Packed:
     plain = json.dumps(document, separators=(",", ":")).encode()
     return Packed(plain, gzip.compress(plain, 6, mtime=0))
+
+
+def _boards(game: Game, record: GameRecord) -> list[str] | None:
+    """Return the cells of each position of ``record``, the first and the last too; None if its moves tell them."""
+    if places_stones(game):
+        return None
+    states, row = game.new_states(1), np.zeros(1, np.int32)
+    boards = ["".join(map(str, states.cells[0]))]
+    for ply in range(record.num_plies):
+        game.step(states, row, record.actions[ply : ply + 1], row)
+        boards.append("".join(map(str, states.cells[0])))
+    return boards

@@ -41,20 +41,21 @@ class Position:
         return [move_name(self.game, move) for move in moves]
 
     def describe(self) -> dict[str, Any]:
-        """Return what a page draws: size, seats, moves, cells (0 empty, 1.. stones row by row), to_move and its colour,
-        legal extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in text forms, and
-        the start that was set up (null where there is none)."""
+        """Return what a page draws: size (rows), width, seats, moves, cells (0 empty, 1.. stones row by row), to_move
+        and its colour, legal extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in
+        text forms, and the start that was set up (null where there is none)."""
         game, states, row = self.game, self.states, np.zeros(1, np.int32)
         legal = np.zeros((1, game.num_actions), np.bool_)
         game.legal_mask(states, row, legal)
         outcome = np.zeros((1, game.num_seats), np.float32)
         game.terminal_values(states, row, outcome)
         winner = int(states.winner[0])
-        cells = game.board_size**2
+        cells = game.shapes.board_cells
         extra = [game.action_name(action) for action in range(game.shapes.view_cells, game.num_actions)]
         return {
             "game": game.name,
             "size": game.board_size,
+            "width": game.shapes.board_width,
             "seats": game.num_seats,
             "swap": game.swap,
             "moves": self.names(self.moves),

@@ -173,6 +173,7 @@ def make_app(
                 "title": engine.settings.game.title,
                 "game": game.name,
                 "size": game.board_size,
+                "width": game.shapes.board_width,
                 "seats": game.num_seats,
                 "swap": game.swap,
                 "simulations": engine.settings.search.num_simulations,

@@ -32,6 +32,11 @@ def own_game(name: str, size: int) -> Game:
     return make_game(settings)
 
 
+def hexpipes_own(name: str, rows: int | None = None, columns: int | None = None) -> Game:
+    board = {} if rows is None else {"game.board_size": rows, "game.board_width": columns}
+    return make_game(load_settings("quick", {"game.name": name, **board}).game)
+
+
 GAMES: dict[str, Game] = {
     "hex3": Hex(3),
     "hex4-swap": Hex(4, swap=True),
@@ -45,6 +50,10 @@ GAMES: dict[str, Game] = {
     "drop3": own_game("tests.games.drop:Drop", 3),
     "drop4": own_game("tests.games.drop:Drop", 4),
     "othello4": own_game("tests.games.othello:Othello", 4),
+    "connect four": hexpipes_own("connect4"),
+    "othello of the house": hexpipes_own("othello"),
+    "othello of the house, 4": hexpipes_own("othello", 4),
+    "connect four, tall": hexpipes_own("connect4", 7, 4),
     "othello6": own_game("tests.games.othello:Othello", 6),
 }
 

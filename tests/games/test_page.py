@@ -83,7 +83,7 @@ def test_a_game_has_the_options_that_the_page_gives_it(folder: Path) -> None:
     named = ["--game", "mygames.drop:Drop", "--size", "4", "--set", "game.row=4"]
     out = python(folder, "-m", "hexpipe.cli.main", "settings", "--game", "mygames.drop:Drop", "--json", "game.")
     listed = json.loads(out)
-    assert list(listed) == ["game.name", "game.board_size", "game.row"]
+    assert list(listed) == ["game.name", "game.board_size", "game.board_width", "game.row"]
     assert listed["game.row"] == {"value": 3, "description": "stones in a row that lose"}
     python(folder, "-m", "hexpipe.cli.main", "train", *named, *SHORT, "--steps=2", "--run-dir", "rows")
     assert json.loads((folder / "rows/settings.json").read_text())["game"]["row"] == 4

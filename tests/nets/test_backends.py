@@ -157,7 +157,7 @@ def test_a_net_that_looks_nowhere_has_no_focus_to_give(name: str) -> None:
 @pytest.mark.parametrize("tile", [4, 6])
 @pytest.mark.parametrize("size", [3, 4, 6, 8, 13])
 def test_winograd_tiles_of_either_size_cover_any_board(size: int, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend_winograd, "best_tile", lambda size: tile)
+    monkeypatch.setattr(backend_winograd, "best_tile", lambda rows, columns: tile)
     board, weights = shapes(size, True), shaken_weights(3)
     backend = make("winograd", board)
     backend.load(weights)
@@ -167,7 +167,7 @@ def test_winograd_tiles_of_either_size_cover_any_board(size: int, tile: int, mon
 
 
 def test_winograd_takes_the_tile_with_fewer_products() -> None:
-    tiles = {size: backend_winograd.best_tile(size) for size in (3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 19)}
+    tiles = {size: backend_winograd.best_tile(size, size) for size in (3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 19)}
     assert tiles == {3: 4, 4: 4, 5: 6, 6: 6, 7: 4, 8: 4, 9: 6, 11: 6, 13: 4, 14: 4, 19: 4}
 
 

@@ -44,7 +44,7 @@ def shaken_net(board: Shapes, seed: int = 0) -> HexNet:
 
 
 def test_turns_are_by_row_and_by_column() -> None:
-    turns = rotary_turns(3, 8, torch.zeros(1))
+    turns = rotary_turns(3, 3, 8, torch.zeros(1))
     assert turns.cos.shape == turns.sin.shape == (9, 4)
     for row in range(3):
         for column in range(3):
@@ -55,7 +55,7 @@ def test_turns_are_by_row_and_by_column() -> None:
 
 def test_rotary_logits_depend_only_on_the_offset() -> None:
     size, rotary = 7, 16
-    turns = rotary_turns(size, rotary, torch.zeros(1))
+    turns = rotary_turns(size, size, rotary, torch.zeros(1))
     torch.manual_seed(0)
     query, key = torch.randn(2, rotary)
     at_every_cell = [rotate(x.expand(size * size, rotary), turns).reshape(size, size, rotary) for x in (query, key)]
@@ -78,15 +78,15 @@ def test_attention_logits_of_equal_cells_depend_only_on_the_offset() -> None:
     size, layer = 6, LatentAttention(32, 2, 12)
     x = torch.randn(32).expand(1, size * size, 32)
     with torch.no_grad():
-        queries, keys, _ = layer.queries_keys_values(x, rotary_turns(size, layer.rotary, x))
+        queries, keys, _ = layer.queries_keys_values(x, rotary_turns(size, size, layer.rotary, x))
     logits = (queries @ keys.transpose(-1, -2)).reshape(2, size, size, size, size)
     torch.testing.assert_close(logits[:, 0, 0, 2, 1], logits[:, 3, 4, 5, 5], rtol=0, atol=1e-4)
     assert not torch.allclose(logits[:, 0, 0, 2, 1], logits[:, 0, 0, 1, 2], atol=1e-3)
 
 
 def test_far_rows_keep_their_angle_in_bfloat16() -> None:
-    exact = rotary_turns(27, 8, torch.zeros(1))
-    rough = rotary_turns(27, 8, torch.zeros(1, dtype=torch.bfloat16))
+    exact = rotary_turns(27, 27, 8, torch.zeros(1))
+    rough = rotary_turns(27, 27, 8, torch.zeros(1, dtype=torch.bfloat16))
     assert rough.cos.dtype == torch.bfloat16
     torch.testing.assert_close(rough.sin.float(), exact.sin, rtol=0, atol=0.004)
 
@@ -138,7 +138,7 @@ def test_attention_equals_the_slow_reference(heads: int, latent: int) -> None:
         layer.output.weight.normal_()
         layer.latent_norm.weight.add_(torch.randn(latent) * 0.3)
         x = torch.randn(3, size * size, 32)
-        got = layer(x, rotary_turns(size, layer.rotary, x)).numpy()
+        got = layer(x, rotary_turns(size, size, layer.rotary, x)).numpy()
     for row in range(3):
         np.testing.assert_allclose(got[row], reference_attention(layer, x[row].double().numpy(), size), atol=1e-4)
 

@@ -32,7 +32,7 @@ async function become(moves, start = state.start) {
 
 function shown(position) {
   Object.assign(state, { position, start: position.start, moves: position.moves, wanted: position.moves, analysis: null, busy: false });
-  view.shape(position.game, position.size);
+  view.shape(position.game, position.size, position.width);
   view.show(position.cells, position.last, position.winner !== null);
   if (position.last !== null) view.lookAt(position.last);
   $("frame").classList.toggle("still", position.game === "hex");
@@ -86,8 +86,17 @@ const isHuman = () => humanSeats().includes(state.position.to_move);
 const simulations = () => Math.max(2, Math.min(state.info.most_simulations, Math.round(2 ** Number($("strength").value))));
 
 function playCell(cell) {
-  if (!state.position || state.busy || state.position.winner !== null || !isHuman() || state.position.cells[cell]) return;
-  become([...state.moves, cellName(cell, state.position.size)]);
+  if (!state.position || state.busy || state.position.winner !== null || !isHuman()) return;
+  const at = state.position.game === "connect4" ? fallen(cell) : cell;
+  if (at === null || state.position.cells[at]) return;
+  become([...state.moves, cellName(at, state.position.width)]);
+}
+
+// The cell that a stone comes to rest on when it is dropped into the column of another; null of a full one.
+function fallen(cell) {
+  const { cells, width } = state.position;
+  const open = cells.map((_, at) => at).filter((at) => at % width === cell % width && !cells[at]);
+  return open.length ? Math.max(...open) : null;
 }
 
 async function netMoves() {
@@ -133,7 +142,7 @@ function drawHints() {
   } else {
     rows = analysis.moves.map((move, k) => [move.move, move.visits / total, kind === "visits" ? `${move.visits}` : percent(move.win_probability), k === 0]);
   }
-  const cells = new Map(position.cells.map((_, cell) => [cellName(cell, position.size), cell]));
+  const cells = new Map(position.cells.map((_, cell) => [cellName(cell, position.width), cell]));
   view.showHeat(rows.filter(([move]) => cells.has(move)).map(([move, share, text, best]) => ({ cell: cells.get(move), share, text, best })));
   const best = analysis.moves[0];
   const words = kind === "policy"
@@ -146,13 +155,13 @@ function drawHints() {
 function showVariation(cell) {
   const { analysis, position } = state;
   if (!analysis || $("hints").value === "off") return;
-  const name = cell === null ? "" : cellName(cell, position.size);
+  const name = cell === null ? "" : cellName(cell, position.width);
   const found = $("hints").value === "policy" ? null : analysis.moves.find((move) => move.move === name);
   if (!found) { drawHints(); return; }
   let colour = position.colour;
   const stones = [];
   for (const move of found.variation) {
-    const at = position.cells.findIndex((_, k) => cellName(k, position.size) === move);
+    const at = position.cells.findIndex((_, k) => cellName(k, position.width) === move);
     if (at < 0) continue;  // a swap places no stone, and the colours go on in turn
     stones.push({ cell: at, stone: colour + 1 });
     colour = (colour + 1) % position.seats;

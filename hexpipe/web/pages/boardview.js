@@ -1,4 +1,4 @@
-// Drawing boards in SVG: hexagons for Hex, squares for n in a row. One unit is a cell.
+// Drawing boards in SVG: hexagons for Hex, squares for other games. One unit is a cell.
 const SVG = "http://www.w3.org/2000/svg";
 const ROOT3 = Math.sqrt(3);
 
@@ -14,7 +14,7 @@ export function columnName(column) {
   return (before ? String.fromCharCode(96 + before) : "") + String.fromCharCode(97 + (column % 26));
 }
 
-export const cellName = (cell, size) => columnName(cell % size) + (Math.floor(cell / size) + 1);
+export const cellName = (cell, columns) => columnName(cell % columns) + (Math.floor(cell / columns) + 1);
 
 const hexagon = {
   // pointy hexagons of width 1; each row starts half a cell further right
@@ -28,7 +28,10 @@ const square = {
   centre: (row, column) => [column, row],
   corners: [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]],
   margin: (n) => Math.max(1.4, 0.05 * n),  // room for names that can be read when the whole board is in view
-  box: (n) => [-square.margin(n), -square.margin(n), n + square.margin(n) + 0.4, n + square.margin(n) + 0.4],
+  box: (n, columns) => {
+    const margin = square.margin(Math.max(n, columns));
+    return [-margin, -margin, columns + margin + 0.4, n + margin + 0.4];
+  },
   radius: 0.4,
   far: (n) => square.margin(n) / 1.4,
 };
@@ -38,7 +41,7 @@ const NAME = 0.42, LARGEST_NAME = 17;  // heights of names: in cells, and in pix
 export class BoardView {
   // onPlay(cell) is told of a click or key on a cell, onHover(cell or null) of the pointer over one.
   constructor(svg, { onPlay = () => {}, onHover = () => {}, interactive = true } = {}) {
-    Object.assign(this, { svg, onPlay, onHover, interactive, size: 0, cells: [], cursor: 0 });
+    Object.assign(this, { svg, onPlay, onHover, interactive, size: 0, columns: 0, cells: [], cursor: 0 });
     new ResizeObserver(() => { if (this.kind) this.showBox(); }).observe(svg);  // also once it is shown at all
     if (!interactive) return;
     svg.addEventListener("click", (event) => { if (!this.dragged) this.at(event, this.onPlay); });
@@ -52,10 +55,12 @@ export class BoardView {
     this.pointers = new Map();
   }
 
-  shape(game, size) {
-    if (this.game === game && this.size === size) return;
-    Object.assign(this, { game, size, kind: game === "hex" ? hexagon : square, cursor: Math.floor(size * size / 2) });
-    this.box = this.whole = this.kind.box(size);
+  // size: the board's rows
+  shape(game, size, columns) {
+    if (this.game === game && this.size === size && this.columns === columns) return;
+    const cursor = Math.floor(size / 2) * columns + Math.floor(columns / 2);
+    Object.assign(this, { game, size, columns, kind: game === "hex" ? hexagon : square, cursor });
+    this.box = this.whole = this.kind.box(size, columns);
     this.svg.replaceChildren();
     const grid = element("g", {}, this.svg);
     if (game === "hex") this.drawHex(grid); else this.drawSquares(grid);
@@ -68,7 +73,7 @@ export class BoardView {
     this.moveCursor(this.cursor);
   }
 
-  place(cell) { return this.kind.centre(Math.floor(cell / this.size), cell % this.size); }
+  place(cell) { return this.kind.centre(Math.floor(cell / this.columns), cell % this.columns); }
 
   drawHex(grid) {
     const n = this.size, points = this.kind.corners;
@@ -97,9 +102,10 @@ export class BoardView {
   }
 
   drawSquares(grid) {
-    const n = this.size;
-    element("rect", { x: -0.5, y: -0.5, width: n, height: n, class: "cell" }, grid);
-    const lines = range(n + 1).map((k) => `M${k - 0.5},-0.5v${n}M-0.5,${k - 0.5}h${n}`).join("");
+    const { size, columns } = this;
+    element("rect", { x: -0.5, y: -0.5, width: columns, height: size, class: "cell" }, grid);
+    const down = range(columns + 1).map((k) => `M${k - 0.5},-0.5v${size}`).join("");
+    const lines = down + range(size + 1).map((k) => `M-0.5,${k - 0.5}h${columns}`).join("");
     element("path", { d: lines, stroke: "#a98f5b", "stroke-width": 0.04, fill: "none", "pointer-events": "none" }, grid);
   }
 
@@ -109,11 +115,12 @@ export class BoardView {
     const frame = this.svg.getBoundingClientRect(), width = frame.width / pixels, height = frame.height / pixels;
     const left = this.box[0] + (this.box[2] - width) / 2, top = this.box[1] + (this.box[3] - height) / 2;
     const step = this.box[2] > 44 ? 10 : this.box[2] > 24 ? 5 : 1;
-    const beside = -(0.5 + square.margin(this.size)) / 2, x = Math.max(beside, left + 0.6), y = Math.max(beside, top + 0.4);
+    const longer = Math.max(this.size, this.columns);
+    const beside = -(0.5 + square.margin(longer)) / 2, x = Math.max(beside, left + 0.6), y = Math.max(beside, top + 0.4);
     this.names.replaceChildren();
-    for (let k = 0; k < this.size; k += step) {
-      if (k > left + 1 && k < left + width) this.label(this.names, k, y, columnName(k), y > beside);
-      if (k > top + 1 && k < top + height) this.label(this.names, x, k, k + 1, x > beside);
+    for (let k = 0; k < longer; k += step) {
+      if (k < this.columns && k > left + 1 && k < left + width) this.label(this.names, k, y, columnName(k), y > beside);
+      if (k < this.size && k > top + 1 && k < top + height) this.label(this.names, x, k, k + 1, x > beside);
     }
   }
 
@@ -175,7 +182,7 @@ export class BoardView {
     if (named !== undefined) return Number(named);
     if (this.kind !== square) return null;
     const [column, row] = this.toBoard(event).map(Math.round);
-    return row >= 0 && column >= 0 && row < this.size && column < this.size ? row * this.size + column : null;
+    return row >= 0 && column >= 0 && row < this.size && column < this.columns ? row * this.columns + column : null;
   }
 
   at(event, tell) { const cell = this.cellAt(event); if (cell !== null) { this.moveCursor(cell); tell(cell); } }
@@ -230,7 +237,7 @@ export class BoardView {
   showBox() {
     this.svg.setAttribute("viewBox", this.box.map((v) => v.toFixed(3)).join(" "));
     const pixels = (this.svg.isConnected && this.svg.getScreenCTM()?.a) || READABLE;
-    const far = Math.max(1, Math.min(READABLE / pixels, this.kind.far(this.size)));
+    const far = Math.max(1, Math.min(READABLE / pixels, this.kind.far(Math.max(this.size, this.columns))));
     this.svg.style.setProperty("--far", far.toFixed(3));
     this.svg.style.setProperty("--name", `${Math.min(NAME * far, LARGEST_NAME / pixels).toFixed(3)}px`);
     if (this.kind === square) this.nameSquares(pixels);
@@ -249,11 +256,11 @@ export class BoardView {
   }
 
   keyed(event) {
-    const n = this.size, row = Math.floor(this.cursor / n), column = this.cursor % n;
+    const n = this.columns, row = Math.floor(this.cursor / n), column = this.cursor % n;
     const to = { ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1] }[event.key];
     if (to) {
       event.preventDefault();
-      if (to.every((v) => v >= 0 && v < n)) {
+      if (to.every((v, k) => v >= 0 && v < (k ? n : this.size))) {
         this.moveCursor(to[0] * n + to[1]);
         this.lookAt(this.cursor);
         this.onHover(this.cursor);

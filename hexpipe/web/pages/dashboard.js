@@ -130,17 +130,17 @@ class Replayed {
     this.card = document.createElement("figure");
     this.card.style.margin = 0;
     this.view = new BoardView(element("svg", {}, this.card), { interactive: false });
-    this.view.shape(game.game, game.size);
+    this.view.shape(game.game, game.size, game.width);
     this.caption = this.card.appendChild(Object.assign(document.createElement("figcaption"), { className: "quiet" }));
     this.ply = 0;
   }
 
   step() {
-    const { moves, views, size, winner, weights_version: version } = this.game;
+    const { moves, views, boards, size, width, winner, weights_version: version } = this.game;
     this.ply = this.ply > moves.length + 6 ? 0 : this.ply + 1;
-    const shown = Math.min(this.ply, moves.length), cells = Array(size * size).fill(0);
+    const shown = Math.min(this.ply, moves.length), cells = boards ? [...boards[shown]].map(Number) : Array(size * width).fill(0);
     let last = null;
-    for (let k = 0; k < shown; k++) if (moves[k] < cells.length) { cells[moves[k]] = views[k] + 1; last = moves[k]; }
+    for (let k = 0; k < shown; k++) if (moves[k] < cells.length) { if (!boards) cells[moves[k]] = views[k] + 1; last = moves[k]; }
     this.view.show(cells, last, shown === moves.length);
     const end = shown < moves.length ? "" : winner < 0 ? ", a draw" : `, seat ${winner + 1} wins`;
     this.caption.textContent = `${version < 0 ? "imported" : `weights ${version}`}: ply ${shown} of ${moves.length}${end}`;
