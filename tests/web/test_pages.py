@@ -131,6 +131,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def falling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an untrained net plays Connect Four."""
+    game = {"game__name": "connect4", "game__board_size": 6, "game__board_width": 7}
+    with served(small_checkpoint(tmp_path_factory.mktemp("falling"), **game)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
@@ -439,6 +447,20 @@ def test_three_players_on_a_large_board(browser: webdriver.Chrome, large: str) -
     page.weakest()
     page.find("move").click()
     page.wait(lambda: len(page.moves) == 4 and "White to move" in page.status)
+
+
+def test_stones_fall_on_a_board_that_is_no_square(browser: webdriver.Chrome, falling: str) -> None:
+    page = Page(browser, falling)
+    page.select("side", "all")
+    for count, (row, column) in enumerate([(0, 3), (5, 6), (2, 3)], start=1):  # wherever in its column
+        page.click_at(row, column)
+        page.wait(lambda count=count: len(page.moves) == count)
+    assert page.moves == ["d6", "g6", "d5"]
+    board = page.find("board")
+    board.send_keys(*[Keys.ARROW_RIGHT] * 9, Keys.ENTER)  # no further than the last column
+    page.wait(lambda: page.moves == ["d6", "g6", "d5", "g5"])
+    page.find("move").click()
+    page.wait(lambda: len(page.moves) == 5)
 
 
 def test_a_large_board_is_panned_and_zoomed(browser: webdriver.Chrome, large: str) -> None:
