@@ -201,7 +201,6 @@ def test_weights_that_are_standardised_together_are_those_of_each_alone(layout: 
         gradients.append({name: part.grad for name, part in net.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-5, msg=name)
-        assert gradients[1][name].stride() == dict(net.named_parameters())[name].stride(), name
     assert all(part.shared is None for part in net.modules() if isinstance(part, StandardisedConv2d))
 
 

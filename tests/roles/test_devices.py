@@ -89,7 +89,7 @@ def test_the_command_refuses_before_it_starts_anything(
 
 def test_files_from_before_the_list_are_read() -> None:
     text = re.sub(r'"version": \d+,', "", dump_settings(load_settings("quick")))
-    older = text.replace(f'"devices": "{AUTO}",\n    "prefetch', '"processes": 2,\n    "prefetch')
+    older = text.replace(f'"devices": "{AUTO}",\n    "dtype"', '"processes": 2,\n    "dtype"')
     assert older != text
     assert settings_from_json(older) == load_settings("quick")
 
