@@ -8,6 +8,7 @@ OpenVINO is optional: the extra ``openvino``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,17 @@ from hexpipe.nets.plain_net import Weights, edge_planes, folded_weights, middle_
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
+@functools.cache
+def _core() -> openvino.Core:
+    """Return the one core of this process, which is never let go.
+
+    With AVX-512 a core's first net sets this thread's alternate signal stack (2026.4.1), and its end puts back what was
+    there before: of several cores that end, one puts back another's, which is gone, and the next signal ends the
+    process.
+    """
+    return openvino.Core()
+
+
 class OpenVinoBackend:
     """The net on one thread in latency mode; inputs are int8 codes, planes are made in the graph; any batch size."""
 
@@ -37,7 +49,6 @@ class OpenVinoBackend:
         check_shapes(shapes)
         self.dtype = dtype
         self._settings, self._shapes = settings, shapes
-        self._core = openvino.Core()
         self._request = self._compiled(None)
 
     def load(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -57,7 +68,7 @@ class OpenVinoBackend:
         }
         layers = Layers(folded_weights(self._settings, self._shapes, weights))
         graph = _graph(layers, self._settings, self._shapes)
-        return self._core.compile_model(graph, "CPU", options).create_infer_request()
+        return _core().compile_model(graph, "CPU", options).create_infer_request()
 
 
 def _graph(layers: Layers, settings: NetSettings, shapes: Shapes) -> Any:

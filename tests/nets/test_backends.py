@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -425,3 +427,24 @@ def test_cuda_graphs_look_where_the_training_net_does() -> None:
     chosen = logits[torch.arange(40), torch.from_numpy(focus).long()]
     assert (logits.max(1).values - chosen).max() < 1e-3
     assert len(set(focus.tolist())) > 2
+
+
+def test_a_signal_comes_after_nets_of_openvino_have_come_and_gone() -> None:
+    """With a core for each net the process died here, on a chip with AVX-512."""
+    pytest.importorskip("openvino")
+    code = f"""
+import signal
+from hexpipe.config import NetSettings, Shapes
+from hexpipe.nets.backend_openvino import OpenVinoBackend
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+nets = [OpenVinoBackend(NetSettings(blocks=1, channels=8), {shapes(3)!r}) for _ in range(3)]
+while nets:
+    nets.pop(0)
+    signal.raise_signal(signal.SIGTERM)
+print(len(heard))
+"""
+    found = subprocess.run(
+        [sys.executable, "-P", "-X", "faulthandler", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "3\n"
