@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hexpipe.games.draw_kernels import GAMMA, drawn
 from hexpipe.games.game_env import (
     BoolArray,
     Float32Array,
@@ -212,13 +213,8 @@ def random_playouts(states: States, seed: int, repeats: int, n: int, order: Int1
                 order[free] = cell
                 free += states.cells[row, cell] == 0
             while states.winner[row] < 0:
-                # splitmix64; its upper half, scaled to 0..free-1
-                random += np.uint64(0x9E3779B97F4A7C15)
-                z = random
-                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                z = z ^ (z >> np.uint64(31))
-                pick = np.intp(((z >> np.uint64(32)) * np.uint64(free)) >> np.uint64(32))
+                random += GAMMA
+                pick = drawn(random, free)
                 action = np.intp(order[pick])
                 free -= 1
                 order[pick] = order[free]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from hexpipe.games.chain_kernels import threat_levels
+from hexpipe.games.draw_kernels import GAMMA, drawn
 from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, IntArray, States, UInt8Array
 from hexpipe.games.local_view_kernels import cell_of_action, holds_empty, place_view
 
@@ -289,23 +290,13 @@ def codes_from_cells(
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _draw(counter: np.uint64, limit: int) -> np.intp:
-    """0 to limit - 1, the counter's number in splitmix64's sequence, its upper half scaled."""
-    z = counter * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return np.intp(((z >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32))
-
-
-@njit(cache=True, nogil=True, _nrt=False)
 def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int, counter: np.uint64) -> int:
     """An action drawn evenly from the empty cells that the view at (top, left) shows; there is one.
 
     ``counter`` and the eight after it are used up.
     """
     for attempt in range(8):
-        action: int = _draw(counter + np.uint64(attempt), v * v)
+        action: int = drawn((counter + np.uint64(attempt)) * GAMMA, v * v)
         cell = cell_of_action(top, left, action, v, n)
         if cell >= 0 and cells[row, cell] == 0:
             return action
@@ -316,7 +307,7 @@ def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int
     for i in rows:
         for j in range(first, last):
             free += cells[row, i * n + j] == 0
-    skip = _draw(counter + np.uint64(8), free)
+    skip = drawn((counter + np.uint64(8)) * GAMMA, free)
     for i in rows:
         for j in range(first, last):
             if cells[row, i * n + j] == 0:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hexpipe.games.draw_kernels import GAMMA, drawn
 from hexpipe.games.game_env import BoolArray, Int8Array, IntArray, States
 
 CLOSED = np.int8(4)
@@ -138,13 +139,8 @@ def random_playouts(states: States, seed: int, repeats: int, columns: int) -> np
                     order[free] = column
                     free += 1
             while winner[row] < 0:
-                # splitmix64; its upper half, scaled to 0..free-1
-                random += np.uint64(0x9E3779B97F4A7C15)
-                z = random
-                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                z = z ^ (z >> np.uint64(31))
-                pick = np.intp(((z >> np.uint64(32)) * np.uint64(free)) >> np.uint64(32))
+                random += GAMMA
+                pick = drawn(random, free)
                 column = order[pick]
                 _play(fields, row, (rows - 1 - heights[column]) * columns + column, columns)
                 heights[column] += 1

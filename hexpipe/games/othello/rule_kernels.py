@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hexpipe.games.draw_kernels import GAMMA, drawn
 from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, Int32Array, IntArray
 
 CLOSED = np.int8(4)
@@ -203,13 +204,8 @@ def random_playouts(states: OthelloStates, seed: int, repeats: int, board: Board
                 action = cells.shape[1]
                 left = opens[row]
                 if left != NOTHING:
-                    # splitmix64; its upper half, scaled to 0..moves-1
-                    random += np.uint64(0x9E3779B97F4A7C15)
-                    z = random
-                    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                    z = z ^ (z >> np.uint64(31))
-                    for _ in range(np.intp(((z >> np.uint64(32)) * np.uint64(_count(left))) >> np.uint64(32))):
+                    random += GAMMA
+                    for _ in range(drawn(random, _count(left))):
                         left &= left - ONE
                     action = _count((left & (~left + ONE)) - ONE)  # the lowest bit's number
                 _play(fields, row, action, board)
