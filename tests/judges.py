@@ -21,10 +21,10 @@ import numpy as np
 
 from hexpipe import kernel_cache
 from hexpipe.errors import UnsolvedError
-from hexpipe.games.hex import Hex
+from hexpipe.games.factory import make_stages
 from hexpipe.games.hex_solver import HexSolver, label
 from hexpipe.replay.archive import ReplayArchive
-from hexpipe.run_folder import ARCHIVE_NAME
+from hexpipe.run_folder import ARCHIVE_NAME, read_settings
 
 QUOTA = {"lost": 0.30, "one": 0.20, "few": 0.25, "many": 0.25}
 Draw = Callable[[np.random.Generator], list[int]]
@@ -40,11 +40,12 @@ def random_draw(size: int) -> Draw:
 
 
 def games_draw(size: int, runs: list[Path]) -> Draw:
-    """Positions of all games of the runs' archives without swap."""
+    """Positions of all games of that size in the runs' archives, without swap."""
     games: list[np.ndarray] = []
     for run in runs:
-        with ReplayArchive(run / ARCHIVE_NAME, Hex(size)) as archive:
-            games += [record.actions for _, record in archive.newest(10**9, 10**9, lambda plies, policy_bytes: 0)]
+        with ReplayArchive(run / ARCHIVE_NAME, make_stages(read_settings(run)), read_only=True) as archive:
+            found = archive.newest(10**9, 10**9, lambda plies, policy_bytes: 0, [size])
+            games += [record.actions for _, record in found]
     print(f"{len(games)} games", file=sys.stderr)  # noqa: T201
 
     def draw(rng: np.random.Generator) -> list[int]:
