@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, Protocol, TypeVar
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -105,7 +106,8 @@ class _Match:
     def name_opponent(self, models: dict[str, str | None], names: dict[str, str | None]) -> None:
         """Note what the server calls the opponent."""
         found = [shortened(word) for word in (names.get(str(-self.player)), models.get(str(-self.player))) if word]
-        self.opponent = " ".join(dict.fromkeys(found))
+        if found:
+            self.opponent = " ".join(dict.fromkeys(found))
 
 
 def play_games(
@@ -143,7 +145,7 @@ class _Client:
         try:
             while match is None or not match.over:
                 try:
-                    with self._connected(match) as connection:
+                    with self._connected(match) as connection, _resigning(connection):
                         if match is None:
                             match = self._join(connection)
                         else:
@@ -222,22 +224,14 @@ class _Client:
         match.over = now.series_winner is not None
 
     def _attend(self, connection: ClientConnection, match: _Match) -> None:
-        """Play until the match is over; where that fails for a reason of ours, resign."""
-        try:
-            while not match.over:
-                if match.our_turn and not match.sent and not match.paused:
-                    self._move(connection, match)
-                if match.our_turn and match.paused:
-                    self._take(_receive(connection, PAUSE_SECONDS, protocol.OpponentReconnected()), match)
-                else:
-                    self._take(_receive(connection, ANSWER_SECONDS if match.sent else None), match)
-        except _FAILURES:
-            raise
-        except BaseException:
-            if match.game is not None:
-                with suppress(*_FAILURES):  # the game is given up in any case
-                    _send(connection, "resign", {})
-            raise
+        """Play until the match is over."""
+        while not match.over:
+            if match.our_turn and not match.sent and not match.paused:
+                self._move(connection, match)
+            if match.our_turn and match.paused:
+                self._take(_receive(connection, PAUSE_SECONDS, protocol.OpponentReconnected()), match)
+            else:
+                self._take(_receive(connection, ANSWER_SECONDS if match.sent else None), match)
 
     def _move(self, connection: ClientConnection, match: _Match) -> None:
         game = match.game
@@ -361,6 +355,20 @@ class _Client:
         self._failures += 1
         self._spectator.note(f"{self._server}: {why}; trying again in {seconds:g} s")
         time.sleep(seconds)
+
+
+@contextmanager
+def _resigning(connection: ClientConnection) -> Iterator[None]:
+    """Resign where the block ends for a reason of ours, so that no opponent waits for nothing; also where it is not
+    known yet that the game has begun."""
+    try:
+        yield
+    except (*_FAILURES, _FullError, _LostMatchError):
+        raise
+    except BaseException:
+        with suppress(*_FAILURES):  # the game is given up in any case
+            _send(connection, "resign", {})
+        raise
 
 
 def _receive(connection: ClientConnection, seconds: float | None, otherwise: Message | None = None) -> Message | None:

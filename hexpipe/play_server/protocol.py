@@ -9,7 +9,7 @@ Whatever comes is held against the models here before it is looked at: numbers, 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,7 +25,8 @@ LONGEST_NAME = 80
 """Characters of a name that the server keeps."""
 PAUSED = "Game paused for reconnect"
 """Why the server takes no move while a player's connection is lost; the move may be sent again."""
-RED, BLUE = -1, 1
+RED: Final = -1
+BLUE: Final = 1
 
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 

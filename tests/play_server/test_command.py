@@ -86,7 +86,7 @@ def test_a_board_that_the_server_does_not_have(run_dir: Path, capsys: pytest.Cap
 
 
 def test_a_net_of_another_game(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = small_checkpoint(tmp_path, game__name="inarow", game__board_size=3, game__run_length=3)
+    other = small_checkpoint(tmp_path, game__name="inarow")
     assert run(["play-server", "ws://127.0.0.1:1", str(other), "--device", "cpu"]) == 2
     assert "name a checkpoint of Hex" in capsys.readouterr().err
 

@@ -312,20 +312,21 @@ def test_boards_and_matches_that_this_server_does_not_have(server: Server) -> No
 
 
 def test_ctrl_c_resigns_and_ends_with_130(server: Server) -> None:
-    two = Player(server, 2)
-    wait_until(lambda: waiting(server))
     command = [sys.executable, "-P", "-m", "hexpipe.cli.main", "play-server", server.address, "--size", "7"]
     command += ["--seconds", "600", "--device", "cpu", "--games", "0"]
     with subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as net:
-        wait_until(lambda: any(slot["move_count"] for slot in server.ask("/slots")))
+        wait_until(lambda: waiting(server))
+        two = Player(server, 2)
+        wait_until(lambda: any(slot["state"] == "full" for slot in server.ask("/slots")))
+        time.sleep(3)  # until it thinks
         net.send_signal(signal.SIGINT)
         out, said = net.communicate(timeout=200)
     assert net.returncode == 130, said
     assert said.splitlines()[-1] == "hexpipe: interrupted"
-    assert "unfinished as blue, second, after 1 move" in said
+    assert "game 1: unfinished as red, first, after 0 moves against hexpipe (interrupted)" in said
     assert "Traceback" not in said
-    assert "blue, top to bottom" in out
+    assert "red, left to right" in out
     (theirs,) = two.results()
     assert (theirs.result, theirs.reason) == ("won", "resignation")
