@@ -145,7 +145,7 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)
-    if command in ("selfplay", "match", "tournament", "analyze", "htp", "serve", "score"):
+    if command in ("selfplay", "match", "tournament", "analyze", "htp", "play-server", "serve", "score"):
         return to_play(game, algorithm)
     return {"bench": tuple(GROUPS), "pytest": tuple(GROUPS), "solve": ("solver", "hex")}.get(command, ())
 

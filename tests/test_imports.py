@@ -37,6 +37,7 @@ ALLOWED = {
     "mlflow": ("hexpipe.watch.trackers",),
     "ray": ("hexpipe.cluster.ray_bridge",),
     "click": ("hexpipe.cli.",),
+    "websockets": ("hexpipe.play_server.client",),
 }
 # What an inference server runs on where neither a GPU nor torch itself runs the net.
 SERVER_MODULES = (

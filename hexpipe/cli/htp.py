@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hexpipe.cli._hex_nets import checkpoint_or_box, engine_on, rules_of
 from hexpipe.cli._options import ANY_PATH, best_device
 from hexpipe.cli._streams import standard_input
 from hexpipe.config import GameSettings
 from hexpipe.errors import UsageError
 
 if TYPE_CHECKING:
-    from hexpipe.arena.engine import Engine
     from hexpipe.arena.thinker import Thinker
 
 _RESIGN = "Resign where the chance to win is lower; default: never."
@@ -62,8 +62,6 @@ def command(
     from hexpipe.arena.thinker import NetThinker, RandomThinker
     from hexpipe.htp.engine import HtpEngine
     from hexpipe.htp.protocol import Interruption, serve
-    from hexpipe.nets.box import BOX, net_in_words
-    from hexpipe.nets.checkpoints import load_checkpoint
 
     if checkpoint is not None and chance is not None:
         raise UsageError("name a checkpoint or a run folder, or give --random SEED, not both")
@@ -73,11 +71,9 @@ def command(
     if chance is not None:
         thinker = RandomThinker(chance, seed)
     else:
-        if checkpoint is None:
-            checkpoint = BOX
-            click.echo(net_in_words(load_checkpoint(BOX, groups=())), err=True)  # standard output speaks HTP
-        game = _game_of(checkpoint)
-        make = partial(_engine, checkpoint, device or best_device())
+        net = checkpoint_or_box(checkpoint)  # told on standard error: standard output speaks HTP
+        game = rules_of(net, "HTP")
+        make = partial(engine_on, net, device or best_device())
         thinker = NetThinker(make, simulations, seconds, interruption)
     engine = HtpEngine(
         thinker,
@@ -87,20 +83,3 @@ def command(
         interrupted=interruption,
     )
     serve(standard_input(), sys.stdout.buffer, engine.handle, interruption)
-
-
-def _game_of(checkpoint: Path) -> GameSettings:
-    """Return the rules of the checkpoint's run, which must be Hex."""
-    from hexpipe.games.factory import plays_hex
-    from hexpipe.nets.checkpoints import load_checkpoint
-
-    game = load_checkpoint(checkpoint, groups=()).settings.game
-    if not plays_hex(game):
-        raise UsageError(f"{checkpoint} plays {game.title}: HTP is for Hex, name a checkpoint of Hex")
-    return game
-
-
-def _engine(checkpoint: Path, device: str, size: int, swap: bool) -> Engine:
-    from hexpipe.arena.engine import Engine
-
-    return Engine(checkpoint, board_size=size, swap=swap, device=device)
