@@ -16,6 +16,8 @@ from hexpipe.games.breakthrough.rules import Breakthrough
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import IntArray, OwnStates
 from hexpipe.games.playouts import random_playouts
+from hexpipe.replay.replay_buffer import ReplayBuffer
+from hexpipe.selfplay.dry_play import play_games
 from tests.refusals import refused
 
 BOARDS = [(8, 8, None), (3, 3, None), (5, 4, None), (4, 7, 2), (7, 3, 1), (6, 5, None)]
@@ -269,6 +271,18 @@ def test_illegal_moves_are_told_apart() -> None:
     with refused(IllegalMoveError, "seat 0 has already won", kind="over", move=8):
         words = ["a1a2", "e5e4", "a2a3", "e4e3", "a3b4", "e3e2", "b4a5", "e2d1"]
         game.play(parse_moves(game, words))
+
+
+def test_games_without_a_snapshot_are_sampled_too() -> None:
+    """A batch may have no position late enough for one."""
+    game = breakthrough(3, 3)
+    options = {"search.num_simulations": 2, "selfplay.games_per_worker": 2, "replay.min_games": 1}
+    settings = load_settings("quick", {**options, "replay.snapshot_interval": 16})
+    buffer = ReplayBuffer.create(settings.replay, game, private=True)
+    for record in play_games(game, settings, 2):
+        buffer.add_game(record)
+    batch = buffer.sample_batch(20, np.random.default_rng(0), unroll_steps=2, observations=True)
+    assert (batch["codes"][:, 9:].sum(axis=1) > 0).all()
 
 
 def test_who_takes_the_last_piece_has_won() -> None:
