@@ -142,7 +142,10 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
-    game = next((name for name in ("inarow", "connect4", "othello", "breakthrough") if any(name in word for word in words)), "hex")
+    game = next(
+        (name for name in ("inarow", "connect4", "othello", "breakthrough") if any(name in word for word in words)),
+        "hex",
+    )
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)

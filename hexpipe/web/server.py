@@ -58,7 +58,9 @@ class GameBody(_Body):
     """A game by its moves."""
 
     start: Annotated[StartBody | None, Field(description="what the moves begin from; null for the empty board")] = None
-    moves: Annotated[list[Word], Field(max_length=MOST_MOVES, description='from the start: ["a1", "swap"], or ["a2a3"]')] = []
+    moves: Annotated[
+        list[Word], Field(max_length=MOST_MOVES, description='from the start: ["a1", "swap"], or ["a2a3"]')
+    ] = []
 
 
 class SearchBody(GameBody):

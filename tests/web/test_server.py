@@ -105,7 +105,7 @@ def test_info_says_what_is_served(client: TestClient, engine: Engine) -> None:
     ("/api/position", {"moves": "a1"}, 422, "list"),
     ("/api/position", {"moves": [1]}, 422, "string"),
     ("/api/position", {"moves": ["a1"], "else": 1}, 422, "else"),
-    ("/api/position", {"moves": ["a" * 9]}, 422, "8"),
+    ("/api/position", {"moves": ["a" * 17]}, 422, "16"),
     ("/api/move", {"moves": [], "simulations": 1}, 422, "greater"),
     ("/api/move", {"moves": [], "simulations": 201}, 400, "200"),
     ("/api/import", {"text": "#4,a1a1"}, 400, "twice"),

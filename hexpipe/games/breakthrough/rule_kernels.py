@@ -53,7 +53,7 @@ def _is_legal(cells: Int8Array, row: int, seat: int, action: int, columns: int) 
 def _has_piece(cells: Int8Array, row: int, seat: int) -> bool:
     """Whether ``seat`` has a piece; looked for from its own side on."""
     area = cells.shape[1]
-    for i in range(area):
+    for i in range(area):  # noqa: SIM110 (numba has no generators)
         if cells[row, area - 1 - i if seat else i] == 1 + seat:
             return True
     return False

@@ -119,8 +119,8 @@ class Breakthrough(SteppedBoard):
         """
         action, downwards = self._parse(text)
         if downwards == bool(seat):
-            words = f"{text.strip()!r}: seat {seat} goes {'up' if seat else 'down'} the board, to {('higher', 'lower')[seat]} numbers"
-            raise NotationError(words, kind="rule")
+            way = "up the board, to lower" if seat else "down the board, to higher"
+            raise NotationError(f"{text.strip()!r}: seat {seat} goes {way} numbers", kind="rule")
         return action
 
     def action_name(self, action: int, origin: object = None) -> str:
