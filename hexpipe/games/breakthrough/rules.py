@@ -166,4 +166,5 @@ def _seen_from_below(rows: int, columns: int) -> Int16Array:
     off = (row == rows - 1) | (beside < 0) | (beside >= columns)
     k, column = np.where(off, k, DIRECTIONS - 1 - k), np.where(off, column, beside)
     row = np.where(row == rows - 1, row, rows - 2 - row)
-    return ((k * rows + row) * columns + column).astype(np.int16).ravel()
+    seen: Int16Array = ((k * rows + row) * columns + column).astype(np.int16).ravel()
+    return seen
