@@ -287,6 +287,10 @@ def _othello() -> None:
     play_other("othello", "alphazero")
 
 
+def _breakthrough() -> None:
+    play_other("breakthrough", "alphazero")
+
+
 def _nets() -> None:
     """A convolution as `nets.backend_winograd` lays it out, without torch."""
     boards, blocks, size, tile = 1, 1, SIZE, 4
@@ -312,6 +316,7 @@ def _bench() -> None:
     rules.run(seconds=0.0, game="inarow")
     rules.run(seconds=0.0, game="connect4")
     rules.run(seconds=0.0, game="othello")
+    rules.run(seconds=0.0, game="breakthrough")
     search.run(seconds=0.0, size=SIZE, games=2, simulations=4)
     search.run(seconds=0.0, size=SIZE, games=2, simulations=4, algorithm="muzero")
 
@@ -329,6 +334,7 @@ _WORK: dict[str, Callable[[], object]] = {
     "hex": _hex,
     "connect4": _connect4,
     "othello": _othello,
+    "breakthrough": _breakthrough,
 }
 
 if __name__ == "__main__":

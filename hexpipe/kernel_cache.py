@@ -44,6 +44,7 @@ GROUPS = {
     "hex": "the rules of Hex",
     "connect4": "the rules of Connect Four",
     "othello": "the rules of Othello",
+    "breakthrough": "the rules of Breakthrough",
 }
 
 INTERRUPTED = 130
@@ -99,7 +100,7 @@ def kernel_state() -> str:
         if spec is not None and spec.origin:
             facts.append(_stamp(Path(spec.origin)))
     package = Path(__file__).parent
-    facts += map(_stamp, sorted([*package.glob("*/*_kernels.py"), package / "compile_kernels.py"]))
+    facts += map(_stamp, sorted([*package.rglob("*_kernels.py"), package / "compile_kernels.py"]))
     return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -141,7 +142,10 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
-    game = next((name for name in ("inarow", "connect4", "othello") if any(name in word for word in words)), "hex")
+    game = next(
+        (name for name in ("inarow", "connect4", "othello", "breakthrough") if any(name in word for word in words)),
+        "hex",
+    )
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.config import SearchSettings
-from hexpipe.games.board_moves import move_name, moves_of_actions
+from hexpipe.games.board_moves import move_name, move_names, moves_of_actions
 from hexpipe.games.game_env import Game
 from hexpipe.games.set_up import Position
 from hexpipe.search.evaluator import Evaluator
@@ -65,20 +65,23 @@ def as_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
     Win probabilities are of the side to move; of three seats they stand for (value + 1) / 2. ``policy`` has the net's
     own probabilities above POLICY_FLOOR.
     """
+    mover = analysis.to_move
     return {
-        "to_move": analysis.to_move,
+        "to_move": mover,
         "values": analysis.values.tolist(),
         "win_probability": analysis.win_probability,
         "net_win_probability": (float(analysis.net_values[analysis.to_move]) + 1.0) / 2.0,
-        "policy": {move_name(game, move): prior for move, prior in analysis.priors.items() if prior > POLICY_FLOOR},
+        "policy": {
+            move_name(game, move, mover): prior for move, prior in analysis.priors.items() if prior > POLICY_FLOOR
+        },
         "moves": [
             {
-                "move": move_name(game, move.move),
+                "move": move_name(game, move.move, mover),
                 "visits": move.visits,
                 "prior": move.prior,
                 "win_probability": (move.value + 1.0) / 2.0,
                 "proven": move.proven,
-                "variation": [move_name(game, following) for following in move.variation],
+                "variation": move_names(game, move.variation, mover),
             }
             for move in analysis.moves
         ],
@@ -94,12 +97,12 @@ def as_katagos_facts(analysis: Analysis, game: Game) -> dict[str, Any]:
     return {
         "moveInfos": [
             {
-                "move": move_name(game, move.move),
+                "move": move_name(game, move.move, analysis.to_move),
                 "visits": move.visits,
                 "prior": move.prior,
                 "winrate": (move.value + 1.0) / 2.0,
                 "order": order,
-                "pv": [move_name(game, following) for following in move.variation],
+                "pv": move_names(game, move.variation, analysis.to_move),
             }
             for order, move in enumerate(analysis.moves)
         ],

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from hexpipe.config import Settings, settings_on_board
 from hexpipe.errors import NotationError
-from hexpipe.games.board_moves import parse_move
+from hexpipe.games.board_moves import parse_move, parse_moves
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.player_utils import COLOURS
@@ -246,7 +246,7 @@ def _positions(game: Game, said: Mapping[str, Any]) -> tuple[tuple[Position, Pos
         moves, mover = _coloured_moves(game, words, first, bool(black or white))
         first = mover if black or white else first
     elif isinstance(words, list) and all(isinstance(word, str) for word in words):
-        moves = [parse_move(game, word) for word in words]
+        moves = parse_moves(game, words)
     else:
         why = 'moves must be a list of words such as ["a1", "b2"], or of pairs such as [["B", "a1"]]'
         raise NotationError(why, kind="type", setting="moves")
@@ -286,7 +286,7 @@ def _coloured_moves(game: Game, pairs: list[Any], first: int | None, any_first: 
         if pair[0].lower() not in (mover, mover[0]):
             words = f"move {number} is {mover}'s, not {_short(pair[0])}'s: colours take turns from {COLOURS[first]} on"
             raise NotationError(words, kind="turn", move=number)
-        moves.append(parse_move(game, pair[1]))
+        moves.append(parse_move(game, pair[1], COLOURS.index(mover)))
     return moves, first or 0
 
 

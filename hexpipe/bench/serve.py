@@ -29,7 +29,7 @@ from hexpipe.bench.measuring import wait_until
 from hexpipe.bench.options import Figures
 from hexpipe.config import load_settings
 from hexpipe.errors import HexpipeError
-from hexpipe.games.board_moves import move_name
+from hexpipe.games.board_moves import legal_moves, move_names, play_moves
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.nets.checkpoints import load_checkpoint
@@ -101,13 +101,17 @@ def _cpu_seconds(process: psutil.Process) -> float:
 def bodies_of(game: Game, count: int, simulations: int) -> list[bytes]:
     """Return questions about ``count`` positions of random play, each with a legal move left."""
     rng = np.random.default_rng(0)
-    most = game.board_size**2 // 2
+    states, row = game.new_states(1), np.zeros(1, np.int32)
     bodies: list[bytes] = []
     while len(bodies) < count:
-        moves = rng.permutation(game.board_size**2)[: rng.integers(0, most)].tolist()
-        if game.play(moves).winner[0] == ONGOING:
-            words = [move_name(game, move) for move in moves]
-            bodies.append(json.dumps({"moves": words, "simulations": simulations}).encode())
+        game.reset(states, row)
+        moves: list[int] = []
+        for _ in range(rng.integers(0, game.shapes.board_cells // 2)):
+            if states.winner[0] == ONGOING:
+                moves.append(int(rng.choice(legal_moves(game, states))))
+                play_moves(game, states, row, np.array(moves[-1:], np.int32))
+        if states.winner[0] == ONGOING:
+            bodies.append(json.dumps({"moves": move_names(game, moves), "simulations": simulations}).encode())
     return bodies
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from hexpipe.errors import NotationError, RunFolderError
-from hexpipe.games.board_moves import move_name
+from hexpipe.games.board_moves import move_names
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.notation.format_conversion import HexGame, from_json, to_hexworld, to_sgf, to_trmph
@@ -213,7 +213,7 @@ class GameFiles(AbstractContextManager["GameFiles"]):
         facts = {"winning_seat": game.winner, "outcome": game.outcome, "opening_plies": game.opening_plies}
         if isinstance(self._game, Hex):
             return {**as_document(_hex_game(game, self._game)), **facts}
-        return {"size": self._game.board_size, "moves": [move_name(self._game, m) for m in game.moves], **facts}
+        return {"size": self._game.board_size, "moves": move_names(self._game, game.moves), **facts}
 
     def _damaged(self, line: int) -> RunFolderError:
         return RunFolderError(

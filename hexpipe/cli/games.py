@@ -110,7 +110,7 @@ def command(
 
 
 def _texts(archive: ReplayArchive, stages: Sequence[Game], found: list[ListedGame], form: str) -> Iterator[str]:
-    from hexpipe.games.board_moves import move_name
+    from hexpipe.games.board_moves import move_names
     from hexpipe.notation import format_conversion as notation
     from hexpipe.replay.game_list import moves_of_record
 
@@ -119,7 +119,7 @@ def _texts(archive: ReplayArchive, stages: Sequence[Game], found: list[ListedGam
             record = archive.read(listed.number)
             moves = moves_of_record(stages, record)
             game = next(stage for stage in stages if stage.board_size == record.board_size)
-            names = [move_name(game, move) for move in moves]
+            names = move_names(game, moves)
             if form == "moves":
                 yield " ".join(names)
             elif form == "json":

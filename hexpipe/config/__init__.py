@@ -4,6 +4,7 @@ Settings are frozen pydantic models. `load_settings` starts from a preset and ap
 (``search.num_simulations=64``); `dump_settings` writes what `settings_from_json` reads back.
 """
 
+from hexpipe.config.breakthrough_options import BreakthroughOptions
 from hexpipe.config.connect4_options import ConnectFourOptions
 from hexpipe.config.game import NEVER, OFF_BOARD, GameSettings, Plane, Shapes
 from hexpipe.config.game_options import GameOptions
@@ -43,6 +44,7 @@ __all__ = [
     "NEVER",
     "OFF_BOARD",
     "PRESETS",
+    "BreakthroughOptions",
     "ConnectFourOptions",
     "GameOptions",
     "GameSettings",

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import ConfigDict, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
+from hexpipe.config.breakthrough_options import BreakthroughOptions
 from hexpipe.config.connect4_options import ConnectFourOptions
 from hexpipe.config.game_options import MAX_NAME, GameOptions
 from hexpipe.config.hex_options import HexOptions
@@ -48,8 +49,9 @@ class Shapes:
     flag for each action that is not a cell (1: legal); these are the ``num_actions`` actions. With a
     ``thumbnail`` of the board, ``num_seats`` + 1 planes of ``view_cells`` codes follow: how full of the mover's, the
     next seat's, ... stones each bucket of cells is (0 to 127), and which buckets the view shows (1). ``turns_frame``:
-    each seat sees the board transposed relative to the seat before (a move to a cell transposes it). ``threats``: the
-    game gives threat levels (`LocalViewGame.threat_levels`), which the net learns to predict.
+    each seat sees the board transposed relative to the seat before (a move to a cell transposes it). ``flips_frame``:
+    each seat sees the board upside down relative to the seat before. ``threats``: the game gives threat levels
+    (`LocalViewGame.threat_levels`), which the net learns to predict.
 
     With ``declared`` planes the codes are the game's own, and the last ``num_actions`` of them say which actions are
     legal (1).
@@ -66,6 +68,7 @@ class Shapes:
     board_width: int = 0
     cell_actions: int = 1
     declared: tuple[Plane, ...] = ()
+    flips_frame: bool = False
 
     def __post_init__(self) -> None:
         if not self.view_size:
@@ -116,16 +119,17 @@ _OPTIONS: dict[str, type[GameOptions]] = {
     "inarow": InARowOptions,
     "connect4": ConnectFourOptions,
     "othello": OthelloOptions,
+    "breakthrough": BreakthroughOptions,
 }
-_TITLES = {"connect4": "Connect Four", "othello": "Othello"}
+_TITLES = {"connect4": "Connect Four", "othello": "Othello", "breakthrough": "Breakthrough"}
 
-BOARDS: dict[str, tuple[int, int]] = {"connect4": (6, 7), "othello": (8, 8)}
+BOARDS: dict[str, tuple[int, int]] = {"connect4": (6, 7), "othello": (8, 8), "breakthrough": (8, 8)}
 """Rows and columns of games whose board is this unless it is set; others have that of the preset."""
 
 Options = TypeVar("Options", bound=GameOptions)
 
 
-class GameSettings(InARowOptions, HexOptions):
+class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
     """The rules to play: the options of hexpipe's own games, and any options of a user-defined game.
 
     Each game is made from its own part of them (`options`). Those of a user-defined game are validated by its model

@@ -2,16 +2,19 @@
 
 A *move* is a board cell, or ``cells + k`` for the k-th action that is no cell. Where the view is the whole board moves
 are actions, of which a game may have several a cell; otherwise an action determines a cell only together with a view.
+
+Names are those of a seat, because pieces of different seats may go different ways by the same action; where moves place
+stones any seat will do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from hexpipe.errors import IllegalMoveError, Kind
-from hexpipe.games.game_env import ONGOING, Game, Int32Array, IntArray, States, moves_view
+from hexpipe.games.game_env import ONGOING, Game, Int32Array, IntArray, States, moves_pieces, moves_view
 from hexpipe.games.local_view import LocalView
 
 
@@ -63,16 +66,39 @@ def legal_moves(game: Game, states: States) -> Int32Array:
     return moves_of_actions(game, actions, states.origin[:1])
 
 
-def move_name(game: Game, move: int) -> str:
-    """Return the name of ``move``: "c3", "swap"."""
+def move_name(game: Game, move: int, seat: int = 0) -> str:
+    """Return the name of ``move`` where ``seat`` plays it: "c3", "swap", "a2a3"."""
+    if moves_pieces(game):
+        return game.move_name(move, seat)
     if LocalView.of(game).is_board:
         return game.action_name(move)
     cells = game.shapes.board_cells
     return game.cell_name(move) if move < cells else game.action_name(game.shapes.view_cells + move - cells)
 
 
-def parse_move(game: Game, text: str) -> int:
-    """Return the move that ``text`` names; NotationError if this game has no such move."""
+def move_names(game: Game, moves: Iterable[int], seat: int = 0) -> list[str]:
+    """Return the names of ``moves`` that seats play in turn, ``seat`` the first."""
+    return [move_name(game, move, (seat + ply) % game.num_seats) for ply, move in enumerate(moves)]
+
+
+def last_cell(game: Game, move: int, seat: int) -> int:
+    """Return the cell of the stone or piece that ``seat`` places or moves by ``move``, -1 if there is none."""
+    if moves_pieces(game):
+        cells = game.move_cells(move, seat)
+        return -1 if cells is None else cells[1]
+    return move if move < game.shapes.board_cells else -1
+
+
+def parse_moves(game: Game, words: Iterable[str], seat: int = 0) -> list[int]:
+    """Return the moves that ``words`` name, which seats play in turn, ``seat`` the first; NotationError like
+    `parse_move`."""
+    return [parse_move(game, word, (seat + ply) % game.num_seats) for ply, word in enumerate(words)]
+
+
+def parse_move(game: Game, text: str, seat: int = 0) -> int:
+    """Return the move of ``seat`` that ``text`` names; NotationError if this game has no such move."""
+    if moves_pieces(game):
+        return game.parse_move(text, seat)
     return game.parse_action(text) if LocalView.of(game).is_board else game.parse_cell(text)
 
 

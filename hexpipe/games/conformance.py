@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexpipe.errors import ConformanceError, IllegalMoveError, NotationError
-from hexpipe.games.board_moves import move_name, moves_of_actions
+from hexpipe.games.board_moves import move_name, moves_of_actions, parse_move
 from hexpipe.games.game_env import (
     ONGOING,
     Float32Array,
@@ -23,6 +23,7 @@ from hexpipe.games.game_env import (
     Int16Array,
     Int32Array,
     States,
+    moves_pieces,
     moves_view,
     places_stones,
     snapshot_bits,
@@ -87,7 +88,8 @@ class Line:
     def play(self, action: int) -> None:
         """Play ``action``, which must be legal."""
         played = np.array([action], np.int16)
-        self.words.append(move_name(self.game, int(moves_of_actions(self.game, played, self.states.origin)[0])))
+        move = int(moves_of_actions(self.game, played, self.states.origin)[0])
+        self.words.append(move_name(self.game, move, int(self.states.to_move[0])))
         self.moves.append(action)
         self.game.step(self.states, rows(0), played, rows(0))
         _equal(self.states.ply[0], len(self.moves), "states.ply", self)
@@ -275,6 +277,25 @@ def snapshots_tell_positions(game: Game) -> None:
         _same_rows(fresh, 0, states, 0, "after a move from a snapshot")
 
 
+def pieces_go_where_they_are_told(game: Game) -> None:
+    """Check that legal moves of pieces are from an own piece's cell to another, and have names of their own."""
+    if not moves_pieces(game):
+        return
+    for seed in range(3):
+        moves, line = random_line(game, seed).moves, Line(game)
+        for move in moves:
+            seat, mine = int(line.states.to_move[0]), 1 + line.states.view[0]
+            for action in line.legal().tolist():
+                cells, name = game.move_cells(action, seat), game.move_name(action, seat)
+                own = cells is not None and line.states.cells[0, cells[0]] == mine
+                _require(own, f"move_cells({action}, {seat}) is {cells}, which begins at no piece of the mover", line)
+                _equal(parse_move(game, name, seat), action, f"parse_move({name!r}, {seat})", line)
+            source, target = game.move_cells(move, seat) or (-1, -1)
+            line.play(move)
+            _equal(line.states.cells[0, source], 0, "states.cells where the piece has gone from", line)
+            _equal(line.states.cells[0, target], mine, "states.cells where the piece has gone to", line)
+
+
 def step_leaves_others_alone(game: Game) -> None:
     """Check that `step` writes only to the child, with the same result where the parent is its own child."""
     *before, last = random_line(game, 1).moves
@@ -388,7 +409,8 @@ def names_can_be_read(game: Game) -> None:
     """Check that the names of actions and cells parse to what they name, and that other texts are refused."""
     cells = Line(game).cells()
     for action in range(game.num_actions):
-        if action >= len(cells) or cells[action] >= 0:
+        named = game.move_cells(action, 0) is not None if moves_pieces(game) else True
+        if named and (action >= len(cells) or cells[action] >= 0):
             name = game.action_name(action)
             _equal(game.parse_action(name), action, f"parse_action({name!r})")
     for cell in range(game.shapes.board_cells):
@@ -404,7 +426,7 @@ def illegal_moves_are_named(game: Game) -> None:
     over = random_line(game, 4)
     why = ".*taken" if places_stones(game) else ""
     cases = [
-        ([second, second], rf"move 2 \({re.escape(game.action_name(second))}\) {why}"),
+        ([second, second], rf"move 2 \({re.escape(move_name(game, second, 1))}\) {why}"),
         ([game.num_actions], "move 1"),
         ([-1], "move 1"),
     ]
@@ -452,6 +474,7 @@ CHECKS: tuple[Callable[[Game], None], ...] = (
     games_start_alike,
     random_games_keep_the_contract,
     snapshots_tell_positions,
+    pieces_go_where_they_are_told,
     step_leaves_others_alone,
     batches_are_played_in_order,
     reset_forgets_everything,

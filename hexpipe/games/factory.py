@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hexpipe.config import ConnectFourOptions, GameSettings, OthelloOptions, Settings
+from hexpipe.config import BreakthroughOptions, ConnectFourOptions, GameSettings, OthelloOptions, Settings
+from hexpipe.games.breakthrough.rules import Breakthrough
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
@@ -17,6 +18,7 @@ _GAMES: dict[str, Callable[[GameSettings], Game]] = {
     InARow.name: InARow,
     ConnectFour.name: lambda settings: ConnectFour(settings.options(ConnectFourOptions)),
     Othello.name: lambda settings: Othello(settings.options(OthelloOptions)),
+    Breakthrough.name: lambda settings: Breakthrough(settings.options(BreakthroughOptions)),
 }
 
 

@@ -207,6 +207,34 @@ class LocalViewGame(Game, Protocol):
         ...
 
 
+class PieceGame(Game, Protocol):
+    """The further protocol of games whose every move takes a piece from one cell to another: Breakthrough.
+
+    An action may be one move of a seat and another one of the next, so that its name depends on who plays it.
+    `moves_pieces` tells whether a `Game` is one.
+    """
+
+    def move_cells(self, action: int, seat: int) -> tuple[int, int] | None:
+        """Return the cell where the piece stands that ``seat`` moves by ``action``, and the one where it goes.
+
+        None where one of them is off the board, so that the action is never legal.
+        """
+        ...
+
+    def move_name(self, action: int, seat: int) -> str:
+        """Return the name of ``action`` where ``seat`` plays it: "a2a3"."""
+        ...
+
+    def parse_move(self, text: str, seat: int) -> int:
+        """Return the action of ``seat`` that ``text`` names; NotationError if it names none."""
+        ...
+
+
+def moves_pieces(game: Game) -> TypeGuard[PieceGame]:
+    """Return whether moves of ``game`` take a piece from one cell to another."""
+    return hasattr(game, "move_cells")
+
+
 def moves_view(game: Game) -> TypeGuard[LocalViewGame]:
     """Return whether the local view of ``game`` is smaller than its board, so that it moves."""
     return game.shapes.view_size < game.board_size

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from hexpipe.config import GameSettings
 from hexpipe.errors import SettingsError
 from hexpipe.games import hex_kernels, inarow_kernels
+from hexpipe.games.breakthrough import rule_kernels as breakthrough_kernels
+from hexpipe.games.breakthrough.rules import Breakthrough
 from hexpipe.games.connect4 import rule_kernels as connect4_kernels
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.factory import make_game
@@ -39,8 +41,11 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
     if isinstance(game, Othello):
         board = game.board
         return lambda seed, repeats: othello_kernels.random_playouts(states, seed, repeats, board)
+    if isinstance(game, Breakthrough):
+        columns = game.board_width
+        return lambda seed, repeats: breakthrough_kernels.random_playouts(states, seed, repeats, columns)
     raise SettingsError(
-        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4 or othello",
+        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4, othello or breakthrough",
         kind="foreign",
         setting="game.name",
     )

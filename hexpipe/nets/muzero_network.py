@@ -2,8 +2,8 @@
 
 Schrittwieser et al. 2020 (arXiv:1911.08265), with the self-supervised consistency loss of EfficientZero (Ye et al.
 2021, arXiv:2111.00210, section 4.1). A latent is float [B, channels, n, n], always in the frame of the seat that moves
-next: where seats see the board transposed relative to each other, the dynamics transpose their output, so that one
-prediction head serves all seats. One set of weights serves every board size.
+next: where seats see the board transposed, or upside down, relative to each other, the dynamics turn their output, so
+that one prediction head serves all seats. One set of weights serves every board size.
 
 Values are the softmax over seats, as for the true-rules net (an outcome is a seat's win, so it is a distribution
 already); rewards are one scalar for each seat, because they are 0 except for one known amount at a game's end: a
@@ -124,6 +124,8 @@ class MuZeroNet(nn.Module):
                 stays = (actions >= self.shapes.view_cells)[:, None, None, None]
                 turned = torch.where(stays, x, turned)
             x = turned
+        if self.shapes.flips_frame:
+            x = x.flip(2)
         return scale_latent(x)
 
     def initial(self, codes: Tensor) -> tuple[Tensor, ...]:

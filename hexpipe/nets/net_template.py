@@ -194,5 +194,5 @@ def check_shapes(shapes: Shapes) -> None:
         small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0
         fits = shapes.num_others in (0, 1) and shapes.cell_actions == 1
         fits = fits and shapes.code_length == shapes.num_actions + small
-    if not whole or not fits:
+    if not whole or not fits or (shapes.turns_frame and shapes.flips_frame):
         raise ValueError(f"the planes do not show what these shapes tell: {shapes}")

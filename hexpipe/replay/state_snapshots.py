@@ -56,4 +56,4 @@ def _packed(elements: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
 def _unpacked(packed: NDArray[np.uint8], bits: int, size: int) -> NDArray[np.uint8]:
     shifts = bits * np.arange(8 // bits, dtype=np.uint8)
     elements: NDArray[np.uint8] = (packed[:, :, None] >> shifts) & np.uint8(2**bits - 1)
-    return elements.reshape(len(packed), -1)[:, :size]
+    return elements.reshape(len(packed), packed.shape[1] * len(shifts))[:, :size]  # -1 knows no size of no rows

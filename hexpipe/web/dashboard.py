@@ -7,7 +7,7 @@ import contextlib
 import gzip
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ import psutil
 from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisconnect
 
 from hexpipe.errors import HexpipeError, UsageError
+from hexpipe.games.board_moves import last_cell
 from hexpipe.games.factory import make_stages
 from hexpipe.games.game_env import Game, places_stones
 from hexpipe.plain_files import open_own
@@ -97,6 +98,7 @@ class RunWatcher:
                 "seats": record.num_seats,
                 "moves": moves_of_record(self._stages, record),
                 "boards": _boards(self._stages[0], record),
+                "last_cells": _last_cells(self._stages, record),
                 "views": [int(view) for view in record.views],
                 "opening": record.opening_plies,
                 "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
@@ -200,6 +202,13 @@ class _Looked(Generic[Found]):
 def _pack(document: dict[str, Any]) -> Packed:
     plain = json.dumps(document, separators=(",", ":")).encode()
     return Packed(plain, gzip.compress(plain, 6, mtime=0))
+
+
+def _last_cells(stages: Sequence[Game], record: GameRecord) -> list[int]:
+    """Return the cell of the stone or piece that each move of ``record`` places or moves, -1 if it does neither."""
+    game = next(stage for stage in stages if stage.board_size == record.board_size)
+    moves = moves_of_record(stages, record)
+    return [last_cell(game, move, seat) for move, seat in zip(moves, record.seats.tolist(), strict=True)]
 
 
 def _boards(game: Game, record: GameRecord) -> list[str] | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hexpipe.games.board_moves import move_name, parse_move
-from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.board_moves import last_cell, move_name, move_names, parse_moves
+from hexpipe.games.game_env import ONGOING, BoolArray, Game, States, moves_pieces
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import Position as Place
@@ -27,7 +27,7 @@ class Position:
 
     def __init__(self, game: Game, words: Sequence[str], start: SetUp | None = None) -> None:
         self.game, self.start = game, start
-        self.moves = [parse_move(game, word) for word in words]
+        self.moves = parse_moves(game, words)
         self.place: Place = self.moves if start is None else replace(start, moves=tuple(self.moves))
         self.states: States = checked_position(game, self.place)
 
@@ -36,43 +36,58 @@ class Position:
         """True where nobody is to move."""
         return int(self.states.winner[0]) != ONGOING
 
-    def names(self, moves: Sequence[int]) -> list[str]:
-        """Return ``moves`` in words."""
-        return [move_name(self.game, move) for move in moves]
+    def name(self, move: int) -> str:
+        """Return a ``move`` of the side to move in words."""
+        return move_name(self.game, move, int(self.states.to_move[0]))
 
     def describe(self) -> dict[str, Any]:
         """Return what a page draws: size (rows), width, seats, moves, cells (0 empty, 1.. stones row by row), to_move
-        and its colour, legal extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in
-        text forms, and the start that was set up (null where there is none)."""
+        and its colour, legal extra actions, legal steps of pieces with their two cells (null where moves place stones),
+        winner (null while it goes on, -1 for a draw), outcome by seat, the game in text forms, and the start that was
+        set up (null where there is none)."""
         game, states, row = self.game, self.states, np.zeros(1, np.int32)
         legal = np.zeros((1, game.num_actions), np.bool_)
         game.legal_mask(states, row, legal)
         outcome = np.zeros((1, game.num_seats), np.float32)
         game.terminal_values(states, row, outcome)
         winner = int(states.winner[0])
-        cells = game.shapes.board_cells
-        extra = [game.action_name(action) for action in range(game.shapes.view_cells, game.num_actions)]
+        last = last_cell(game, self.moves[-1], (len(self.moves) - 1) % game.num_seats) if self.moves else -1
+        others = range(game.num_actions - game.shapes.num_others, game.num_actions)
         return {
             "game": game.name,
             "size": game.board_size,
             "width": game.shapes.board_width,
             "seats": game.num_seats,
             "swap": game.swap,
-            "moves": self.names(self.moves),
+            "moves": move_names(game, self.moves),
             "start": None if self.start is None else self._start(self.start),
             "cells": states.cells[0].tolist(),
-            "last": int(self.moves[-1]) if self.moves and self.moves[-1] < cells else None,
+            "last": None if last < 0 else last,
             "to_move": None if self.is_over else int(states.to_move[0]),
             "colour": None if self.is_over else int(states.view[0]),
-            "extra_actions": [name for k, name in enumerate(extra) if legal[0, game.shapes.view_cells + k]],
+            "extra_actions": [game.action_name(action) for action in others if legal[0, action]],
+            "steps": self._steps(legal[0]),
             "winner": None if winner == ONGOING else -1 if winner == game.num_seats else winner,
             "outcome": outcome[0].tolist() if self.is_over else None,
             "texts": self._texts(),
         }
 
+    def _steps(self, legal: BoolArray) -> list[dict[str, Any]] | None:
+        """Return the ``legal`` moves as steps of pieces, None where moves place stones."""
+        game, seat = self.game, int(self.states.to_move[0])
+        if not moves_pieces(game):
+            return None
+        steps = []
+        for action in np.flatnonzero(legal).tolist():
+            cells = game.move_cells(action, seat)
+            if cells is not None:
+                steps.append({"move": game.move_name(action, seat), "from": cells[0], "to": cells[1]})
+        return steps
+
     def _start(self, start: SetUp) -> dict[str, Any]:
         """Return the start as `/api/position` takes it."""
-        return {"black": self.names(start.black), "white": self.names(start.white), "to_move": COLOURS[start.to_move]}
+        black, white = (move_names(self.game, stones) for stones in (start.black, start.white))
+        return {"black": black, "white": white, "to_move": COLOURS[start.to_move]}
 
     def _texts(self) -> dict[str, str]:
         """Return TRMPH (not after a swap, which it cannot say), SGF and HexWorld; only Hex has them, of a set-up SGF

@@ -39,7 +39,7 @@ SIMULATIONS = 100
 GONE = 499
 
 Found = TypeVar("Found")
-Word = Annotated[str, Field(max_length=8)]
+Word = Annotated[str, Field(max_length=16)]
 
 
 class _Body(BaseModel):
@@ -58,7 +58,9 @@ class GameBody(_Body):
     """A game by its moves."""
 
     start: Annotated[StartBody | None, Field(description="what the moves begin from; null for the empty board")] = None
-    moves: Annotated[list[Word], Field(max_length=MOST_MOVES, description='from the start: ["a1", "swap"]')] = []
+    moves: Annotated[
+        list[Word], Field(max_length=MOST_MOVES, description='from the start: ["a1", "swap"], or ["a2a3"]')
+    ] = []
 
 
 class SearchBody(GameBody):
@@ -219,10 +221,10 @@ def _add_play(app: FastAPI, engine: Engine, most_simulations: int) -> None:
         here, found = await search(body, request)
         total = sum(candidate.visits for candidate in found.moves)
         return MoveAnswer(
-            move=here.names([found.best])[0],
+            move=here.name(found.best),
             value=float(found.values[found.to_move]),
             win_probability=found.win_probability,
-            policy={here.names([m.move])[0]: m.visits / total for m in found.moves if m.visits},
+            policy={here.name(m.move): m.visits / total for m in found.moves if m.visits},
             seconds=time.monotonic() - began,
             simulations=found.simulations,
         )

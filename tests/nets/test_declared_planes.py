@@ -154,6 +154,7 @@ def test_shapes_come_back_from_json() -> None:
         Shapes(3, 9, 2, 18, declared=(Plane(0, 1),), turns_frame=True),
         Shapes(3, 9, 2, 18, cell_actions=2, declared=(Plane(0, 1),)),  # fewer actions than cells have
         Shapes(3, 18, 2, 18, cell_actions=2),  # of planes that are not declared
+        Shapes(3, 9, 2, 9, turns_frame=True, flips_frame=True),
         Shapes(3, 11, 2, 11),  # two actions that are no cell
     ],
 )

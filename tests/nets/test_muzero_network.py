@@ -76,6 +76,16 @@ def test_the_next_mover_sees_the_board_transposed() -> None:
     assert not torch.allclose(there, here)
 
 
+def test_the_next_mover_may_see_the_board_upside_down() -> None:
+    flipping, still = drawn(Shapes(5, 25, 2, 25, flips_frame=True)), drawn(Shapes(5, 25, 2, 25))
+    codes, actions = batch(4, 1)
+    latent = flipping.represent(codes)
+    there, _ = flipping.imagine(latent, actions[:, 0])
+    here, _ = still.imagine(latent, actions[:, 0])
+    torch.testing.assert_close(there, here.flip(2))
+    assert not torch.allclose(there, here)
+
+
 def test_a_swap_turns_no_frame() -> None:
     shapes = Shapes(4, 17, 2, 17, turns_frame=True)
     turning, still = drawn(shapes), drawn(Shapes(4, 17, 2, 17))

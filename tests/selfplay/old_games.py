@@ -6,8 +6,9 @@ import numpy as np
 
 from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
-from hexpipe.games.game_env import Game, moves_view
+from hexpipe.games.game_env import Game, moves_view, places_stones
 from hexpipe.games.game_records import recorded_rules
+from hexpipe.nets.plain_net import legal_codes
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluation, Moves
 
@@ -30,7 +31,11 @@ class HashEvaluator:
         assert count
         priors = np.zeros((count, self.game.num_actions), np.float32)
         values = np.zeros((count, self.game.num_seats), np.float32)
-        hash_evaluate(codes, priors[:roots], values[:roots])
+        asked = codes
+        if not places_stones(self.game):  # what is legal stands elsewhere in their codes
+            illegal = ~legal_codes(codes, self.game.shapes)
+            asked = np.concatenate((illegal.astype(np.int8), codes), axis=1)
+        hash_evaluate(asked, priors[:roots], values[:roots])
         if moves is not None:
             pool = self._pools[group]
             hash_roots(codes, moves.rows[:roots], pool)

@@ -23,6 +23,8 @@ GAMES: dict[str, dict[str, Any]] = {
     "hex": {"game.board_size": 4, "game.swap": True},
     "inarow": {"game.name": "inarow", "game.board_size": 3},
     "views": {"game.name": "inarow", "game.board_size": 7, "game.view_size": 5, "game.players": 3},
+    "othello": {"game.name": "othello", "game.board_size": 4},
+    "breakthrough": {"game.name": "breakthrough", "game.board_size": 4, "game.board_width": 3},
 }
 SEARCHES: dict[str, dict[str, Any]] = {
     "puct": {"search.root": "puct"},

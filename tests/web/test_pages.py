@@ -139,6 +139,14 @@ def falling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def stepping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an untrained net plays Breakthrough."""
+    game = {"game__name": "breakthrough", "game__board_size": 6, "game__board_width": 5}
+    with served(small_checkpoint(tmp_path_factory.mktemp("stepping"), **game)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
@@ -461,6 +469,62 @@ def test_stones_fall_on_a_board_that_is_no_square(browser: webdriver.Chrome, fal
     page.wait(lambda: page.moves == ["d6", "g6", "d5", "g5"])
     page.find("move").click()
     page.wait(lambda: len(page.moves) == 5)
+
+
+def test_a_piece_is_picked_and_then_its_target(browser: webdriver.Chrome, stepping: str) -> None:
+    page = Page(browser, stepping)
+    page.select("side", "all")
+    assert page.status == "Black to move, down the board"
+    page.click_at(3, 0)  # nobody stands there
+    page.click_at(4, 0)  # the other's piece
+    assert not page.classes("#board .picked")
+    page.click_at(1, 1)
+    page.wait(lambda: page.status == "b2 goes to a3, b3, c3")
+    assert len(page.classes("#board .target")) == 3
+    page.click_at(1, 1)  # let go
+    page.wait(lambda: page.status == "Black to move, down the board")
+    page.click_at(1, 0)
+    page.click_at(1, 1)  # another piece in its place
+    page.wait(lambda: page.status.startswith("b2"))
+    page.click_at(2, 2)
+    page.wait(lambda: page.moves == ["b2c3"])
+    assert page.status == "White to move, up the board"
+    assert len(page.classes("#board .stone")) == 20
+    for count, (source, target) in enumerate((((4, 3), (3, 3)), ((2, 2), (3, 3))), start=2):
+        page.click_at(*source)
+        page.click_at(*target)
+        page.wait(lambda count=count: len(page.moves) == count)
+    assert page.moves == ["b2c3", "d5d4", "c3d4"]
+    assert len(page.classes("#board .stone")) == 19
+    page.find("undo").click()
+    page.wait(lambda: page.moves == ["b2c3", "d5d4"])
+    board = page.find("board")
+    board.send_keys(*[Keys.ARROW_UP] * 9, *[Keys.ARROW_LEFT] * 9, Keys.ARROW_DOWN, Keys.ENTER)
+    page.wait(lambda: page.status == "a2 goes to a3, b3")
+    board.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    page.wait(lambda: page.moves == ["b2c3", "d5d4", "a2a3"])
+    assert Page(browser, f"{stepping}#b2c3,d5d4,a2a3").moves == page.moves
+
+
+def test_hints_of_pieces_are_arrows(browser: webdriver.Chrome, stepping: str) -> None:
+    page = Page(browser, stepping)
+    page.select("side", "all")
+    for kind, words in (("policy", "own win probability"), ("visits", "simulations"), ("win", "win probability")):
+        page.select("hints", kind)
+        page.wait(lambda words=words: words in page.find("hint-text").text)
+        assert page.classes("#board .step")
+    best = page.find("hint-text").text.split(": ")[1].split(",")[0]
+    assert re.fullmatch("[a-e]2[a-e]3", best)
+    page.click_at(1, ord(best[0]) - ord("a"))  # the pointer is over it, too
+    page.wait(lambda: "1" in [mark.text for mark in browser.find_elements(By.CSS_SELECTOR, "#board .mark")])
+    page.select("hints", "off")
+    assert not page.classes("#board .step")
+    page.select("side", "0")
+    page.find("new").click()
+    page.weakest()
+    page.wait(lambda: page.moves == [])
+    page.find("move").click()
+    page.wait(lambda: len(page.moves) == 2 and page.status.startswith("Black to move"))
 
 
 def test_a_large_board_is_panned_and_zoomed(browser: webdriver.Chrome, large: str) -> None:

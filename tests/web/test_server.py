@@ -105,7 +105,7 @@ def test_info_says_what_is_served(client: TestClient, engine: Engine) -> None:
     ("/api/position", {"moves": "a1"}, 422, "list"),
     ("/api/position", {"moves": [1]}, 422, "string"),
     ("/api/position", {"moves": ["a1"], "else": 1}, 422, "else"),
-    ("/api/position", {"moves": ["a" * 9]}, 422, "8"),
+    ("/api/position", {"moves": ["a" * 17]}, 422, "16"),
     ("/api/move", {"moves": [], "simulations": 1}, 422, "greater"),
     ("/api/move", {"moves": [], "simulations": 201}, 400, "200"),
     ("/api/import", {"text": "#4,a1a1"}, 400, "twice"),
@@ -204,3 +204,26 @@ def test_a_run_without_a_net_has_its_page_alone(tmp_path: Path) -> None:
         assert client.get("/api/run/games").json() == []
         with client.websocket_connect("/api/run/live") as socket:
             assert socket.receive_json()["title"] == "Hex 5x5"
+
+
+def test_pieces_have_steps_and_moves_of_both_seats_their_own_names(tmp_path: Path) -> None:
+    game = {"game__name": "breakthrough", "game__board_size": 5, "game__board_width": 4}
+    with TestClient(make_app(Engine(small_checkpoint(tmp_path, **game)), most_simulations=100)) as client:
+        first = client.post("/api/position", json={"moves": []}).json()
+        assert first["extra_actions"] == []
+        assert {"move": "a1b2", "from": 0, "to": 5} in first["steps"]
+        assert len(first["steps"]) == 10
+        moves = ["a1b2", "a5a4"]
+        position = client.post("/api/position", json={"moves": ["A1-b2", "a5a4"]}).json()
+        assert (position["moves"], position["last"], position["to_move"]) == (moves, 12, 0)
+        found = client.post("/api/analyse", json={"moves": moves[:1], "simulations": 50}).json()
+        assert found["policy"].keys() <= {step["move"] for step in client.post(
+            "/api/position", json={"moves": moves[:1]}).json()["steps"]}  # fmt: skip
+        for move in found["moves"]:
+            assert move["variation"][0] == move["move"]
+            client.post("/api/position", json={"moves": [*moves[:1], *move["variation"]]}).raise_for_status()
+        answer = client.post("/api/move", json={"moves": moves[:1], "simulations": 8}).json()
+        client.post("/api/position", json={"moves": [*moves[:1], answer["move"]]}).raise_for_status()
+        backwards = client.post("/api/position", json={"moves": ["a5a4"]})
+        assert backwards.status_code == 400
+        assert "seat 0 goes down" in backwards.json()["error"]

@@ -3,7 +3,7 @@ import { BoardView, cellName } from "/pages/boardview.js";
 
 const $ = (id) => document.getElementById(id);
 const COLOURS = ["Black", "White", "Blue"];
-const state = { info: null, start: null, moves: [], wanted: [], position: null, analysis: null, busy: false, turn: 0 };
+const state = { info: null, start: null, moves: [], wanted: [], position: null, analysis: null, busy: false, turn: 0, picked: null };
 const view = new BoardView($("board"), { onPlay: (cell) => playCell(cell), onHover: (cell) => showVariation(cell) });
 
 async function ask(path, body) {
@@ -31,7 +31,7 @@ async function become(moves, start = state.start) {
 }
 
 function shown(position) {
-  Object.assign(state, { position, start: position.start, moves: position.moves, wanted: position.moves, analysis: null, busy: false });
+  Object.assign(state, { position, start: position.start, moves: position.moves, wanted: position.moves, analysis: null, busy: false, picked: null });
   view.shape(position.game, position.size, position.width);
   view.show(position.cells, position.last, position.winner !== null);
   if (position.last !== null) view.lookAt(position.last);
@@ -70,7 +70,7 @@ function say(text) {
   else if (winner === -1) $("status").textContent = "A draw";
   else if (winner !== null) $("status").textContent = `${seatName(winner)} has won${humanSeats().length === 1 ? (humanSeats()[0] === winner ? ": well played" : "") : ""}`;
   else {
-    const side = state.position.game === "hex" ? (colour === 0 ? ", top to bottom" : ", left to right") : "";
+    const side = { hex: [", top to bottom", ", left to right"], breakthrough: [", down the board", ", up the board"] }[state.position.game]?.[colour] ?? "";
     $("status").textContent = `${COLOURS[colour]} to move${side}${seats === 2 && seat !== colour ? " (colours were swapped)" : ""}`;
   }
 }
@@ -87,9 +87,22 @@ const simulations = () => Math.max(2, Math.min(state.info.most_simulations, Math
 
 function playCell(cell) {
   if (!state.position || state.busy || state.position.winner !== null || !isHuman()) return;
+  if (state.position.steps) { playStep(cell); return; }
   const at = state.position.game === "connect4" ? fallen(cell) : cell;
   if (at === null || state.position.cells[at]) return;
   become([...state.moves, cellName(at, state.position.width)]);
+}
+
+// A piece is picked up by its cell and put down on another; its own cell, or one that it cannot go to, lets it go.
+function playStep(cell) {
+  const { steps } = state.position;
+  const step = steps.find(({ from, to }) => from === state.picked && to === cell);
+  if (step) { become([...state.moves, step.move]); return; }
+  const targets = steps.filter(({ from }) => from === cell && cell !== state.picked).map(({ to }) => to);
+  state.picked = targets.length ? cell : null;
+  view.showPicked(state.picked, targets);
+  const name = (at) => cellName(at, state.position.width);
+  say(state.picked === null ? undefined : `${name(cell)} goes to ${targets.map(name).join(", ")}`);
 }
 
 // The cell that a stone comes to rest on when it is dropped into the column of another; null of a full one.
@@ -142,8 +155,13 @@ function drawHints() {
   } else {
     rows = analysis.moves.map((move, k) => [move.move, move.visits / total, kind === "visits" ? `${move.visits}` : percent(move.win_probability), k === 0]);
   }
-  const cells = new Map(position.cells.map((_, cell) => [cellName(cell, position.width), cell]));
-  view.showHeat(rows.filter(([move]) => cells.has(move)).map(([move, share, text, best]) => ({ cell: cells.get(move), share, text, best })));
+  if (position.steps) {
+    const steps = new Map(position.steps.map((step) => [step.move, step]));
+    view.showSteps(rows.filter(([move]) => steps.has(move)).map(([move, share, text, best]) => ({ ...steps.get(move), share, text, best })));
+  } else {
+    const cells = new Map(position.cells.map((_, cell) => [cellName(cell, position.width), cell]));
+    view.showHeat(rows.filter(([move]) => cells.has(move)).map(([move, share, text, best]) => ({ cell: cells.get(move), share, text, best })));
+  }
   const best = analysis.moves[0];
   const words = kind === "policy"
     ? `The net's own win probability: ${percent(analysis.net_win_probability)} %.`
@@ -155,9 +173,10 @@ function drawHints() {
 function showVariation(cell) {
   const { analysis, position } = state;
   if (!analysis || $("hints").value === "off") return;
-  const name = cell === null ? "" : cellName(cell, position.width);
-  const found = $("hints").value === "policy" ? null : analysis.moves.find((move) => move.move === name);
+  const named = movesAt(cell);
+  const found = $("hints").value === "policy" ? null : analysis.moves.find((move) => named.includes(move.move));
   if (!found) { drawHints(); return; }
+  if (position.steps) { view.showSteps(stepsOf(found.variation)); return; }
   let colour = position.colour;
   const stones = [];
   for (const move of found.variation) {
@@ -167,6 +186,24 @@ function showVariation(cell) {
     colour = (colour + 1) % position.seats;
   }
   view.showVariation(stones);
+}
+
+// The moves that a cell stands for: of pieces those from there, or the picked one's to there.
+function movesAt(cell) {
+  const { position, picked } = state;
+  if (cell === null) return [];
+  if (!position.steps) return [cellName(cell, position.width)];
+  const here = position.steps.filter(({ from, to }) => (picked === null ? from === cell : from === picked && to === cell));
+  return here.map(({ move }) => move);
+}
+
+// Numbered arrows of moves "a2a3".
+function stepsOf(moves) {
+  const cells = new Map(state.position.cells.map((_, cell) => [cellName(cell, state.position.width), cell]));
+  return moves.map((move, k) => {
+    const [from, to] = move.match(/[a-z]+[0-9]+/g).map((name) => cells.get(name));
+    return { from, to, share: 1 / (k + 1), text: `${k + 1}`, best: k === 0 };
+  });
 }
 
 // the chance of Black to win, of two seats

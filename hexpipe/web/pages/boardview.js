@@ -66,6 +66,7 @@ export class BoardView {
     if (game === "hex") this.drawHex(grid); else this.drawSquares(grid);
     this.heat = element("g", {}, this.svg);
     this.stones = element("g", {}, this.svg);
+    this.picked = element("g", {}, this.svg);
     this.marks = element("g", {}, this.svg);
     this.names = element("g", {}, this.svg);
     this.cursorRing = element("circle", { class: "cursor" }, this.svg);
@@ -141,7 +142,19 @@ export class BoardView {
     for (const polygon of this.svg.querySelectorAll("polygon.cell")) {
       polygon.classList.toggle("taken", cells[polygon.dataset.cell] > 0);
     }
+    this.showPicked(null, []);
     this.clearMarks();
+  }
+
+  // cell: where the piece stands that goes next, or null; targets: where it can go
+  showPicked(cell, targets) {
+    this.picked.replaceChildren();
+    const ring = (at, name) => {
+      const [cx, cy] = this.place(at);
+      element("circle", { cx, cy, class: name }, this.picked);
+    };
+    if (cell !== null) ring(cell, "picked");
+    for (const target of targets) ring(target, "target");
   }
 
   stone(parent, cell, stone, ghost = false) {
@@ -158,6 +171,26 @@ export class BoardView {
       const [x, y] = this.place(cell);
       if (share > 0) element("circle", { cx: x, cy: y, r: 0.15 + 0.3 * Math.sqrt(share), class: "heat", opacity: 0.12 + 0.5 * share }, this.heat);
       if (text) element("text", { x, y, class: `mark${best ? " best" : ""}` }, this.marks).textContent = text;
+    }
+  }
+
+  // entries of moves that take a piece from one cell to another: [{from, to, share 0..1, text, best}]
+  showSteps(entries) {
+    this.clearMarks();
+    for (const { from, to, share, text, best } of entries) {
+      const [x0, y0] = this.place(from), [x1, y1] = this.place(to);
+      const along = (part) => [x0 + (x1 - x0) * part, y0 + (y1 - y0) * part];
+      if (share > 0) {
+        const [tx, ty] = along(0.88), length = Math.hypot(x1 - x0, y1 - y0);
+        const [dx, dy] = [(x1 - x0) / length, (y1 - y0) / length], wide = 0.05 + 0.1 * Math.sqrt(share);
+        const [bx, by] = along(0.62), corners = [[tx, ty], [bx - 2 * wide * dy, by + 2 * wide * dx], [bx + 2 * wide * dy, by - 2 * wide * dx]];
+        const opacity = 0.15 + 0.55 * share;
+        const [sx, sy] = along(0.15);
+        element("line", { x1: sx, y1: sy, x2: bx, y2: by, class: "step", "stroke-width": wide, opacity }, this.heat);
+        element("polygon", { points: corners.map((corner) => corner.join(",")).join(" "), class: "heat", opacity }, this.heat);
+      }
+      const [x, y] = along(0.5);  // beside others that end where this one does
+      if (text) element("text", { x, y, class: `mark small${best ? " best" : ""}` }, this.marks).textContent = text;
     }
   }
 

@@ -136,11 +136,11 @@ class Replayed {
   }
 
   step() {
-    const { moves, views, boards, size, width, winner, weights_version: version } = this.game;
+    const { moves, last_cells: lastCells, views, boards, size, width, winner, weights_version: version } = this.game;
     this.ply = this.ply > moves.length + 6 ? 0 : this.ply + 1;
     const shown = Math.min(this.ply, moves.length), cells = boards ? [...boards[shown]].map(Number) : Array(size * width).fill(0);
     let last = null;
-    for (let k = 0; k < shown; k++) if (moves[k] < cells.length) { if (!boards) cells[moves[k]] = views[k] + 1; last = moves[k]; }
+    for (let k = 0; k < shown; k++) if (lastCells[k] >= 0) { if (!boards) cells[lastCells[k]] = views[k] + 1; last = lastCells[k]; }
     this.view.show(cells, last, shown === moves.length);
     const end = shown < moves.length ? "" : winner < 0 ? ", a draw" : `, seat ${winner + 1} wins`;
     this.caption.textContent = `${version < 0 ? "imported" : `weights ${version}`}: ply ${shown} of ${moves.length}${end}`;
