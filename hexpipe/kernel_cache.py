@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -44,6 +45,7 @@ GROUPS = {
     "hex": "the rules of Hex",
     "connect4": "the rules of Connect Four",
     "othello": "the rules of Othello",
+    "go": "the rules of Go",
 }
 
 INTERRUPTED = 130
@@ -141,11 +143,12 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
-    game = next((name for name in ("inarow", "connect4", "othello") if any(name in word for word in words)), "hex")
+    named = {part for word in words for part in re.split("[^a-z0-9]+", word)}  # not the "go" of algorithm
+    game = next((name for name in ("inarow", "connect4", "othello", "go") if name in named), "hex")
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)
-    if command in ("selfplay", "match", "tournament", "analyze", "htp", "serve", "score"):
+    if command in ("selfplay", "match", "tournament", "analyze", "gtp", "htp", "serve", "score"):
         return to_play(game, algorithm)
     return {"bench": tuple(GROUPS), "pytest": tuple(GROUPS), "solve": ("solver", "hex")}.get(command, ())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hexpipe.config import ConnectFourOptions, GameSettings, OthelloOptions, Settings
+from hexpipe.config import ConnectFourOptions, GameSettings, GoOptions, OthelloOptions, Settings
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.games.othello.rules import Othello
@@ -17,6 +18,7 @@ _GAMES: dict[str, Callable[[GameSettings], Game]] = {
     InARow.name: InARow,
     ConnectFour.name: lambda settings: ConnectFour(settings.options(ConnectFourOptions)),
     Othello.name: lambda settings: Othello(settings.options(OthelloOptions)),
+    Go.name: lambda settings: Go(settings.options(GoOptions)),
 }
 
 

@@ -13,6 +13,8 @@ from hexpipe.games import hex_kernels, inarow_kernels
 from hexpipe.games.connect4 import rule_kernels as connect4_kernels
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.factory import make_game
+from hexpipe.games.go import rule_kernels as go_kernels
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.games.othello import rule_kernels as othello_kernels
@@ -39,8 +41,11 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
     if isinstance(game, Othello):
         board = game.board
         return lambda seed, repeats: othello_kernels.random_playouts(states, seed, repeats, board)
+    if isinstance(game, Go):
+        points, desk = game.board, game.desk()
+        return lambda seed, repeats: go_kernels.random_playouts(states, seed, repeats, points, desk)
     raise SettingsError(
-        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4 or othello",
+        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4, othello or go",
         kind="foreign",
         setting="game.name",
     )
