@@ -84,6 +84,8 @@ def settings_on_board(
     given: dict[str, Any] = {"game.board_size": board_size, "game.swap": swap}
     given |= {f"game.{name}": value for name, value in (rules or {}).items()}
     changes = {name: value for name, value in given.items() if value is not None}
+    if board_size is not None and settings.game.board_width == settings.game.board_size:
+        changes["game.board_width"] = None  # a square stays one
     return override_settings(settings, {**changes, "curriculum.stages": ()}) if changes else settings
 
 

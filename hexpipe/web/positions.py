@@ -10,6 +10,7 @@ import numpy as np
 
 from hexpipe.games.board_moves import move_name, parse_move
 from hexpipe.games.game_env import ONGOING, Game, States
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import Position as Place
@@ -42,7 +43,8 @@ class Position:
 
     def describe(self) -> dict[str, Any]:
         """Return what a page draws: size (rows), width, seats, moves, cells (0 empty, 1.. stones row by row), to_move
-        and its colour, legal extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, the game in
+        and its colour, legal extra actions, winner (null while it goes on, -1 for a draw), outcome by seat, by how many
+        points the winner leads (of Go, else null), the game in
         text forms, and the start that was set up (null where there is none)."""
         game, states, row = self.game, self.states, np.zeros(1, np.int32)
         legal = np.zeros((1, game.num_actions), np.bool_)
@@ -67,6 +69,7 @@ class Position:
             "extra_actions": [name for k, name in enumerate(extra) if legal[0, game.shapes.view_cells + k]],
             "winner": None if winner == ONGOING else -1 if winner == game.num_seats else winner,
             "outcome": outcome[0].tolist() if self.is_over else None,
+            "points": abs(game.lead(states.cells[0])) if isinstance(game, Go) and self.is_over else None,
             "texts": self._texts(),
         }
 

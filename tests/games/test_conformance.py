@@ -54,6 +54,8 @@ GAMES: dict[str, Game] = {
     "othello of the house": hexpipes_own("othello"),
     "othello of the house, 4": hexpipes_own("othello", 4),
     "connect four, tall": hexpipes_own("connect4", 7, 4),
+    "go": hexpipes_own("go"),
+    "go, 4": hexpipes_own("go", 4),
     "othello6": own_game("tests.games.othello:Othello", 6),
 }
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexpipe.config import load_settings
@@ -49,7 +49,7 @@ def random_game(size: int, seed: int, komi: float = 7.5, passes: float = 0.02) -
         point = PASS if not stones or rng.random() < passes else stones[rng.integers(len(stones))]
         action = size**2 if isinstance(point, str) else point[0] * size + point[1]
         slow.play(point)
-        game.step(states, ROW, np.array([action]), ROW)
+        game.step(states, ROW, np.array([action], np.int32), ROW)
 
 
 def hold(game: Go, states: OwnStates, slow: SlowGo) -> None:
@@ -66,7 +66,8 @@ def hold(game: Go, states: OwnStates, slow: SlowGo) -> None:
         assert codes[0].tolist() == slow.codes()
 
 
-@given(st.sampled_from([3, 4, 5, 7]), st.integers(0, 2**32), st.sampled_from([7.5, 0, -3, 2.5]))
+@settings(max_examples=40)
+@given(st.sampled_from([3, 4, 5, 6]), st.integers(0, 2**32), st.sampled_from([7.5, 0, -3, 2.5]))
 def test_random_games_are_those_of_a_slow_reference(size: int, seed: int, komi: float) -> None:
     for game, states, slow in random_game(size, seed, komi):
         hold(game, states, slow)
@@ -92,7 +93,7 @@ def test_an_earlier_game_in_a_row_leaves_nothing() -> None:
     for action in (0, 1, 4, 5, 16, 2):
         assert legal(game, states) == legal(game, fresh)
         for one in (states, fresh):
-            game.step(one, ROW, np.array([action]), ROW)
+            game.step(one, ROW, np.array([action], np.int32), ROW)
 
 
 def put(game: Go, black: str, white: str, to_move: str = "black") -> list[int]:
@@ -125,7 +126,7 @@ def test_a_chain_without_liberties_is_taken_off() -> None:
     moves = put(game, black="a3 b2 c1 e1 d2", white="a1 a2 d1")
     states = play(game, moves, "e5 e4 b1")
     assert game.render(states.cells[0]).splitlines()[1:4] == [" 1 . X X . X", " 2 . X . X .", " 3 X . . . ."]
-    assert game.lead(states.cells[0]) == 25 - 1 - 1 - 7.5 - 1 + 1
+    assert game.lead(states.cells[0]) == 7 + 3 - 1 - 7.5
 
 
 def test_a_move_that_takes_stones_is_no_suicide() -> None:
@@ -202,7 +203,7 @@ def black_can(game: Go, states: OwnStates, row: int, least: float) -> bool:
     """Whether black gets ``least`` points or more, by trying everything from ``row`` on; later rows are free."""
     if states.winner[row] >= 0:
         return game.lead(states.cells[row]) + game.komi >= least
-    here, mask = np.array([row]), np.zeros((1, game.num_actions), np.bool_)
+    here, mask = np.array([row], np.int32), np.zeros((1, game.num_actions), np.bool_)
     game.legal_mask(states, here, mask)
     black = bool(states.to_move[row] == 0)
     fulfilled = (game.lead(states.cells[row]) + game.komi >= least) == black
@@ -214,7 +215,7 @@ def black_can(game: Go, states: OwnStates, row: int, least: float) -> bool:
         return -sum(states.liberties[row, beside[(beside >= 0) & (states.cells[row, beside] == 1 + black)]] == 1)
 
     for action in sorted(np.flatnonzero(mask[0]).tolist(), key=urgency):
-        game.step(states, here, np.array([action]), here + 1)
+        game.step(states, here, np.array([action], np.int32), here + 1)
         if black_can(game, states, row + 1, least) == black:
             return black
     return not black
@@ -225,7 +226,7 @@ def test_on_nine_points_the_centre_takes_them_all() -> None:
     """As is known of 3x3: who begins in the middle owns the board (100,000 positions)."""
     game = go(3)
     states = game.new_states(game.max_plies + 1)
-    game.step(states, ROW, np.array([4]), ROW)
+    game.step(states, ROW, np.array([4], np.int32), ROW)
     assert black_can(game, states, 0, 9)
 
 
@@ -235,17 +236,17 @@ def test_the_first_wins_random_games_as_often_as_when_they_are_played_move_by_mo
     while len(going := np.flatnonzero(states.winner < 0).astype(np.int32)):
         game.legal_mask(states, going, mask[: len(going)])
         noise = rng.random((len(going), game.num_actions)) * mask[: len(going)]
-        game.step(states, going, noise.argmax(axis=1), going)
+        game.step(states, going, noise.argmax(axis=1).astype(np.int32), going)
     share, length = (states.winner == 0).mean(), states.ply.mean()
-    settings = load_settings("quick", {"game.name": "go", "game.board_size": 5, "game.komi": 0.5}).game
-    moves, won = random_playouts(settings, 200)(1, 40)
+    rules = load_settings("quick", {"game.name": "go", "game.board_size": 5, "game.komi": 0.5}).game
+    moves, won = random_playouts(rules, 200)(1, 40)
     assert abs(won / 8000 - share) < 4 * np.sqrt(share * (1 - share) / count)
     assert abs(moves / 8000 - length) < 4 * states.ply.std() / np.sqrt(count)
 
 
 def test_its_board_is_nine_points_a_side_unless_one_is_named() -> None:
-    settings = load_settings("quick", {"game.name": "go"})
-    assert (settings.game.board, settings.game.title) == ((9, 9), "Go 9x9, komi 7.5")
+    its = load_settings("quick", {"game.name": "go"})
+    assert (its.game.board, its.game.title) == ((9, 9), "Go 9x9, komi 7.5")
     assert go(19, 6).terms == {"game": "go", "board_size": 19, "seats": 2, "swap": False, "komi": 6.0}
     for wrong, kind, setting in (
         ({"game.board_size": 20}, "range", "game.board_size"),

@@ -123,7 +123,7 @@ def beside_gnugo(size: int, seed: int, every: int) -> str:
                 theirs = program.send(f"all_legal {'bw'[ply % 2]}").split()
                 assert {parse_vertex(game, word) for word in theirs} == {*legal(game, states)} - {size**2}
             program.send(f"play {'bw'[ply % 2]} {vertex_name(game, move)}")
-            game.step(states, ROW, np.array([move]), ROW)
+            game.step(states, ROW, np.array([move], np.int32), ROW)
         if states.winner[0] < 0:
             return ""
         lead = game.lead(states.cells[0])

@@ -296,8 +296,8 @@ def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
     page = Page(browser, address)
     page.select("side", "all")
     page.click(12)
-    page.wait(lambda: page.find("swap").is_displayed())
-    page.find("swap").click()
+    page.wait(lambda: page.find("extra").is_displayed())
+    page.find("extra").click()
     page.wait(lambda: page.moves == ["c3", "swap"])
     assert "colours were swapped" in page.status
     page.click(0)
@@ -305,7 +305,7 @@ def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
     page.find("undo").click()
     page.find("undo").click()
     page.wait(lambda: page.moves == ["c3"])
-    assert page.find("swap").is_displayed()
+    assert page.find("extra").is_displayed()
 
 
 def test_hints_of_every_kind(browser: webdriver.Chrome, address: str) -> None:
@@ -370,8 +370,8 @@ def test_a_saved_game_is_opened_again(browser: webdriver.Chrome, address: str, t
     page = Page(browser, address)
     page.select("side", "all")
     page.play(12)
-    page.wait(lambda: page.find("swap").is_displayed())
-    page.find("swap").click()
+    page.wait(lambda: page.find("extra").is_displayed())
+    page.find("extra").click()
     page.wait(lambda: page.moves == ["c3", "swap"])
     page.play(6)
     wanted = page.moves
