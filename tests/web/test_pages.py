@@ -139,6 +139,14 @@ def falling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def territory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an untrained net plays Go."""
+    game = {"game__name": "go", "game__board_size": 5}
+    with served(small_checkpoint(tmp_path_factory.mktemp("territory"), **game)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
@@ -306,6 +314,19 @@ def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
     page.find("undo").click()
     page.wait(lambda: page.moves == ["c3"])
     assert page.find("extra").is_displayed()
+
+
+def test_passes_and_the_points_of_go(browser: webdriver.Chrome, territory: str) -> None:
+    page = Page(browser, territory)
+    page.select("side", "all")
+    page.click(12)
+    page.wait(lambda: page.moves == ["c3"])
+    assert page.find("extra").text == "Pass"
+    for moves in (["c3", "pass"], ["c3", "pass", "pass"]):
+        page.find("extra").click()
+        page.wait(lambda moves=moves: page.moves == moves)
+    page.wait(lambda: page.status == "Black has won by 17.5 points")
+    assert not page.find("extra").is_displayed()
 
 
 def test_hints_of_every_kind(browser: webdriver.Chrome, address: str) -> None:
