@@ -101,7 +101,7 @@ def kernel_state() -> str:
         if spec is not None and spec.origin:
             facts.append(_stamp(Path(spec.origin)))
     package = Path(__file__).parent
-    facts += map(_stamp, sorted([*package.glob("*/*_kernels.py"), package / "compile_kernels.py"]))
+    facts += map(_stamp, sorted([*package.rglob("*_kernels.py"), package / "compile_kernels.py"]))
     return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 

@@ -86,7 +86,7 @@ class GtpEngine:
 
     def _prepare(self, game: GtpRules) -> None:
         rules = {"komi": game.komi} if isinstance(game, Go) else {}
-        self._thinker.prepare(game.board_size, **rules)
+        self._thinker.prepare(game.board_size, False, **rules)
 
     def _play(self, words: Sequence[str]) -> str:
         self._game.play(parse_side(words[0]), words[1])

@@ -32,7 +32,7 @@ def to_openspiel(action: int, n: int) -> int:
 
 def beside_openspiel(positions: int, first_seed: int) -> Counter[str]:
     """Play random games in both until so many positions were compared; how often they differ, and by what."""
-    pyspiel = pytest.importorskip("pyspiel", reason="needs the package open_spiel: pip install '.[oracles]'")
+    pyspiel = pytest.importorskip("pyspiel", reason="needs the package open_spiel: pip install '.[openspiel]'")
 
     @cache
     def load(n: int, komi: float) -> Any:

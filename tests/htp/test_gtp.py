@@ -10,6 +10,7 @@ import pytest
 
 from hexpipe.arena.thinker import RandomThinker
 from hexpipe.cli.gtp import _game
+from hexpipe.cli.main import run
 from hexpipe.config import load_settings
 from hexpipe.errors import UsageError
 from hexpipe.htp.gtp_engine import GtpEngine
@@ -161,6 +162,26 @@ def test_the_program_plays_on_boards_of_other_sizes(run_dir: Path) -> None:
         assert program.ask("genmove w")[0], "black is taken to have passed"
         program.send("quit")
         assert program.process.wait(timeout=200) == 0
+
+
+def test_bad_input_is_one_line_and_exit_code_2(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hexes = small_checkpoint(tmp_path / "hex")
+    for arguments, words in (
+        ([], "name a checkpoint or a run folder of Go or Othello, or give --random SEED"),
+        ([str(run_dir), "--random", "1"], "one of them"),
+        ([str(run_dir), "--game", "othello"], "--game is for --random"),
+        ([str(hexes)], "GTP is for go and othello"),
+        (["--random", "1", "--game", "hex"], "GTP is for go and othello"),
+        ([str(run_dir), "--size", "20"], "19"),
+        (["--random", "1", "--komi", "0.3"], "game.komi"),
+        (["--random", "1", "--game", "othello", "--komi", "1"], "game.komi is for game.name=go"),
+    ):
+        assert run(["gtp", *arguments]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert words in lines[0]
 
 
 def test_bytes_that_are_no_commands() -> None:

@@ -232,9 +232,9 @@ def _play(fields, row: int, action: int, board: Board, desk: Desk) -> None:
                 break
             if cells[row, beside] == other and desk.marks[beside] <= counted:
                 _count_liberties(cells, liberties, row, beside, board, desk)
-        for stone in range(captured):
+        for at in range(captured):
             for k in range(4):
-                beside = np.intp(board.neighbours[np.intp(desk.taken[stone]), k])
+                beside = np.intp(board.neighbours[np.intp(desk.taken[at]), k])
                 if beside < 0:
                     break
                 if cells[row, beside] == mine and desk.marks[beside] <= counted:
