@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from hexpipe.answers import Answers
 from hexpipe.bench.hash_kernels import hash_children, hash_evaluate, hash_roots
-from hexpipe.games.game_env import Game, moves_view
+from hexpipe.games.game_env import Game, moves_view, places_stones
 from hexpipe.games.game_records import recorded_rules
+from hexpipe.nets.plain_net import legal_codes
 from hexpipe.records import GameRecord, pack_policies
 from hexpipe.search.evaluator import Evaluation, Moves
 
@@ -30,7 +33,10 @@ class HashEvaluator:
         assert count
         priors = np.zeros((count, self.game.num_actions), np.float32)
         values = np.zeros((count, self.game.num_seats), np.float32)
-        hash_evaluate(codes, priors[:roots], values[:roots])
+        if places_stones(self.game):
+            hash_evaluate(codes, priors[:roots], values[:roots])
+        else:
+            self._evaluate(codes, priors[:roots], values[:roots])
         if moves is not None:
             pool = self._pools[group]
             hash_roots(codes, moves.rows[:roots], pool)
@@ -38,6 +44,14 @@ class HashEvaluator:
         self.batches.append(count)
         rewards = None if moves is None else np.zeros_like(values)
         self._answers[group] = Evaluation(Answers(priors, values, rewards), len(self.batches))
+
+    def _evaluate(self, codes: np.ndarray, priors: np.ndarray, values: np.ndarray) -> None:
+        """As `hash_evaluate`, of any codes."""
+        legal = legal_codes(codes, self.game.shapes)
+        for row, seen in enumerate(codes):
+            rng = np.random.default_rng(zlib.crc32(seen.tobytes()))
+            weights = rng.random(len(priors[row])) * legal[row]
+            priors[row], values[row] = weights / weights.sum(), np.array([1, -1]) * rng.uniform(-1, 1)
 
     def collect(self, group: int) -> Evaluation:
         return self._answers.pop(group)
