@@ -30,10 +30,11 @@ import hexpipe
 from hexpipe import kernel_cache
 from hexpipe.answers import Answers
 from hexpipe.arena.uct import UctPlayer
-from hexpipe.config import Shapes, load_settings
+from hexpipe.config import GoOptions, Shapes, load_settings
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.game_records import recorded_rules
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.hex_solver import HexProver, HexSolver
 from hexpipe.games.inarow import InARow
@@ -291,6 +292,15 @@ def _breakthrough() -> None:
     play_other("breakthrough", "alphazero")
 
 
+def _go() -> None:
+    """Play Go on its own board, ask why a move is not legal, and count."""
+    play_other("go", "alphazero")
+    game = Go(load_settings("quick", {"game.name": "go"}).game.options(GoOptions))
+    states = game.play([0])
+    game.why_illegal(states, 0)
+    game.lead(states.cells[0])
+
+
 def _nets() -> None:
     """A convolution as `nets.backend_winograd` lays it out, without torch."""
     boards, blocks, size, tile = 1, 1, SIZE, 4
@@ -317,6 +327,7 @@ def _bench() -> None:
     rules.run(seconds=0.0, game="connect4")
     rules.run(seconds=0.0, game="othello")
     rules.run(seconds=0.0, game="breakthrough")
+    rules.run(seconds=0.0, game="go")
     search.run(seconds=0.0, size=SIZE, games=2, simulations=4)
     search.run(seconds=0.0, size=SIZE, games=2, simulations=4, algorithm="muzero")
 
@@ -335,6 +346,7 @@ _WORK: dict[str, Callable[[], object]] = {
     "connect4": _connect4,
     "othello": _othello,
     "breakthrough": _breakthrough,
+    "go": _go,
 }
 
 if __name__ == "__main__":

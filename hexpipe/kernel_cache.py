@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -45,6 +46,7 @@ GROUPS = {
     "connect4": "the rules of Connect Four",
     "othello": "the rules of Othello",
     "breakthrough": "the rules of Breakthrough",
+    "go": "the rules of Go",
 }
 
 INTERRUPTED = 130
@@ -142,14 +144,12 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
-    game = next(
-        (name for name in ("inarow", "connect4", "othello", "breakthrough") if any(name in word for word in words)),
-        "hex",
-    )
+    named = {part for word in words for part in re.split("[^a-z0-9]+", word)}  # not the "go" of algorithm
+    game = next((name for name in ("inarow", "connect4", "othello", "breakthrough", "go") if name in named), "hex")
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)
-    if command in ("selfplay", "match", "tournament", "analyze", "htp", "play-server", "serve", "score"):
+    if command in ("selfplay", "match", "tournament", "analyze", "gtp", "htp", "play-server", "serve", "score"):
         return to_play(game, algorithm)
     return {"bench": tuple(GROUPS), "pytest": tuple(GROUPS), "solve": ("solver", "hex")}.get(command, ())
 

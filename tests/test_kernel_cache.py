@@ -138,6 +138,9 @@ def test_compilers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
 def test_what_the_words_of_a_command_say_is_needed() -> None:
     assert set(kernel_cache.likely(["run"])) == {"search", "nets", "cache", "hex", "replay", "solver"}
     assert {"inarow", "learned"} <= set(kernel_cache.likely(["run", "--game", "inarow", "--algorithm=muzero"]))
+    for word in ("--game=go", "go", "--set=game.name=go", "runs/go-9x9"):
+        assert "go" in kernel_cache.likely(["run", word])
+    assert "go" not in kernel_cache.likely(["run", "--algorithm=muzero", "runs/gorilla"])
     for words in ([], ["convert", "#5,a1"], ["run", "--help"], ["runs"]):
         assert kernel_cache.likely(words) == ()
     assert set(kernel_cache.likely(["pytest"])) == set(kernel_cache.GROUPS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,8 @@ class Engine:
 
     ``checkpoint``: a run folder (its newest checkpoint), a checkpoint folder, or what was loaded of one. ``board_size``
     and ``swap`` are its run's unless given; one net plays every size, and the swap rule even where it was trained
-    without (`SwapByValue`). ``cache_entries`` positions are remembered, 0 for none.
+    without (`SwapByValue`). ``rules`` are options of the game's own that differ from its run's, such as Go's komi.
+    ``cache_entries`` positions are remembered, 0 for none.
     Raises CheckpointError where there is no such checkpoint, SettingsError where the game or the device cannot be.
     """
 
@@ -92,6 +93,7 @@ class Engine:
         *,
         board_size: int | None = None,
         swap: bool | None = None,
+        rules: Mapping[str, float] | None = None,
         device: str = "cpu",
         cache_entries: int = 65536,
     ) -> None:
@@ -99,11 +101,11 @@ class Engine:
             checkpoint = load_checkpoint(Path(checkpoint), groups=("model", "ema"))
         checkpoint.check_fit()
         self.checkpoint = checkpoint
-        self.settings = settings_on_board(self.checkpoint.settings, board_size, swap)
+        self.settings = settings_on_board(self.checkpoint.settings, board_size, swap, rules)
         kernel_cache.need(*kernel_cache.to_play(self.settings.game.name, self.settings.algorithm))
         self.game: Game = make_game(self.settings.game)
         self.learned = self.settings.algorithm == "muzero"
-        self._device, self._cache_entries = device, cache_entries
+        self._rules, self._device, self._cache_entries = rules, device, cache_entries
         self._lock = threading.Lock()
         self._pool = PoolShape(0, 0)
         self._evaluator: Evaluator | None = None
@@ -128,7 +130,9 @@ class Engine:
     def on_board(self, board_size: int, swap: bool) -> Engine:
         """Return the same checkpoint on another board; SettingsError where it cannot be."""
         device, cache = self._device, self._cache_entries
-        return Engine(self.checkpoint, board_size=board_size, swap=swap, device=device, cache_entries=cache)
+        return Engine(
+            self.checkpoint, board_size=board_size, swap=swap, rules=self._rules, device=device, cache_entries=cache
+        )
 
     def searches(self, positions: Sequence[Position], simulations: Sequence[int]) -> Searches:
         """Return `analysis.Searches` of k > 0 positions with ``simulations`` for each. Until they are over, one thread

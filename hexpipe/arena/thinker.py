@@ -1,4 +1,4 @@
-"""Thinkers about one position of Hex at a time, on boards of any size, within a time: a net, or chance."""
+"""Thinkers about one position at a time, on boards of any size, within a time: a net, or chance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
 from hexpipe.games.board_moves import legal_moves
+from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import Position, checked_position
 from hexpipe.random_streams import Stream, generator
@@ -25,8 +26,9 @@ _ROOM = 2.0  # trees have room for so many times the simulations that the last s
 class Thinker(Protocol):
     """Thinks about positions of the board that it was prepared for."""
 
-    def prepare(self, board_size: int, swap: bool) -> None:
-        """Make ready for a board of ``board_size`` cells a side, with the swap rule or not, so that no clock waits."""
+    def prepare(self, board_size: int, swap: bool = False, **rules: float) -> None:
+        """Make ready for a board of ``board_size`` cells a side, with the swap rule or not and with ``rules``, the
+        game's own options that are not the run's, so that no clock waits."""
 
     def think(self, position: Position, seconds: float | None = None) -> Analysis:
         """Return what to do in ``position``, which must be legal and not over; for ``seconds`` at the most."""
@@ -35,14 +37,15 @@ class Thinker(Protocol):
 class NetThinker:
     """A net with a PUCT search.
 
-    ``make_engine`` makes the engine for a board size and swap. A position is given ``simulations``, those of the
-    checkpoint's run unless given, and ``seconds``; where there is a limit of time and no ``simulations`` were asked
-    for, the time alone decides. It ends, with what it has found, once ``stop`` says so.
+    ``make_engine`` makes the engine for a board size, swap and rules, as `Thinker.prepare` is told them. A position is
+    given ``simulations``, those of the checkpoint's run unless given, and ``seconds``; where there is a limit of time
+    and no ``simulations`` were asked for, the time alone decides. It ends, with what it has found, once ``stop`` says
+    so.
     """
 
     def __init__(
         self,
-        make_engine: Callable[[int, bool], Engine],
+        make_engine: Callable[..., Engine],
         simulations: int | None = None,
         seconds: float | None = None,
         stop: Callable[[], bool] = lambda: False,
@@ -50,17 +53,17 @@ class NetThinker:
         self._make_engine = make_engine
         self._simulations, self._seconds, self._stop = simulations, seconds, stop
         self._engine: Engine | None = None
-        self._board: tuple[int, bool] | None = None
+        self._board: tuple[int, bool, dict[str, float]] | None = None
         self._per_second = 0.0
 
-    def prepare(self, board_size: int, swap: bool) -> None:
-        if self._board == (board_size, swap):
+    def prepare(self, board_size: int, swap: bool = False, **rules: float) -> None:
+        if self._board == (board_size, swap, rules):
             return
-        engine = self._make_engine(board_size, swap)
+        engine = self._make_engine(board_size, swap, **rules)
         simulations = self._simulations if engine.learned else _FIRST_SIMULATIONS
         engine.analyse([[]], simulations)  # what is made, loaded and compiled late
         (analysis,) = engine.analyse([[]], simulations)
-        self._engine, self._board = engine, (board_size, swap)
+        self._engine, self._board = engine, (board_size, swap, rules)
         self._per_second = analysis.simulations / max(analysis.seconds, 1e-3)
 
     def think(self, position: Position, seconds: float | None = None) -> Analysis:
@@ -77,20 +80,25 @@ class NetThinker:
         """Return simulations to ask for, which the trees are made for: None for the run's own number."""
         if budget is None or engine.learned:
             return self._simulations
-        bytes_each = 2 * (7 * engine.game.num_actions + 100)  # a node with its state, and the room of a kept subtree
+        state = sum(part.nbytes for part in engine.game.new_states(1))
+        bytes_each = 2 * (4 * engine.game.num_actions + 80 + state)  # a node, and the room of a kept subtree
         most = min(_TREE_BYTES // bytes_each, self._simulations or _TREE_BYTES)
         return int(min(most, max(_FIRST_SIMULATIONS, _ROOM * budget * self._per_second)))
 
 
 class RandomThinker:
-    """Every legal move alike, to try controllers with; ``seed`` and ``game`` say which moves it is."""
+    """Every legal move alike, to try controllers with; ``seed`` and ``game`` say which moves it is.
 
-    def __init__(self, seed: int, game: int = 0) -> None:
+    ``make_game`` makes the game for a board size, swap and rules.
+    """
+
+    def __init__(self, seed: int, game: int = 0, make_game: Callable[..., Game] = Hex) -> None:
         self._rng = generator(Stream.PLAYER, seed, *([game] if game else []))
-        self._game = Hex(3)
+        self._make_game = make_game
+        self._game: Game = Hex(3)
 
-    def prepare(self, board_size: int, swap: bool) -> None:
-        self._game = Hex(board_size, swap)
+    def prepare(self, board_size: int, swap: bool = False, **rules: float) -> None:
+        self._game = self._make_game(board_size, swap, **rules)
 
     def think(self, position: Position, seconds: float | None = None) -> Analysis:
         began = time.monotonic()

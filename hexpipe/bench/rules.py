@@ -17,7 +17,7 @@ _SLICE_SECONDS = 0.05
 def run(
     seconds: Annotated[float, "how long to measure"] = 5.0,
     size: Annotated[int | None, "cells along a side of the board; 11, or the game's own, unless given"] = None,
-    game: Annotated[Literal["hex", "inarow", "connect4", "othello", "breakthrough"], "the game"] = "hex",
+    game: Annotated[Literal["hex", "inarow", "connect4", "othello", "breakthrough", "go"], "the game"] = "hex",
     players: Annotated[int, "players of n in a row"] = 2,
     win_length: Annotated[
         int | None, "stones in a row that win; 5, or the size where that is less, unless given"
@@ -28,9 +28,9 @@ def run(
     Each move of Hex places a stone, joins it to its neighbours (union-find) and asks for the winner; each of n in a row
     is drawn from the local view, measures the chains through its stone and counts it in the thumbnail; each of Connect
     Four drops a stone and looks along its lines; each of Othello turns discs over and finds the next moves; one of
-    Breakthrough is drawn until a piece can go there. A game ends at the move that decides it. The copy of the first
-    position that starts each game is counted in. Keys: moves_per_s, playouts_per_s, moves_per_game, first_player_wins
-    (a share).
+    Breakthrough is drawn until a piece can go there; each of Go, a pass too, counts the liberties of the chains it
+    touches and is no repetition. A game ends at the move that decides it. The copy of the first position that starts
+    each game is counted in. Keys: moves_per_s, playouts_per_s, moves_per_game, first_player_wins (a share).
     """
     rules = {"game.name": game, "game.players": players, "game.win_length": win_length}
     if size is not None or game not in BOARDS:

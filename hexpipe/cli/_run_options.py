@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 _SUCH = "such as cuda:0,cuda:1"
 SETTINGS_HINT = "`hexpipe settings` lists all that --set can change, with what each one does."
 _OPTIONS = {
-    "game.name": ("game", "NAME", "hex, inarow, connect4, othello, breakthrough, or your own package.module:Class."),
+    "game.name": (
+        "game",
+        "NAME",
+        "hex, inarow, connect4, othello, breakthrough, go, or your own package.module:Class.",
+    ),
     "algorithm": ("algorithm", "NAME", "alphazero (true rules) or muzero (learned dynamics)."),
     "game.board_size": ("size", "N|RxC", "Cells along a side (3 to 27; inarow: to 200), or rows x columns."),
     "net.backbone": ("backbone", "NAME", "The net's trunk, resnet or transformer; default: resnet."),

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hexpipe.cli._engine_options import engine_options
 from hexpipe.cli._hex_nets import checkpoint_or_box, engine_on, rules_of
-from hexpipe.cli._options import ANY_PATH, best_device
+from hexpipe.cli._options import best_device
 from hexpipe.cli._streams import standard_input
 from hexpipe.config import GameSettings
 from hexpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from hexpipe.arena.thinker import Thinker
-
-_RESIGN = "Resign where the chance to win is lower; default: never."
-_IGNORED = "Ignored: benzene's twogtp.py adds it, and --seed, to every command."
 
 
 @click.command(
@@ -29,21 +27,8 @@ Examples:
   hexpipe htp runs/mine --seconds 5
   hexpipe htp runs/mine --simulations 1000 --resign-below 0.05""",
 )
-@click.argument("checkpoint", required=False, type=ANY_PATH, metavar="[CHECKPOINT|RUN]")
-@click.option("--size", type=int, metavar="N", help="Board at the start; default: the net's, of --random 11.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Time for a move at the most.")
-@click.option("--simulations", type=click.IntRange(2), metavar="N", help="For a move; default: the run's, or by time.")
+@engine_options
 @click.option("--swap/--no-swap", default=None, help="The swap rule; default: as the run has it.")
-@click.option("--resign-below", type=click.FloatRange(0, 1), default=0.0, metavar="P", help=_RESIGN)
-@click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")
-@click.option(
-    "--random", "chance", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint."
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, metavar="N", help="Which game of --random; a net draws nothing."
-)
-@click.option("--logfile-name", metavar="F", expose_value=False, help=_IGNORED)
-@click.option("--config", metavar="F", expose_value=False, help="Ignored: benzene's scripts add it.")
 def command(
     checkpoint: Path | None,
     size: int | None,

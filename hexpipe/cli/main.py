@@ -42,6 +42,7 @@ COMMANDS = {
         "serve": "Play a net and watch a run, in a browser.",
         "htp": "Play Hex in HexGui, over its text protocol.",
         "play-server": "Play Hex at a server of games.",
+        "gtp": "Play Go or Othello for GUIs, over their text protocol.",
         "match": "Play two players until it is clear who is better.",
         "tournament": "Play everyone against everyone, and rate them.",
         "analyze": "Analyse positions for programs, by JSON lines.",

@@ -8,6 +8,7 @@ from hexpipe.config.breakthrough_options import BreakthroughOptions
 from hexpipe.config.connect4_options import ConnectFourOptions
 from hexpipe.config.game import NEVER, OFF_BOARD, GameSettings, Plane, Shapes
 from hexpipe.config.game_options import GameOptions
+from hexpipe.config.go_options import GoOptions
 from hexpipe.config.growing import new_run_settings
 from hexpipe.config.hex_options import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.config.inarow_options import MAX_VIEW_SIZE, InARowOptions
@@ -48,6 +49,7 @@ __all__ = [
     "ConnectFourOptions",
     "GameOptions",
     "GameSettings",
+    "GoOptions",
     "InARowOptions",
     "InferenceSettings",
     "LearnerSettings",

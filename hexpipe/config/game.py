@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from hexpipe.config.breakthrough_options import BreakthroughOptions
 from hexpipe.config.connect4_options import ConnectFourOptions
 from hexpipe.config.game_options import MAX_NAME, GameOptions
+from hexpipe.config.go_options import GoOptions
 from hexpipe.config.hex_options import HexOptions
 from hexpipe.config.inarow_options import InARowOptions
 from hexpipe.config.othello_options import OthelloOptions
@@ -120,10 +121,11 @@ _OPTIONS: dict[str, type[GameOptions]] = {
     "connect4": ConnectFourOptions,
     "othello": OthelloOptions,
     "breakthrough": BreakthroughOptions,
+    "go": GoOptions,
 }
-_TITLES = {"connect4": "Connect Four", "othello": "Othello", "breakthrough": "Breakthrough"}
+_TITLES = {"connect4": "Connect Four", "othello": "Othello", "breakthrough": "Breakthrough", "go": "Go"}
 
-BOARDS: dict[str, tuple[int, int]] = {"connect4": (6, 7), "othello": (8, 8), "breakthrough": (8, 8)}
+BOARDS: dict[str, tuple[int, int]] = {"connect4": (6, 7), "othello": (8, 8), "breakthrough": (8, 8), "go": (9, 9)}
 """Rows and columns of games whose board is this unless it is set; others have that of the preset."""
 
 Options = TypeVar("Options", bound=GameOptions)
@@ -220,7 +222,8 @@ class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
             return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
         if self.name != "inarow":
             rows, columns = self.board
-            return f"{_TITLES.get(self.name, self.name)} {rows}x{columns}"
+            komi = f", komi {self.options(GoOptions).komi:g}" if self.name == "go" else ""
+            return f"{_TITLES.get(self.name, self.name)} {rows}x{columns}{komi}"
         return f"{self.row_length} in a row {n}x{n}, {self.players} players"
 
     @property

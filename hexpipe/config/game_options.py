@@ -19,7 +19,7 @@ class GameOptions(Section):
     name: str = Field(
         "hex",
         max_length=MAX_NAME,
-        description="the game: hex, n in a row (inarow), connect4, othello, breakthrough, or one of your own, an "
+        description="the game: hex, n in a row (inarow), connect4, othello, breakthrough, go, or one of your own, an "
         "importable class",
     )
     board_size: int = Field(

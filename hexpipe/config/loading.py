@@ -74,12 +74,18 @@ def override_settings(settings: Settings, overrides: Mapping[str, Any]) -> Setti
     return _validated(tree)
 
 
-def settings_on_board(settings: Settings, board_size: int | None, swap: bool | None) -> Settings:
+def settings_on_board(
+    settings: Settings, board_size: int | None, swap: bool | None, rules: Mapping[str, float] | None = None
+) -> Settings:
     """Return ``settings`` for play on a board of ``board_size`` cells a side and with the ``swap`` rule or not, theirs
-    where None. The boards of a curriculum are for training alone. SettingsError if there is no such board.
+    where None, and with ``rules``, options of the game's own. The boards of a curriculum are for training alone.
+    SettingsError if there is no such board.
     """
-    given = {"game.board_size": board_size, "game.swap": swap}
+    given: dict[str, Any] = {"game.board_size": board_size, "game.swap": swap}
+    given |= {f"game.{name}": value for name, value in (rules or {}).items()}
     changes = {name: value for name, value in given.items() if value is not None}
+    if board_size is not None and settings.game.board_width == settings.game.board_size:
+        changes["game.board_width"] = None  # a square stays one
     return override_settings(settings, {**changes, "curriculum.stages": ()}) if changes else settings
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hexpipe.config import BreakthroughOptions, ConnectFourOptions, GameSettings, OthelloOptions, Settings
-from hexpipe.games.breakthrough.rules import Breakthrough
+from hexpipe.config import (
+    BreakthroughOptions,
+    ConnectFourOptions,
+    GameSettings,
+    GoOptions,
+    OthelloOptions,
+    Settings,
+)
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.games.othello.rules import Othello
@@ -19,6 +26,7 @@ _GAMES: dict[str, Callable[[GameSettings], Game]] = {
     ConnectFour.name: lambda settings: ConnectFour(settings.options(ConnectFourOptions)),
     Othello.name: lambda settings: Othello(settings.options(OthelloOptions)),
     Breakthrough.name: lambda settings: Breakthrough(settings.options(BreakthroughOptions)),
+    Go.name: lambda settings: Go(settings.options(GoOptions)),
 }
 
 

@@ -15,6 +15,8 @@ from hexpipe.games.breakthrough.rules import Breakthrough
 from hexpipe.games.connect4 import rule_kernels as connect4_kernels
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.factory import make_game
+from hexpipe.games.go import rule_kernels as go_kernels
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.inarow import InARow
 from hexpipe.games.othello import rule_kernels as othello_kernels
@@ -44,8 +46,11 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
     if isinstance(game, Breakthrough):
         columns = game.board_width
         return lambda seed, repeats: breakthrough_kernels.random_playouts(states, seed, repeats, columns)
+    if isinstance(game, Go):
+        points, desk = game.board, game.desk()
+        return lambda seed, repeats: go_kernels.random_playouts(states, seed, repeats, points, desk)
     raise SettingsError(
-        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4, othello or breakthrough",
+        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4, othello, breakthrough or go",
         kind="foreign",
         setting="game.name",
     )

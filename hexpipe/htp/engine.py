@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import hexpipe
 from hexpipe.arena.analysis import Analysis
 from hexpipe.arena.clock import Clock
 from hexpipe.arena.thinker import Thinker
@@ -16,13 +14,13 @@ from hexpipe.config import MAX_HEX_SIZE, MIN_HEX_SIZE
 from hexpipe.errors import HexpipeError, IllegalMoveError, NotationError, UsageError
 from hexpipe.games.player_utils import COLOURS, parse_side
 from hexpipe.games.set_up import SetUp
+from hexpipe.htp.commands import Handler, answer, basics, number, time_left, time_settings
 from hexpipe.htp.game import RESIGN, SWAP_WORD, HtpGame
 from hexpipe.notation import sgf
 from hexpipe.notation.format_conversion import cell_name, decode_games
 from hexpipe.notation.sgf_positions import read_position
 
 LARGEST_FILE = 1 << 24
-_DIGITS = re.compile(r"-?[0-9]{1,9}(\.[0-9]{0,9})?")
 SMALLEST_PRIOR = 0.0005  # shows as 0.001
 
 _ANALYZE = """\
@@ -37,14 +35,6 @@ string/Evaluation/hexpipe-evaluation %m
 string/Final Score/final_score
 string/Board/showboard
 param/Game/param_game"""
-
-
-class _Handler(NamedTuple):
-    """The function of a command, and how many arguments it takes."""
-
-    call: Callable[[Sequence[str]], str]
-    least: int
-    most: int
 
 
 class HtpEngine:
@@ -68,51 +58,38 @@ class HtpEngine:
         self._clock = Clock()
         self._game = HtpGame(board_size, allow_swap)
         self._thought: tuple[SetUp, Analysis] | None = None
-        self._commands = {
-            "name": _Handler(lambda _: "hexpipe", 0, 0),
-            "version": _Handler(lambda _: hexpipe.__version__, 0, 0),
-            "protocol_version": _Handler(lambda _: "2", 0, 0),
-            "list_commands": _Handler(lambda _: "\n".join(self._commands), 0, 0),
-            "known_command": _Handler(lambda words: str(words[0] in self._commands).lower(), 1, 1),
-            "quit": _Handler(lambda _: "", 0, 0),
-            "boardsize": _Handler(self._boardsize, 1, 2),
-            "clear_board": _Handler(self._clear_board, 0, 0),
-            "play": _Handler(self._play, 2, 2),
-            "genmove": _Handler(self._genmove, 1, 1),
-            "reg_genmove": _Handler(lambda words: self._chosen(self._colour(words), timed=False), 1, 1),
-            "undo": _Handler(self._undo, 0, 0),
-            "showboard": _Handler(lambda _: "\n" + self._game.picture(), 0, 0),
-            "all_legal_moves": _Handler(lambda words: " ".join(self._game.legal_moves(self._colour(words))), 0, 1),
-            "final_score": _Handler(self._final_score, 0, 0),
-            "time_settings": _Handler(self._time_settings, 3, 3),
-            "time_left": _Handler(self._time_left, 0, 3),
-            "loadsgf": _Handler(self._loadsgf, 1, 2),
-            "param_game": _Handler(self._param_game, 0, 2),
-            "hexgui-analyze_commands": _Handler(lambda _: _ANALYZE, 0, 0),
-            "hexpipe-policy": _Handler(self._policy, 0, 1),
-            "hexpipe-policy-heat": _Handler(self._policy_heat, 0, 1),
-            "hexpipe-win-rates": _Handler(self._win_rates, 0, 1),
-            "hexpipe-win-rate-heat": _Handler(self._win_rate_heat, 0, 1),
-            "hexpipe-variation": _Handler(self._variation, 0, 1),
-            "hexpipe-evaluation": _Handler(self._evaluation, 0, 1),
+        self._commands: dict[str, Handler] = {}
+        self._commands |= basics(self._commands) | {
+            "boardsize": Handler(self._boardsize, 1, 2),
+            "clear_board": Handler(self._clear_board, 0, 0),
+            "play": Handler(self._play, 2, 2),
+            "genmove": Handler(self._genmove, 1, 1),
+            "reg_genmove": Handler(lambda words: self._chosen(self._colour(words), timed=False), 1, 1),
+            "undo": Handler(self._undo, 0, 0),
+            "showboard": Handler(lambda _: "\n" + self._game.picture(), 0, 0),
+            "all_legal_moves": Handler(lambda words: " ".join(self._game.legal_moves(self._colour(words))), 0, 1),
+            "final_score": Handler(self._final_score, 0, 0),
+            "time_settings": Handler(partial(time_settings, self._clock), 3, 3),
+            "time_left": Handler(partial(time_left, self._clock), 0, 3),
+            "loadsgf": Handler(self._loadsgf, 1, 2),
+            "param_game": Handler(self._param_game, 0, 2),
+            "hexgui-analyze_commands": Handler(lambda _: _ANALYZE, 0, 0),
+            "hexpipe-policy": Handler(self._policy, 0, 1),
+            "hexpipe-policy-heat": Handler(self._policy_heat, 0, 1),
+            "hexpipe-win-rates": Handler(self._win_rates, 0, 1),
+            "hexpipe-win-rate-heat": Handler(self._win_rate_heat, 0, 1),
+            "hexpipe-variation": Handler(self._variation, 0, 1),
+            "hexpipe-evaluation": Handler(self._evaluation, 0, 1),
         }
         thinker.prepare(board_size, allow_swap)
 
     def handle(self, name: str, arguments: Sequence[str]) -> str:
         """Return the reply to one command."""
-        command = self._commands.get(name)
-        if command is None:
-            raise UsageError("unknown command")
-        if not command.least <= len(arguments) <= command.most:
-            wanted = f"{command.least}" if command.least == command.most else f"{command.least} to {command.most}"
-            raise NotationError(
-                f"{name} takes {wanted} argument{'s' * (command.most != 1)}, not {len(arguments)}", kind="type"
-            )
-        return command.call(arguments)
+        return answer(self._commands, name, arguments)
 
     def _boardsize(self, words: Sequence[str]) -> str:
-        size = _number(words[0])
-        if size != _number(words[-1]):
+        size = number(words[0])
+        if size != number(words[-1]):
             raise UsageError("unacceptable size: only square boards are played here")
         if not MIN_HEX_SIZE <= size <= MAX_HEX_SIZE or size != int(size):
             raise UsageError(f"unacceptable size: boards have {MIN_HEX_SIZE} to {MAX_HEX_SIZE} cells a side")
@@ -177,34 +154,12 @@ class HtpEngine:
             raise UsageError("cannot score: the game goes on")
         return f"{'BW'[self._game.result]}+"
 
-    def _time_settings(self, words: Sequence[str]) -> str:
-        main, period, moves = map(_number, words)
-        if min(main, period, moves) < 0:
-            raise NotationError("times and numbers of moves cannot be negative", kind="range", low=0)
-        self._clock.configure(main, period, int(moves))
-        return ""
-
-    def _time_left(self, words: Sequence[str]) -> str:
-        if not words:
-            return f"Black: {self._left(0)}, White: {self._left(1)}"
-        if len(words) == 1:
-            return self._left(self._colour(words))
-        self._clock.set_left(self._colour(words), _number(words[1]), int(_number(words[2])) if len(words) > 2 else 0)
-        return ""
-
-    def _left(self, colour: int) -> str:
-        left = self._clock.left(colour)
-        if left is None:
-            return "unlimited"
-        seconds, moves = left
-        return f"{seconds:.1f}" + (f" for {moves} moves" if moves else "")
-
     def _loadsgf(self, words: Sequence[str]) -> str:
         """Load a game or a position; as benzene has it, a number is how many moves to play (GTP: the move before which
         to stop). After one that cannot be loaded the board is empty, of the size that was there."""
         before = self._game.size
         try:
-            most = max(0, int(_number(words[1]))) if len(words) > 1 else None
+            most = max(0, int(number(words[1]))) if len(words) > 1 else None
             size, position = read_position(_first_tree(Path(words[0])), most)
             self._begin(size, self._game.allow_swap)
         except (HexpipeError, OSError) as error:
@@ -292,13 +247,6 @@ class HtpEngine:
     def _colour(self, words: Sequence[str]) -> int:
         """Return the colour that the first word names; the one to move where there is no word."""
         return parse_side(words[0]) if words else self._game.to_move
-
-
-def _number(word: str) -> float:
-    """Return a number in digits, as GTP writes it."""
-    if not _DIGITS.fullmatch(word):
-        raise NotationError(f"{word!r} is no number", kind="type")
-    return float(word)
 
 
 def _first_tree(path: Path) -> str:

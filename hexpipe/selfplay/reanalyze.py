@@ -144,7 +144,7 @@ class Reanalysis:
         mcts.reset(trees)
         for i, (tree, row) in enumerate(zip(trees.tolist(), mcts.root_rows(trees).tolist(), strict=True)):
             game = group.games[0]
-            for name in mcts.states._fields:
+            for name in group.positions._fields:  # a game's states may have arrays of their own
                 getattr(mcts.states, name)[row : row + 1] = getattr(group.positions, name)[game.row]
             plies[i] = game.next_ply
             group.searched[tree] = game, game.next_ply

@@ -10,6 +10,7 @@ import numpy as np
 
 from hexpipe.games.board_moves import last_cell, move_name, move_names, parse_moves
 from hexpipe.games.game_env import ONGOING, BoolArray, Game, States, moves_pieces
+from hexpipe.games.go.rules import Go
 from hexpipe.games.hex import Hex
 from hexpipe.games.player_utils import COLOURS
 from hexpipe.games.set_up import Position as Place
@@ -43,8 +44,8 @@ class Position:
     def describe(self) -> dict[str, Any]:
         """Return what a page draws: size (rows), width, seats, moves, cells (0 empty, 1.. stones row by row), to_move
         and its colour, legal extra actions, legal steps of pieces with their two cells (null where moves place stones),
-        winner (null while it goes on, -1 for a draw), outcome by seat, the game in text forms, and the start that was
-        set up (null where there is none)."""
+        winner (null while it goes on, -1 for a draw), outcome by seat, by how many points the winner leads (of Go, else
+        null), the game in text forms, and the start that was set up (null where there is none)."""
         game, states, row = self.game, self.states, np.zeros(1, np.int32)
         legal = np.zeros((1, game.num_actions), np.bool_)
         game.legal_mask(states, row, legal)
@@ -69,6 +70,7 @@ class Position:
             "steps": self._steps(legal[0]),
             "winner": None if winner == ONGOING else -1 if winner == game.num_seats else winner,
             "outcome": outcome[0].tolist() if self.is_over else None,
+            "points": abs(game.lead(states.cells[0])) if isinstance(game, Go) and self.is_over else None,
             "texts": self._texts(),
         }
 

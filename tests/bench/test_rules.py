@@ -23,5 +23,12 @@ def test_rules_throughput_of_n_in_a_row(size: int, players: int) -> None:
     assert 0.2 < figures["first_player_wins"] < 0.7
 
 
+def test_rules_throughput_of_go() -> None:
+    """Games of 4x4 end by 32 plies, and hardly any before a few."""
+    figures = rules.run(seconds=0.0, size=4, game="go")
+    assert 10 < figures["moves_per_game"] <= 32
+    assert 0 < figures["first_player_wins"] < 0.7
+
+
 def test_no_time_is_one_batch_of_games() -> None:
     assert rules.run(seconds=0.0, size=3)["moves_per_game"] > 5

@@ -60,7 +60,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(words: str, unbuffered: 
     one_line(done, 1, "standard output cannot be written", "No space left on device")
 
 
-@pytest.mark.parametrize("words", ["settings", "convert '#5,a1'", "htp --random 1"])
+@pytest.mark.parametrize("words", ["settings", "convert '#5,a1'", "htp --random 1", "gtp --random 1"])
 def test_a_closed_standard_output_is_one_line(words: str) -> None:
     one_line(shell(f"$main {words} >&-"), 2, "standard output is closed")
 

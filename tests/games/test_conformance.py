@@ -57,6 +57,8 @@ GAMES: dict[str, Game] = {
     "connect four, tall": hexpipes_own("connect4", 7, 4),
     "breakthrough": hexpipes_own("breakthrough"),
     "breakthrough, small": hexpipes_own("breakthrough", 5, 4),
+    "go": hexpipes_own("go"),
+    "go, 4": hexpipes_own("go", 4),
     "othello6": own_game("tests.games.othello:Othello", 6),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
 from hexpipe.answers import Answers
@@ -31,11 +33,10 @@ class HashEvaluator:
         assert count
         priors = np.zeros((count, self.game.num_actions), np.float32)
         values = np.zeros((count, self.game.num_seats), np.float32)
-        asked = codes
-        if not places_stones(self.game):  # what is legal stands elsewhere in their codes
-            illegal = ~legal_codes(codes, self.game.shapes)
-            asked = np.concatenate((illegal.astype(np.int8), codes), axis=1)
-        hash_evaluate(asked, priors[:roots], values[:roots])
+        if places_stones(self.game):
+            hash_evaluate(codes, priors[:roots], values[:roots])
+        else:
+            self._evaluate(codes, priors[:roots], values[:roots])
         if moves is not None:
             pool = self._pools[group]
             hash_roots(codes, moves.rows[:roots], pool)
@@ -43,6 +44,14 @@ class HashEvaluator:
         self.batches.append(count)
         rewards = None if moves is None else np.zeros_like(values)
         self._answers[group] = Evaluation(Answers(priors, values, rewards), len(self.batches))
+
+    def _evaluate(self, codes: np.ndarray, priors: np.ndarray, values: np.ndarray) -> None:
+        """As `hash_evaluate`, of any codes."""
+        legal = legal_codes(codes, self.game.shapes)
+        for row, seen in enumerate(codes):
+            rng = np.random.default_rng(zlib.crc32(seen.tobytes()))
+            weights = rng.random(len(priors[row])) * legal[row]
+            priors[row], values[row] = weights / weights.sum(), np.array([1, -1]) * rng.uniform(-1, 1)
 
     def collect(self, group: int) -> Evaluation:
         return self._answers.pop(group)

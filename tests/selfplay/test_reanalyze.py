@@ -1,4 +1,4 @@
-"""Old games searched anew, against one search of each prefix, for both games, both roots and both models."""
+"""Old games searched anew, against one search of each prefix, for games of all kinds, both roots and both models."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ GAMES: dict[str, dict[str, Any]] = {
     "views": {"game.name": "inarow", "game.board_size": 7, "game.view_size": 5, "game.players": 3},
     "othello": {"game.name": "othello", "game.board_size": 4},
     "breakthrough": {"game.name": "breakthrough", "game.board_size": 4, "game.board_width": 3},
+    "go": {"game.name": "go", "game.board_size": 3},
 }
 SEARCHES: dict[str, dict[str, Any]] = {
     "puct": {"search.root": "puct"},

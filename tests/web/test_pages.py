@@ -143,6 +143,10 @@ def stepping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an untrained net plays Breakthrough."""
     game = {"game__name": "breakthrough", "game__board_size": 6, "game__board_width": 5}
     with served(small_checkpoint(tmp_path_factory.mktemp("stepping"), **game)) as found:
+def territory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an untrained net plays Go."""
+    game = {"game__name": "go", "game__board_size": 5}
+    with served(small_checkpoint(tmp_path_factory.mktemp("territory"), **game)) as found:
         yield found
 
 
@@ -304,8 +308,8 @@ def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
     page = Page(browser, address)
     page.select("side", "all")
     page.click(12)
-    page.wait(lambda: page.find("swap").is_displayed())
-    page.find("swap").click()
+    page.wait(lambda: page.find("extra").is_displayed())
+    page.find("extra").click()
     page.wait(lambda: page.moves == ["c3", "swap"])
     assert "colours were swapped" in page.status
     page.click(0)
@@ -313,7 +317,7 @@ def test_swap_and_undo(browser: webdriver.Chrome, address: str) -> None:
     page.find("undo").click()
     page.find("undo").click()
     page.wait(lambda: page.moves == ["c3"])
-    assert page.find("swap").is_displayed()
+    assert page.find("extra").is_displayed()
 
 
 def test_hints_of_every_kind(browser: webdriver.Chrome, address: str) -> None:
@@ -378,8 +382,8 @@ def test_a_saved_game_is_opened_again(browser: webdriver.Chrome, address: str, t
     page = Page(browser, address)
     page.select("side", "all")
     page.play(12)
-    page.wait(lambda: page.find("swap").is_displayed())
-    page.find("swap").click()
+    page.wait(lambda: page.find("extra").is_displayed())
+    page.find("extra").click()
     page.wait(lambda: page.moves == ["c3", "swap"])
     page.play(6)
     wanted = page.moves
@@ -525,6 +529,17 @@ def test_hints_of_pieces_are_arrows(browser: webdriver.Chrome, stepping: str) ->
     page.wait(lambda: page.moves == [])
     page.find("move").click()
     page.wait(lambda: len(page.moves) == 2 and page.status.startswith("Black to move"))
+def test_passes_and_the_points_of_go(browser: webdriver.Chrome, territory: str) -> None:
+    page = Page(browser, territory)
+    page.select("side", "all")
+    page.click_at(2, 2)
+    page.wait(lambda: page.moves == ["c3"])
+    assert page.find("extra").text == "Pass"
+    for moves in (["c3", "pass"], ["c3", "pass", "pass"]):
+        page.find("extra").click()
+        page.wait(lambda moves=moves: page.moves == moves)
+    page.wait(lambda: page.status == "Black has won by 17.5 points")
+    assert not page.find("extra").is_displayed()
 
 
 def test_a_large_board_is_panned_and_zoomed(browser: webdriver.Chrome, large: str) -> None:

@@ -36,7 +36,9 @@ function shown(position) {
   view.show(position.cells, position.last, position.winner !== null);
   if (position.last !== null) view.lookAt(position.last);
   $("frame").classList.toggle("still", position.game === "hex");
-  $("swap").hidden = !position.extra_actions.includes("swap") || !isHuman();
+  const [extra] = position.extra_actions;  // a swap, a pass
+  $("extra").hidden = !extra || !isHuman();
+  if (extra) Object.assign($("extra"), { textContent: capitalized(extra), title: `Key ${extra[0].toUpperCase()}` });
   $("undo").disabled = !position.moves.length;
   $("move").disabled = position.winner !== null;
   $("moves").replaceChildren(...position.moves.map((move) => Object.assign(document.createElement("li"), { textContent: move })));
@@ -64,11 +66,13 @@ function readLink(text) {
   return [words(after), { black: words(black), white: words(white), to_move }];
 }
 
+const capitalized = (word) => word[0].toUpperCase() + word.slice(1);
+
 function say(text) {
-  const { winner, to_move: seat, colour, seats } = state.position;
+  const { winner, points, to_move: seat, colour, seats } = state.position;
   if (text) $("status").textContent = text;
   else if (winner === -1) $("status").textContent = "A draw";
-  else if (winner !== null) $("status").textContent = `${seatName(winner)} has won${humanSeats().length === 1 ? (humanSeats()[0] === winner ? ": well played" : "") : ""}`;
+  else if (winner !== null) $("status").textContent = `${seatName(winner)} has won${points ? ` by ${points} points` : ""}${humanSeats().length === 1 ? (humanSeats()[0] === winner ? ": well played" : "") : ""}`;
   else {
     const side = { hex: [", top to bottom", ", left to right"], breakthrough: [", down the board", ", up the board"] }[state.position.game]?.[colour] ?? "";
     $("status").textContent = `${COLOURS[colour]} to move${side}${seats === 2 && seat !== colour ? " (colours were swapped)" : ""}`;
@@ -166,7 +170,8 @@ function drawHints() {
   const words = kind === "policy"
     ? `The net's own win probability: ${percent(analysis.net_win_probability)} %.`
     : `${analysis.simulations} simulations: ${best.move}, win probability ${percent(best.win_probability)} %${best.proven ? " (proven)" : ""}. Point at a move for how it goes on.`;
-  $("hint-text").textContent = words + (rows.some(([move]) => move === "swap") ? ` Swap: ${rows.find(([move]) => move === "swap")[2] || "0"}.` : "");
+  const other = rows.find(([move]) => position.extra_actions.includes(move));
+  $("hint-text").textContent = words + (other ? ` ${capitalized(other[0])}: ${other[2] || "0"}.` : "");
   return undefined;
 }
 
@@ -181,7 +186,7 @@ function showVariation(cell) {
   const stones = [];
   for (const move of found.variation) {
     const at = position.cells.findIndex((_, k) => cellName(k, position.width) === move);
-    if (at < 0) continue;  // a swap places no stone, and the colours go on in turn
+    if (at < 0) continue;  // a swap or a pass places no stone, and the colours go on in turn
     stones.push({ cell: at, stone: colour + 1 });
     colour = (colour + 1) % position.seats;
   }
@@ -274,7 +279,7 @@ async function start() {
 
 $("new").onclick = () => become([], null);
 $("undo").onclick = undo;
-$("swap").onclick = () => become([...state.moves, "swap"]);
+$("extra").onclick = () => become([...state.moves, state.position.extra_actions[0]]);
 $("move").onclick = () => { if (!state.busy && state.position.winner === null) netMoves(); };
 $("side").onchange = () => become(state.moves);
 $("strength").oninput = strengthText;
@@ -284,7 +289,8 @@ $("file").onchange = async () => { if ($("file").files.length) await load(await 
 for (const button of $("copies").querySelectorAll("[data-form]")) button.onclick = () => copy(button.dataset.form);
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("textarea, input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const action = { n: "new", u: "undo", s: "swap", m: "move" }[event.key.toLowerCase()];
+  const extra = state.position?.extra_actions[0]?.[0];  // S of a swap, P of a pass
+  const action = { n: "new", u: "undo", m: "move", [extra]: "extra" }[event.key.toLowerCase()];
   if (action && !$(action).hidden && !$(action).disabled) $(action).click();
   if (event.key.toLowerCase() === "h") {
     $("hints").selectedIndex = ($("hints").selectedIndex + 1) % $("hints").options.length;
