@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hexpipe.config import ConnectFourOptions, GameSettings, OthelloOptions, Settings
+from hexpipe.config import ConnectFourOptions, GameSettings, OpenSpielOptions, OthelloOptions, Settings
+from hexpipe.config.openspiel_options import openspiel_name
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
@@ -27,6 +28,10 @@ def make_game(settings: GameSettings) -> Game:
     """
     if settings.own_class is not None:
         return make_own_game(settings)
+    if openspiel_name(settings.name) is not None:
+        from hexpipe.games.openspiel.rules import OpenSpiel  # of an extra
+
+        return OpenSpiel(settings.options(OpenSpielOptions))
     return _GAMES[settings.name](settings)
 
 
