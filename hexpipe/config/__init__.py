@@ -5,7 +5,7 @@ Settings are frozen pydantic models. `load_settings` starts from a preset and ap
 """
 
 from hexpipe.config.connect4_options import ConnectFourOptions
-from hexpipe.config.game import MAX_ACTIONS, NEVER, NUMBERS, OFF_BOARD, GameSettings, Plane, Shapes
+from hexpipe.config.game import MAX_ACTIONS, MAX_PLANES, NEVER, NUMBERS, OFF_BOARD, GameSettings, Plane, Shapes
 from hexpipe.config.game_options import GameOptions
 from hexpipe.config.growing import new_run_settings
 from hexpipe.config.hex_options import MAX_HEX_SIZE, MIN_HEX_SIZE
@@ -40,6 +40,7 @@ __all__ = [
     "ENGRAM_ENTRIES",
     "MAX_ACTIONS",
     "MAX_HEX_SIZE",
+    "MAX_PLANES",
     "MAX_VIEW_SIZE",
     "MIN_HEX_SIZE",
     "NEVER",

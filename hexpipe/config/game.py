@@ -40,6 +40,8 @@ NEVER = -1
 """No code is this: a `Plane` of it is 0."""
 NUMBERS = 256
 """Instead of a code: a `Plane` of float16 numbers."""
+MAX_PLANES = 1000
+"""Planes that a game declares at the most."""
 MAX_ACTIONS = 16384
 """Actions of a game at the most: OpenSpiel's shogi has 13,689."""
 

@@ -12,7 +12,8 @@ from hexpipe.errors import NotationError, SettingsError
 from hexpipe.games import conformance
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
-from hexpipe.games.openspiel.rules import MAX_PLIES, OpenSpiel, tensor_planes
+from hexpipe.games.openspiel.loading import tensor_planes
+from hexpipe.games.openspiel.rules import MAX_PLIES, OpenSpiel
 
 pyspiel = pytest.importorskip("pyspiel", reason="open_spiel is not installed: the extra openspiel")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hexpipe.config import MAX_ACTIONS, MAX_VIEW_SIZE
+from hexpipe.config import MAX_ACTIONS, MAX_PLANES, MAX_VIEW_SIZE
 from hexpipe.errors import SettingsError, install_command
 
 MAX_OBSERVATION = 100_000
@@ -56,9 +57,25 @@ def load_spiel_game(name: str) -> Any:
     _require((game.min_utility(), game.max_utility()) == (-1, 1), name, "its rewards are not from -1 to 1")
     _require(0 < numbers <= MAX_OBSERVATION, name, f"its observation has {numbers:,} numbers, not 1 to 100,000")
     _require(0 < actions < MAX_ACTIONS, name, f"it has {actions:,} actions, not 1 to {MAX_ACTIONS - 1:,}")
-    sides = shape[1:] if len(shape) == 3 else [1]
+    planes, *sides = tensor_planes(shape)
+    most = MAX_PLANES - game.num_players()  # beside those that say who is to move
+    _require(planes <= most, name, f"its observation has {planes:,} planes, not 1 to {most}")
     _require(max(sides) <= MAX_VIEW_SIZE, name, f"its board has {max(sides)} cells a side, not 1 to {MAX_VIEW_SIZE}")
     return game
+
+
+def tensor_planes(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return planes, rows and columns by which an observation tensor of ``shape`` is shown.
+
+    One of planes of a square that lie in rows, [3, 225], is taken for planes, too; any other is a vector, of as many
+    planes of one cell.
+    """
+    if len(shape) == 3:
+        return shape[0], shape[1], shape[2]
+    if len(shape) == 2 and math.isqrt(shape[1]) ** 2 == shape[1] and shape[1] > 1:
+        side = math.isqrt(shape[1])
+        return shape[0], side, side
+    return math.prod(shape), 1, 1
 
 
 def _require(holds: bool, name: str, why: str) -> None:

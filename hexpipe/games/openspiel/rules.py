@@ -8,7 +8,6 @@ whether the mover must pass.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -29,7 +28,7 @@ from hexpipe.games.game_env import (
     IntArray,
     OwnStates,
 )
-from hexpipe.games.openspiel.loading import load_spiel_game
+from hexpipe.games.openspiel.loading import load_spiel_game, tensor_planes
 from hexpipe.games.whole_board import SteppedBoard
 
 PASS = "pass"
@@ -232,17 +231,3 @@ class OpenSpiel(SteppedBoard):
             return self.parse_cell(text)
         words = f"{word[:20]!r} is no move: write pass, or m and OpenSpiel's number, m0 to m{self.pass_action - 1}"
         raise NotationError(words, kind="coordinate")
-
-
-def tensor_planes(shape: Sequence[int]) -> tuple[int, int, int]:
-    """Return planes, rows and columns by which an observation tensor of ``shape`` is shown.
-
-    One of planes of a square that lie in rows, [3, 225], is taken for planes, too; any other is a vector, of as many
-    planes of one cell.
-    """
-    if len(shape) == 3:
-        return shape[0], shape[1], shape[2]
-    if len(shape) == 2 and math.isqrt(shape[1]) ** 2 == shape[1] and shape[1] > 1:
-        side = math.isqrt(shape[1])
-        return shape[0], side, side
-    return math.prod(shape), 1, 1
