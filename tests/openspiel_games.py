@@ -1,6 +1,6 @@
 """Play, train and resume every game of OpenSpiel that is deterministic, open and sequential, and print a table.
 
-    python -P tests/openspiel_games.py [NAME ...] [--json FILE] [--seconds 2]
+    python -P tests/openspiel_games.py [NAME ...] [--json FILE] [--seconds 1]
 
 One process a game, so that one that ends it is a row. Moves/s are of random games through `OpenSpiel`, by one core, with
 the codes of each position; "trains" means 20 steps of a small net, then 20 more by --resume.
@@ -24,8 +24,8 @@ from hexpipe.errors import SettingsError
 from hexpipe.games.factory import make_game
 
 _SMALL = (
-    "net.blocks=1", "net.channels=8", "net.value_hidden=8", "search.num_simulations=4", "search.leaves_per_game=2",
-    "selfplay.games_per_worker=4", "learner.batch_size=8", "replay.min_games=4",
+    "net.blocks=1", "net.channels=8", "net.value_hidden=8", "search.num_simulations=2", "search.leaves_per_game=2",
+    "selfplay.games_per_worker=2", "learner.batch_size=8", "replay.min_games=1",
 )  # fmt: skip
 _STEPS = 20
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
