@@ -1,4 +1,5 @@
-"""From what people write to players: checkpoints, runs, programs of HTP, "box", "random", "solver", "uct:N"."""
+"""From what people write to players: checkpoints, runs, programs of HTP, "box", "random", "solver", "uct:N",
+"openspiel:mcts:N"."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ from hexpipe.random_streams import Stream, generator
 
 HTP_PREFIX = "htp:"
 UCT_PREFIX = "uct:"
+SPIEL_PREFIX = "openspiel:mcts:"
 _WORDS = ("random", "solver", BOX_NAME)
 _NAMED = re.compile(r"([\w.@+/-]+)=(.+)", re.DOTALL)
 _STEP = re.compile(r"([^/]+)/checkpoints/step-0*(\d+)/?$")
@@ -142,7 +144,11 @@ def make_contestants(
         elif spec == "solver":
             player = SolverPlayer(game, seed, number)
         elif spec.startswith(UCT_PREFIX):
-            player = UctPlayer(game, _playouts(spec), seed, number)
+            player = UctPlayer(game, _playouts(spec, UCT_PREFIX), seed, number)
+        elif spec.startswith(SPIEL_PREFIX):
+            from hexpipe.arena.openspiel_player import SpielMctsPlayer  # of an extra
+
+            player = SpielMctsPlayer(game, _playouts(spec, SPIEL_PREFIX), seed, number)
         elif spec.startswith(HTP_PREFIX):
             player = resources.enter_context(HtpPlayer(game, spec.removeprefix(HTP_PREFIX)))
         else:
@@ -162,15 +168,15 @@ def make_contestants(
 
 
 def _plays_without_a_checkpoint(spec: str) -> bool:
-    return spec in _WORDS or spec.startswith((HTP_PREFIX, UCT_PREFIX))
+    return spec in _WORDS or spec.startswith((HTP_PREFIX, UCT_PREFIX, SPIEL_PREFIX))
 
 
-def _playouts(spec: str) -> int:
-    """Return N of uct:N; SettingsError if it is none."""
-    text = spec.removeprefix(UCT_PREFIX)
+def _playouts(spec: str, prefix: str) -> int:
+    """Return N of uct:N or openspiel:mcts:N; SettingsError if it is none."""
+    text = spec.removeprefix(prefix)
     playouts = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
     if not 1 <= playouts <= MOST_PLAYOUTS:
-        words = f"{spec}: uct:N plays N random games a move, 1 to {MOST_PLAYOUTS:,}, as in uct:1000"
+        words = f"{spec}: {prefix}N plays N random games a move, 1 to {MOST_PLAYOUTS:,}, as in {prefix}1000"
         raise SettingsError(words, kind="range", setting="uct", low=1, high=MOST_PLAYOUTS)
     return playouts
 

@@ -6,7 +6,7 @@ Settings are frozen pydantic models. `load_settings` starts from a preset and ap
 
 from hexpipe.config.breakthrough_options import BreakthroughOptions
 from hexpipe.config.connect4_options import ConnectFourOptions
-from hexpipe.config.game import NEVER, OFF_BOARD, GameSettings, Plane, Shapes
+from hexpipe.config.game import MAX_ACTIONS, MAX_PLANES, NEVER, NUMBERS, OFF_BOARD, GameSettings, Plane, Shapes
 from hexpipe.config.game_options import GameOptions
 from hexpipe.config.go_options import GoOptions
 from hexpipe.config.growing import new_run_settings
@@ -21,6 +21,7 @@ from hexpipe.config.loading import (
     settings_from_json,
     settings_on_board,
 )
+from hexpipe.config.openspiel_options import OpenSpielOptions
 from hexpipe.config.othello_options import OthelloOptions
 from hexpipe.config.presets import ENGRAM_ENTRIES, PRESETS
 from hexpipe.config.sections import (
@@ -39,10 +40,13 @@ from hexpipe.config.settings import Settings
 __all__ = [
     "AUTO",
     "ENGRAM_ENTRIES",
+    "MAX_ACTIONS",
     "MAX_HEX_SIZE",
+    "MAX_PLANES",
     "MAX_VIEW_SIZE",
     "MIN_HEX_SIZE",
     "NEVER",
+    "NUMBERS",
     "OFF_BOARD",
     "PRESETS",
     "BreakthroughOptions",
@@ -55,6 +59,7 @@ __all__ = [
     "LearnerSettings",
     "LimitSettings",
     "NetSettings",
+    "OpenSpielOptions",
     "OthelloOptions",
     "Plane",
     "ReplaySettings",

@@ -14,6 +14,7 @@ from hexpipe.config.game_options import MAX_NAME, GameOptions
 from hexpipe.config.go_options import GoOptions
 from hexpipe.config.hex_options import HexOptions
 from hexpipe.config.inarow_options import InARowOptions
+from hexpipe.config.openspiel_options import OpenSpielOptions, openspiel_name
 from hexpipe.config.othello_options import OthelloOptions
 from hexpipe.config.section import RefusedError, refused, unknown_setting
 from hexpipe.errors import SettingsError
@@ -22,18 +23,29 @@ from hexpipe.errors import SettingsError
 class Plane(NamedTuple):
     """An input plane of a net: 1 where the codes from ``at`` on, one for each cell of the view, are ``code``, else 0.
 
-    ``whole``: 1 everywhere where the one code ``at`` is ``code``.
+    ``whole``: 1 everywhere where the one code ``at`` is ``code``. With `NUMBERS` for ``code`` the plane is numbers, not
+    a comparison: float16, two codes each, as they lie in memory (little end first).
     """
 
     at: int
     code: int
     whole: bool = False
 
+    def codes(self, view_cells: int) -> slice:
+        """Return where the codes of this plane are."""
+        return slice(self.at, self.at + (1 if self.whole else view_cells) * (2 if self.code == NUMBERS else 1))
+
 
 OFF_BOARD = 4
 """Code of a cell that is off the board, or empty and closed to play."""
 NEVER = -1
 """No code is this: a `Plane` of it is 0."""
+NUMBERS = 256
+"""Instead of a code: a `Plane` of float16 numbers."""
+MAX_PLANES = 1000
+"""Planes that a game declares at the most."""
+MAX_ACTIONS = 16384
+"""Actions of a game at the most: OpenSpiel's shogi has 13,689."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,8 @@ class Shapes:
     A board has ``board_size`` rows and ``board_width`` columns; 0, the default, stands for as many. A state is seen
     through a view of ``view_size`` x ``view_size`` cells; 0, the default, stands for the whole board. Of the
     ``num_actions`` actions the first are ``cell_actions`` for each cell of the view (action ``k * view_cells + cell``),
-    the others are no cell (`num_others`).
+    the others are no cell (`num_others`). ``cell_actions`` of 0 is for games whose actions are no cells at all: the
+    policy is then dense, from all cells to all actions.
 
     ``code_length`` int8 codes describe one state as its mover sees it: ``view_cells`` cell codes (0 empty, 1 the
     mover's, 2 the next seat's, 3 the seat's after that, 4 off the board, or empty and closed: no move now), then one
@@ -146,12 +159,12 @@ class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
         for name in self.model_extra or ():
             if not name.isidentifier() or len(name) > MAX_NAME:
                 raise RefusedError(unknown_setting(f"game.{name}"), kind="unknown", setting=f"game.{name}")
-        if self.name in _OPTIONS:
+        if self.name in _OPTIONS or openspiel_name(self.name) is not None:
             self._as(self.model)
         elif self.own_class is None:
             words = (
-                f"there is no game {self.name!r}: game.name is {', '.join(_OPTIONS)}, or package.module:Class for one "
-                "of your own"
+                f"there is no game {self.name!r}: game.name is {', '.join(_OPTIONS)}, or openspiel:NAME for one of "
+                "OpenSpiel's, or package.module:Class for one of your own"
             )
             raise RefusedError(words, kind="unknown", setting="game.name")
         return self
@@ -159,12 +172,16 @@ class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
     @property
     def own_class(self) -> tuple[str, str] | None:
         """Module and class of a user-defined game, named package.module:Class; None for a name of another form."""
+        if openspiel_name(self.name) is not None:
+            return None
         module, colon, name = self.name.partition(":")
         return (module, name) if colon and all(map(str.isidentifier, [*module.split("."), name])) else None
 
     @property
     def model(self) -> type[GameOptions]:
-        """Model of the options of hexpipe's games; for a user-defined game these settings, which take any."""
+        """Model of the options of hexpipe's games and OpenSpiel's; for a user-defined game these settings, which take any."""
+        if openspiel_name(self.name) is not None:
+            return OpenSpielOptions
         return _OPTIONS.get(self.name, GameSettings)
 
     def options(self, model: type[Options]) -> Options:
@@ -218,6 +235,8 @@ class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
     def title(self) -> str:
         """Short description of the game: "Hex 11x11 with swap"."""
         n = self.board_size
+        if openspiel_name(self.name) is not None:
+            return self.name
         if self.name == "hex":
             return f"Hex {n}x{n}{' with swap' if self.swap else ''}"
         if self.name != "inarow":

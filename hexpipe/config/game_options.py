@@ -19,8 +19,8 @@ class GameOptions(Section):
     name: str = Field(
         "hex",
         max_length=MAX_NAME,
-        description="the game: hex, n in a row (inarow), connect4, othello, breakthrough, go, or one of your own, an "
-        "importable class",
+        description="the game: hex, n in a row (inarow), connect4, othello, breakthrough, go, one of OpenSpiel's "
+        "(openspiel:NAME), or one of your own, an importable class",
     )
     board_size: int = Field(
         11, ge=MIN_BOARD_SIZE, le=MAX_BOARD_SIZE, description="cells along a side, or rows; Hex: 27 at the most"

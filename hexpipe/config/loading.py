@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from hexpipe.config import settings_of_0_1_0
 from hexpipe.config.game import BOARDS
+from hexpipe.config.game_options import MIN_BOARD_SIZE
 from hexpipe.config.inarow_options import DEFAULT_VIEW_SIZE
+from hexpipe.config.openspiel_options import openspiel_name
 from hexpipe.config.presets import ALGORITHMS, PRESETS, QUICK_MUZERO
 from hexpipe.config.section import brief, refused, unknown_setting
 from hexpipe.config.settings import Settings
@@ -203,8 +205,13 @@ def _set_dotted(tree: dict[str, Any], name: str, value: Any) -> None:
 def _take_own_board(tree: dict[str, Any]) -> None:
     """Set the board of a game that has one of its own, whatever the preset's."""
     game = tree.get("game", {})
-    if isinstance(game, dict) and game.get("name") in BOARDS:
-        game["board_size"], game["board_width"] = BOARDS[game["name"]]
+    if not isinstance(game, dict):
+        return
+    name = game.get("name")
+    if name in BOARDS:
+        game["board_size"], game["board_width"] = BOARDS[name]
+    elif isinstance(name, str) and openspiel_name(name) is not None:
+        game["board_size"] = MIN_BOARD_SIZE  # not told: it is in the name
 
 
 def _take_last_board(tree: dict[str, Any]) -> None:

@@ -154,7 +154,7 @@ def _check_declared(game: Game) -> None:
     """Check that declared planes are within the codes, and that the last codes can say what is legal."""
     shapes = game.shapes
     for plane in shapes.declared:
-        end = plane.at + (1 if plane.whole else shapes.view_cells)
+        end = plane.codes(shapes.view_cells).stop
         _require(plane.at >= 0 and end <= shapes.code_length, f"{plane} is outside the {shapes.code_length} codes")
     _require(shapes.code_length >= game.num_actions, "the codes are fewer than the actions, which the last ones tell")
     _require(not places_stones(game), "a game that declares planes must say places_stones = False")
@@ -422,11 +422,16 @@ def names_can_be_read(game: Game) -> None:
 
 def illegal_moves_are_named(game: Game) -> None:
     """Check that `play` reports which move is not legal, and why."""
-    second = int(Line(game).legal()[1])
+    begun = Line(game)
+    first = int(begun.legal()[1])
+    begun.play(first)
+    forbidden = sorted({*range(game.num_actions)} - {*begun.legal().tolist()})
+    _require(bool(forbidden), "every action is legal", begun)
+    again = first if places_stones(game) else forbidden[0]
     over = random_line(game, 4)
     why = ".*taken" if places_stones(game) else ""
     cases = [
-        ([second, second], rf"move 2 \({re.escape(move_name(game, second, 1))}\) {why}"),
+        ([first, again], rf"move 2 \({re.escape(move_name(game, again, 1))}\) {why}"),
         ([game.num_actions], "move 1"),
         ([-1], "move 1"),
     ]

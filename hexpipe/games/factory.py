@@ -9,9 +9,11 @@ from hexpipe.config import (
     ConnectFourOptions,
     GameSettings,
     GoOptions,
+    OpenSpielOptions,
     OthelloOptions,
     Settings,
 )
+from hexpipe.config.openspiel_options import openspiel_name
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
 from hexpipe.games.go.rules import Go
@@ -37,6 +39,10 @@ def make_game(settings: GameSettings) -> Game:
     """
     if settings.own_class is not None:
         return make_own_game(settings)
+    if openspiel_name(settings.name) is not None:
+        from hexpipe.games.openspiel.rules import OpenSpiel  # of an extra
+
+        return OpenSpiel(settings.options(OpenSpielOptions))
     return _GAMES[settings.name](settings)
 
 

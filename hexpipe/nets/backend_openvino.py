@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from hexpipe.answers import Answers, answer_fields
-from hexpipe.config import NetSettings, Shapes
+from hexpipe.config import NUMBERS, NetSettings, Shapes
 from hexpipe.nets.backends import write_outputs
-from hexpipe.nets.net_template import FULL_BUCKET, ILLEGAL_LOGIT, check_shapes
+from hexpipe.nets.net_template import FULL_BUCKET, ILLEGAL_LOGIT, check_shapes, dense_hidden
 from hexpipe.nets.openvino_trunks import Layers, over_cells, pooled, recalled, residual_trunk, transformer_trunk
 from hexpipe.nets.plain_net import Weights, edge_planes, folded_weights, middle_first
 
@@ -85,8 +85,13 @@ def _graph(layers: Layers, settings: NetSettings, shapes: Shapes) -> Any:
     features = pooled(x)
     if settings.engram:
         features = recalled(layers, features)
-    logits = _cell_logits(layers, "policy", x, features, shapes.cell_actions * shapes.view_cells)
-    if shapes.num_others:
+    if shapes.cell_actions:
+        logits = _cell_logits(layers, "policy", x, features, shapes.cell_actions * shapes.view_cells)
+    else:
+        hidden = _cell_features(layers, "policy", x, features)
+        wide = dense_hidden(settings.channels, shapes) * shapes.view_cells
+        logits = layers.linear(ops.reshape(hidden, np.array([0, wide]), True), "policy.logits")
+    if shapes.cell_actions and shapes.num_others:
         swap = layers.linear(ops.relu(layers.linear(features, "policy.swap_hidden")), "policy.swap_logit")
         logits = ops.concat([logits, swap], 1)
     # plain_net.legal_codes
@@ -113,19 +118,28 @@ def _graph(layers: Layers, settings: NetSettings, shapes: Shapes) -> Any:
 
 def _cell_logits(layers: Layers, name: str, x: Any, features: Any, cells: int) -> Any:
     """Build `heads.CellHead`."""
-    pool_bias = over_cells(layers.linear(features, f"{name}.pool_bias"))
-    hidden = ops.relu(ops.add(layers.conv(x, f"{name}.conv", 0), pool_bias))
+    hidden = _cell_features(layers, name, x, features)
     return ops.reshape(layers.conv(hidden, f"{name}.cell_logits", 0), np.array([0, cells]), True)
+
+
+def _cell_features(layers: Layers, name: str, x: Any, features: Any) -> Any:
+    """Build `heads.CellFeatures`."""
+    pool_bias = over_cells(layers.linear(features, f"{name}.pool_bias"))
+    return ops.relu(ops.add(layers.conv(x, f"{name}.conv", 0), pool_bias))
 
 
 def _planes(codes: Any, shapes: Shapes) -> Any:
     """Build `planes.expand_codes`."""
     rows, columns = shapes.view_size, shapes.view_width
     planes = []
-    for at, code, whole in shapes.planes:
-        shown = _columns(codes, at, at + (1 if whole else shapes.view_cells))
-        plane = ops.convert(ops.equal(shown, np.int8(code)), np.float32)
-        if whole:
+    for declared in shapes.planes:
+        own = declared.codes(shapes.view_cells)
+        shown = _columns(codes, own.start, own.stop)
+        if declared.code == NUMBERS:
+            plane = _numbers(shown, (own.stop - own.start) // 2)
+        else:
+            plane = ops.convert(ops.equal(shown, np.int8(declared.code)), np.float32)
+        if declared.whole:
             plane = ops.multiply(ops.unsqueeze(plane, np.array([2, 3])), np.ones((1, 1, rows, columns), np.float32))
         else:
             plane = ops.reshape(plane, np.array([0, 1, rows, columns]), True)
@@ -139,6 +153,25 @@ def _planes(codes: Any, shapes: Shapes) -> Any:
     ring = np.array([0, 0, 1, 1])
     padded = ops.pad(ops.concat(planes, 1), ring, ring, "constant", np.float32(0))
     return ops.add(padded, ops.constant(edge_planes(shapes)))
+
+
+def _numbers(codes: Any, count: int) -> Any:
+    """Build the float16 numbers of codes int8 [?, 2 * count] as float32 [?, count].
+
+    OpenVINO reads no bytes as a number. But of all numbers with the same higher byte each is a first one and as many
+    steps as the lower byte says.
+    """
+    places = ops.add(ops.convert(codes, np.int32), ops.constant(np.int32(128)))
+    pairs = ops.reshape(places, np.array([0, count, 2]), True)
+    low, high = (ops.squeeze(part, np.array([2])) for part in ops.split(pairs, np.int64(2), 2).outputs())
+    lowest = (np.arange(-128, 128).astype(np.int8).view(np.uint8).astype(np.uint16) << 8).view(np.float16)
+    following = (lowest.view(np.uint16) + np.uint16(1)).view(np.float16)
+    with np.errstate(invalid="ignore"):  # what is not finite stays so
+        steps = following.astype(np.float32) - lowest.astype(np.float32)
+    unsigned = np.arange(-128, 128).astype(np.int8).view(np.uint8).astype(np.float32)
+    first, axis = ops.constant(lowest.astype(np.float32)), np.int64(0)
+    more = ops.multiply(ops.gather(ops.constant(steps), high, axis), ops.gather(ops.constant(unsigned), low, axis))
+    return ops.add(ops.gather(first, high, axis), more)
 
 
 def _columns(codes: Any, first: int, last: int) -> Any:

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hexpipe.config import Plane, Settings, Shapes, dump_settings, settings_from_json
+from hexpipe.config import MAX_PLANES, NUMBERS, Plane, Settings, Shapes, dump_settings, settings_from_json
 from hexpipe.errors import (
     CheckpointError,
     DamagedCheckpointError,
@@ -33,7 +33,6 @@ _STEP_FOLDER = re.compile(r"step-([0-9]{8,})(\.old)?")
 _WHAT_TO_NAME = "name a run folder or one of its checkpoints/step-* folders"
 _GROUP = re.compile(r"[a-z_]{1,40}")
 _MOST_COUNT = 2**53
-_MOST_PLANES = 1000
 _MOST_SHAPE = 2**20  # no board has as many cells, actions or codes
 
 
@@ -327,10 +326,11 @@ def _check_meta(meta: Mapping[str, Any]) -> None:
 
 
 def _check_planes(planes: Sequence[Plane]) -> None:
-    _check_count("the number of declared planes", len(planes), _MOST_PLANES)
+    _check_count("the number of declared planes", len(planes), MAX_PLANES)
     for plane in planes:
         _check_count("where a declared plane begins", plane.at, _MOST_SHAPE)
-        _check_count("the code of a declared plane", plane.code, 127)
+        if plane.code != NUMBERS:
+            _check_count("the code of a declared plane", plane.code, 127)
         if not isinstance(plane.whole, bool):
             raise TypeError("whether a declared plane is whole is no truth value")
 

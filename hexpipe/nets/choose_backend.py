@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hexpipe.answers import Answers
-from hexpipe.config import InferenceSettings, NetSettings, Shapes
+from hexpipe.config import NUMBERS, InferenceSettings, NetSettings, Shapes
 from hexpipe.cpu import has_bfloat16
 from hexpipe.errors import SettingsError, install_command
 from hexpipe.nets.agreement import POSITIONS, AgreedBackend, AgreedOverlappingBackend
@@ -194,8 +194,11 @@ def random_codes(shapes: Shapes, batch: int, seed: int = 0) -> np.ndarray[tuple[
     one fewer; of planes that a game declares, any of the codes that they show."""
     rng = generator(Stream.BOARDS, seed)
     if shapes.declared:
-        shown = np.array([0, *(plane.code for plane in shapes.declared)], np.int8)
+        shown = np.array([0, *(plane.code for plane in shapes.declared if plane.code != NUMBERS)], np.int8)
         codes = rng.choice(shown, (batch, shapes.code_length))
+        for own in (plane.codes(shapes.view_cells) for plane in shapes.declared if plane.code == NUMBERS):
+            numbers = rng.standard_normal((batch, (own.stop - own.start) // 2)).astype(np.float16)
+            codes[:, own] = numbers.view(np.int8)
         legal = rng.random((batch, shapes.num_actions)) < 0.5
         legal[np.arange(batch), rng.integers(0, shapes.num_actions, batch)] = True
         codes[:, shapes.code_length - shapes.num_actions :] = legal

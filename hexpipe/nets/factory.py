@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
-    PolicyHead,
     SideHeads,
     SideLogits,
     ValueHead,
     highest_focus,
+    make_policy_head,
     value_from_logits,
 )
 from hexpipe.nets.muzero_network import MuZeroNet
@@ -33,8 +33,8 @@ class HexNet(nn.Module):
     """The net for positions: codes int8 [B, C] -> (policy logits float32 [B, A], value logits float32 [B, S]).
 
     Seats are relative to the mover. `SideLogits` follow if the shapes have further targets. Illegal actions have
-    ILLEGAL_LOGIT. The parameters do not depend on the board size or on swap. ``plain`` makes the net of plain
-    convolutions that `fold` fills.
+    ILLEGAL_LOGIT. The parameters do not depend on the board size or on swap, but for a dense policy's. ``plain``
+    makes the net of plain convolutions that `fold` fills.
     """
 
     edges: Tensor
@@ -44,7 +44,7 @@ class HexNet(nn.Module):
         check_shapes(shapes)
         self.settings, self.shapes = settings, shapes
         self.trunk = make_trunk(settings, shapes, plain)
-        self.policy = PolicyHead(settings.channels, plain, shapes)
+        self.policy = make_policy_head(settings.channels, plain, shapes)
         self.value = ValueHead(settings.channels, settings.value_hidden, shapes.num_seats)
         self.side = SideHeads(settings, shapes, plain)
         self.engram = make_engram(settings, shapes)  # last: so the other weights start like those of a net without it

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hexpipe.config import NetSettings, Shapes
-from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS, other_logits
+from hexpipe.nets.net_template import HEAD_CHANNELS, THREAT_LEVELS, dense_hidden, other_logits
 from hexpipe.nets.plain_net import middle_first
 from hexpipe.nets.resnet import RELU_GAIN, global_pool, make_conv
 
@@ -26,21 +26,28 @@ def value_from_logits(value_logits: Tensor, seats: int) -> Tensor:
     return torch.tanh(0.5 * value_logits)
 
 
-class CellHead(nn.Module):
-    """Logits of cells, ``planes`` of them: x [B, C, h, w], pooled [B, 2C] -> [B, planes * h * w]."""
+class CellFeatures(nn.Module):
+    """What heads read of each cell: x [B, C, h, w], pooled [B, 2C] -> features [B, hidden, h, w]."""
 
-    def __init__(self, channels: int, plain: bool, planes: int = 1) -> None:
+    def __init__(self, channels: int, hidden: int, plain: bool) -> None:
         super().__init__()
-        self.hidden = min(channels, HEAD_CHANNELS)
-        self.conv = make_conv(channels, self.hidden, 1, padding=0, gain=RELU_GAIN, plain=plain)
-        self.pool_bias = nn.Linear(2 * channels, self.hidden, bias=False)
-        self.cell_logits = nn.Conv2d(self.hidden, planes, 1)
-        for layer in (self.pool_bias, self.cell_logits):
-            nn.init.zeros_(layer.weight)
+        self.hidden = hidden
+        self.conv = make_conv(channels, hidden, 1, padding=0, gain=RELU_GAIN, plain=plain)
+        self.pool_bias = nn.Linear(2 * channels, hidden, bias=False)
+        nn.init.zeros_(self.pool_bias.weight)
 
     def features(self, x: Tensor, pooled: Tensor) -> Tensor:
         """Return the features of the cells' logits."""
         return F.relu(self.conv(x) + self.pool_bias(pooled)[:, :, None, None])
+
+
+class CellHead(CellFeatures):
+    """Logits of cells, ``planes`` of them: x [B, C, h, w], pooled [B, 2C] -> [B, planes * h * w]."""
+
+    def __init__(self, channels: int, plain: bool, planes: int = 1) -> None:
+        super().__init__(channels, min(channels, HEAD_CHANNELS), plain)
+        self.cell_logits = nn.Conv2d(self.hidden, planes, 1)
+        nn.init.zeros_(self.cell_logits.weight)
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
         logits: Tensor = self.cell_logits(self.features(x, pooled)).flatten(1)
@@ -63,6 +70,27 @@ class PolicyHead(CellHead):
         hidden = self.features(x, pooled)
         swap = self.swap_logit(F.relu(self.swap_hidden(pooled)))
         return torch.cat((self.cell_logits(hidden).flatten(1), swap), dim=1)
+
+
+class DensePolicyHead(CellFeatures):
+    """Logits of actions that are no cells: x [B, C, h, w], pooled [B, 2C] -> [B, A].
+
+    Each reads every cell, so that these weights, unlike all others, are for one size of the board.
+    """
+
+    def __init__(self, channels: int, plain: bool, shapes: Shapes) -> None:
+        super().__init__(channels, dense_hidden(channels, shapes), plain)
+        self.logits = nn.Linear(self.hidden * shapes.view_cells, shapes.num_actions)
+        nn.init.zeros_(self.logits.weight)
+
+    def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
+        logits: Tensor = self.logits(self.features(x, pooled).flatten(1))
+        return logits
+
+
+def make_policy_head(channels: int, plain: bool, shapes: Shapes) -> PolicyHead | DensePolicyHead:
+    """Make the head that suits the actions of ``shapes``."""
+    return (PolicyHead if shapes.cell_actions else DensePolicyHead)(channels, plain, shapes)
 
 
 class ValueHead(nn.Module):
@@ -151,11 +179,13 @@ def highest_focus(side: Iterable[SideLogits]) -> tuple[Tensor, ...]:
 
 
 __all__ = [
+    "DensePolicyHead",
     "PolicyHead",
     "SideHeads",
     "SideLogits",
     "ValueHead",
     "global_pool",
     "highest_focus",
+    "make_policy_head",
     "value_from_logits",
 ]

@@ -23,14 +23,15 @@ from torch.nn import functional as F
 from hexpipe.config import NetSettings, Shapes
 from hexpipe.nets.engram import make_engram
 from hexpipe.nets.heads import (
-    PolicyHead,
     SideHeads,
     SideLogits,
     ValueHead,
     highest_focus,
+    make_policy_head,
     value_from_logits,
 )
 from hexpipe.nets.net_template import (
+    DENSE_ACTION_PLANES,
     DYNAMICS_POOL_EVERY,
     ILLEGAL_LOGIT,
     PROJECTION,
@@ -81,8 +82,10 @@ class MuZeroNet(nn.Module):
         self.settings, self.shapes = settings, shapes
         channels = settings.channels
         self.trunk = make_trunk(settings, shapes, plain)
+        # as one-hot planes thousands of actions would be most of the work
+        self.actions = None if shapes.cell_actions else nn.Embedding(shapes.num_actions, DENSE_ACTION_PLANES)
         self.dynamics = Dynamics(settings.dynamics_blocks, channels, action_planes(shapes), plain)
-        self.policy = PolicyHead(channels, plain, shapes)
+        self.policy = make_policy_head(channels, plain, shapes)
         self.value = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.reward = ValueHead(channels, settings.value_hidden, shapes.num_seats)
         self.projection = nn.Linear(2 * channels, PROJECTION)
@@ -197,6 +200,9 @@ class MuZeroNet(nn.Module):
         """Return `net_template.action_planes` of ``actions`` [B]."""
         shapes = self.shapes
         rows, columns = shapes.view_size, shapes.view_width
+        if self.actions is not None:
+            known: Tensor = self.actions(actions)
+            return known.to(latent.dtype)[:, :, None, None].expand(-1, -1, rows, columns)
         cells = shapes.cell_actions * shapes.view_cells
         every = torch.arange(cells, device=actions.device)
         cell = (actions[:, None] == every).to(latent.dtype).reshape(-1, shapes.cell_actions, rows, columns)

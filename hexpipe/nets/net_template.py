@@ -21,6 +21,8 @@ from hexpipe.errors import CheckpointError
 POOL_EVERY = 3  # every third block of a residual trunk adds a pooled bias
 DYNAMICS_POOL_EVERY = 2
 HEAD_CHANNELS = 32  # of a head with a logit for each cell, or the trunk's if fewer
+DENSE_CHANNELS, DENSE_FEATURES = 4, 512  # a dense policy reads so many channels at least, and features where it can
+DENSE_ACTION_PLANES = 16  # in which learned dynamics see an action where none is a cell
 PROJECTION = 64  # outputs of the consistency loss's projection: EfficientZero has 1024 for Atari's images
 THREAT_LEVELS = 3  # of a seat: its longest chain is 3 or fewer stones from a win, 2 or fewer, 1
 ILLEGAL_LOGIT = -1e9  # of illegal actions: its exp() is exactly 0, and it is finite
@@ -45,15 +47,22 @@ def net_template(settings: NetSettings, shapes: Shapes) -> Template:
         template += _transformer(settings)
     else:
         template += _blocks("trunk", settings.blocks, channels, POOL_EVERY)
-    template += _cell_head("policy", channels, hidden, shapes.cell_actions)
-    template += _linear("policy.swap_hidden", 2 * channels, hidden)
-    template += _linear("policy.swap_logit", hidden, other_logits(shapes))
+    if shapes.cell_actions:
+        template += _cell_head("policy", channels, hidden, shapes.cell_actions)
+        template += _linear("policy.swap_hidden", 2 * channels, hidden)
+        template += _linear("policy.swap_logit", hidden, other_logits(shapes))
+    else:
+        dense = dense_hidden(channels, shapes)
+        template += _cell_features("policy", channels, dense)
+        template += _linear("policy.logits", dense * shapes.view_cells, shapes.num_actions)
     template += _pooled_head("value", settings, seats)
     if shapes.thumbnail:
         template += _cell_head("side.focus", channels, hidden)
     if shapes.threats:
         template += _pooled_head("side.threats", settings, THREAT_LEVELS * seats)
     if settings.dynamics_blocks:
+        if not shapes.cell_actions:
+            template += [("actions.weight", (shapes.num_actions, DENSE_ACTION_PLANES))]
         template += _conv("dynamics.stem", channels + action_planes(shapes), channels, 3)
         template += _blocks("dynamics", settings.dynamics_blocks, channels, DYNAMICS_POOL_EVERY)
         template += _pooled_head("reward", settings, seats)
@@ -68,9 +77,16 @@ def other_logits(shapes: Shapes) -> int:
     return max(1, shapes.num_others)
 
 
+def dense_hidden(channels: int, shapes: Shapes) -> int:
+    """Return the channels that a dense policy reads of each cell: fewer on larger boards."""
+    return min(channels, HEAD_CHANNELS, max(DENSE_CHANNELS, DENSE_FEATURES // shapes.view_cells))
+
+
 def action_planes(shapes: Shapes) -> int:
     """Return the planes in which learned dynamics see an action: the cell of each kind of cell action, then all ones
-    for each action that is no cell."""
+    for each action that is no cell; or, where no action is a cell, in learned ones."""
+    if not shapes.cell_actions:
+        return DENSE_ACTION_PLANES
     return shapes.cell_actions + other_logits(shapes)
 
 
@@ -158,9 +174,13 @@ def num_parameters(template: Template) -> int:
 
 
 def _cell_head(name: str, channels: int, hidden: int, planes: int = 1) -> Template:
-    pool_bias, logits = f"{name}.pool_bias.weight", f"{name}.cell_logits"
-    template = [*_conv(f"{name}.conv", channels, hidden, 1), (pool_bias, (hidden, 2 * channels))]
+    logits = f"{name}.cell_logits"
+    template = _cell_features(name, channels, hidden)
     return [*template, (f"{logits}.weight", (planes, hidden, 1, 1)), (f"{logits}.bias", (planes,))]
+
+
+def _cell_features(name: str, channels: int, hidden: int) -> Template:
+    return [*_conv(f"{name}.conv", channels, hidden, 1), (f"{name}.pool_bias.weight", (hidden, 2 * channels))]
 
 
 def _pooled_head(name: str, settings: NetSettings, outputs: int) -> Template:
@@ -184,10 +204,10 @@ def check_shapes(shapes: Shapes) -> None:
     """Raise ValueError if these planes cannot represent ``shapes``."""
     whole = shapes.thumbnail or shapes.view_size >= shapes.board_size
     if shapes.declared:
-        ends = [plane.at + (1 if plane.whole else shapes.view_cells) for plane in shapes.declared]
+        ends = [plane.codes(shapes.view_cells).stop for plane in shapes.declared]
         fits = min(plane.at for plane in shapes.declared) >= 0 and max(ends) <= shapes.code_length
         fits = (
-            fits and shapes.code_length >= shapes.num_actions and min(shapes.cell_actions - 1, shapes.num_others) >= 0
+            fits and shapes.code_length >= shapes.num_actions and min(shapes.cell_actions, shapes.num_others) >= 0
         )
         fits = fits and not (shapes.thumbnail or shapes.turns_frame)
     else:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexpipe.answers import Answers
-from hexpipe.config import NetSettings, Shapes
+from hexpipe.config import NUMBERS, NetSettings, Shapes
 from hexpipe.nets.net_template import (
     DELTA,
     FULL_BUCKET,
@@ -81,11 +81,10 @@ def expand_codes(codes: NDArray[np.int8], shapes: Shapes, edges: FloatArray) -> 
     rows, columns = shapes.view_size, shapes.view_width
     planes = np.repeat(edges, len(codes), axis=0)
     inside = planes[:, :, 1:-1, 1:-1]
-    for number, (at, code, whole) in enumerate(shapes.planes):
-        if whole:
-            inside[:, number] += (codes[:, at] == code)[:, None, None]
-        else:
-            inside[:, number] += (codes[:, at : at + shapes.view_cells] == code).reshape(-1, rows, columns)
+    for number, plane in enumerate(shapes.planes):
+        own = codes[:, plane.codes(shapes.view_cells)]
+        shown = np.ascontiguousarray(own).view(np.float16) if plane.code == NUMBERS else own == plane.code
+        inside[:, number] += shown[:, :, None] if plane.whole else shown.reshape(-1, rows, columns)
     if shapes.thumbnail:
         small = codes[:, shapes.num_actions :].reshape(-1, shapes.num_seats + 1, rows, columns).astype(np.float32)
         small[:, :-1] /= np.float32(FULL_BUCKET)
@@ -142,8 +141,12 @@ class Heads:
         shapes = self._shapes
         if self._neighbours:
             pooled = self._recalled(pooled)
-        logits = self._cell_logits("policy", cells, pooled)
-        if shapes.num_others:
+        if not shapes.cell_actions:
+            features = self._features("policy", cells, pooled).transpose(0, 2, 1)
+            logits = self._linear(features.reshape(len(cells), -1), "policy.logits")
+        else:
+            logits = self._cell_logits("policy", cells, pooled)
+        if shapes.cell_actions and shapes.num_others:
             others = self._linear(np.maximum(self._linear(pooled, "policy.swap_hidden"), 0), "policy.swap_logit")
             logits = np.concatenate((logits, others), axis=1)
         priors = softmax(np.where(legal_codes(codes, shapes), logits, np.float32(ILLEGAL_LOGIT)))
@@ -162,10 +165,7 @@ class Heads:
 
     def _cell_logits(self, name: str, cells: FloatArray, pooled: FloatArray) -> FloatArray:
         """Compute `heads.CellHead`: [B, planes * cells]."""
-        weights = self._weights
-        hidden = cells @ weights[f"{name}.conv.weight"][:, :, 0, 0].T
-        hidden += (pooled @ weights[f"{name}.pool_bias.weight"].T + weights[f"{name}.conv.bias"])[:, None]
-        np.maximum(hidden, 0, out=hidden)
+        weights, hidden = self._weights, self._features(name, cells, pooled)
         # a product with a vector for each plane: a matrix of one column is no faster, and rounds in another order
         planes = [
             np.matmul(hidden, plane[:, 0, 0], dtype=np.float32) + bias
@@ -175,6 +175,13 @@ class Heads:
         ]
         logits: FloatArray = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=1)
         return logits
+
+    def _features(self, name: str, cells: FloatArray, pooled: FloatArray) -> FloatArray:
+        """Compute `heads.CellFeatures`: [B, cells, hidden]."""
+        weights = self._weights
+        hidden: FloatArray = cells @ weights[f"{name}.conv.weight"][:, :, 0, 0].T
+        hidden += (pooled @ weights[f"{name}.pool_bias.weight"].T + weights[f"{name}.conv.bias"])[:, None]
+        return np.maximum(hidden, 0, out=hidden)
 
     def _linear(self, x: FloatArray, name: str) -> FloatArray:
         product: FloatArray = x @ self._weights[f"{name}.weight"].T

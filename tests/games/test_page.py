@@ -38,7 +38,7 @@ def lines_of(text: str) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "mygames").mkdir()
-    (tmp_path / "mygames" / "drop.py").write_text("\n".join(code("The game", "python")))
+    (tmp_path / "mygames" / "four.py").write_text("\n".join(code("The game", "python")))
     return tmp_path
 
 
@@ -59,7 +59,7 @@ def python(folder: Path, *arguments: str) -> str:
 
 def test_the_page_quotes_the_whole_game() -> None:
     quoted = [line for block in code("The game", "python") for line in lines_of(block)]
-    assert quoted == lines_of((ROOT / "tests/games/drop.py").read_text(encoding="utf-8"))
+    assert quoted == lines_of((ROOT / "tests/games/four.py").read_text(encoding="utf-8"))
 
 
 def test_the_page_names_every_part_of_the_protocol_and_every_conformance_test() -> None:
@@ -73,22 +73,19 @@ def test_the_page_names_every_part_of_the_protocol_and_every_conformance_test() 
 
 def test_a_game_has_the_options_that_the_page_gives_it(folder: Path) -> None:
     (head,) = code("Options", "python")
-    path = folder / "mygames" / "drop.py"
+    path = folder / "mygames" / "four.py"
     old = path.read_text()
-    start, end = old.index("class Drop("), old.index("    def step(")
-    new = f"{old[:start]}{head}\n{old[end:]}"
-    path.write_text(
-        new.replace("def lines_of_three(n: int)", "def lines_of_three(n, row)").replace("range(3)", "range(row)")
-    )
-    named = ["--game", "mygames.drop:Drop", "--size", "4", "--set", "game.row=4"]
-    out = python(folder, "-m", "hexpipe.cli.main", "settings", "--game", "mygames.drop:Drop", "--json", "game.")
+    start, end = old.index("class Four("), old.index("    def step(")
+    path.write_text(f"{old[:start]}{head}\n{old[end:]}")
+    named = ["--game", "mygames.four:Four", "--size", "3x4", "--set", "game.row=3"]
+    out = python(folder, "-m", "hexpipe.cli.main", "settings", "--game", "mygames.four:Four", "--json", "game.")
     listed = json.loads(out)
     assert list(listed) == ["game.name", "game.board_size", "game.board_width", "game.row"]
-    assert listed["game.row"] == {"value": 3, "description": "stones in a row that lose"}
+    assert listed["game.row"] == {"value": 4, "description": "stones in a row that win"}
     python(folder, "-m", "hexpipe.cli.main", "train", *named, *SHORT, "--steps=2", "--run-dir", "rows")
-    assert json.loads((folder / "rows/settings.json").read_text())["game"]["row"] == 4
-    checked = "from mygames.drop import *; from hexpipe.games import conformance; conformance.check("
-    python(folder, "-c", f"{checked}Drop(DropOptions(name='mygames.drop:Drop', board_size=4, row=4)))")
+    assert json.loads((folder / "rows/settings.json").read_text())["game"]["row"] == 3
+    checked = "from mygames.four import *; from hexpipe.games import conformance; conformance.check("
+    python(folder, "-c", f"{checked}Four(FourOptions(name='mygames.four:Four', board_size=3, board_width=4, row=3)))")
 
 
 def test_the_conformance_checks_can_be_called(folder: Path) -> None:
@@ -118,13 +115,13 @@ def test_the_commands_of_one_process_and_the_script(folder: Path) -> None:
     assert "3 steps" in out
     assert resumed.partition(" --minutes")[0] in out
     assert "5 steps" in hexpipe(folder, resumed, "--minutes=0", "--steps=5")
-    bulk = "hexpipe selfplay --game mygames.drop:Drop --num-games 3 --num-workers 1 --simulations 4 --output-dir bulk"
+    bulk = "hexpipe selfplay --game mygames.four:Four --num-games 3 --num-workers 1 --simulations 4 --output-dir bulk"
     hexpipe(folder, bulk, "--model-path", re.findall(r"--run-dir (\S+)", first)[0])
     assert len((folder / "bulk/games.jsonl").read_text().splitlines()) == 3
     (script,) = code("Training", "python")
     (folder / "play.py").write_text(script)
     out = python(folder, "play.py")
-    assert re.match(r"as first player [+-]\d\.\d\d, as second [+-]\d\.\d\d\n   a b c d\n", out)
+    assert re.match(r"as first player [+-]\d\.\d\d, as second [+-]\d\.\d\d\n   a b c d e\n", out)
 
 
 @pytest.mark.parametrize(("which", "algorithm"), [(2, "alphazero"), (3, "muzero")])
@@ -133,8 +130,8 @@ def test_the_commands_of_many_processes(folder: Path, which: int, algorithm: str
     assert len(lines) == 4
     out = hexpipe(folder, lines[which], *SHORT, "--games=20")
     run_dir = folder / lines[which].partition("--run-dir ")[2].split()[0]
-    assert "preset quick: mygames.drop:Drop 4x4" in out
+    assert "preset quick: mygames.four:Four 4x5" in out
     assert "the limit of 20 games is reached" in out
-    assert "--game mygames.drop:Drop" in out.splitlines()[-1]
+    assert "--game mygames.four:Four" in out.splitlines()[-1]
     checkpoint = load_checkpoint(run_dir)
-    assert (checkpoint.settings.game.name, checkpoint.settings.algorithm) == ("mygames.drop:Drop", algorithm)
+    assert (checkpoint.settings.game.name, checkpoint.settings.algorithm) == ("mygames.four:Four", algorithm)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hexpipe.answers import Answers
-from hexpipe.config import NetSettings, Plane, Shapes
+from hexpipe.config import NUMBERS, NetSettings, Plane, Shapes
 from hexpipe.nets.backend_cuda_graphs import CudaGraphsBackend
 from hexpipe.nets.backend_latent import LatentBackend
 from hexpipe.nets.backend_torch import EagerBackend, FrozenBackend
@@ -20,7 +20,7 @@ from hexpipe.nets.factory import InferenceNet, build_net, folded_muzero_net, net
 from hexpipe.nets.net_template import check_shapes, net_template
 from hexpipe.nets.plain_net import edge_planes, legal_codes
 from hexpipe.nets.plain_net import expand_codes as plain_planes
-from hexpipe.nets.planes import expand_codes, illegal_mask
+from hexpipe.nets.planes import expand_codes, float16_numbers, illegal_mask
 
 STONES = (Plane(0, 1), Plane(0, 2), Plane(0, 0))
 
@@ -41,11 +41,30 @@ def declared(rows: int, columns: int, kinds: int, others: int, layers: int = 1, 
     )
 
 
+def numbers(rows: int, columns: int, planes: int, actions: int, whole: bool = False) -> Shapes:
+    """Shapes of ``planes`` float16 planes, then a code for all, and of ``actions`` that are no cell."""
+    step = 2 if whole else 2 * rows * columns
+    length = planes * step + 1 + actions
+    shown = [Plane(number * step, NUMBERS, whole) for number in range(planes)]
+    return Shapes(
+        board_size=rows,
+        board_width=columns,
+        num_actions=actions,
+        num_seats=2,
+        code_length=length,
+        cell_actions=0,
+        declared=(*shown, Plane(planes * step, 1, whole=True)),
+    )
+
+
 CASES = {
     "connect four": declared(6, 7, 1, 0),
     "three to a cell": declared(8, 8, 3, 0, layers=2),
     "wide": declared(4, 13, 2, 3, layers=3, seats=3),
     "tall": declared(19, 5, 1, 1),
+    "dense": declared(5, 6, 0, 41),
+    "numbers": numbers(8, 8, 3, 500),
+    "a vector": numbers(1, 1, 14, 7, whole=True),
 }
 RESIDUAL = NetSettings(blocks=3, channels=24, value_hidden=16)
 TRANSFORMER = NetSettings(backbone="transformer", blocks=2, channels=16, value_hidden=16)
@@ -58,7 +77,7 @@ def shaken(settings: NetSettings, shapes: Shapes) -> torch.nn.Module:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-        net.policy.cell_logits.weight.mul_(10)
+        (net.policy.cell_logits if shapes.cell_actions else net.policy.logits).weight.mul_(10)
     return net
 
 
@@ -75,7 +94,11 @@ def test_planes_are_comparisons_of_codes_with_a_ring_around_the_last(name: str) 
         elif number < len(shapes.declared):
             plane = shapes.declared[number]
             at = plane.at if plane.whole else plane.at + i * width + j
-            wanted[board, number, row, column] = codes[board, at] == plane.code
+            if plane.code == NUMBERS:
+                at = plane.at if plane.whole else plane.at + 2 * (i * width + j)
+                wanted[board, number, row, column] = np.frombuffer(codes[board, at : at + 2].tobytes(), "<f2")[0]
+            else:
+                wanted[board, number, row, column] = codes[board, at] == plane.code
     assert shapes.num_planes == wanted.shape[1]
     np.testing.assert_array_equal(expand_codes(torch.from_numpy(codes), shapes).numpy(), wanted)
     np.testing.assert_array_equal(plain_planes(codes, shapes, edge_planes(shapes)), wanted)
@@ -130,7 +153,8 @@ def test_learned_dynamics_see_which_action_of_which_cell(name: str) -> None:
     np.testing.assert_allclose(out.priors, priors.numpy(), atol=1e-4)
     np.testing.assert_allclose(out.values, values.numpy(), atol=1e-4)
     np.testing.assert_allclose(out.rewards, rewards.numpy(), atol=1e-4)
-    assert len(np.unique(out.priors.round(5), axis=0)) == len(every), "two actions look alike"
+    told = np.hstack((out.priors, out.values, out.rewards)).round(6)
+    assert len(np.unique(told, axis=0)) == len(every), "two actions look alike"
 
 
 @pytest.mark.parametrize("dynamics", [0, 1])
@@ -161,3 +185,17 @@ def test_shapes_come_back_from_json() -> None:
 def test_shapes_that_planes_cannot_show_are_refused(shapes: Shapes) -> None:
     with pytest.raises(ValueError, match="do not show"):
         check_shapes(shapes)
+
+
+def test_every_finite_float16_number_comes_out_as_it_is() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    every = every[np.isfinite(every)].reshape(1, -1)
+    codes, wanted = every.view(np.int8), every.astype(np.float32)
+    np.testing.assert_array_equal(float16_numbers(torch.from_numpy(codes)).numpy(), wanted)
+    openvino = pytest.importorskip("openvino")
+    from hexpipe.nets.backend_openvino import _core, _numbers, ops
+
+    asked = ops.parameter([-1, codes.shape[1]], np.int8, "codes")
+    model = openvino.Model([_numbers(asked, wanted.shape[1])], [asked], "numbers")
+    answered = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(codes)[0]
+    np.testing.assert_array_equal(answered, wanted)

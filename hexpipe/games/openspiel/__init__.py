@@ -1,0 +1,1 @@
+"""The games of OpenSpiel, through one class: the extra ``openspiel``."""
