@@ -2,8 +2,8 @@
 
     python -P tests/openspiel_games.py [NAME ...] [--json FILE] [--seconds 1]
 
-One process a game, so that one that ends it is a row. Moves/s are of random games through `OpenSpiel`, by one core, with
-the codes of each position; "trains" means 20 steps of a small net, then 20 more by --resume.
+One process a game, so that one that ends it is a row. Moves/s are of random games through `OpenSpiel`, by one core,
+with the codes of each position; "trains" means 20 steps of a small net, then 20 more by --resume.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def main() -> None:
     for name in given.names or names():
         words = [sys.executable, "-P", __file__, name, "--one", "--seconds", str(given.seconds)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
-        told = json.loads(done.stdout) if done.returncode == 0 else {"refused": f"its process ended ({done.returncode})"}
+        ended = {"refused": f"its process ended ({done.returncode})"}
+        told = json.loads(done.stdout) if done.returncode == 0 else ended
         found[name] = told if "refused" in told else told | train(name)
         print(_row(name, found[name]), flush=True)  # noqa: T201
         if given.json is not None:

@@ -179,7 +179,7 @@ class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
 
     @property
     def model(self) -> type[GameOptions]:
-        """Model of the options of hexpipe's games and OpenSpiel's; for a user-defined game these settings, which take any."""
+        """Model of the options of a game of hexpipe's or OpenSpiel's; for others these settings, which take any."""
         if openspiel_name(self.name) is not None:
             return OpenSpielOptions
         return _OPTIONS.get(self.name, GameSettings)

@@ -430,8 +430,9 @@ def illegal_moves_are_named(game: Game) -> None:
     again = first if places_stones(game) else forbidden[0]
     over = random_line(game, 4)
     why = ".*taken" if places_stones(game) else ""
+    name = game.move_name(again, 1) if moves_pieces(game) else game.action_name(again)
     cases = [
-        ([first, again], rf"move 2 \({re.escape(move_name(game, again, 1))}\) {why}"),
+        ([first, again], rf"move 2 \({re.escape(name)}\) {why}"),
         ([game.num_actions], "move 1"),
         ([-1], "move 1"),
     ]

@@ -14,6 +14,7 @@ from hexpipe.config import (
     Settings,
 )
 from hexpipe.config.openspiel_options import openspiel_name
+from hexpipe.games.breakthrough.rules import Breakthrough
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import Game
 from hexpipe.games.go.rules import Go

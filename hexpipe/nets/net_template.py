@@ -206,9 +206,7 @@ def check_shapes(shapes: Shapes) -> None:
     if shapes.declared:
         ends = [plane.codes(shapes.view_cells).stop for plane in shapes.declared]
         fits = min(plane.at for plane in shapes.declared) >= 0 and max(ends) <= shapes.code_length
-        fits = (
-            fits and shapes.code_length >= shapes.num_actions and min(shapes.cell_actions, shapes.num_others) >= 0
-        )
+        fits = fits and shapes.code_length >= shapes.num_actions and min(shapes.cell_actions, shapes.num_others) >= 0
         fits = fits and not (shapes.thumbnail or shapes.turns_frame)
     else:
         small = (shapes.num_seats + 1) * shapes.view_cells if shapes.thumbnail else 0

@@ -22,7 +22,9 @@ def test_it_plays_legal_games_and_beats_random_play(name: str) -> None:
     game = make_game(rules)
     games = 2 if name.endswith("chess") else 8
     with ExitStack() as resources:
-        found = make_contestants(["openspiel:mcts:20" if games == 2 else "openspiel:mcts:200", "random"], rules, resources)
+        found = make_contestants(
+            ["openspiel:mcts:20" if games == 2 else "openspiel:mcts:200", "random"], rules, resources
+        )
         played = play_match(game, [one.player for one in found], np.array([[0, 1], [1, 0]] * (games // 2)))
     points = np.concatenate([played.outcomes[::2, 0], played.outcomes[1::2, 1]])
     assert points.sum() > 0

@@ -152,7 +152,9 @@ def test_what_cannot_be_played_is_told_in_a_line(name: str, words: str, capfd: p
 def test_the_size_is_in_the_name() -> None:
     with pytest.raises(SettingsError, match="has its size in its name"):
         load_settings("quick", {"game.name": "openspiel:hex", "game.board_size": 5})
-    assert load_settings("quick", {"game.name": "openspiel:hex(board_size=5)"}).game.title == "openspiel:hex(board_size=5)"
+    assert (
+        load_settings("quick", {"game.name": "openspiel:hex(board_size=5)"}).game.title == "openspiel:hex(board_size=5)"
+    )
     assert GameSettings(name="openspiel:hex", board_size=3).own_class is None
 
 

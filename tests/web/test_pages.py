@@ -143,6 +143,10 @@ def stepping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an untrained net plays Breakthrough."""
     game = {"game__name": "breakthrough", "game__board_size": 6, "game__board_width": 5}
     with served(small_checkpoint(tmp_path_factory.mktemp("stepping"), **game)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def territory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an untrained net plays Go."""
     game = {"game__name": "go", "game__board_size": 5}
@@ -529,6 +533,8 @@ def test_hints_of_pieces_are_arrows(browser: webdriver.Chrome, stepping: str) ->
     page.wait(lambda: page.moves == [])
     page.find("move").click()
     page.wait(lambda: len(page.moves) == 2 and page.status.startswith("Black to move"))
+
+
 def test_passes_and_the_points_of_go(browser: webdriver.Chrome, territory: str) -> None:
     page = Page(browser, territory)
     page.select("side", "all")

@@ -9,7 +9,6 @@ whether the mover must pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -40,8 +39,8 @@ MAX_PLIES = 1000
 class SpielStates(NamedTuple):
     """R states: `game_env.States` without what is not needed here, and ``state`` object [R], each a ``pyspiel.State``.
 
-    Those are never changed: rows may share one, and it is freed with the last row that has it. ``cells`` are a picture's
-    stones, of games whose actions are cells; else they are empty.
+    Those are never changed: rows may share one, and it is freed with the last row that has it. ``cells`` are the stones
+    of a picture, where actions are cells; else they are empty.
     """
 
     cells: Int8Array
