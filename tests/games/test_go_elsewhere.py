@@ -18,7 +18,7 @@ import pytest
 from hexpipe.games.go.rules import Go
 from hexpipe.htp.gtp_game import parse_vertex, vertex_name
 from tests.games.reference_go import PASS, SlowGo
-from tests.games.test_go import ROW, go, legal, random_game
+from tests.games.test_go import ROW, go, legal
 from tests.htp.gtp_programs import Program
 
 GNUGO = shutil.which("gnugo", path="/usr/games:/usr/bin:/usr/local/bin")
@@ -41,36 +41,33 @@ def beside_openspiel(positions: int, first_seed: int) -> Counter[str]:
     found: Counter[str] = Counter()
     seed = first_seed
     while found["positions"] < positions:
-        size = (3, 4, 5, 7, 9, 13, 19)[seed % 7]
-        komi = (7.5, 0.5, -3.0)[seed % 3]
-        played: list[int] = []
-        theirs = load(size, komi).new_initial_state()
-        for game, states, slow in random_game(size, seed, komi, passes=0.01):
-            if len(played) < states.ply[0]:
-                played.append(to_openspiel(int(states.last[0]), size))
-                theirs.apply_action(played[-1])
-            assert theirs.is_terminal() == (states.winner[0] >= 0)
+        size, komi = (3, 4, 5, 7, 9, 13, 19)[seed % 7], (7.5, 0.5, -3.0)[seed % 3]
+        game, theirs, played = go(size, komi), load(size, komi).new_initial_state(), list[int]()
+        states, rng = game.new_states(1), np.random.default_rng(seed)
+        while states.winner[0] < 0:
             found["positions"] += 1
-            if slow.over:
-                assert theirs.returns()[0] == (1, -1, 0)[states.winner[0]]
-                continue
-            ours = {to_openspiel(action, size) for action in legal(game, states)}
-            more = set(theirs.legal_actions()) - ours
-            assert ours <= set(theirs.legal_actions())
-            slow.legal()
-            repeated = {to_openspiel(i * size + j, size) for i, j in slow.repetitions}
-            assert more <= repeated, "no other moves are legal there"
-            found["repetitions"] += len(repeated)
-            found["legal there"] += len(more)
-            if found["positions"] % 7 == 0:  # ended here, with a komi that makes it a draw, the points are the same
-                lead = game.lead(states.cells[0]) + komi
-                even = load(size, lead).new_initial_state()
-                for action in [*played, size**2, size**2][: 2 * size**2]:
-                    if not even.is_terminal():
-                        even.apply_action(action)
-                if len(played) + 2 <= 2 * size**2:
-                    assert even.returns() == [0, 0]
-                    found["scores"] += 1
+            ours = legal(game, states)
+            more = set(theirs.legal_actions()) - {to_openspiel(action, size) for action in ours}
+            assert len(theirs.legal_actions()) == len(ours) + len(more), "ours are legal there"
+            for action in more:  # and there each of them ends the game as a draw, as it repeats a position
+                after = theirs.child(action)
+                assert after.is_terminal()
+                assert after.returns() == [0, 0]
+            found["repetitions"] += len(more)
+            if found["positions"] % 7 == 0 and len(played) + 2 <= 2 * size**2 and played[-1:] != [size**2]:
+                # ended here, with a komi that makes it a draw, the points are the same
+                even = load(size, game.lead(states.cells[0]) + komi).new_initial_state()
+                for action in [*played, size**2, size**2]:
+                    even.apply_action(action)
+                assert even.is_terminal()
+                assert even.returns() == [0, 0]
+                found["scores"] += 1
+            action = size**2 if len(ours) == 1 or rng.random() < 0.01 else int(rng.choice(ours[:-1]))
+            played.append(to_openspiel(action, size))
+            theirs.apply_action(played[-1])
+            game.step(states, ROW, np.array([action], np.int32), ROW)
+            assert theirs.is_terminal() == (states.winner[0] >= 0)
+        assert theirs.returns()[0] == (1, -1, 0)[states.winner[0]]
         seed += 1
     return found
 
@@ -82,10 +79,10 @@ def test_openspiel_has_the_same_moves_and_points() -> None:
 
 @pytest.mark.slow
 def test_openspiel_has_the_same_moves_and_points_in_many_positions() -> None:
-    """What differs are moves that repeat a position other than the one before: some hundreds in 10,000 positions."""
-    found = beside_openspiel(10_000, first_seed=100)
-    assert found["scores"] > 1000
-    assert 0 < found["legal there"] < found["repetitions"], found
+    """What differs are moves that repeat a position other than the one before last: 5 in the first 10,000 positions."""
+    found = beside_openspiel(100_000, first_seed=100)
+    assert found["scores"] > 10_000
+    assert 10 < found["repetitions"] < 1000, found
 
 
 def gnugo() -> list[str]:
