@@ -18,7 +18,7 @@ class BreakthroughOptions(GameOptions):
         None,
         ge=1,
         le=2,
-        description="rows of pieces of each player at the start; unset: 2, on less than six rows 1; breakthrough only",
+        description="rows of pieces of each player at the start; unset: 2, on less than six rows 1",
     )
 
     @model_validator(mode="after")

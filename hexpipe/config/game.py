@@ -144,7 +144,7 @@ BOARDS: dict[str, tuple[int, int]] = {"connect4": (6, 7), "othello": (8, 8), "br
 Options = TypeVar("Options", bound=GameOptions)
 
 
-class GameSettings(BreakthroughOptions, InARowOptions, HexOptions):
+class GameSettings(InARowOptions, HexOptions):
     """The rules to play: the options of hexpipe's own games, and any options of a user-defined game.
 
     Each game is made from its own part of them (`options`). Those of a user-defined game are validated by its model
