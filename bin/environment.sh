@@ -3,7 +3,7 @@
 #   prepare_environment WORDS  packages; sets $python and the variables that hexpipe needs. While it installs them for the
 #                              first time it already compiles the kernels that the command line WORDS will need
 #   prepare_kernels WORDS      after it: compiles now what WORDS will need; a command does that for itself
-#   prepare_development_tools  after it: pytest, ruff, mypy, import-linter
+#   prepare_development_tools  after it: pytest, ruff, mypy, import-linter, and packages that tests are held against
 #
 # HEXPIPE_VENV    where the environment is (default: .venv in this repository)
 # HEXPIPE_PYTHON  the interpreter to make it with (default: the first of python3.11, 3.12, 3.13, python3 that fits)
@@ -110,8 +110,8 @@ project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
 extras, dependencies = project["optional-dependencies"], project["dependencies"]
 if "kernels" in sys.argv[2:]:
     print("\n".join(name for name in dependencies if not name.startswith(("torch", "tensorboard"))))
-elif "dev" in sys.argv[2:]:
-    print("\n".join(extras["dev"]))
+elif sys.argv[2] in ("dev", "peers"):
+    print("\n".join(extras[sys.argv[2]]))
 else:
     print("\n".join(sum((extras[extra] for extra in sys.argv[2:]), dependencies)))
 END
@@ -209,7 +209,7 @@ prepare_environment() {
 
 prepare_development_tools() {
     local wanted packages
-    wanted=$({ cat "$repository/bin/constraints.txt"; project_list dev; } | checksum)
+    wanted=$({ cat "$repository/bin/constraints.txt"; project_list dev; project_list peers; } | checksum)
     if [ "$(cat "$venv/hexpipe.wanted-dev" 2>/dev/null)" != "$wanted" ]; then
         {
             lock_with "$python"
@@ -217,6 +217,8 @@ prepare_development_tools() {
             : >"$venv/hexpipe-pip.log"
             packages=($(requirements dev))
             pip_install "${packages[@]}" || explain_pip_failure
+            packages=($(requirements peers))
+            pip_install "${packages[@]}" || say "tests beside other programs are left out: pip has not all of ${packages[*]}"
             echo "$wanted" >"$venv/hexpipe.wanted-dev"
         } 9>>"$venv/hexpipe.lock"
     fi

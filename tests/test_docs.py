@@ -95,7 +95,7 @@ def _range(field: FieldInfo) -> str:
     if kind is bool:
         return "on or off"
     if kind is str:
-        games = "hex, inarow, connect4, othello, breakthrough, go, package.module:Class"
+        games = "hex, inarow, connect4, othello, breakthrough, go, openspiel:NAME, package.module:Class"
         return ", ".join(PRESETS) if field is Settings.model_fields["preset"] else games
     bounds = {key: getattr(m, key) for m in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(m, key)}
     low = f"above {_number(bounds['gt'])}" if "gt" in bounds else _number(bounds["ge"])

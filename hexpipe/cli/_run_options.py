@@ -23,7 +23,7 @@ _OPTIONS = {
     "game.name": (
         "game",
         "NAME",
-        "hex, inarow, connect4, othello, breakthrough, go, or your own package.module:Class.",
+        "hex, inarow, connect4, othello, breakthrough, go, openspiel:NAME, or your own package.module:Class.",
     ),
     "algorithm": ("algorithm", "NAME", "alphazero (true rules) or muzero (learned dynamics)."),
     "game.board_size": ("size", "N|RxC", "Cells along a side (3 to 27; inarow: to 200), or rows x columns."),

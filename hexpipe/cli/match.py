@@ -16,7 +16,8 @@ from hexpipe.cli._tournament import begin, forfeits, play_out, rating_table, tou
 @click.command(
     epilog="""\b
 Players are checkpoints or runs (their newest checkpoint), box (Hex: the net that comes with hexpipe), random, solver
-(Hex to 6x6), uct:N (Hex: a tree search without a net, N random games a move), and programs that speak HTP:
+(Hex to 6x6), uct:N (Hex: a tree search without a net, N random games a move), openspiel:mcts:N (OpenSpiel's own search,
+for games that it has; needs open_spiel), and programs that speak HTP:
   hexpipe match runs/mine runs/other --simulations 100
   hexpipe match runs/mine "htp:mohex" --size 11 --results results.sqlite
   hexpipe match runs/mine uct:1000 --pairs 20 --json
