@@ -217,7 +217,8 @@ class GameSettings(InARowOptions, HexOptions):
         if self.name != "inarow":
             rows, columns = self.board
             return f"{_TITLES.get(self.name, self.name)} {rows}x{columns}"
-        return f"{self.row_length} in a row {n}x{n}, {self.players} players"
+        rule = "" if self.row_rule == "free" else f", {self.row_rule}"
+        return f"{self.row_length} in a row {n}x{n}, {self.players} players{rule}"
 
     @property
     def row_length(self) -> int:
