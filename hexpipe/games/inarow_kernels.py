@@ -29,8 +29,8 @@ class Rules(NamedTuple):
     """The game's settings as the kernels take them.
 
     Exactly ``win_length`` in a row win, and more do for the seats from ``longer_from`` on. ``renju``: seat 0 has
-    forbidden moves. ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each bucket and 0 for
-    those of none, are the thumbnail's.
+    forbidden moves. ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each
+    bucket and 0 for those of none, are the thumbnail's.
     """
 
     board_size: int
