@@ -141,11 +141,12 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     command, *words = arguments or [""]
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
-    game = next((name for name in ("inarow", "connect4", "othello") if any(name in word for word in words)), "hex")
+    usual = "inarow" if command == "gomocup" else "hex"
+    game = next((name for name in ("inarow", "connect4", "othello") if any(name in word for word in words)), usual)
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)
-    if command in ("selfplay", "match", "tournament", "analyze", "htp", "serve", "score"):
+    if command in ("selfplay", "match", "tournament", "analyze", "htp", "gomocup", "serve", "score"):
         return to_play(game, algorithm)
     return {"bench": tuple(GROUPS), "pytest": tuple(GROUPS), "solve": ("solver", "hex")}.get(command, ())
 

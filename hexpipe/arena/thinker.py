@@ -1,4 +1,4 @@
-"""Thinkers about one position of Hex at a time, on boards of any size, within a time: a net, or chance."""
+"""Thinkers about one position at a time, on boards of any size, within a time: a net, or chance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from hexpipe.arena.analysis import Analysis, MoveAnalysis
 from hexpipe.games.board_moves import legal_moves
+from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import Position, checked_position
 from hexpipe.random_streams import Stream, generator
@@ -83,14 +84,16 @@ class NetThinker:
 
 
 class RandomThinker:
-    """Every legal move alike, to try controllers with; ``seed`` and ``game`` say which moves it is."""
+    """Every legal move alike, to try controllers with; ``seed`` and ``game`` say which moves it is, ``make_game`` makes
+    the rules for a board size and swap."""
 
-    def __init__(self, seed: int, game: int = 0) -> None:
+    def __init__(self, seed: int, game: int = 0, make_game: Callable[[int, bool], Game] = Hex) -> None:
         self._rng = generator(Stream.PLAYER, seed, *([game] if game else []))
-        self._game = Hex(3)
+        self._make_game = make_game
+        self._game: Game = Hex(3)
 
     def prepare(self, board_size: int, swap: bool) -> None:
-        self._game = Hex(board_size, swap)
+        self._game = self._make_game(board_size, swap)
 
     def think(self, position: Position, seconds: float | None = None) -> Analysis:
         began = time.monotonic()

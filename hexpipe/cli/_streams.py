@@ -14,8 +14,8 @@ from hexpipe.errors import HexpipeError, UsageError
 
 # They have nothing but their answer; the others have work to do, whether or not somebody looks.
 _ANSWERING = (
-    "analyze", "bench", "convert", "games", "htp", "match", "memory-report", "runs", "score", "settings", "solve",
-    "tournament",
+    "analyze", "bench", "convert", "games", "gomocup", "htp", "match", "memory-report", "runs", "score", "settings",
+    "solve", "tournament",
 )  # fmt: skip
 
 

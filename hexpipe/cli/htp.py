@@ -59,16 +59,17 @@ def command(
 
     The net serves boards of any size. A controller's clock (time_settings, time_left) is kept.
     """
+    from hexpipe.arena.lines import Interruption
     from hexpipe.arena.thinker import NetThinker, RandomThinker
     from hexpipe.htp.engine import HtpEngine
-    from hexpipe.htp.protocol import Interruption, serve
+    from hexpipe.htp.protocol import INTERRUPT, serve
     from hexpipe.nets.box import BOX, net_in_words
     from hexpipe.nets.checkpoints import load_checkpoint
 
     if checkpoint is not None and chance is not None:
         raise UsageError("name a checkpoint or a run folder, or give --random SEED, not both")
     game = GameSettings()
-    interruption = Interruption()
+    interruption = Interruption(INTERRUPT)
     thinker: Thinker
     if chance is not None:
         thinker = RandomThinker(chance, seed)

@@ -41,6 +41,7 @@ COMMANDS = {
     "Play": {
         "serve": "Play a net and watch a run, in a browser.",
         "htp": "Play Hex in HexGui, over its text protocol.",
+        "gomocup": "Play five in a row, over the protocol of piskvork.",
         "match": "Play two players until it is clear who is better.",
         "tournament": "Play everyone against everyone, and rate them.",
         "analyze": "Analyse positions for programs, by JSON lines.",
