@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import os
 import threading
-from functools import partial
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexpipe.arena.analysis import Analysis
 from hexpipe.arena.lines import Interruption
-from hexpipe.arena.thinker import NetThinker
+from hexpipe.arena.thinker import NetThinker, RandomThinker, Thinker
 from hexpipe.config import load_settings
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.inarow import InARow
+from hexpipe.games.set_up import Position
 from hexpipe.gomocup.engine import NO_LIMIT, GomocupEngine
 from hexpipe.gomocup.protocol import INTERRUPT, LONGEST_LINE, Command, format_answer, parse_line, serve
 from tests.clock import TestClock
@@ -25,9 +27,9 @@ from tests.htp.thinkers import HashEngine
 
 
 class Manager:
-    """An engine that is told lines, and what its thinker was asked."""
+    """An engine that is told lines, and what its thinker was asked; with ``chance`` that one thinks nothing."""
 
-    def __init__(self, rule: str = "free") -> None:
+    def __init__(self, rule: str = "free", chance: bool = False) -> None:
         self.made: list[HashEngine] = []
 
         def rules(board_size: int) -> InARow:
@@ -41,7 +43,9 @@ class Manager:
             self.made.append(HashEngine(board_size, swap, rules_for_thinker))
             return self.made[-1]
 
-        thinker = NetThinker(make, stop=lambda: False)  # type: ignore[arg-type]
+        thinker: Thinker = NetThinker(make)  # type: ignore[arg-type]
+        if chance:
+            thinker = RandomThinker(1, make_game=rules_for_thinker)
         self.engine = GomocupEngine(thinker, rules, rule)
 
     def tell(self, *lines: str) -> list[str]:
@@ -263,13 +267,22 @@ def test_a_search_ends_when_the_manager_says_so() -> None:
     def rules(board_size: int, swap: bool = False) -> InARow:
         return InARow(game_settings(board_size, 5))
 
-    thinker = NetThinker(partial(HashEngine, make_game=rules), None, 600.0, interruption)  # type: ignore[arg-type]
-    engine = GomocupEngine(thinker, rules, "free")
+    class Patient(RandomThinker):
+        """Thinks until it is told to end."""
+
+        def think(self, position: Position, seconds: float | None = None) -> Analysis:
+            while not interruption():
+                time.sleep(0.001)
+            return super().think(position)
+
+    engine = GomocupEngine(Patient(1, make_game=rules), rules, "free")
 
     def work() -> None:
         with os.fdopen(commands, "rb") as source, os.fdopen(answers, "wb", buffering=0) as sink:
             serve(source, sink, engine.handle, interruption)
+            ended.set()  # the source is closed once its reader has seen its end
 
+    ended = threading.Event()
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     with os.fdopen(read_end, "rb") as answered, os.fdopen(write_end, "wb", buffering=0) as told:
@@ -280,8 +293,9 @@ def test_a_search_ends_when_the_manager_says_so() -> None:
         assert place(answered.readline().decode())
         told.write(b"RESTART\nBEGIN\nEND\n")
         assert answered.readline() == b"OK\n"
-        thread.join(200)
-        assert not thread.is_alive()
+        assert ended.wait(200)
+    thread.join(200)
+    assert not thread.is_alive()
 
 
 COMMANDS = st.sampled_from(
@@ -298,7 +312,8 @@ ANY = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=
 @settings(max_examples=60, deadline=None)
 @given(st.lists(COMMANDS | PLACES | STONES | ANY, max_size=20))
 def test_any_lines_are_answered_and_leave_a_game_that_can_be(lines: list[Any]) -> None:
-    manager = started()
+    manager = Manager(chance=True)
+    manager.tell("START 9")
     for line in lines:
         if line.strip().upper().startswith("END"):
             continue
