@@ -82,6 +82,7 @@ def play_games(run_dir: Path, count: int) -> None:
     game, generator = InARow(game_settings(SIZE, 5, row_rule="exact")), np.random.default_rng(1)
     results = []
     with pygomo.EngineClient(sys.executable, args=[*COMMAND, str(run_dir)], working_directory=str(ROOT)) as client:
+        process = client._transport._process
         assert "hexpipe" in client.about(timeout=200)
         assert client.start(SIZE, timeout=200)
         client.set_rule(1)
@@ -105,6 +106,8 @@ def play_games(run_dir: Path, count: int) -> None:
         assert client.router.get_all("error") == []
         assert client.router.get_all("output") == []
         assert client.router.get_all("coord") == []
+    process.stdout.close()  # which the package leaves open
+    process.stderr.close()
     assert len(results) == count
     assert len(set(results)) > 1, "not always the same game"
 
