@@ -31,6 +31,7 @@ from hexpipe import kernel_cache
 from hexpipe.answers import Answers
 from hexpipe.arena.uct import UctPlayer
 from hexpipe.config import GoOptions, Shapes, load_settings
+from hexpipe.games import renju_kernels
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.game_records import recorded_rules
@@ -271,6 +272,10 @@ def _inarow() -> None:
     game.local_view.cells_of_actions(actions, states.origin)
     game.cell_of_action(game.action_of_cell(0, states.origin[0]), states.origin[0])
     game.threat_levels(states, row, np.zeros(1, np.uint8))
+    renju = InARow(load_settings("quick", {"game.name": "inarow", "game.board_size": 5, "game.row_rule": "renju"}).game)
+    states, codes = renju.play([0]), np.zeros((1, renju.shapes.code_length), np.int8)
+    renju.codes(states, row, codes)
+    renju_kernels.judged(states.cells, 0, 1, 1, 5)
 
 
 def _connect4() -> None:

@@ -145,11 +145,13 @@ def likely(arguments: Sequence[str]) -> tuple[str, ...]:
     if not {"-h", "--help"}.isdisjoint(words):
         return ()
     named = {part for word in words for part in re.split("[^a-z0-9]+", word)}  # not the "go" of algorithm
-    game = next((name for name in ("inarow", "connect4", "othello", "breakthrough", "go") if name in named), "hex")
+    usual = "inarow" if command == "gomocup" else "hex"
+    game = next((name for name in ("inarow", "connect4", "othello", "breakthrough", "go") if name in named), usual)
     algorithm = "muzero" if any("muzero" in word for word in words) else "alphazero"
     if command in ("run", "train"):
         return to_train(game, algorithm)
-    if command in ("selfplay", "match", "tournament", "analyze", "gtp", "htp", "play-server", "serve", "score"):
+    playing = ("selfplay", "match", "tournament", "analyze", "gomocup", "gtp", "htp", "play-server", "serve", "score")
+    if command in playing:
         return to_play(game, algorithm)
     return {"bench": tuple(GROUPS), "pytest": tuple(GROUPS), "solve": ("solver", "hex")}.get(command, ())
 

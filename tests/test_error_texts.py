@@ -78,6 +78,23 @@ CALLS: list[tuple[Callable[[Path], object], str]] = [
     ),
     (lambda _: inarow(game__win_length=6), "game.win_length is 6, more than the 5 cells along a side: lower it"),
     (
+        lambda _: inarow(game__board_size=30, game__row_rule="renju"),
+        "game.row_rule=renju needs a view of the whole board, 30 cells a side: set game.view_size=30",
+    ),
+    (
+        lambda _: inarow(game__board_size=100, game__row_rule="renju"),
+        "game.row_rule=renju needs a view of the whole board, 100 cells a side: such boards have 79 at the most",
+    ),
+    (
+        lambda _: inarow(game__win_length=4, game__row_rule="renju"),
+        "game.row_rule=renju is for 5 in a row, not 4: leave game.win_length unset, on a board of 5 cells a side or "
+        "more",
+    ),
+    (
+        lambda _: inarow(game__players=3, game__row_rule="renju"),
+        "game.row_rule=renju is for two players, not 3: leave game.players unset",
+    ),
+    (
         lambda _: inarow(game__board_size=10, game__view_size=21),
         "game.view_size 21 is larger than the board of 10, which then cannot be in its middle: take an odd "
         "game.board_size, or 10",
@@ -111,7 +128,7 @@ CALLS: list[tuple[Callable[[Path], object], str]] = [
     (lambda _: settings_from_json("[]"), "the settings are no JSON object; restore the file or start a new run"),
     (
         lambda _: settings_from_json('{"version": 99}'),
-        "the settings have version 99, this hexpipe reads up to 6: use the hexpipe that wrote them",
+        "the settings have version 99, this hexpipe reads up to 7: use the hexpipe that wrote them",
     ),
     (
         lambda _: make_game(settings(game__name="foreign:Mine").game),

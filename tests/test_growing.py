@@ -47,6 +47,7 @@ def test_quick_grows_as_eight_does() -> None:
         {"game.board_size": 7, "reanalyze.ratio": 1},
         {"game.board_size": 7, "selfplay.workers": 0},
         {"game.name": "inarow", "game.board_size": 21},
+        {"game.name": "inarow", "game.board_size": 25, "game.view_size": 25, "game.row_rule": "renju"},
         {**LARGE, "curriculum.stages": []},
         {**LARGE, "curriculum.stages": [[15, 5], [100, 8]]},
         {**LARGE, "reanalyze.ratio": 1},

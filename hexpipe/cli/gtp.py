@@ -48,14 +48,15 @@ def command(
     The net serves boards of any size that its game has. Points of Go are GTP's: A1 at the bottom left, no column I. A
     controller's clock (time_settings, time_left) is kept.
     """
+    from hexpipe.arena.lines import Interruption
     from hexpipe.arena.thinker import NetThinker, RandomThinker
     from hexpipe.htp.gtp_engine import GtpEngine
-    from hexpipe.htp.protocol import Interruption, serve
+    from hexpipe.htp.protocol import INTERRUPT, serve
     from hexpipe.nets.checkpoints import load_checkpoint
 
     if (checkpoint is None) == (chance is None):
         raise UsageError("name a checkpoint or a run folder of Go or Othello, or give --random SEED, one of them")
-    interruption = Interruption()
+    interruption = Interruption(INTERRUPT)
     thinker: Thinker
     if checkpoint is None:
         settings = load_settings(overrides={"game.name": game or "go"})

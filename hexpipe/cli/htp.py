@@ -44,14 +44,15 @@ def command(
 
     The net serves boards of any size. A controller's clock (time_settings, time_left) is kept.
     """
+    from hexpipe.arena.lines import Interruption
     from hexpipe.arena.thinker import NetThinker, RandomThinker
     from hexpipe.htp.engine import HtpEngine
-    from hexpipe.htp.protocol import Interruption, serve
+    from hexpipe.htp.protocol import INTERRUPT, serve
 
     if checkpoint is not None and chance is not None:
         raise UsageError("name a checkpoint or a run folder, or give --random SEED, not both")
     game = GameSettings()
-    interruption = Interruption()
+    interruption = Interruption(INTERRUPT)
     thinker: Thinker
     if chance is not None:
         thinker = RandomThinker(chance, seed)

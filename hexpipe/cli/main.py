@@ -43,6 +43,7 @@ COMMANDS = {
         "htp": "Play Hex in HexGui, over its text protocol.",
         "play-server": "Play Hex at a server of games.",
         "gtp": "Play Go or Othello for GUIs, over their text protocol.",
+        "gomocup": "Play five in a row, over the protocol of piskvork.",
         "match": "Play two players until it is clear who is better.",
         "tournament": "Play everyone against everyone, and rate them.",
         "analyze": "Analyse positions for programs, by JSON lines.",

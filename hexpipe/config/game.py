@@ -243,7 +243,8 @@ class GameSettings(InARowOptions, HexOptions):
             rows, columns = self.board
             komi = f", komi {self.options(GoOptions).komi:g}" if self.name == "go" else ""
             return f"{_TITLES.get(self.name, self.name)} {rows}x{columns}{komi}"
-        return f"{self.row_length} in a row {n}x{n}, {self.players} players"
+        rule = "" if self.row_rule == "free" else f", {self.row_rule}"
+        return f"{self.row_length} in a row {n}x{n}, {self.players} players{rule}"
 
     @property
     def row_length(self) -> int:

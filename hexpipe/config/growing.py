@@ -68,8 +68,8 @@ def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, tr
     Hex grows on boards of 5, 7, 9, ... cells a side, by `HEX_GROWN`. For n in a row stages, the step cap and the
     openings of self-play, and `GROWN`, are set beside the preset, in the preset quick also `QUICK_GROWN`. Settings in
     ``overrides`` take precedence, so that ``curriculum.stages`` of [] begins on the large board. A run with reanalysis,
-    which supports only one board, does not grow; nor does one of Hex that plays nothing, or starts with a ``trained``
-    net. SettingsError as from `load_settings`.
+    which supports only one board, does not grow; nor does renju, whose boards are seen whole, nor a run of Hex that
+    plays nothing, or starts with a ``trained`` net. SettingsError as from `load_settings`.
     """
     given = dict(overrides or {})
     settings = load_settings(preset, given)
@@ -85,7 +85,7 @@ def new_run_settings(preset: str, overrides: Mapping[str, Any] | None = None, tr
     if game.name == "hex" and game.board_size > _FIRST_HEX and settings.plays and not trained:
         sizes = (*range(_FIRST_HEX, game.board_size, _HEX_STEP), game.board_size)
         return load_settings(preset, {"curriculum.stages": sizes, **HEX_GROWN, **given})
-    if game.name != "inarow" or game.board_size <= DEFAULT_VIEW_SIZE:
+    if game.name != "inarow" or game.board_size <= DEFAULT_VIEW_SIZE or game.row_rule == "renju":
         return settings
     view = game.view_size or view_size_for(game.inarow_rules())
     grown = {

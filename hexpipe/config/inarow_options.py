@@ -12,6 +12,7 @@ from hexpipe.config.section import RefusedError
 
 DEFAULT_VIEW_SIZE, MAX_VIEW_SIZE = 21, 79  # tables of 5 planes of 79 x 79 codes are the largest that int16 can index
 DEFAULT_WIN_LENGTH = 5
+RowRule = Literal["free", "exact", "renju"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class InARowRules:
     board_size: int
     players: int
     win_length: int
+    row_rule: RowRule
     ranked_draws: bool
     placement_rewards: tuple[float, ...]
     max_plies: int
@@ -34,6 +36,11 @@ class InARowOptions(GameOptions):
     players: int = Field(2, ge=2, le=3, description="players, who move in turn; 3: inarow only")
     win_length: int | None = Field(
         None, ge=2, le=MAX_BOARD_SIZE, description="stones in a row that win; unset: min(5, board_size); inarow only"
+    )
+    row_rule: RowRule = Field(
+        "free",
+        description="whether more than win_length in a row win, too: for all, for none (exact: standard gomoku), or "
+        "for the second player alone, with renju's forbidden moves for the first; inarow only",
     )
     draws: Literal["ranked", "shared"] | None = Field(
         None,
@@ -75,6 +82,8 @@ class InARowOptions(GameOptions):
                     f"middle: take an odd game.board_size, or {n}"
                 )
                 raise RefusedError(words, kind="conflict", setting="game.view_size")
+        if self.row_rule == "renju":
+            self._refuse_no_renju()
         rewards = self.placement_rewards
         if rewards is None:
             return self
@@ -89,6 +98,25 @@ class InARowOptions(GameOptions):
             raise RefusedError(words, kind="range", setting="game.placement_rewards", low=-1, high=1)
         return self
 
+    def _refuse_no_renju(self) -> None:
+        """Raise RefusedError unless this is five in a row by two players on a board that is seen whole."""
+        rules = self.inarow_rules()
+        if rules.players != 2:
+            words = f"game.row_rule=renju is for two players, not {rules.players}: leave game.players unset"
+            raise RefusedError(words, kind="conflict", setting="game.row_rule")
+        if rules.win_length != DEFAULT_WIN_LENGTH:
+            words = (
+                f"game.row_rule=renju is for {DEFAULT_WIN_LENGTH} in a row, not {rules.win_length}: leave "
+                f"game.win_length unset, on a board of {DEFAULT_WIN_LENGTH} cells a side or more"
+            )
+            raise RefusedError(words, kind="conflict", setting="game.row_rule")
+        n = rules.board_size
+        if rules.view_size < n:
+            # what is forbidden, and whether anything is allowed, may turn on stones that a smaller view does not show
+            way = f"set game.view_size={n}" if n <= MAX_VIEW_SIZE else f"such boards have {MAX_VIEW_SIZE} at the most"
+            words = f"game.row_rule=renju needs a view of the whole board, {n} cells a side: {way}"
+            raise RefusedError(words, kind="conflict", setting="game.row_rule")
+
     def inarow_rules(self) -> InARowRules:
         """Return the rules of n in a row, with the default of every unset one."""
         n, three = self.board_size, self.players == 3
@@ -97,6 +125,7 @@ class InARowOptions(GameOptions):
             board_size=n,
             players=self.players,
             win_length=min(n, DEFAULT_WIN_LENGTH) if self.win_length is None else self.win_length,
+            row_rule=self.row_rule,
             ranked_draws=three if self.draws is None else self.draws == "ranked",
             placement_rewards=self.placement_rewards or ((1.0, -0.2, -1.0) if three else (1.0, -1.0)),
             max_plies=min(n * n, self.move_cap or n * n),

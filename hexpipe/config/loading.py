@@ -20,7 +20,7 @@ from hexpipe.config.settings import Settings
 from hexpipe.errors import SettingsError
 from hexpipe.plain_files import parse_document
 
-VERSION = 6
+VERSION = 7
 """Version of written settings; incremented when a setting is added, removed or changes its meaning. 0 is hexpipe
 0.1.0."""
 
@@ -34,6 +34,7 @@ YOUNGER: dict[str, tuple[int, Any]] = {
     "learner.muon_rate": (4, 0.0),
     "selfplay.revisit_share": (5, 0.0),
     "game.board_width": (6, None),  # boards were square
+    "game.row_rule": (7, "free"),  # more in a row than win_length won, too
     "learner.dtype": (6, "auto"),  # bfloat16 on accelerators, as ever, and now on processors that have it
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""

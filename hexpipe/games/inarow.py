@@ -1,9 +1,13 @@
 """n in a row: two or three players, square boards of 3 to 200 cells a side.
 
 Seats place a stone in turn; the first with ``win_length`` or more in a row, down, across or diagonally, wins. A full
-board, or the move cap, is a draw. Large boards are played through a local view (`game_env`): only its cells are
-actions, and the net may see the whole board as a thumbnail beside it, in which board row r is in the bucket floor((2r +
-1) V / 2n).
+board, or the move cap, is a draw. With ``row_rule`` "exact" more than ``win_length`` do not win, as in standard gomoku.
+With "renju" they do for seat 1 alone; seat 0 may not make them, nor two fours or two threes at once: such moves are not
+legal (`renju_kernels`). The rules of renju let a player pass, and a game in which both do is a draw; here nobody
+passes, and where seat 0 has no legal move the game is a draw.
+
+Large boards are played through a local view (`game_env`): only its cells are actions, and the net may see the whole
+board as a thumbnail beside it, in which board row r is in the bucket floor((2r + 1) V / 2n).
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ import numpy as np
 
 from hexpipe import kernel_cache
 from hexpipe.config import InARowOptions, Shapes
+from hexpipe.config.game import OFF_BOARD
 from hexpipe.errors import NotationError
-from hexpipe.games import boards, chain_kernels, coordinates, inarow_kernels, symmetry
+from hexpipe.games import boards, chain_kernels, coordinates, inarow_kernels, renju_kernels, symmetry
 from hexpipe.games.checked_play import checked_play
 from hexpipe.games.game_env import (
+    ONGOING,
     BoolArray,
     Float32Array,
     Int8Array,
@@ -28,6 +34,12 @@ from hexpipe.games.game_env import (
     UInt8Array,
 )
 from hexpipe.games.local_view import LocalView
+
+_FORBIDDEN = {
+    renju_kernels.OVERLINE: "an overline, six or more in a row, is forbidden to black",
+    renju_kernels.DOUBLE_FOUR: "two fours at once are forbidden to black",
+    renju_kernels.DOUBLE_THREE: "two threes at once are forbidden to black",
+}
 
 
 class InARow:
@@ -58,6 +70,10 @@ class InARow:
             "placement_rewards": [*chosen.placement_rewards],
             "view_size": v,
         }
+        if chosen.row_rule != "free":  # games from before there was another one have no word of it
+            self.terms["row_rule"] = chosen.row_rule
+        self._renju = chosen.row_rule == "renju"
+        self._longest_profile = self.win_length if chosen.row_rule == "free" else n
         self._rewards = np.array(chosen.placement_rewards, np.float32)
         self._ranked_draws = chosen.ranked_draws
         planes = 1 + (seats + 1) * chosen.thumbnail
@@ -78,6 +94,8 @@ class InARow:
             view_size=v,
             num_seats=seats,
             win_length=self.win_length,
+            longer_from={"free": 0, "exact": seats, "renju": 1}[chosen.row_rule],
+            renju=self._renju,
             max_plies=self.max_plies,
             thumbnail=chosen.thumbnail,
             buckets=buckets,
@@ -124,10 +142,14 @@ class InARow:
     def legal_mask(self, states: States, rows: IntArray, out: BoolArray) -> None:
         """Write the legal absolute actions of ``rows`` into ``out`` bool [L, A]."""
         inarow_kernels.legal_mask(states, rows, self.rules, out)
+        if self._renju:
+            self._shut(states.cells, rows, states.view, states.origin, False, out)
 
     def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
         """Write the net-frame codes of ``rows`` (see `Shapes`) into ``out`` int8 [L, C]."""
         inarow_kernels.codes(states, rows, self.rules, out)
+        if self._renju:
+            self._shut(states.cells, rows, states.view, states.origin, np.int8(OFF_BOARD), out)
 
     def codes_from_cells(
         self, cells: Int8Array, views: Int8Array, plies: IntArray, origins: Int16Array, out: Int8Array
@@ -135,6 +157,14 @@ class InARow:
         """Write the codes of positions given as board cells int8 [B, n * n] into ``out`` int8 [B, C]."""
         pooled = np.empty((1, self.num_seats * self.num_actions), np.int16)
         inarow_kernels.codes_from_cells(cells, views, origins, self.rules, pooled, out)
+        if self._renju:
+            self._shut(cells, np.arange(len(cells), dtype=np.int32), views, origins, np.int8(OFF_BOARD), out)
+
+    def _shut(
+        self, cells: Int8Array, rows: IntArray, views: Int8Array, origins: Int16Array, value: np.int8 | bool, out: Any
+    ) -> None:
+        """Write ``value`` to the actions in ``out`` that renju forbids (`renju_kernels.shut`)."""
+        renju_kernels.shut(cells, rows, views, origins, self.board_size, self.local_view.view_size, value, out)
 
     def threat_levels(self, states: States, rows: IntArray, out: UInt8Array) -> None:
         """Write the threat levels of ``rows`` (`chain_kernels.threat_levels`) into ``out`` uint8 [L]."""
@@ -150,7 +180,7 @@ class InARow:
         The winner is first; the other seats, and in a ranked draw all of them, are ordered by their profiles of chains
         (`chain_kernels`); equal ones share the mean of their places' rewards.
         """
-        counts = np.empty((self.num_seats, self.win_length + 1), np.int32)
+        counts = np.empty((self.num_seats, self._longest_profile + 1), np.int32)
         chain_kernels.terminal_values(states, rows, self.board_size, self._rewards, self._ranked_draws, counts, out)
 
     def cell_of_action(self, action: int, origin: Int16Array | None = None) -> int:
@@ -193,4 +223,13 @@ class InARow:
 
     def play(self, moves: Sequence[int]) -> States:
         """Return one row after ``moves``; IllegalMoveError names the move that is not legal, and why."""
-        return checked_play(self, moves)
+        return checked_play(self, moves, self._why_illegal)
+
+    def _why_illegal(self, states: States, action: int) -> str:
+        """Return what of renju's forbids ``action`` in row 0; an empty text where nothing does."""
+        ongoing = self._renju and states.winner[0] == ONGOING and states.to_move[0] == 0
+        cell = self.cell_of_action(action, states.origin[0]) if ongoing and 0 <= action < self.num_actions else -1
+        if cell < 0 or states.cells[0, cell]:
+            return ""
+        n = self.board_size
+        return _FORBIDDEN.get(renju_kernels.judged(states.cells, 0, cell // n, cell % n, n), "")

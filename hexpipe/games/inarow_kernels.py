@@ -1,7 +1,8 @@
 """Batched rules of n in a row in numba. Chains at the end of a game are `chain_kernels`'.
 
 A step looks at the chains through the new stone, counts it in one bucket of the thumbnail, and scans the view only
-once that may be full; nothing in it grows with the board but the copy of the row.
+once that may be full; nothing in it grows with the board but the copy of the row. What renju forbids is
+`renju_kernels`', and is looked for where those rules are played alone.
 
 `States` is unpacked where a kernel needs views: numba takes every attribute called ``view`` for the method of arrays.
 """
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hexpipe.games import renju_kernels
 from hexpipe.games.chain_kernels import threat_levels
 from hexpipe.games.draw_kernels import GAMMA, drawn
 from hexpipe.games.game_env import BoolArray, Int8Array, Int16Array, IntArray, States, UInt8Array
@@ -26,14 +28,17 @@ _ROUND_UP_HALVES = 0.5 + 1e-6  # a bucket has far less than a million cells: onl
 class Rules(NamedTuple):
     """The game's settings as the kernels take them.
 
-    ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each bucket and 0 for
-    those of none, are the thumbnail's.
+    Exactly ``win_length`` in a row win, and more do for the seats from ``longer_from`` on. ``renju``: seat 0 has
+    forbidden moves. ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each
+    bucket and 0 for those of none, are the thumbnail's.
     """
 
     board_size: int
     view_size: int
     num_seats: int
     win_length: int
+    longer_from: int
+    renju: bool
     max_plies: int
     thumbnail: bool
     buckets: Int16Array
@@ -68,15 +73,18 @@ def _play(states: States, row: int, action: int, rules: Rules) -> None:
     to_move[row] = views[row] = seat + 1 if seat + 1 < rules.num_seats else 0
     if rules.thumbnail:
         pooled[row, (seat * v + rules.buckets[i]) * v + rules.buckets[j]] += 1
-    length = 0
+    length, exactly = 0, False
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         both = _beyond(cells, row, i, j, down, right, n) + _beyond(cells, row, i, j, -down, -right, n)
         length = max(length, 1 + both)
+        exactly |= 1 + both == rules.win_length
     before: int = longest[row, seat]
     longest[row, seat] = max(before, length)
-    if length >= rules.win_length:
+    if exactly or (length > rules.win_length and seat >= rules.longer_from):
         winner[row] = seat
-    elif ply[row] >= rules.max_plies:
+    elif ply[row] >= rules.max_plies or (
+        rules.renju and to_move[row] == 0 and not renju_kernels.may_move(cells, row, n)
+    ):
         winner[row] = rules.num_seats
     elif (
         v < n
@@ -290,15 +298,25 @@ def codes_from_cells(
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int, counter: np.uint64) -> int:
-    """An action drawn evenly from the empty cells that the view at (top, left) shows; there is one.
+def _open(cells: Int8Array, row: int, cell: int, n: int, restricted: bool) -> bool:
+    """Whether ``cell`` is empty, and where who moves is ``restricted`` not forbidden by renju."""
+    if cells[row, cell] != 0:
+        return False
+    return not (restricted and renju_kernels.forbidden(cells, row, cell // n, cell % n, n))
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _draw_action(
+    cells: Int8Array, row: int, top: int, left: int, v: int, n: int, restricted: bool, counter: np.uint64
+) -> int:
+    """An action drawn evenly from the cells that the view at (top, left) shows and that are `_open`; there is one.
 
     ``counter`` and the eight after it are used up.
     """
     for attempt in range(8):
         action: int = drawn((counter + np.uint64(attempt)) * GAMMA, v * v)
         cell = cell_of_action(top, left, action, v, n)
-        if cell >= 0 and cells[row, cell] == 0:
+        if cell >= 0 and _open(cells, row, cell, n, restricted):
             return action
     # a crowded view: count what is free and draw from that
     rows = range(max(top, 0), min(top + v, n))
@@ -306,11 +324,11 @@ def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int
     free = 0
     for i in rows:
         for j in range(first, last):
-            free += cells[row, i * n + j] == 0
+            free += _open(cells, row, i * n + j, n, restricted)
     skip = drawn((counter + np.uint64(8)) * GAMMA, free)
     for i in rows:
         for j in range(first, last):
-            if cells[row, i * n + j] == 0:
+            if _open(cells, row, i * n + j, n, restricted):
                 if skip == 0:
                     return (i - top) * v + j - left
                 skip -= 1
@@ -333,7 +351,8 @@ def random_playouts(states: States, seed: int, repeats: int, rules: Rules) -> np
             _copy(states, start, row)
             while states.winner[row] < 0:
                 top, left = np.intp(states.origin[row, 0]), np.intp(states.origin[row, 1])
-                action = _draw_action(states.cells, row, top, left, v, n, counter)
+                restricted = rules.renju and states.to_move[row] == 0
+                action = _draw_action(states.cells, row, top, left, v, n, restricted, counter)
                 counter += np.uint64(9)
                 _play(states, row, action, rules)
                 moves += 1

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from hexpipe.config import GameSettings
+from tests.games.reference_renju import is_forbidden
 
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -54,7 +55,17 @@ class SlowInARow:
     def legal(self) -> list[int]:
         if self.winner >= 0:
             return []
-        return [a for a, place in enumerate(self.shown(self.origin)) if place is not None and place not in self.board]
+        shown = enumerate(self.shown(self.origin))
+        return [a for a, place in shown if place is not None and place not in self.board and not self.closed(place)]
+
+    def closed(self, place: tuple[int, int]) -> bool:
+        """Whether renju forbids an empty place to who moves."""
+        return self.rules.row_rule == "renju" and self.seat == 0 and is_forbidden(self.board, self.n, place)
+
+    def wins(self, seat: int) -> bool:
+        lengths, wanted = chains(self.board, seat), self.rules.win_length
+        longer = {"free": True, "exact": False, "renju": seat == 1}[self.rules.row_rule]
+        return wanted in lengths or (longer and max(lengths) > wanted)
 
     def longest(self) -> list[int]:
         return [max(chains(self.board, seat), default=0) for seat in range(self.seats)]
@@ -66,9 +77,9 @@ class SlowInARow:
         seat = self.seat
         self.board[place] = seat
         self.order.append(place[0] * self.n + place[1])
-        if self.longest()[seat] >= self.rules.win_length:
+        if self.wins(seat):
             self.winner = seat
-        elif len(self.order) == self.rules.max_plies:
+        elif len(self.order) == self.rules.max_plies or (self.rules.row_rule == "renju" and not self.legal()):
             self.winner = self.seats
         elif not self.legal():
             self.place_view(self.order[-1])
@@ -114,7 +125,10 @@ class SlowInARow:
         codes = []
         for place in self.shown(self.origin):
             owner = None if place is None else self.board.get(place)
-            codes.append(4 if place is None else 0 if owner is None else 1 + (owner - self.seat) % self.seats)
+            if place is None or (owner is None and self.closed(place)):
+                codes.append(4)
+            else:
+                codes.append(0 if owner is None else 1 + (owner - self.seat) % self.seats)
         if not self.rules.thumbnail:
             return codes
         sizes = Counter(self._bucket(at) for at in range(self.n))

@@ -28,6 +28,11 @@ def rules(draw: st.DrawFn) -> GameSettings:
     more["draws"] = draw(st.sampled_from([None, "ranked", "shared"]))
     more["thumbnail"] = draw(st.sampled_from([None, True, False]))
     more["move_cap"] = draw(st.sampled_from([0, 0, n * n - 3]))
+    more["row_rule"] = draw(st.sampled_from(["free", "free", "exact", "renju"]))
+    if more["row_rule"] == "renju":
+        n = min(max(n, 5), 8)  # the slow rules are slow
+        more |= {"players": 2, "view_size": n + draw(st.sampled_from([0, 2])) * (n % 2)}
+        return game_settings(n, 5, **more)
     return game_settings(n, draw(st.sampled_from([3, 4, 5, n]).filter(lambda length: length <= n)), **more)
 
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexpipe.arena import lines
+from hexpipe.arena.lines import Interruption
 from hexpipe.errors import IllegalMoveError, NotationError, UsageError
-from hexpipe.htp import protocol
-from hexpipe.htp.protocol import LONGEST_LINE, Command, Interruption, format_reply, parse_line, serve
+from hexpipe.htp.protocol import INTERRUPT, LONGEST_LINE, Command, format_reply, parse_line, serve
 from tests.htp.controller import split_replies
 
 
@@ -93,7 +94,7 @@ class Session:
         commands, self.write_end = os.pipe()
         self.read_end, answers = os.pipe()
         self.working = threading.Event()
-        self.interruption = Interruption()
+        self.interruption = Interruption(INTERRUPT)
         self.answered, self.source = os.fdopen(self.read_end, "rb"), os.fdopen(commands, "rb")
         self.thread = threading.Thread(target=self.serve, args=(answers,), daemon=True)
         self.thread.start()
@@ -124,7 +125,7 @@ class Session:
         ended = not self.thread.is_alive()
         self.answered.close()
         self.leave()
-        while any(thread.name == "htp-lines" for thread in threading.enumerate()):
+        while any(thread.name == "controller-lines" for thread in threading.enumerate()):
             time.sleep(0.001)
         self.source.close()
         return ended
@@ -164,7 +165,7 @@ def test_a_controller_that_reads_no_more_ends_the_command_and_those_that_wait() 
 
 
 def test_commands_that_end_under_a_search_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LEAVING_SECONDS", 0.0)
+    monkeypatch.setattr(lines, "LEAVING_SECONDS", 0.0)
     session = Session()
     session.send(b"work\n")
     assert session.working.wait(200)
@@ -175,9 +176,9 @@ def test_commands_that_end_under_a_search_end_it(monkeypatch: pytest.MonkeyPatch
 
 def test_the_end_of_a_script_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines that wait are answered in full, and so is a last one whose end came with it."""
-    monkeypatch.setattr(protocol, "LEAVING_SECONDS", 0.0)
+    monkeypatch.setattr(lines, "LEAVING_SECONDS", 0.0)
     answers, asked = io.BytesIO(), []
-    interruption = Interruption()
+    interruption = Interruption(INTERRUPT)
 
     def handle(name: str, arguments: Sequence[str]) -> str:
         time.sleep(0.05)  # the end has been read by now

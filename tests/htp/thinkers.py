@@ -8,6 +8,7 @@ from hexpipe.arena.analysis import Analysis, analyse
 from hexpipe.arena.thinker import NetThinker
 from hexpipe.bench.replay import HashEvaluator
 from hexpipe.config import SearchSettings
+from hexpipe.games.game_env import Game
 from hexpipe.games.hex import Hex
 from hexpipe.games.set_up import Position, checked_position
 
@@ -17,8 +18,8 @@ class HashEngine:
 
     learned = False
 
-    def __init__(self, board_size: int, swap: bool) -> None:
-        self.game = Hex(board_size, swap)
+    def __init__(self, board_size: int, swap: bool, make_game: Callable[[int, bool], Game] = Hex) -> None:
+        self.game = make_game(board_size, swap)
         self.asked: list[tuple[int | None, float | None]] = []
 
     def analyse(
