@@ -69,8 +69,8 @@ CALLS: list[tuple[Callable[[Path], object], str]] = [
     (lambda _: settings(game__board_size=28), "game.board_size: Hex boards have 3 to 27 cells a side (got 28)"),
     (
         lambda _: settings(game__name="chess"),
-        "there is no game 'chess': game.name is hex, inarow, connect4, othello, breakthrough, go, or openspiel:NAME for "
-        "one of OpenSpiel's, or package.module:Class for one of your own",
+        "there is no game 'chess': game.name is hex, inarow, connect4, othello, breakthrough, go, or openspiel:NAME "
+        "for one of OpenSpiel's, or package.module:Class for one of your own",
     ),
     (
         lambda _: settings(game__win_length=5),

@@ -341,7 +341,7 @@ FOULS = {"overline": 3, "double four": 2, "double three": 1}
 
 
 def check_games_of_the_package(rule: str, games: int) -> None:
-    renju = pytest.importorskip("renju", reason="the package renju is not installed: pip install 'hexpipe[gomoku]'")
+    renju = pytest.importorskip("renju", reason="the package renju is not installed: pip install 'hexpipe[peers]'")
     checker = pytest.importorskip("renju.check_forbid")
     names = {"free": "freestyle", "exact": "standard", "renju": "renju"}
     statuses = {-1: "ONGOING", 0: "BLACK_WIN", 1: "WHITE_WIN", 2: "DRAW"}

@@ -77,7 +77,7 @@ def test_what_cannot_play_is_refused_in_one_line(tmp_path: Path) -> None:
 def play_games(run_dir: Path, count: int) -> None:
     """Games of the engine, in either seat, against a client that plays any legal move."""
     pygomo = pytest.importorskip(
-        "pygomo", reason="the package pygomo-lib is not installed: pip install 'hexpipe[gomoku]'"
+        "pygomo", reason="the package pygomo-lib is not installed: pip install 'hexpipe[peers]'"
     )
     game, generator = InARow(game_settings(SIZE, 5, row_rule="exact")), np.random.default_rng(1)
     results = []
