@@ -2,8 +2,8 @@
 
 Planes are comparisons of codes, or numbers (`Shapes.planes`). Where seats own the board's edges and see it transposed
 (Hex: `Shapes.turns_frame`) they are the mover's stones, the opponent's, empty, and "the extra action (swap) is legal";
-the border ring shows whose edges are whose. Else, unless a game declares its own, they are one for each seat from the mover
-on, empty, and off the board or closed; with an action that is no cell, "it is legal"; and with a thumbnail of the
+the border ring shows whose edges are whose. Else, unless a game declares its own, they are one for each seat from the
+mover on, empty, and off the board or closed; with an action that is no cell, "it is legal"; and with a thumbnail of the
 board, one more for each seat and one of the view's extent. The ring is off the board, or in the last plane of declared
 ones.
 """
