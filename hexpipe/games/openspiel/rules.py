@@ -64,8 +64,8 @@ class OpenSpiel(SteppedBoard):
         cells = np.arange(rows * columns, dtype=np.int16)[None]
         super().__init__(options.name, rows, cells, board_width=columns, num_seats=spiel.num_players())
         self._start = spiel.new_initial_state()
-        self._first = self._start.current_player()  # seat 0; in OpenSpiel's chess that is player 1
-        self.pass_action = spiel.num_distinct_actions()
+        self._first: int = self._start.current_player()  # seat 0; in OpenSpiel's chess that is player 1
+        self.pass_action: int = spiel.num_distinct_actions()
         self.num_actions = actions = self.pass_action + 1
         self.max_plies = min(MAX_PLIES, self.num_seats * spiel.max_game_length())
         self._numbers = self._planes * rows * columns

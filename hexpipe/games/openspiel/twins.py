@@ -43,7 +43,7 @@ def twin_of(game: Game) -> Twin:
         spiel = load_spiel_game(f"connect_four(rows={height},columns={width})")
 
         def landing(state: Any, column: int) -> int:
-            played = sum(column == one for one in state.history())
+            played: int = sum(column == one for one in state.history())
             return (height - 1 - played) * width + column
 
         return Twin(spiel, lambda state, action: action % width, landing)
@@ -68,7 +68,7 @@ def _breakthrough(game: Breakthrough) -> Twin:
     rows, columns = game.board_size, game.board_width
 
     def theirs(state: Any, action: int) -> int:
-        seat = state.current_player()
+        seat: int = state.current_player()
         cells = game.move_cells(action, seat)
         if cells is None:
             raise ValueError(f"action {action} leaves the board")
