@@ -30,7 +30,7 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
         n = game.board_size
         order = np.zeros(n * n, np.int16)
         return lambda seed, repeats: hex_kernels.random_playouts(states, seed, repeats, n, order)
-    if isinstance(game, InARow):
+    if isinstance(game, InARow) and settings.row_rule == "free":
         rules = game.rules
         return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, rules)
     if isinstance(game, ConnectFour):
@@ -40,7 +40,7 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
         board = game.board
         return lambda seed, repeats: othello_kernels.random_playouts(states, seed, repeats, board)
     raise SettingsError(
-        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4 or othello",
+        f"{settings.title} has no kernel that plays whole games: take hex, inarow with free rows, connect4 or othello",
         kind="foreign",
         setting="game.name",
     )
