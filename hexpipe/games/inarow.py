@@ -73,6 +73,7 @@ class InARow:
         if chosen.row_rule != "free":  # games from before there was another one have no word of it
             self.terms["row_rule"] = chosen.row_rule
         self._renju = chosen.row_rule == "renju"
+        self._longer_from: int | None = {"free": None, "exact": seats, "renju": 1}[chosen.row_rule]
         self._longest_profile = self.win_length if chosen.row_rule == "free" else n
         self._rewards = np.array(chosen.placement_rewards, np.float32)
         self._ranked_draws = chosen.ranked_draws
@@ -94,8 +95,6 @@ class InARow:
             view_size=v,
             num_seats=seats,
             win_length=self.win_length,
-            longer_from={"free": 0, "exact": seats, "renju": 1}[chosen.row_rule],
-            renju=self._renju,
             max_plies=self.max_plies,
             thumbnail=chosen.thumbnail,
             buckets=buckets,
@@ -130,7 +129,10 @@ class InARow:
 
     def step(self, states: States, parents: IntArray, actions: IntArray, children: IntArray) -> None:
         """Copy row parents[i] to row children[i] and play actions[i] there; without checks."""
-        inarow_kernels.step(states, parents, actions, children, self.rules)
+        if self._longer_from is None:
+            inarow_kernels.step(states, parents, actions, children, self.rules)
+        else:
+            inarow_kernels.step_strictly(states, parents, actions, children, self.rules, self._longer_from, self._renju)
 
     def place_views(self, states: States, rows: IntArray, centres: IntArray) -> None:
         """Put the views of ``rows`` [L] around the cells ``centres`` [L], -1 for around the last stone.

@@ -1,8 +1,8 @@
 """Batched rules of n in a row in numba. Chains at the end of a game are `chain_kernels`'.
 
 A step looks at the chains through the new stone, counts it in one bucket of the thumbnail, and scans the view only
-once that may be full; nothing in it grows with the board but the copy of the row. What renju forbids is
-`renju_kernels`', and is looked for where those rules are played alone.
+once that may be full; nothing in it grows with the board but the copy of the row. Other rules for rows than the usual
+one have a step of their own, `step_strictly`: one number more that `_play` is told costs playouts a third.
 
 `States` is unpacked where a kernel needs views: numba takes every attribute called ``view`` for the method of arrays.
 """
@@ -28,17 +28,14 @@ _ROUND_UP_HALVES = 0.5 + 1e-6  # a bucket has far less than a million cells: onl
 class Rules(NamedTuple):
     """The game's settings as the kernels take them.
 
-    Exactly ``win_length`` in a row win, and more do for the seats from ``longer_from`` on. ``renju``: seat 0 has
-    forbidden moves. ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each
-    bucket and 0 for those of none, are the thumbnail's.
+    ``buckets`` int16 [n], of each row (or column), and ``shades`` float64 [V * V], 127 / cells of each bucket and 0 for
+    those of none, are the thumbnail's.
     """
 
     board_size: int
     view_size: int
     num_seats: int
     win_length: int
-    longer_from: int
-    renju: bool
     max_plies: int
     thumbnail: bool
     buckets: Int16Array
@@ -73,18 +70,15 @@ def _play(states: States, row: int, action: int, rules: Rules) -> None:
     to_move[row] = views[row] = seat + 1 if seat + 1 < rules.num_seats else 0
     if rules.thumbnail:
         pooled[row, (seat * v + rules.buckets[i]) * v + rules.buckets[j]] += 1
-    length, exactly = 0, False
+    length = 0
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         both = _beyond(cells, row, i, j, down, right, n) + _beyond(cells, row, i, j, -down, -right, n)
         length = max(length, 1 + both)
-        exactly |= 1 + both == rules.win_length
     before: int = longest[row, seat]
     longest[row, seat] = max(before, length)
-    if exactly or (length > rules.win_length and seat >= rules.longer_from):
+    if length >= rules.win_length:
         winner[row] = seat
-    elif ply[row] >= rules.max_plies or (
-        rules.renju and to_move[row] == 0 and not renju_kernels.may_move(cells, row, n)
-    ):
+    elif ply[row] >= rules.max_plies:
         winner[row] = rules.num_seats
     elif (
         v < n
@@ -138,6 +132,50 @@ def step(states: States, parents: IntArray, actions: IntArray, children: IntArra
         if source != target:
             _copy(states, source, target)
         _play(states, target, np.intp(actions[k]), rules)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _too_long(cells: Int8Array, row: int, cell: int, n: int, wanted: int) -> bool:
+    """Whether no row through the stone on ``cell`` is of exactly ``wanted``."""
+    i, j = cell // n, cell % n
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        both = _beyond(cells, row, i, j, down, right, n) + _beyond(cells, row, i, j, -down, -right, n)
+        if 1 + both == wanted:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def step_strictly(
+    states: States,
+    parents: IntArray,
+    actions: IntArray,
+    children: IntArray,
+    rules: Rules,
+    longer_from: int,
+    renju: bool,
+) -> None:
+    """`step` where more than ``win_length`` in a row win for the seats from ``longer_from`` on alone.
+
+    With ``renju`` a position in which seat 0 is to move and has no legal move is a draw.
+    """
+    n, v = rules.board_size, rules.view_size
+    cells, _, to_move, _, winner, ply, last, origin, _, _ = states
+    for k in range(parents.shape[0]):
+        source = np.intp(parents[k])
+        target = np.intp(children[k])
+        if source != target:
+            _copy(states, source, target)
+        _play(states, target, np.intp(actions[k]), rules)
+        seat = winner[target]
+        if 0 <= seat < longer_from and _too_long(cells, target, np.intp(last[target]), n, rules.win_length):
+            winner[target] = -1  # the game goes on, as it does after any stone that does not win
+            if ply[target] >= rules.max_plies:
+                winner[target] = rules.num_seats
+            elif v < n and not holds_empty(cells, target, np.intp(origin[target, 0]), np.intp(origin[target, 1]), v, n):
+                place_view(cells, target, origin, np.intp(last[target]), v, n, True)
+        if renju and winner[target] < 0 and to_move[target] == 0 and not renju_kernels.may_move(cells, target, n):
+            winner[target] = rules.num_seats
 
 
 @njit(cache=True, nogil=True)
@@ -298,25 +336,15 @@ def codes_from_cells(
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _open(cells: Int8Array, row: int, cell: int, n: int, restricted: bool) -> bool:
-    """Whether ``cell`` is empty, and where who moves is ``restricted`` not forbidden by renju."""
-    if cells[row, cell] != 0:
-        return False
-    return not (restricted and renju_kernels.forbidden(cells, row, cell // n, cell % n, n))
-
-
-@njit(cache=True, nogil=True, _nrt=False)
-def _draw_action(
-    cells: Int8Array, row: int, top: int, left: int, v: int, n: int, restricted: bool, counter: np.uint64
-) -> int:
-    """An action drawn evenly from the cells that the view at (top, left) shows and that are `_open`; there is one.
+def _draw_action(cells: Int8Array, row: int, top: int, left: int, v: int, n: int, counter: np.uint64) -> int:
+    """An action drawn evenly from the empty cells that the view at (top, left) shows; there is one.
 
     ``counter`` and the eight after it are used up.
     """
     for attempt in range(8):
         action: int = drawn((counter + np.uint64(attempt)) * GAMMA, v * v)
         cell = cell_of_action(top, left, action, v, n)
-        if cell >= 0 and _open(cells, row, cell, n, restricted):
+        if cell >= 0 and cells[row, cell] == 0:
             return action
     # a crowded view: count what is free and draw from that
     rows = range(max(top, 0), min(top + v, n))
@@ -324,11 +352,11 @@ def _draw_action(
     free = 0
     for i in rows:
         for j in range(first, last):
-            free += _open(cells, row, i * n + j, n, restricted)
+            free += cells[row, i * n + j] == 0
     skip = drawn((counter + np.uint64(8)) * GAMMA, free)
     for i in rows:
         for j in range(first, last):
-            if _open(cells, row, i * n + j, n, restricted):
+            if cells[row, i * n + j] == 0:
                 if skip == 0:
                     return (i - top) * v + j - left
                 skip -= 1
@@ -339,7 +367,8 @@ def _draw_action(
 def random_playouts(states: States, seed: int, repeats: int, rules: Rules) -> npt.NDArray[np.int64]:
     """Play uniformly random games to their end, ``repeats`` in each row but the last, where each starts from.
 
-    Every move is drawn from those that the view holds. Returns int64 [2]: moves played, games that seat 0 won.
+    More than ``win_length`` in a row win, too. Every move is drawn from those that the view holds. Returns int64 [2]:
+    moves played, games that seat 0 won.
     """
     start = states.cells.shape[0] - 1
     moves = 0
@@ -351,8 +380,7 @@ def random_playouts(states: States, seed: int, repeats: int, rules: Rules) -> np
             _copy(states, start, row)
             while states.winner[row] < 0:
                 top, left = np.intp(states.origin[row, 0]), np.intp(states.origin[row, 1])
-                restricted = rules.renju and states.to_move[row] == 0
-                action = _draw_action(states.cells, row, top, left, v, n, restricted, counter)
+                action = _draw_action(states.cells, row, top, left, v, n, counter)
                 counter += np.uint64(9)
                 _play(states, row, action, rules)
                 moves += 1

@@ -34,7 +34,7 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
         n = game.board_size
         order = np.zeros(n * n, np.int16)
         return lambda seed, repeats: hex_kernels.random_playouts(states, seed, repeats, n, order)
-    if isinstance(game, InARow):
+    if isinstance(game, InARow) and settings.row_rule == "free":
         rules = game.rules
         return lambda seed, repeats: inarow_kernels.random_playouts(states, seed, repeats, rules)
     if isinstance(game, ConnectFour):
@@ -50,7 +50,8 @@ def random_playouts(settings: GameSettings, games: int) -> Playouts:
         points, desk = game.board, game.desk()
         return lambda seed, repeats: go_kernels.random_playouts(states, seed, repeats, points, desk)
     raise SettingsError(
-        f"{game.name} has no kernel that plays whole games: take hex, inarow, connect4, othello, breakthrough or go",
+        f"{settings.title} has no kernel that plays whole games: take hex, inarow with free rows, connect4, othello, "
+        "breakthrough or go",
         kind="foreign",
         setting="game.name",
     )

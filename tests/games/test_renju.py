@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hexpipe.errors import IllegalMoveError
-from hexpipe.games import conformance, inarow_kernels, renju_kernels
+from hexpipe.errors import IllegalMoveError, SettingsError
+from hexpipe.games import conformance, renju_kernels
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Int8Array, States
 from hexpipe.games.inarow import InARow
+from hexpipe.games.playouts import random_playouts
 from tests.games import reference_renju
 from tests.games.reference_inarow import game_settings
 from tests.refusals import refused
@@ -318,19 +319,10 @@ def test_renju_keeps_the_contract() -> None:
     conformance.check(make_game(game_settings(6, 5, row_rule="renju")))
 
 
-def test_playouts_make_no_forbidden_move() -> None:
-    game = InARow(game_settings(7, 5, row_rule="renju"))
-    states = game.new_states(65)
-    inarow_kernels.random_playouts(states, 1, 2, game.rules)
-    assert (states.winner[:-1] >= 0).all()
-    for cells, winner in zip(states.cells[:-1], states.winner[:-1], strict=True):
-        lengths = {
-            len(reference_renju.row_through(as_board(cells[None], 7), divmod(cell, 7), direction, 7))
-            for cell in np.flatnonzero(cells == 1).tolist()
-            for direction in reference_renju.DIRECTIONS
-        }
-        assert max(lengths) <= 5
-        assert (5 in lengths) == (winner == 0)
+@pytest.mark.parametrize("rule", ["exact", "renju"])
+def test_playouts_are_for_free_rows(rule: str) -> None:
+    with refused(SettingsError, f"5 in a row 7x7, 2 players, {rule} has no kernel", setting="game.name"):
+        random_playouts(game_settings(7, 5, row_rule=rule), 8)
 
 
 # Where the package renju 0.1.0 does other than the rules here, which are the federation's (RIF, 1996 and 2008):
