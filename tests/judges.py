@@ -4,7 +4,8 @@
 
 Half are positions of random play, half of games of the runs' archives, all ages alike; of each half 30 % are lost for
 the side to move, 20 % have one winning move, 25 % two to four, 25 % more. No two are the same, also turned by half.
-Positions that take the solver more than the effort are left out. ``source`` of a line says where it is from.
+Positions that take the solver more than the effort are left out. ``source`` of a line says where it is from. Called
+again with a FILE that is not whole yet, it goes on with that.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from hexpipe import kernel_cache
 from hexpipe.errors import UnsolvedError
+from hexpipe.games.coordinates import parse_cell
 from hexpipe.games.factory import make_stages
 from hexpipe.games.hex_solver import HexSolver, label
 from hexpipe.replay.archive import ReplayArchive
@@ -32,6 +34,13 @@ Draw = Callable[[np.random.Generator], list[int]]
 
 def kind(winning: int) -> str:
     return "lost" if winning == 0 else "one" if winning == 1 else "few" if winning <= 4 else "many"
+
+
+def key_of(moves: list[int], size: int) -> tuple[np.ndarray, bytes]:
+    """The cells int8 after ``moves``, and what they and their half turn have in common."""
+    cells = np.zeros(size**2, np.int8)
+    cells[moves[::2]], cells[moves[1::2]] = 1, 2
+    return cells, min(cells.tobytes(), cells[::-1].tobytes())
 
 
 def random_draw(size: int) -> Draw:
@@ -67,15 +76,18 @@ def main() -> None:
     kernel_cache.take_as_ready()
     rng, solver = np.random.default_rng(given.seed), HexSolver(given.size, given.effort)
     seen: set[bytes] = set()
-    lines: list[str] = []
+    there = Counter[tuple[str, str]]()
+    for line in given.file.read_text().splitlines() if given.file.exists() else ():
+        told = json.loads(line)
+        seen.add(key_of([parse_cell(move, given.size) for move in told["moves"]], given.size)[1])
+        there[told["source"], kind(len(told["winning_moves"]))] += 1
     for source, draw in (("random", random_draw(given.size)), ("games", games_draw(given.size, given.run))):
         wanted = {name: round(share * given.count / 2) for name, share in QUOTA.items()}
-        unsolved, found, began = 0, Counter[str](), time.monotonic()
+        unsolved, began = 0, time.monotonic()
+        found = Counter({name: there[source, name] for name in wanted})
         while any(found[name] < wanted[name] for name in wanted):
             moves = draw(rng)
-            cells = np.zeros(given.size**2, np.int8)
-            cells[moves[::2]], cells[moves[1::2]] = 1, 2
-            key = min(cells.tobytes(), cells[::-1].tobytes())
+            cells, key = key_of(moves, given.size)
             if solver.winner(cells) is not None or key in seen:
                 continue
             seen.add(key)
@@ -87,11 +99,11 @@ def main() -> None:
             name = kind(len(solved.winning_moves))
             if found[name] < wanted[name]:
                 found[name] += 1
-                lines.append(json.dumps({**solved.as_json(given.size), "source": source}) + "\n")
+                with given.file.open("a") as file:
+                    file.write(json.dumps({**solved.as_json(given.size), "source": source}) + "\n")
                 said = f"\r{source}: {dict(found)}, {unsolved} unsolved, {time.monotonic() - began:.0f} s"
                 print(said, end="", file=sys.stderr)  # noqa: T201
         print(file=sys.stderr)  # noqa: T201
-    given.file.write_text("".join(lines))
 
 
 if __name__ == "__main__":
