@@ -249,7 +249,7 @@ def test_crowds_are_judged_as_the_slow_rules_judge(crowd: tuple[Int8Array, int])
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(crowds())
 def test_many_crowds_are_judged_as_the_slow_rules_judge(crowd: tuple[Int8Array, int]) -> None:
     check_crowd(crowd)
