@@ -48,6 +48,8 @@ class Stream(StrEnum):
     """()"""
     BOARDS = "random boards"
     """()"""
+    KEYS = "keys of the stones of Go"
+    """()"""
     CONFORMANCE = "games that are held against their protocol"
     """()"""
     BENCHMARK = "self-play of a benchmark"

@@ -19,6 +19,7 @@ from hexpipe.games.game_env import ONGOING, BoolArray, Int8Array, Int16Array, In
 from hexpipe.games.go import rule_kernels
 from hexpipe.games.go.rule_kernels import MANY, REPEATED, SUICIDE, Board, Desk, GoStates
 from hexpipe.games.whole_board import SteppedBoard
+from hexpipe.random_streams import Stream, generator
 
 PASS = "pass"
 _SEED = 1  # of the stones' keys: the same ones always
@@ -51,7 +52,7 @@ class Go(SteppedBoard):
         points = symmetry.over_planes(square, 2)
         flags_stay = np.tile(np.arange(2 * area, 2 * area + 2, dtype=np.int16), (len(square), 1))
         self.code_symmetries: Int16Array = np.hstack([points, flags_stay, self.symmetries + np.int16(2 * area + 2)])
-        keys = np.random.default_rng(_SEED).integers(0, 2**64, (2, area), np.uint64)
+        keys = generator(Stream.KEYS, _SEED).integers(0, 2**64, (2, area), np.uint64)
         self.board = Board(_neighbours(n), keys, round(2 * options.komi))
 
     def new_states(self, count: int) -> OwnStates:

@@ -88,11 +88,11 @@ def _without_stderr() -> Iterator[None]:
     """Leave out what OpenSpiel writes to stderr beside the errors that it raises."""
     sys.stderr.flush()
     kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    unread, written = os.pipe()  # which has room for more than an error's few lines
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(written, 2)
         yield
     finally:
         os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        for descriptor in (kept, unread, written):
+            os.close(descriptor)
