@@ -91,10 +91,13 @@ def gnugo() -> list[str]:
     return [GNUGO, *RULES]
 
 
-def played_out(size: int, seed: int) -> list[int]:
-    """A random game in which nobody fills an eye of one point, to its end: what is dead is taken, all else lives."""
+def played_out(size: int, seed: int) -> tuple[list[int], bool]:
+    """A random game in which nobody fills an eye of one point, to its end, and whether what is dead is taken then.
+
+    It is unless somebody passed who could only repeat a position: the stone of a ko may stand there, dead.
+    """
     game, slow, rng = go(size), SlowGo(size), np.random.default_rng(seed)
-    moves: list[int] = []
+    moves, settled = list[int](), True
     while len(moves) < 2 * size**2 - 2 and not slow.over:
         eyes = {
             point for point in slow.points
@@ -103,14 +106,14 @@ def played_out(size: int, seed: int) -> list[int]:
         points = [point for point in slow.legal() if point not in eyes]
         point = points[rng.integers(len(points))] if points else PASS
         moves.append(size**2 if isinstance(point, str) else point[0] * size + point[1])
+        settled = settled and not (isinstance(point, str) and slow.repetitions)
         slow.play(point)
-    assert legal(game, game.play(moves)) is not None
-    return moves
+    return moves, settled and bool(game.play(moves).winner[0] >= 0)
 
 
 def beside_gnugo(size: int, seed: int, every: int) -> str:
     """Play a random game in both, compare the legal moves at every so many plies, and return its score."""
-    game, moves = go(size), played_out(size, seed)
+    game, (moves, settled) = go(size), played_out(size, seed)
     states = game.new_states(1)
     with Program(gnugo()) as program:  # one process a game: it keeps the komi of a score
         program.send(f"boardsize {size}")
@@ -121,7 +124,7 @@ def beside_gnugo(size: int, seed: int, every: int) -> str:
                 assert {parse_vertex(game, word) for word in theirs} == {*legal(game, states)} - {size**2}
             program.send(f"play {'bw'[ply % 2]} {vertex_name(game, move)}")
             game.step(states, ROW, np.array([move], np.int32), ROW)
-        if states.winner[0] < 0:
+        if not settled:
             return ""
         lead = game.lead(states.cells[0])
         assert program.send("final_score") == f"{'B' if lead > 0 else 'W'}+{abs(lead):.1f}"
