@@ -86,7 +86,7 @@ def last_cell(game: Game, move: int, seat: int) -> int:
     if moves_pieces(game):
         cells = game.move_cells(move, seat)
         return -1 if cells is None else cells[1]
-    return move if move < game.shapes.board_cells else -1
+    return move if game.shapes.cell_actions and move < game.shapes.board_cells else -1
 
 
 def parse_moves(game: Game, words: Iterable[str], seat: int = 0) -> list[int]:

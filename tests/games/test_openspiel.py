@@ -10,6 +10,7 @@ import pytest
 from hexpipe.config import NUMBERS, GameSettings, load_settings
 from hexpipe.errors import NotationError, SettingsError
 from hexpipe.games import conformance
+from hexpipe.games.board_moves import last_cell
 from hexpipe.games.factory import make_game
 from hexpipe.games.game_env import ONGOING, Game
 from hexpipe.games.openspiel.loading import tensor_planes
@@ -204,3 +205,9 @@ def test_our_rules_are_openspiels(name: str, options: dict[str, float]) -> None:
         assert line.states.winner[0] != ONGOING
         assert state.is_terminal()
         assert line.outcome().tolist() == state.returns()
+
+
+def test_moves_that_are_no_cells_mark_none() -> None:
+    dense, cells = made("connect_four"), made("tic_tac_toe")
+    assert [last_cell(dense, move, 0) for move in (0, 6, 7)] == [-1, -1, -1]
+    assert [last_cell(cells, move, 0) for move in (0, 8, 9)] == [0, 8, -1]
