@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hexpipe.arena.engine import Engine
+from hexpipe.games.board_moves import legal_moves
 from hexpipe.games.connect4.rules import ConnectFour
 from hexpipe.games.game_env import ONGOING
 from hexpipe.wording import counted
@@ -41,13 +42,11 @@ def draw(game: ConnectFour, rng: np.random.Generator, further: bool) -> list[int
     plies = _OPENING + (int(rng.integers(1, _FURTHER + 1)) if further else 0)
     for ply in range(plies):
         states = game.play(moves)
-        mask = np.zeros((1, game.num_actions), np.bool_)
-        game.legal_mask(states, np.zeros(1, np.int32), mask)
         if states.winner[0] != ONGOING:
             return None
         if ply == _OPENING and max(scores(columns(game, moves)).values()) != 0:
             return None
-        moves.append(int(rng.choice(np.flatnonzero(mask[0]))))
+        moves.append(int(rng.choice(legal_moves(game, states))))
     if game.play(moves).winner[0] != ONGOING:
         return None
     return moves

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hexpipe.games.board_moves import after_moves, legal_moves
 from hexpipe.games.game_env import Game
 from hexpipe.games.openspiel.loading import import_pyspiel
 from hexpipe.games.openspiel.twins import twin_of
@@ -32,11 +33,9 @@ class SpielMctsPlayer:
         return np.array([self._one(position) for position in positions], np.int32)
 
     def _one(self, position: Sequence[int]) -> int:
-        legal = np.zeros((1, self._game.num_actions), np.bool_)
-        self._game.legal_mask(self._game.play(position), np.zeros(1, np.int32), legal)
-        only = np.flatnonzero(legal[0])
-        if len(only) == 1:  # also to pass where OpenSpiel's own move is another's
-            return int(only[0])
+        legal = legal_moves(self._game, after_moves(self._game, position))
+        if len(legal) == 1:  # also to pass where OpenSpiel's own move is another's
+            return int(legal[0])
         state = self.state_after(position)
         seed = int(self._rng.integers(2**31))
         evaluator = self._pyspiel.RandomRolloutEvaluator(1, seed)

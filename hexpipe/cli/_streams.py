@@ -15,8 +15,7 @@ from hexpipe.errors import HexpipeError, UsageError
 # They have nothing but their answer; the others have work to do, whether or not somebody looks.
 _ANSWERING = (
     "analyze", "bench", "convert", "games", "gomocup", "gtp", "htp", "match", "memory-report", "play-server", "runs",
-    "score", "settings",
-    "solve", "tournament",
+    "score", "settings", "solve", "tournament",
 )  # fmt: skip
 
 

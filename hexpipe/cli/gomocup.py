@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hexpipe.cli._options import ANY_PATH, best_device
+from hexpipe.cli._engine_options import thinker_options
+from hexpipe.cli._options import best_device
 from hexpipe.cli._streams import standard_input
 from hexpipe.config import GameSettings, load_settings, override_settings
 from hexpipe.errors import UsageError
@@ -27,13 +28,7 @@ Examples:
   hexpipe gomocup runs/mine --simulations 1000
   hexpipe gomocup --random 1         to try a manager with""",
 )
-@click.argument("checkpoint", required=False, type=ANY_PATH, metavar="[CHECKPOINT|RUN]")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Time for a move at the most.")
-@click.option("--simulations", type=click.IntRange(2), metavar="N", help="For a move; default: the run's, or by time.")
-@click.option("--device", metavar="NAME", help="cpu, cuda:0, ...; default: a GPU where there is one.")
-@click.option(
-    "--random", "chance", type=click.IntRange(0), metavar="SEED", help="Play at random, without a checkpoint."
-)
+@thinker_options
 def command(
     checkpoint: Path | None, seconds: float | None, simulations: int | None, device: str | None, chance: int | None
 ) -> None:

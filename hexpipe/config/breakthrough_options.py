@@ -8,7 +8,11 @@ from hexpipe.config.game_options import GameOptions
 from hexpipe.config.section import RefusedError
 
 MAX_SIDE = 30
-_TWO_ROWS_FROM = 6  # rows of the board; OpenSpiel has one row of pieces on lower ones, too
+
+
+def usual_rows_of_pieces(rows: int) -> int:
+    """Return the rows of pieces of each player on a board of ``rows``, as OpenSpiel has them, too."""
+    return 2 if rows >= 6 else 1
 
 
 class BreakthroughOptions(GameOptions):
@@ -36,4 +40,4 @@ class BreakthroughOptions(GameOptions):
     @property
     def rows_of_pieces(self) -> int:
         """Rows of pieces of each player."""
-        return self.piece_rows or (2 if self.board_size >= _TWO_ROWS_FROM else 1)
+        return self.piece_rows or usual_rows_of_pieces(self.board_size)

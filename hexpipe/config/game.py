@@ -159,7 +159,7 @@ class GameSettings(InARowOptions, HexOptions):
         for name in self.model_extra or ():
             if not name.isidentifier() or len(name) > MAX_NAME:
                 raise RefusedError(unknown_setting(f"game.{name}"), kind="unknown", setting=f"game.{name}")
-        if self.name in _OPTIONS or openspiel_name(self.name) is not None:
+        if self.model is not GameSettings:
             self._as(self.model)
         elif self.own_class is None:
             words = (

@@ -34,8 +34,8 @@ YOUNGER: dict[str, tuple[int, Any]] = {
     "learner.muon_rate": (4, 0.0),
     "selfplay.revisit_share": (5, 0.0),
     "game.board_width": (6, None),  # boards were square
-    "game.row_rule": (7, "free"),  # more in a row than win_length won, too
     "learner.dtype": (6, "auto"),  # bfloat16 on accelerators, as ever, and now on processors that have it
+    "game.row_rule": (7, "free"),  # more in a row than win_length won, too
 }
 """Settings added after 0.1.0: the first version that has them, and the value that equals the earlier behaviour."""
 

@@ -30,13 +30,9 @@ def checked_play(
         known = 0 <= action < game.num_actions
         if not known or not legal[0, action]:
             move = int(moves_of_actions(game, np.array([action], np.int32), states.origin)[0]) if known else -1
-            name = (
-                move_name(game, move, int(states.to_move[0]))
-                if move >= 0
-                else f"action {action}"
-                if known
-                else str(action)
-            )
+            name = f"action {action}" if known else str(action)
+            if move >= 0:
+                name = move_name(game, move, int(states.to_move[0]))
             kind, words = _why_illegal(game, states, action, move)
             if own := why_illegal(states, action):
                 kind, words = "over" if kind == "over" else "rule", own

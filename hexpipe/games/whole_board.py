@@ -106,15 +106,10 @@ class WholeBoard(ABC):
     def new_states(self, count: int) -> OwnStates:
         """Allocate ``count`` rows, all at the empty board."""
         states = States(
-            cells=np.empty((count, self.shapes.board_cells), np.int8),
+            **state_arrays(count, self.shapes.board_cells),
             parents=np.zeros((count, self._num_parents), np.int16),
-            to_move=np.empty(count, np.int8),
-            view=np.empty(count, np.int8),
-            winner=np.empty(count, np.int8),
-            ply=np.empty(count, np.int32),
             # never written: the view is the board, and needs no last stone to be centred on
             last=np.full(count, -1, np.int32),
-            origin=np.zeros((count, 2), np.int16),
             pooled=np.empty((count, 0), np.int16),
             longest=np.empty((count, 0), np.int16),
         )
@@ -122,9 +117,10 @@ class WholeBoard(ABC):
         return states
 
     def reset(self, states: OwnStates, rows: IntArray) -> None:
-        """Put the rows ``rows`` [L] back to the empty board; parents to 0."""
-        for array in (states.cells, states.parents, states.to_move, states.view, states.ply):
-            array[rows] = 0
+        """Put the rows ``rows`` [L] back to the empty board; parents, where there are any, to 0."""
+        for name in ("cells", "parents", "to_move", "view", "ply"):
+            if name in states._fields:
+                getattr(states, name)[rows] = 0
         states.winner[rows] = ONGOING
 
     def codes(self, states: States, rows: IntArray, out: Int8Array) -> None:
@@ -195,6 +191,19 @@ class SteppedBoard(WholeBoard):
     ) -> None:
         """Raise NotImplementedError: cells alone do not tell a position of such a game, and nothing asks."""
         raise NotImplementedError(f"{self.name}: a position is more than its cells, see codes")
+
+
+def state_arrays(count: int, cells: int) -> dict[str, Any]:
+    """Allocate the arrays that the states of every game have, for ``count`` rows of ``cells`` each, by name; `reset`
+    fills all but the origin, which stays 0."""
+    return {
+        "cells": np.empty((count, cells), np.int8),
+        "to_move": np.empty(count, np.int8),
+        "view": np.empty(count, np.int8),
+        "winner": np.empty(count, np.int8),
+        "ply": np.empty(count, np.int32),
+        "origin": np.zeros((count, 2), np.int16),
+    }
 
 
 def copy_row(states: States, source: int, target: int) -> None:

@@ -90,22 +90,23 @@ class RunWatcher:
         with ReplayArchive(path, self._stages, read_only=True) as archive:
             newest = archive.newest(count, 1 << 40, lambda plies, policy_bytes: 0)
             records = [record for _, record in newest]
-        return [
-            {
-                "game": record.game,
-                "size": record.board_size,
-                "width": record.board_size if len(self._stages) > 1 else self._stages[0].shapes.board_width,
-                "seats": record.num_seats,
-                "moves": moves_of_record(self._stages, record),
-                "boards": _boards(self._stages[0], record),
-                "last_cells": _last_cells(self._stages, record),
-                "views": [int(view) for view in record.views],
-                "opening": record.opening_plies,
-                "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
-                "weights_version": record.weights_version,
-            }
-            for record in reversed(records)
-        ]
+        return [self._described(record) for record in reversed(records)]
+
+    def _described(self, record: GameRecord) -> dict[str, Any]:
+        moves = moves_of_record(self._stages, record)
+        return {
+            "game": record.game,
+            "size": record.board_size,
+            "width": record.board_size if len(self._stages) > 1 else self._stages[0].shapes.board_width,
+            "seats": record.num_seats,
+            "moves": moves,
+            "boards": _boards(self._stages[0], record),
+            "last_cells": _last_cells(self._stages, record, moves),
+            "views": [int(view) for view in record.views],
+            "opening": record.opening_plies,
+            "winner": int(record.outcome.argmax()) if record.outcome.max() > 0 else -1,
+            "weights_version": record.weights_version,
+        }
 
     def _newest_line(self) -> dict[str, Any]:
         try:
@@ -204,10 +205,10 @@ def _pack(document: dict[str, Any]) -> Packed:
     return Packed(plain, gzip.compress(plain, 6, mtime=0))
 
 
-def _last_cells(stages: Sequence[Game], record: GameRecord) -> list[int]:
-    """Return the cell of the stone or piece that each move of ``record`` places or moves, -1 if it does neither."""
+def _last_cells(stages: Sequence[Game], record: GameRecord, moves: Sequence[int]) -> list[int]:
+    """Return the cell of the stone or piece that each of the ``moves`` of ``record`` places or moves, -1 if it does
+    neither."""
     game = next(stage for stage in stages if stage.board_size == record.board_size)
-    moves = moves_of_record(stages, record)
     return [last_cell(game, move, seat) for move, seat in zip(moves, record.seats.tolist(), strict=True)]
 
 

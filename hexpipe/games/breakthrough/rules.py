@@ -21,7 +21,7 @@ from hexpipe.games import symmetry
 from hexpipe.games.breakthrough import rule_kernels
 from hexpipe.games.breakthrough.rule_kernels import DIRECTIONS, BreakthroughStates
 from hexpipe.games.game_env import ONGOING, BoolArray, Int8Array, Int16Array, IntArray, OwnStates
-from hexpipe.games.whole_board import SteppedBoard
+from hexpipe.games.whole_board import SteppedBoard, state_arrays
 
 _OWN, _OTHER = 1, 2
 _STEP = re.compile(r"([a-z]{1,2}[1-9][0-9]?)([-x]?)([a-z]{1,2}[1-9][0-9]?)")
@@ -66,25 +66,16 @@ class Breakthrough(SteppedBoard):
 
     def new_states(self, count: int) -> OwnStates:
         """Allocate ``count`` rows, all at the initial position."""
-        states = BreakthroughStates(
-            cells=np.empty((count, self.shapes.board_cells), np.int8),
-            to_move=np.empty(count, np.int8),
-            view=np.empty(count, np.int8),
-            winner=np.empty(count, np.int8),
-            ply=np.empty(count, np.int32),
-            origin=np.zeros((count, 2), np.int16),
-        )
+        states = BreakthroughStates(**state_arrays(count, self.shapes.board_cells))
         self.reset(states, np.arange(count, dtype=np.int32))
         return states
 
     def reset(self, states: OwnStates, rows: IntArray) -> None:
         """Put the rows ``rows`` [L] back to full rows of pieces at both ends."""
         pieces = self.piece_rows * self.board_width
-        for array in (states.cells, states.to_move, states.view, states.ply):
-            array[rows] = 0
+        super().reset(states, rows)
         states.cells[rows, :pieces] = 1
         states.cells[rows, -pieces:] = 2
-        states.winner[rows] = ONGOING
 
     def step(self, states: OwnStates, parents: IntArray, actions: IntArray, children: IntArray) -> None:
         """Copy row parents[i] to row children[i] and play actions[i] there; without checks."""

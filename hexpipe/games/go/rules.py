@@ -18,7 +18,7 @@ from hexpipe.games import symmetry
 from hexpipe.games.game_env import ONGOING, BoolArray, Int8Array, Int16Array, IntArray, OwnStates
 from hexpipe.games.go import rule_kernels
 from hexpipe.games.go.rule_kernels import MANY, REPEATED, SUICIDE, Board, Desk, GoStates
-from hexpipe.games.whole_board import SteppedBoard
+from hexpipe.games.whole_board import SteppedBoard, state_arrays
 from hexpipe.random_streams import Stream, generator
 
 PASS = "pass"
@@ -59,12 +59,7 @@ class Go(SteppedBoard):
         """Allocate ``count`` rows, all at the empty board."""
         area = self.board_size**2
         states = GoStates(
-            cells=np.empty((count, area), np.int8),
-            to_move=np.empty(count, np.int8),
-            view=np.empty(count, np.int8),
-            winner=np.empty(count, np.int8),
-            ply=np.empty(count, np.int32),
-            origin=np.zeros((count, 2), np.int16),
+            **state_arrays(count, area),
             last=np.empty(count, np.int32),
             liberties=np.empty((count, area), np.int8),
             held=np.empty((count, area), np.uint8),
@@ -75,9 +70,8 @@ class Go(SteppedBoard):
 
     def reset(self, states: OwnStates, rows: IntArray) -> None:
         """Put the rows ``rows`` [L] back to the empty board."""
-        for array in (states.cells, states.to_move, states.view, states.ply, states.liberties, states.held):
-            array[rows] = 0
-        states.winner[rows] = ONGOING
+        super().reset(states, rows)
+        states.liberties[rows] = states.held[rows] = 0
         states.last[rows] = -1
         states.hashes[rows, 0] = 0
 

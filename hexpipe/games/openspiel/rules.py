@@ -28,7 +28,7 @@ from hexpipe.games.game_env import (
     OwnStates,
 )
 from hexpipe.games.openspiel.loading import load_spiel_game, tensor_planes
-from hexpipe.games.whole_board import SteppedBoard
+from hexpipe.games.whole_board import SteppedBoard, state_arrays
 
 PASS = "pass"
 _NUMBERED = re.compile(r"m(0|[1-9][0-9]{0,5})")
@@ -97,12 +97,7 @@ class OpenSpiel(SteppedBoard):
     def new_states(self, count: int) -> OwnStates:
         """Allocate ``count`` rows, all at the initial position."""
         states = SpielStates(
-            cells=np.empty((count, self.shapes.board_cells), np.int8),
-            to_move=np.empty(count, np.int8),
-            view=np.empty(count, np.int8),
-            winner=np.empty(count, np.int8),
-            ply=np.empty(count, np.int32),
-            origin=np.zeros((count, 2), np.int16),
+            **state_arrays(count, self.shapes.board_cells),
             state=np.empty(count, np.object_),
         )
         self.reset(states, np.arange(count, dtype=np.int32))
@@ -110,9 +105,8 @@ class OpenSpiel(SteppedBoard):
 
     def reset(self, states: OwnStates, rows: IntArray) -> None:
         """Put the rows ``rows`` [L] back to the initial position."""
-        for array in (states.cells, states.to_move, states.view, states.ply):
-            array[rows] = 0
-        states.winner[rows], states.state[rows] = ONGOING, self._start
+        super().reset(states, rows)
+        states.state[rows] = self._start
 
     def step(self, states: OwnStates, parents: IntArray, actions: IntArray, children: IntArray) -> None:
         """Copy row parents[i] to row children[i] and play actions[i] there; without checks."""

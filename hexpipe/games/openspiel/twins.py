@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hexpipe.config.breakthrough_options import usual_rows_of_pieces
 from hexpipe.errors import SettingsError
 from hexpipe.games.breakthrough.rules import Breakthrough
 from hexpipe.games.connect4.rules import ConnectFour
@@ -19,7 +20,6 @@ from hexpipe.games.openspiel.rules import OpenSpiel
 from hexpipe.games.othello.rules import Othello
 
 _OTHELLO_SIZE = 8
-_TWO_ROWS_FROM = 6  # rows of a board of Breakthrough
 
 
 class Twin(NamedTuple):
@@ -53,7 +53,7 @@ def twin_of(game: Game) -> Twin:
         return _same(f"hex(board_size={game.board_size})")
     if isinstance(game, Go):  # its rows count from below, which is the same game
         return _same(f"go(board_size={game.board_size},komi={float(game.komi)})")
-    if isinstance(game, Breakthrough) and game.piece_rows == (2 if game.board_size >= _TWO_ROWS_FROM else 1):
+    if isinstance(game, Breakthrough) and game.piece_rows == usual_rows_of_pieces(game.board_size):
         return _breakthrough(game)
     words = f"OpenSpiel has no game that is the same as {game.name} on this board: take random, or a net"
     raise SettingsError(words, kind="foreign", setting="game.name")

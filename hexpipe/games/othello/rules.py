@@ -15,7 +15,7 @@ from hexpipe.games import symmetry
 from hexpipe.games.game_env import ONGOING, BoolArray, Int8Array, IntArray, OwnStates
 from hexpipe.games.othello import rule_kernels
 from hexpipe.games.othello.rule_kernels import Board, OthelloStates
-from hexpipe.games.whole_board import SteppedBoard
+from hexpipe.games.whole_board import SteppedBoard, state_arrays
 
 PASS = "pass"
 _AS_THEY_BEGIN = (0, 2, 5, 7)  # symmetries of the square that leave the first four discs as they are
@@ -41,12 +41,7 @@ class Othello(SteppedBoard):
     def new_states(self, count: int) -> OwnStates:
         """Allocate ``count`` rows, all at the initial position."""
         states = OthelloStates(
-            cells=np.empty((count, self.board_size**2), np.int8),
-            to_move=np.empty(count, np.int8),
-            view=np.empty(count, np.int8),
-            winner=np.empty(count, np.int8),
-            ply=np.empty(count, np.int32),
-            origin=np.zeros((count, 2), np.int16),
+            **state_arrays(count, self.board_size**2),
             open=np.empty(count, np.uint64),
         )
         self.reset(states, np.arange(count, dtype=np.int32))
@@ -55,9 +50,7 @@ class Othello(SteppedBoard):
     def reset(self, states: OwnStates, rows: IntArray) -> None:
         """Put the rows ``rows`` [L] back to the four discs in the middle."""
         n, middle = self.board_size, self.board_size // 2
-        for array in (states.cells, states.to_move, states.view, states.ply):
-            array[rows] = 0
-        states.winner[rows] = ONGOING
+        super().reset(states, rows)
         first, own, other = (middle - 1) * (n + 1), 0, 0
         for beside, seat in ((0, 1), (1, 0), (n, 0), (n + 1, 1)):
             states.cells[rows, first + beside] = 1 + seat
